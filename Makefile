@@ -1,0 +1,105 @@
+# Builds stalprep's own code against a C library, BearSSL and cJSON that are there already (./build.sh makes those):
+#
+#   make CC=... BEARSSL=DIR CJSON=DIR        build/stalprep; the folders have include and lib
+#   make install DESTDIR=... PREFIX=/usr     the binary and its manual
+#   make unit [TESTS="addr json"]            unit tests, or some of them; needs cmocka
+#   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
+#
+# LINK=-pie links dynamically; LICENSES=FILE is the text of `stalprep licenses`; WERROR=-Werror stops at warnings;
+# V=1 shows the commands.
+
+BUILD     = build/obj
+BIN       = build/stalprep
+PREFIX    = /usr/local
+LICENSES  = LICENSE
+LINK      = -static-pie
+CFLAGS   ?= -Os
+FORTIFY   = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+WERROR    =
+SANITIZE  =
+VERSION  := $(shell awk '$$1 == "stalprep" { print $$2 }' VERSIONS)
+
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla -Wwrite-strings \
+	-Wformat=2 -Wundef -Wcast-qual -Wcast-align -Wpointer-arith -Wredundant-decls -Wnested-externs -Wdate-time
+CODE := -std=c11 -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables
+DEFS := -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(FORTIFY) -Isrc -isystem $(BEARSSL)/include -isystem $(CJSON)/include -isystem $(CJSON)/include/cjson
+LIBS := -L$(BEARSSL)/lib -lbearssl -L$(CJSON)/lib -lcjson
+SAFE := -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--build-id=none
+
+COMPILE := $(CC) $(CODE) $(CFLAGS) $(SANITIZE) $(WARN) $(WERROR) $(CPPFLAGS) $(DEFS)
+OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c)) $(BUILD)/licenses.o
+TESTS    = $(patsubst test/unit/test_%.c,%,$(wildcard test/unit/test_*.c))
+# what may have been built anew beside us: objects are too, then
+OUTSIDE := $(wildcard $(CC) $(BEARSSL)/lib/libbearssl.* $(CJSON)/lib/libcjson.*)
+
+Q := $(if $(V),,@)
+
+# Everything is written under another name first: what an interrupted run leaves is never taken for the whole.
+all: $(BIN)
+
+$(BIN): $(OBJS) $(BUILD)/link
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	$(Q)$(CC) $(CODE) $(CFLAGS) $(SANITIZE) $(LINK) -s $(SAFE) $(LDFLAGS) -Wl,-Map=$(BUILD)/map -o $@.part $(OBJS) $(LIBS)
+	@mv $@.part $@
+
+$(BUILD)/%.o: src/%.c $(BUILD)/compile $(OUTSIDE)
+	@echo "  CC $<"
+	$(Q)$(COMPILE) -MMD -MP -MT $@ -MF $@.d.part -c -o $@.part $<
+	@mv $@.d.part $(@:.o=.d) && mv $@.part $@
+
+$(BUILD)/licenses.o: $(BUILD)/licenses.c
+	$(Q)$(COMPILE) -c -o $@.part $<
+	@mv $@.part $@
+
+$(BUILD)/licenses.c: $(LICENSES) $(BUILD)/compile
+	@{ echo '#include <stddef.h>'; \
+	echo 'extern const char licenses_text[]; extern const size_t licenses_len;'; \
+	echo 'const char licenses_text[] ='; \
+	sed -e 's/[\\"?]/\\&/g' -e 's/.*/"&\\n"/' $(LICENSES); \
+	echo '; const size_t licenses_len = sizeof(licenses_text) - 1;'; } >$@.part
+	@mv $@.part $@
+
+# What objects and binary were made with: a change of flags, or of the list of files, is a change.
+$(BUILD)/compile: export text = $(COMPILE) $(LICENSES)
+$(BUILD)/link: export text = $(LINK) $(LDFLAGS) $(OBJS)
+$(BUILD)/compile $(BUILD)/link: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' "$$text" >$@.part
+	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
+
+# Unit tests: a program a module, with an archive of all but main.
+unit: $(TESTS:%=unit-run-%)
+
+unit-run-%: $(BUILD)/unit/test_% FORCE
+	@if $< >$<.log 2>&1; then echo "ok   $*"; else cat $<.log; echo "FAIL $*"; exit 1; fi
+
+$(BUILD)/unit/test_%: test/unit/test_%.c $(BUILD)/libstalprep.a
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	$(Q)$(COMPILE) -MMD -MP -MT $@ -MF $@.d.part -o $@.part $< $(BUILD)/libstalprep.a $(LIBS) -lcmocka
+	@mv $@.d.part $@.d && mv $@.part $@
+
+$(BUILD)/libstalprep.a: $(filter-out $(BUILD)/main.o,$(OBJS)) $(BUILD)/link
+	@rm -f $@.part
+	$(AR) rcs $@.part $(filter %.o,$^)
+	@mv $@.part $@
+
+unit-asan:
+	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= \
+		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+
+install: $(BIN)
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stalprep
+	if [ -f src/stalprep.1 ]; then install -d $(DESTDIR)$(PREFIX)/share/man/man1 && \
+		install -m 644 src/stalprep.1 $(DESTDIR)$(PREFIX)/share/man/man1; fi
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BIN)
+
+FORCE:
+.PHONY: all unit unit-asan install clean FORCE
+.SECONDARY:
+
+-include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d)

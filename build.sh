@@ -1,0 +1,214 @@
+#!/bin/sh
+# build.sh - get what is missing, build what is not ours, then stalprep itself; see usage
+set -eu
+export LC_ALL=C
+unset CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS CPATH C_INCLUDE_PATH LIBRARY_PATH    # the binary is to be the same everywhere
+[ -z "${STALPREP_SOURCES:-}" ] || STALPREP_SOURCES=$(cd "$STALPREP_SOURCES" && pwd)
+cd "$(dirname "$0")"
+
+bin=build/stalprep
+size_max=262144                                 # on x86_64; other processors' pages need more room
+gcc=gcc
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
+python_packages="python3-cryptography python3-hypothesis python3-pytest python3-pytest-xdist"
+packages=
+
+usage() {
+	cat <<END
+./build.sh               build $bin
+./build.sh demo          build it, then run its main job against a simulated server
+./build.sh test          build it, then run all tests
+./build.sh test static|unit|e2e [ARG...]
+                         some of them: "test unit addr json", "test e2e -k port25"
+./build.sh clean         remove what was built; the fetched sources stay
+./build.sh help          this text
+
+STALPREP_SOURCES=DIR     a folder with the source tarballs that VERSIONS names: nothing is fetched
+END
+}
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "build.sh: $*"; exit 1; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# --- packages ---
+
+has_header() { echo "#include <$1>" | "$gcc" -E -x c -include stddef.h -include stdarg.h -include setjmp.h - >/dev/null 2>&1; }
+
+# A Python that has these modules: Debian's own first, since apt puts its packages there.
+has_modules() {
+	for python in ${PYTHON:-} /usr/bin/python3 python3; do
+		! "$python" -c "import $1" 2>/dev/null || return 0
+	done
+	return 1
+}
+
+# need PACKAGE CHECK...: note the Debian package unless the check passes.
+need() {
+	package=$1
+	shift
+	"$@" || packages="$packages $package"
+}
+
+need_to_build() {
+	need gcc has "$gcc"
+	need make has make
+	need xz-utils has xz
+}
+
+need_to_demo() {
+	need python3 has python3
+	need openssl has openssl
+}
+
+need_to_test() {
+	need libc6-dev has_header stdio.h
+	need libcmocka-dev has_header cmocka.h
+	need shellcheck has shellcheck
+	need cppcheck has cppcheck
+	need openssl has openssl
+	need "$python_packages" has_modules "$python_modules"
+}
+
+install_packages() {
+	[ -n "$packages" ] || return 0
+	if ! has apt-get || [ "$(id -u)" != 0 ]; then
+		die "please install first (by their Debian names):$packages"
+	fi
+	say "installing$packages"
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -q update >&2 || say "build.sh: apt-get update failed; trying to install all the same"
+	# shellcheck disable=SC2086  # names are words
+	apt-get -q -y --no-install-recommends install $packages >&2
+	packages=
+}
+
+# --- the binary ---
+
+bad() {
+	rm -f "$bin"
+	die "the binary $*; it was removed"
+}
+
+check_segments() {
+	readelf -lW "$bin" | awk '
+		$1 == "INTERP" { print "has an INTERP"; exit }
+		$1 == "LOAD" || $1 == "GNU_STACK" {
+			flags = ""
+			for (i = 7; i < NF; i++) flags = flags $i
+			if ($1 == "GNU_STACK") stack = 1
+			if ($1 == "GNU_STACK" && flags ~ /E/) { print "has an executable stack"; exit }
+			if (flags ~ /W/ && flags ~ /E/) { print "has a segment that is writable and executable"; exit }
+		}
+		END { if (!stack) print "does not say that its stack is not executable" }'
+}
+
+check_binary() {
+	case $(readelf -hW "$bin") in *"Type: "*DYN*) ;; *) bad "is not a PIE" ;; esac
+	fault=$(check_segments)
+	[ -z "$fault" ] || bad "$fault"
+	case $(readelf -dW "$bin") in *NEEDED*) bad "has a NEEDED" ;; *TEXTREL*) bad "has a TEXTREL" ;; esac
+	! grep -q '(iconv[^)]*\.l*o)' "$1/obj/map" || bad "links iconv, which has a known fault in this musl"
+	case $("$bin" --version) in "stalprep "[0-9]*) ;; *) bad "does not run" ;; esac
+	size=$(wc -c <"$bin")
+	case $1 in
+	build/x86_64-*) [ "$size" -le "$size_max" ] || bad "has $size bytes, more than $size_max" ;;
+	esac
+	say "$bin: $size bytes"
+}
+
+build_native() {
+	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
+	dir=build/$target
+	third_party/build.sh "$target" "$gcc"
+	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" \
+		LICENSES="$dir/licenses.txt" BUILD="$dir/obj" BIN="$bin" WERROR=-Werror
+	check_binary "$dir"
+}
+
+# Run "$@" while no other build.sh does so in this folder.
+locked() {
+	mkdir -p build
+	(
+		if has flock && ! flock -n 9; then
+			say "another build is running here: waiting for it"
+			flock 9
+		fi
+		"$@"
+	) 9>build/.lock
+}
+
+# --- tests ---
+
+test_static() {
+	say "static checks"
+	find build.sh third_party test -name '*.sh' -exec shellcheck .ci/run {} +
+	mkdir -p build/cppcheck
+	cppcheck --quiet --error-exitcode=1 --std=c11 --library=posix,gnu --cppcheck-build-dir=build/cppcheck \
+		--enable=warning,performance,portability --inline-suppr --suppress=missingIncludeSystem \
+		-j "$jobs" -D_GNU_SOURCE -DVERSION='""' -Isrc src
+}
+
+test_unit() {
+	say "unit tests, plain and under sanitizers"
+	locked run_unit "$@"
+}
+
+run_unit() {
+	third_party/build.sh host "$gcc"
+	for suite in unit unit-asan; do
+		make -s -k -j"$jobs" "$suite" CC="$gcc" BEARSSL=build/host/bearssl CJSON=build/host/cjson \
+			LICENSES=build/host/licenses.txt BUILD=build/host/obj CFLAGS='-O1 -g' WERROR=-Werror ${1:+TESTS="$*"}
+	done
+}
+
+test_e2e() {
+	say "tests of the binary"
+	has_modules "$python_modules" || die "no Python has all of: $python_modules"
+	STALPREP=$PWD/$bin PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=$PWD/build/hypothesis \
+		"$python" -m pytest -q -n "$jobs" -o cache_dir="$PWD/build/pytest" "$@" test
+}
+
+run_tests() {
+	if [ $# -eq 0 ]; then
+		for step in static unit e2e; do
+			"test_$step"
+		done
+		return
+	fi
+	step=$1
+	shift
+	case $step in
+	static | unit | e2e) "test_$step" "$@" ;;
+	*) usage >&2; exit 2 ;;
+	esac
+}
+
+verb=${1:-build}
+[ $# -eq 0 ] || shift
+case $verb in
+build)
+	need_to_build
+	install_packages
+	locked build_native ;;
+demo)
+	need_to_build
+	need_to_demo
+	install_packages
+	locked build_native
+	STALPREP=$PWD/$bin exec test/demo.sh "$@" ;;
+test)
+	need_to_build
+	need_to_test
+	install_packages
+	locked build_native
+	run_tests "$@" ;;
+clean)
+	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name sources -exec rm -rf {} + ;;
+help | --help | -h)
+	usage ;;
+*)
+	usage >&2
+	exit 2 ;;
+esac

@@ -1,0 +1,156 @@
+#!/bin/sh
+# third_party/build.sh TARGET GCC - build what is not ours into build/TARGET/, as far as it is not there already
+#
+#   build/TARGET/musl, bearssl, cjson   each with include, lib, LICENSE and the stamp of what it was built from
+#   build/TARGET/bin/TARGET-cc          GCC against that musl; links static PIEs
+#   build/TARGET/licenses.txt           all licence texts, for the binary
+#
+# TARGET is a triple as in x86_64-linux-musl, or "host": BearSSL and cJSON for GCC's own C library, for the unit
+# tests under sanitizers (they don't work on musl). A component is built in a folder of its own, which takes its
+# final name when all is done: an interrupted run leaves nothing that counts.
+set -eu
+export LC_ALL=C
+umask 022
+cd "$(dirname "$0")/.."
+
+target=$1
+gcc=$2
+dir=$PWD/build/$target
+ar=$("$gcc" -print-prog-name=ar)
+jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+# Of BearSSL and cJSON the linker takes only the sections that are used. RDRAND: BearSSL would trust it alone.
+cflags="-Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong"
+bearssl_flags="-DBR_RDRAND=0"
+
+if [ "$target" = host ]; then
+	components="bearssl cjson"
+	cc=$gcc
+else
+	components="musl bearssl cjson"
+	cc=$dir/bin/$target-cc
+fi
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$*"; exit 1; }
+
+# Set version and file of component $1.
+pin() {
+	while read -r name version _ file _; do
+		[ "$name" != "$1" ] || return 0
+	done <VERSIONS
+}
+
+# All that goes into component $1, as one hash. The libraries also depend on musl's headers.
+stamp() {
+	{
+		grep -e "^$1 " -e '^musl ' VERSIONS
+		cat third_party/build.sh
+		"$gcc" --version
+		"$gcc" -print-libgcc-file-name
+	} | sha256sum | cut -c1-64
+}
+
+is_built() {
+	[ "$(cat "$dir/$1/stamp" 2>/dev/null)" = "$(stamp "$1")" ]
+}
+
+# Recipes: run in the source folder; the argument is the folder to fill with include and lib.
+build_musl() {
+	./configure --prefix=/ --target="$target" --disable-shared --disable-wrapper \
+		CC="$gcc" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
+	make -j"$jobs" &&
+	make DESTDIR="$1" install &&
+	cp COPYRIGHT "$1/LICENSE"
+}
+
+build_bearssl() {
+	make -j"$jobs" lib CC="$cc" CFLAGS="$cflags $bearssl_flags" AR="$ar" BUILD=out &&
+	mkdir "$1/include" "$1/lib" &&
+	cp inc/*.h "$1/include" &&
+	cp out/libbearssl.a "$1/lib" &&
+	cp LICENSE.txt "$1/LICENSE"
+}
+
+build_cjson() {
+	# shellcheck disable=SC2086  # flags are words
+	"$cc" $cflags -c cJSON.c &&
+	mkdir "$1/lib" && mkdir -p "$1/include/cjson" &&
+	"$ar" rcs "$1/lib/libcjson.a" cJSON.o &&
+	cp cJSON.h "$1/include/cjson" &&
+	cp LICENSE "$1/LICENSE"
+}
+
+# Build component $1 in a fresh folder; its stamp is written last, then it takes the place of the one before.
+build() {
+	pin "$1"
+	work=$dir/.$1.part
+	rm -rf "$work"
+	mkdir -p "$work/source" "$work/out"
+	say "building $1 $version for $target"
+	tar -xf "build/sources/$file" -C "$work/source" --strip-components=1
+	(cd "$work/source" && "build_$1" "$work/out") >"$dir/$1.log" 2>&1 || {
+		tail -n 20 "$dir/$1.log" >&2
+		die "$1 did not build: all of its messages are in $dir/$1.log"
+	}
+	stamp "$1" >"$work/out/stamp"
+	[ ! -d "$dir/$1" ] || mv "$dir/$1" "$work/before"
+	mv "$work/out" "$dir/$1"
+	rm -rf "$work"
+}
+
+# Replace file $1 by what stdin says, if that differs.
+update() {
+	mkdir -p "$(dirname "$1")"
+	cat >"$1.part"
+	if cmp -s "$1.part" "$1"; then
+		rm "$1.part"
+	else
+		[ "${2:-}" != executable ] || chmod 755 "$1.part"
+		mv "$1.part" "$1"
+	fi
+}
+
+# The compiler for this musl, as a script. A static PIE starts at rcrt1.o (with crt1.o it would crash).
+compiler() {
+	update "$cc" executable <<END
+#!/bin/sh
+# $gcc against musl, linking static PIEs: made by third_party/build.sh
+# musl: $(stamp musl)
+musl=\$(cd "\$(dirname "\$0")/../musl" && pwd)
+for arg; do
+	case \$arg in
+	-c | -S | -E | -M | -MM | -fsyntax-only)
+		exec "$gcc" -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-name=include)" "\$@" ;;
+	esac
+done
+exec "$gcc" -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-name=include)" \\
+	-nostdlib -static-pie "\$musl/lib/rcrt1.o" "\$musl/lib/crti.o" "$("$gcc" -print-file-name=crtbeginS.o)" \\
+	"\$@" -x none -L"\$musl/lib" -Wl,--start-group -lc "$("$gcc" -print-libgcc-file-name)" -Wl,--end-group \\
+	"$("$gcc" -print-file-name=crtendS.o)" "\$musl/lib/crtn.o"
+END
+}
+
+licenses() {
+	pin stalprep
+	printf 'stalprep %s\n\n' "$version"
+	cat LICENSE
+	for part in $components; do
+		pin "$part"
+		printf '\n\n%s %s\n\n' "$part" "$version"
+		cat "$dir/$part/LICENSE"
+	done
+}
+
+missing=
+for part in $components; do
+	is_built "$part" || missing="$missing $part"
+done
+# shellcheck disable=SC2086  # names are words
+[ -z "$missing" ] || third_party/fetch.sh $missing
+for part in $components; do
+	is_built "$part" || build "$part"
+	[ "$part" != musl ] || compiler
+done
+text=$(licenses)
+printf '%s\n' "$text" | update "$dir/licenses.txt"
