@@ -1,7 +1,7 @@
 # Builds stalprep's own code against a C library, BearSSL and cJSON that are there already (./build.sh makes those):
 #
 #   make CC=... BEARSSL=DIR CJSON=DIR        build/stalprep; the folders have include and lib
-#   make install DESTDIR=... PREFIX=/usr     the binary and its manual
+#   make install DESTDIR=... PREFIX=/usr     the binary that was built, and its manual
 #   make unit [TESTS="addr json"]            unit tests, or some of them; needs cmocka
 #   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
 #
@@ -24,7 +24,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-st
 CODE := -std=c11 -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables
 DEFS := -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(FORTIFY) -Isrc -isystem $(BEARSSL)/include -isystem $(CJSON)/include -isystem $(CJSON)/include/cjson
 LIBS := -L$(BEARSSL)/lib -lbearssl -L$(CJSON)/lib -lcjson
-SAFE := -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--build-id=none
+SAFE := -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,-z,noseparate-code -Wl,--build-id=none
 
 COMPILE := $(CC) $(CODE) $(CFLAGS) $(SANITIZE) $(WARN) $(WERROR) $(CPPFLAGS) $(DEFS)
 OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c)) $(BUILD)/licenses.o
@@ -62,8 +62,10 @@ $(BUILD)/licenses.c: $(LICENSES) $(BUILD)/compile
 
 # What objects and binary were made with: a change of flags, or of the list of files, is a change.
 $(BUILD)/compile: export text = $(COMPILE) $(LICENSES)
-$(BUILD)/link: export text = $(LINK) $(LDFLAGS) $(OBJS)
+$(BUILD)/link: export text = $(LINK) $(SAFE) $(LDFLAGS) $(OBJS) $(LIBS)
 $(BUILD)/compile $(BUILD)/link: FORCE
+	@[ -n "$(BEARSSL)" ] && [ -n "$(CJSON)" ] || \
+		{ echo "make: BEARSSL=DIR and CJSON=DIR are needed, or just ./build.sh" >&2; exit 1; }
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$text" >$@.part
 	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
@@ -89,7 +91,7 @@ unit-asan:
 	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
-install: $(BIN)
+install:
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stalprep
 	if [ -f src/stalprep.1 ]; then install -d $(DESTDIR)$(PREFIX)/share/man/man1 && \

@@ -19,9 +19,10 @@ dir=$PWD/build/$target
 ar=$("$gcc" -print-prog-name=ar)
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-# Of BearSSL and cJSON the linker takes only the sections that are used. RDRAND: BearSSL would trust it alone.
+# Of BearSSL and cJSON the linker takes only the sections that are used. RDRAND: BearSSL would trust it alone. The other
+# switches leave one implementation of each algorithm, the portable one: a few kilobytes on the wire need no other.
 cflags="-Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong"
-bearssl_flags="-DBR_RDRAND=0"
+bearssl_flags="-DBR_RDRAND=0 -DBR_AES_X86NI=0 -DBR_SSE2=0 -DBR_INT128=0 -DBR_UMUL128=0"
 
 if [ "$target" = host ]; then
 	components="bearssl cjson"
@@ -131,6 +132,27 @@ exec "$gcc" -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-n
 END
 }
 
+# A licence file, where the MIT License's text that LICENSE has printed already is not said again: every byte counts.
+license() {
+	awk '
+		function words(text) { gsub(/[[:space:]]+/, " ", text); return tolower(text) }
+		NR == FNR {
+			if (/^Permission is hereby granted/) seen = 1
+			if (seen) mit = mit " " $0
+			next
+		}
+		/^Permission is hereby granted/ { inside = 1; block = ""; plain = "" }
+		!inside { print; next }
+		{ block = block " " $0; plain = plain $0 "\n" }
+		/SOFTWARE\.$/ {
+			if (words(block) == words(mit)) print "(the text of the MIT License above)"
+			else printf "%s", plain
+			inside = 0
+		}
+		END { if (inside) printf "%s", plain }
+	' LICENSE "$1"
+}
+
 licenses() {
 	pin stalprep
 	printf 'stalprep %s\n\n' "$version"
@@ -138,7 +160,7 @@ licenses() {
 	for part in $components; do
 		pin "$part"
 		printf '\n\n%s %s\n\n' "$part" "$version"
-		cat "$dir/$part/LICENSE"
+		license "$dir/$part/LICENSE"
 	done
 }
 

@@ -44,30 +44,41 @@ keep() {
 	mv "$dest/.$file.part" "$dest/$file"
 }
 
-# The machine's own deb822 sources, read as source packages of $suite: other fields (keys, URIs) stay.
+# The machine's own sources of its own release, read as source packages of $suite. What else an entry says (keys,
+# URIs) stays; entries of other suites are left out: their options could contradict these.
+own_suites() {
+	printf 'stable oldstable testing unstable sid %s' "$(sed -n 's/^VERSION_CODENAME="*\([^"]*\)"*$/\1/p' /etc/os-release 2>/dev/null)"
+}
+
 private_deb822() {
-	awk -v suite="$suite" '
+	awk -v suite="$suite" -v own=" $(own_suites) " '
 		/^#/ { next }
-		/^[ \t]*$/ { flush(); next }
-		/^[ \t]/ { if (!skip) text = text $0 "\n"; next }
-		{
+		/^[ \t]*$/ { stanza(); next }
+		/^[^ \t]/ {
 			field = tolower($0); sub(/:.*/, "", field)
-			skip = field ~ /^(types|suites|components|architectures|enabled)$/
-			if (field == "enabled" && tolower($0) ~ /: *(no|false|0|off|without|disable)/) off = 1
-			if (!skip) text = text $0 "\n"
+			if (field == "enabled" && tolower($2) ~ /^(no|false|without|off|disable|0)$/) off = 1
 		}
-		END { flush() }
-		function flush() {
-			if (text != "" && !off)
+		field == "suites" { for (i = 1; i <= NF; i++) if (index(own, " " $i " ")) ours = 1 }
+		field !~ /^(types|suites|components|architectures|enabled)$/ { text = text $0 "\n" }
+		END { stanza() }
+		function stanza() {
+			if (ours && !off)
 				print "Types: deb-src\nSuites: " suite "\nComponents: main\n" text
-			text = ""; off = 0; skip = 0
+			text = ""; off = 0; ours = 0
 		}' "$@"
 }
 
-# The same of one-line sources.
 private_list() {
-	sed -n "s/^[[:space:]]*deb\(-src\)\{0,1\}[[:space:]]\{1,\}\(\[[^]]*\][[:space:]]*\)\{0,1\}\([^[:space:]]\{1,\}\).*/deb-src \2\3 $suite main/p" "$@" |
-	sort -u
+	awk -v suite="$suite" -v own=" $(own_suites) " '
+		$1 == "deb" || $1 == "deb-src" {
+			options = ""
+			if (match($0, /\[[^]]*\]/) && $2 ~ /^\[/) {
+				options = substr($0, RSTART, RLENGTH) " "
+				$0 = substr($0, 1, RSTART - 1) substr($0, RSTART + RLENGTH)
+			}
+			line = "deb-src " options $2 " " suite " main"
+			if (index(own, " " $3 " ") && $2 !~ /^cdrom:/ && !seen[line]++) print line
+		}' "$@"
 }
 
 # Run apt tool $1 on the private lists only.
@@ -129,14 +140,19 @@ fetch() {
 	else
 		say "fetching $file"
 		if ! by_apt && ! by_upstream; then
-			[ ! -f "$work/log" ] || sed 's/^/  apt: /' "$work/log" >&2
-			die "$file was not found; put it into $PWD/$dest, or its folder into STALPREP_SOURCES (sha256 $sha256)"
+			wanted="$wanted $file"
+			return
 		fi
 		keep "$work/got/$file"
 	fi
 }
 
 mkdir -p "$dest"
+wanted=
 for component; do
 	fetch "$component"
 done
+if [ -n "$wanted" ]; then
+	[ ! -f "$work/log" ] || sed 's/^/  apt: /' "$work/log" >&2
+	die "not found:$wanted. Put them into $PWD/$dest, or into a folder that STALPREP_SOURCES names; VERSIONS has their sha256."
+fi

@@ -1,0 +1,78 @@
+#include "commands.h"
+
+#include "options.h"
+#include "output.h"
+#include "run.h"
+#include "target.h"
+
+#include <string.h>
+
+/* Applying the removal: errors in the answer mean that nothing was applied. */
+static int
+reload_one(struct run *r, struct target *t)
+{
+	struct api_reloaded answer;
+	struct err err;
+	size_t i;
+
+	session_phase(&t->session, false);
+	if (session_open(&t->session, &r->trust, &r->credentials, &err) == -1 ||
+	    api_reload(&t->session.api, &t->pool, false, &answer, &err) == -1) {
+		t->progress = PROGRESS_UNPROVED;
+		run_fail(r, t, &err);
+		return -1;
+	}
+	for (i = 0; i < answer.error_count; i++)
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "The reload reports an error at %s (%s): %s",
+		    answer.errors[i].key, answer.errors[i].kind, answer.errors[i].text);
+	if (answer.error_count) {
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "The keys are cleared, but the server applied nothing: an error "
+		    "anywhere blocks a whole reload.");
+		r->exit = EXIT_UNPROVED;
+		return -1;
+	}
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, "Reloaded: the removal is applied. Listeners that ran behind the "
+	    "proxy still expect its header until the server is restarted.");
+	return 0;
+}
+
+static void
+write_all(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+		bool needed = t->plan.write_count || (t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
+
+		if (run_stopped(r))
+			return;
+		if ((needed && target_write(t, true, &err) == -1) || target_retire_snapshot(t, &err) == -1) {
+			run_fail(r, t, &err);
+			return;
+		}
+	}
+	for (i = 0; i < r->count && r->options->reload; i++) {
+		if (reload_one(r, &r->targets[i]) == -1)
+			return;
+	}
+}
+
+int
+cmd_clear(const struct options *o, const char *program)
+{
+	struct run r;
+	size_t i;
+
+	memset(&r, 0, sizeof(r));
+	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 && run_plan(&r, plan_clear) == 0) {
+		for (i = 0; i < r.count; i++) {
+			if (r.targets[i].plan.left_count)
+				r.exit = EXIT_PARTLY;
+		}
+		if (!o->dry_run)
+			write_all(&r);
+	}
+	return run_end(&r);
+}

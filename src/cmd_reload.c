@@ -1,0 +1,62 @@
+#include "commands.h"
+
+#include "buf.h"
+#include "options.h"
+#include "output.h"
+#include "run.h"
+#include "target.h"
+
+#include <string.h>
+
+/* The server's own words about one key. */
+static void
+say_faults(struct run *r, const struct api_fault *faults, size_t count, enum message_level level)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		message_add(&r->messages, &r->pool, level, NULL, "%s (%s)%s%s%s", faults[i].key, faults[i].kind,
+		    *faults[i].text ? ": " : "", faults[i].text, strstr(faults[i].text, "lookup address") ?
+		    " (a name that this server can't resolve; every reload fails until it does or the setting is off)" : "");
+	}
+}
+
+static void
+reload_one(struct run *r, struct target *t)
+{
+	struct api_reloaded answer;
+	struct err err;
+
+	if (api_reload(&t->session.api, &t->pool, r->options->dry_run, &answer, &err) == -1) {
+		if (err.kind == ERR_REACH && !r->options->dry_run)
+			err_add(&err, "It is not known whether the server reloaded.");
+		run_fail(r, t, &err);
+		return;
+	}
+	say_faults(r, answer.warnings, answer.warning_count, MESSAGE_WARNING);
+	say_faults(r, answer.errors, answer.error_count, MESSAGE_ERROR);
+	if (answer.error_count) {
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, r->options->dry_run ? "A reload would apply nothing: an error "
+		    "anywhere in the settings blocks all of it." : "Nothing was applied: an error anywhere in the settings blocks "
+		    "the whole reload.");
+		r->exit = EXIT_REFUSED;
+		return;
+	}
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, r->options->dry_run ? "A reload would work: the server reports no "
+	    "error. (Even a dry run swaps in the certificates and the list of blocked addresses.)" : "Reloaded, without an "
+	    "error. Listeners change only with a restart.");
+}
+
+int
+cmd_reload(const struct options *o, const char *program)
+{
+	struct run r;
+	size_t i;
+
+	memset(&r, 0, sizeof(r));
+	if (run_begin(&r, o, program, false) == 0 && run_read(&r) == 0) {
+		for (i = 0; i < r.count && !run_stopped(&r); i++)
+			reload_one(&r, &r.targets[i]);
+	}
+	return run_end(&r);
+}

@@ -1,0 +1,18 @@
+/* def.h - small macros that every file may use */
+#ifndef DEF_H
+#define DEF_H
+
+#include <stddef.h>
+
+#if defined(__GNUC__)
+#define WARN_UNUSED __attribute__((warn_unused_result))
+#define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
+#else
+#define WARN_UNUSED
+#define PRINTF_LIKE(fmt, first)
+#endif
+
+/* The number of elements of an array (not of a pointer). */
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+#endif

@@ -1,0 +1,43 @@
+#include "message.h"
+
+#include "pool.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void
+message_add(struct messages *m, struct pool *pool, enum message_level level, const char *name, const char *fmt, ...)
+{
+	struct message *items = pool_grow(pool, m->items, m->count, sizeof(*items));
+	va_list ap;
+	char *text;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	text = n < 0 ? NULL : pool_zero(pool, (size_t)n + 1);
+	if (!items || !text) {
+		m->failed = true;
+		return;
+	}
+	va_start(ap, fmt);
+	vsnprintf(text, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	m->items = items;
+	memset(&items[m->count], 0, sizeof(*items));
+	items[m->count].level = level;
+	items[m->count].name = name;
+	items[m->count++].text = text;
+}
+
+size_t
+message_refusals(const struct messages *m)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->count; i++)
+		n += m->items[i].level == MESSAGE_REFUSAL && !m->items[i].forced;
+	return n;
+}

@@ -1,0 +1,223 @@
+#include "plan.h"
+
+#include "err.h"
+#include "localkeys.h"
+#include "options.h"
+#include "plan_build.h"
+#include "pool.h"
+#include "settings.h"
+#include "snapshot.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const state_names[KEY_STATE_COUNT] = {
+	[KEY_AS_WANTED] = "as-wanted", [KEY_STAGED] = "staged", [KEY_MISSING] = "missing", [KEY_FOREIGN] = "foreign",
+	[KEY_LEFTOVER] = "leftover", [KEY_RESTORED] = "restored", [KEY_CHANGED] = "changed",
+};
+
+const char *
+key_state_name(enum key_state s)
+{
+	return state_names[s];
+}
+
+/* Two values, each of which may be absent. */
+static bool
+same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+struct plan_key *
+build_find(struct build *b, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		if (!strcmp(b->p->keys[i].key, key))
+			return &b->p->keys[i];
+	}
+	return NULL;
+}
+
+int
+build_want(struct build *b, enum group group, const char *key, const char *wanted)
+{
+	struct plan_key *k = build_find(b, key), *keys;
+	const struct snapshot_key *old;
+
+	if (!k) {
+		keys = pool_grow(b->pool, b->p->keys, b->p->key_count, sizeof(*keys));
+		if (!keys)
+			return err_memory(b->err);
+		b->p->keys = keys;
+		k = &keys[b->p->key_count++];
+		memset(k, 0, sizeof(*k));
+		k->key = key;
+	}
+	k->group = group;
+	k->applies = group == GROUP_LISTENERS ? APPLIES_RESTART : APPLIES_RELOAD;
+	k->wanted = wanted;
+	k->now = settings_get(b->in->now, key);
+	k->original = settings_get(&b->base, key);
+	old = b->in->snapshot ? snapshot_find(b->in->snapshot, key) : NULL;
+	if (old)
+		k->original = old->before;
+	return 0;
+}
+
+void
+build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...)
+{
+	bool forced = !fatal && options_forced(b->o, name);
+	char text[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	message_add(&b->p->messages, b->pool, MESSAGE_REFUSAL, name, "%s%s%s%s", text,
+	    fatal || forced ? "" : " To go on all the same: --force ", fatal || forced ? "" : name, forced ? " (forced)" : fatal ? "" : ".");
+	if (b->p->messages.count)
+		b->p->messages.items[b->p->messages.count - 1].forced = forced;
+}
+
+/* Does the snapshot's key count in this run? */
+static bool
+in_groups(const struct build *b, const struct snapshot_key *k)
+{
+	return b->o->groups & 1u << k->group;
+}
+
+int
+build_base(struct build *b)
+{
+	const struct settings *now = b->in->now;
+	const struct snapshot *s = b->in->snapshot;
+	const struct snapshot_key *k;
+	size_t i;
+
+	for (i = 0; i < now->count; i++) {
+		k = s ? snapshot_find(s, now->items[i].key) : NULL;
+		if (k && in_groups(b, k))
+			continue;
+		if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value, b->err) == -1)
+			return -1;
+	}
+	for (i = 0; s && i < s->count; i++) {
+		k = &s->keys[i];
+		if (in_groups(b, k) && k->before && settings_add(&b->base, b->pool, k->key, k->before, b->err) == -1)
+			return -1;
+	}
+	return settings_sort(&b->base, b->err);
+}
+
+/* Versions from a to b in words. */
+static const char *
+range_words(struct build *b, int first, int last)
+{
+	const char *text = first == last ? pool_printf(b->pool, "0.%d", first) :
+	    pool_printf(b->pool, "0.%d to 0.%d", first, last);
+
+	return text ? text : "";
+}
+
+void
+build_dialect(struct build *b)
+{
+	const struct dialect *low = changeset_dialect(b->in->minor_first), *high = changeset_dialect(b->in->minor_last);
+	int named = b->o->minor;
+
+	b->p->dialect = high;
+	if (named != -1) {
+		b->p->dialect = changeset_dialect(named);
+		if (named < b->in->minor_first || named > b->in->minor_last)
+			build_refuse(b, "dialect", false, "--dialect says 0.%d, but the server answers as %s does.", named,
+			    range_words(b, b->in->minor_first, b->in->minor_last));
+		return;
+	}
+	if (low == high)
+		return;
+	if (b->o->groups & 1u << GROUP_OUTBOUND && b->o->relay_host && strcmp(low->rule, high->rule) != 0)
+		build_refuse(b, "dialect-unknown", true, "The server is one of %s, and what the group outbound writes differs "
+		    "between them. Name the version: --dialect 0.%d (the administration page shows it), or leave the group out: "
+		    "--skip outbound.", range_words(b, b->in->minor_first, b->in->minor_last), b->in->minor_last);
+	if (b->o->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
+		build_refuse(b, "dialect-unknown", true, "The server is one of %s, and the key of the advertised URL differs "
+		    "between them. Name the version with --dialect, or leave the group out: --skip url.",
+		    range_words(b, b->in->minor_first, b->in->minor_last));
+}
+
+/* Where is the key's state now, seen against what is wanted? */
+static enum key_state
+state_of(const struct plan_key *k, const char *value)
+{
+	if (same(value, k->wanted))
+		return k->recorded ? KEY_STAGED : KEY_AS_WANTED;
+	if (!k->wanted)
+		return KEY_LEFTOVER;
+	return value ? KEY_FOREIGN : KEY_MISSING;
+}
+
+int
+build_settle(struct build *b)
+{
+	struct plan_key *k;
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		k = &b->p->keys[i];
+		k->local = localkeys_match(b->in->now, b->p->dialect->last, k->key);
+		k->recorded = !same(k->original, k->wanted);
+		k->after = k->now;
+		k->state = state_of(k, k->now);
+		k->write = !same(k->now, k->wanted) && (k->local || !b->in->shared_elsewhere);
+		b->p->write_count += k->write;
+	}
+	return b->p->messages.failed ? err_memory(b->err) : 0;
+}
+
+size_t
+plan_compare(struct plan *p, const struct settings *after)
+{
+	struct plan_key *k;
+	size_t i, wrong = 0;
+
+	for (i = 0; i < p->key_count; i++) {
+		k = &p->keys[i];
+		k->after = settings_get(after, k->key);
+		if (k->state == KEY_CHANGED)
+			continue;
+		k->state = k->state == KEY_RESTORED && same(k->after, k->wanted) ? KEY_RESTORED : state_of(k, k->after);
+		wrong += !same(k->after, k->wanted);
+	}
+	return wrong;
+}
+
+struct group_count
+plan_count(const struct plan *p, enum group g)
+{
+	struct group_count c = { 0, 0, 0 };
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++) {
+		if (p->keys[i].group != g)
+			continue;
+		c.keys++;
+		c.right += p->keys[i].state == KEY_STAGED || p->keys[i].state == KEY_AS_WANTED;
+		c.foreign += p->keys[i].state == KEY_FOREIGN || p->keys[i].state == KEY_LEFTOVER;
+	}
+	return c;
+}
+
+enum group_state
+plan_group_state(const struct group_count *c)
+{
+	if (!c->keys)
+		return GROUP_NONE;
+	if (c->right == c->keys)
+		return GROUP_STAGED;
+	return c->right || c->foreign ? GROUP_PARTLY : GROUP_NOT_STAGED;
+}

@@ -1,0 +1,46 @@
+/* plan_build.h - the steps that plan_stage, plan_status and plan_clear share; for plan*.c alone */
+#ifndef PLAN_BUILD_H
+#define PLAN_BUILD_H
+
+#include "def.h"
+#include "plan.h"
+#include "settings.h"
+
+/* One planning at work. */
+struct build {
+	struct plan *p;
+	struct pool *pool;
+	const struct plan_input *in;
+	const struct options *o;
+	struct settings base;          /* the settings as if our snapshot's keys, in the chosen groups, were back */
+	struct err *err;
+};
+
+/*
+ * What a key shall be (NULL: absent). A second call for the same key counts, the first's place in the order stays.
+ * 0 or -1 with b->err.
+ */
+int build_want(struct build *b, enum group group, const char *key, const char *wanted) WARN_UNUSED;
+
+/* The plan's entry of that key, or NULL. */
+struct plan_key *build_find(struct build *b, const char *key);
+
+/* Add a refusal, unless --force names it: then it is said all the same, as forced. fatal: nothing overrides it. */
+void build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* Make b->base of in->now and in->snapshot. 0 or -1. */
+int build_base(struct build *b) WARN_UNUSED;
+
+/* Settle p->dialect from the options and what was seen; refuse where that matters. */
+void build_dialect(struct build *b);
+
+/* Find the listeners in b->base and choose; refuse what must not be. 0 or -1. */
+int build_listeners(struct build *b) WARN_UNUSED;
+
+/* Want all keys of the chosen groups. 0 or -1. */
+int build_wanted(struct build *b) WARN_UNUSED;
+
+/* Fill now, local, state, write and count of every key. 0 or -1. */
+int build_settle(struct build *b) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,235 @@
+#include "plan.h"
+
+#include "addr.h"
+#include "err.h"
+#include "localkeys.h"
+#include "options.h"
+#include "plan_build.h"
+#include "pool.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "trusted.h"
+
+#include <string.h>
+
+static const char NETWORKS[] = ".proxy.trusted-networks.";
+
+static bool
+same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* A key that somebody changed since: named, and left alone unless forced. */
+static void
+settle_changed(struct build *b, struct plan_key *k)
+{
+	if (options_forced(b->o, "changed")) {
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s was changed since it was staged (from %s to %s) and "
+		    "is restored all the same, as --force changed says.", k->key, k->written ? k->written : "(absent)",
+		    k->now ? k->now : "(absent)");
+		return;
+	}
+	k->write = false;
+	k->state = KEY_CHANGED;
+	b->p->write_count--;
+	b->p->left_count++;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "changed", "%s was changed since it was staged: %s was written, %s "
+	    "stands there now. It is left alone. To restore it all the same: --force changed.", k->key,
+	    k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
+}
+
+/*
+ * The administration page turns a list of one into a scalar when somebody saves the listener (server-facts): then our
+ * network is found at the list's own key.
+ */
+static int
+follow_scalar(struct build *b, const struct snapshot_key *s)
+{
+	const char *at = strstr(s->key, NETWORKS), *list, *value;
+	struct plan_key *k;
+
+	if (s->group != GROUP_LISTENERS || !at || s->before || settings_get(b->in->now, s->key))
+		return 0;
+	list = pool_copy(b->pool, s->key, (size_t)(at - s->key) + strlen(NETWORKS) - 1);
+	if (!list)
+		return err_memory(b->err);
+	value = settings_get(b->in->now, list);
+	if (!value || !same(value, s->written) || snapshot_find(b->in->snapshot, list) || build_find(b, list))
+		return 0;
+	if (build_want(b, s->group, list, NULL) == -1)
+		return -1;
+	k = build_find(b, list);
+	k->written = value;
+	k->original = NULL;
+	return 0;
+}
+
+static int
+from_snapshot(struct build *b)
+{
+	const struct snapshot *s = b->in->snapshot;
+	struct plan_key *k;
+	size_t i;
+
+	for (i = 0; i < s->count; i++) {
+		if (!(b->o->groups & 1u << s->keys[i].group))
+			continue;
+		if (build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
+			return -1;
+		build_find(b, s->keys[i].key)->written = s->keys[i].written;
+		if (follow_scalar(b, &s->keys[i]) == -1)
+			return -1;
+	}
+	if (build_settle(b) == -1)
+		return -1;
+	for (i = 0; i < b->p->key_count; i++) {
+		k = &b->p->keys[i];
+		k->state = KEY_RESTORED;
+		if (k->write && !same(k->now, k->written))
+			settle_changed(b, k);
+	}
+	return 0;
+}
+
+/* Is every entry of a listener's list ours or a copy of the global one, and ours among them? */
+static bool
+list_is_ours(const struct build *b, const struct trusted *own, const struct trusted *global)
+{
+	bool ours = false;
+	size_t i, j;
+
+	for (i = 0; i < own->count; i++) {
+		bool known = false;
+
+		for (j = 0; j < b->o->proxy_count; j++)
+			known |= !strcmp(own->items[i].value, b->o->proxies[j]);
+		ours |= known;
+		for (j = 0; j < global->count; j++)
+			known |= !strcmp(own->items[i].value, global->items[j].value);
+		if (!known)
+			return false;
+	}
+	return ours;
+}
+
+/* Without a snapshot: the whole list and the override when all of it is ours, else our own entries alone. */
+static int
+recognise_listener(struct build *b, const char *id)
+{
+	const char *override = changeset_listener_key(b->pool, id, "override");
+	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
+	struct trusted own = { 0 }, global = { 0 };
+	bool all;
+	size_t i, j;
+
+	if (!override || !list)
+		return err_memory(b->err);
+	if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1 ||
+	    trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL, b->err) == -1)
+		return -1;
+	all = list_is_ours(b, &own, &global);
+	if ((all || !own.count) && same(settings_get(b->in->now, override), "true") &&
+	    build_want(b, GROUP_LISTENERS, override, NULL) == -1)
+		return -1;
+	for (i = 0; i < own.count; i++) {
+		for (j = 0; !all && j < b->o->proxy_count && strcmp(own.items[i].value, b->o->proxies[j]) != 0; j++)
+			;
+		if (all || j < b->o->proxy_count) {
+			if (build_want(b, GROUP_LISTENERS, own.items[i].key, NULL) == -1)
+				return -1;
+			continue;
+		}
+		b->p->left_count++;
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s holds %s, which is not of this change set: left alone.",
+		    own.items[i].key, own.items[i].value);
+	}
+	return 0;
+}
+
+/* A key with a fixed value is ours when it holds that value. */
+static int
+recognise_fixed(struct build *b, const struct entry *e)
+{
+	const char *now = settings_get(b->in->now, e->key);
+
+	if (same(now, e->value))
+		return build_want(b, e->group, e->key, NULL);
+	if (now) {
+		b->p->left_count++;
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s holds %s, which is not of this change set: left alone.",
+		    e->key, now);
+	}
+	return 0;
+}
+
+/* What the options must say so that something can be recognised without a snapshot. */
+static void
+check_enough(struct build *b)
+{
+	const struct options *o = b->o;
+	const char *missing = o->groups & 1u << GROUP_LISTENERS && !o->proxy_count ? "--proxy (or --skip listeners)" :
+	    o->groups & 1u << GROUP_URL && !o->public_origin[0] ? "--public-url (or --skip url)" :
+	    o->groups_named && o->groups & 1u << GROUP_OUTBOUND && !o->relay_host ? "--relay (or --skip outbound)" : NULL;
+
+	if (missing)
+		build_refuse(b, "no-snapshot", true, "There is no snapshot of this server here, so only what is recognisably "
+		    "stalprep's can be removed. Name the snapshot with --snapshot, or give the options that it was staged with: "
+		    "%s is missing.", missing);
+}
+
+static int
+from_options(struct build *b)
+{
+	const struct options *o = b->o;
+	struct changeset set = { 0 };
+	struct wanted w = {
+		.groups = o->groups & ~(1u << GROUP_LISTENERS), .public_url = o->public_origin,
+		.relay_host = o->relay_host, .relay_port = o->relay_port, .relay_id = o->relay_id,
+	};
+	size_t i;
+
+	if (!o->relay_host && !o->groups_named)
+		w.groups &= ~(1u << GROUP_OUTBOUND);
+	w.groups &= ~(1u << GROUP_ALLOW);
+	b->p->not_ours = true;
+	check_enough(b);
+	if (message_refusals(&b->p->messages))
+		return 0;
+	if (build_listeners(b) == -1)
+		return -1;
+	for (i = 0; i < b->p->listener_count && o->groups & 1u << GROUP_LISTENERS; i++) {
+		if (b->p->listeners[i].chosen && recognise_listener(b, b->p->listeners[i].listener->id) == -1)
+			return -1;
+	}
+	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
+		return -1;
+	for (i = 0; i < set.count; i++) {
+		if (recognise_fixed(b, &set.entries[i]) == -1)
+			return -1;
+	}
+	return build_settle(b);
+}
+
+int
+plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	struct build b = { .p = p, .pool = pool, .in = in, .o = in->options, .err = err };
+	size_t i;
+
+	memset(p, 0, sizeof(*p));
+	p->dialect = changeset_dialect(in->minor_last);
+	if (!in->snapshot) {
+		build_dialect(&b);
+		b.base = *in->now;
+	} else if (build_base(&b) == -1) {
+		return -1;
+	}
+	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
+		return -1;
+	for (i = 0; i < p->key_count; i++) {
+		if (p->keys[i].state != KEY_CHANGED)
+			p->keys[i].state = KEY_RESTORED;
+	}
+	return p->messages.failed ? err_memory(err) : 0;
+}

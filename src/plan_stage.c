@@ -1,0 +1,547 @@
+#include "plan.h"
+
+#include "addr.h"
+#include "err.h"
+#include "localkeys.h"
+#include "options.h"
+#include "plan_build.h"
+#include "pool.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "trusted.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Is it named by --listener? */
+static bool
+named(const struct options *o, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < o->listener_count; i++) {
+		if (!strcmp(o->listeners[i], id))
+			return true;
+	}
+	return false;
+}
+
+/* Why a listener is left alone although nobody said so, or NULL when it is to be chosen. */
+static const char *
+why_left(const struct listener *l)
+{
+	switch (l->protocol) {
+	case PROTOCOL_SMTP:
+		return l->submission_only ? NULL : "smtp on another port than 465 and 587: left alone (--listener chooses it)";
+	case PROTOCOL_LMTP:
+		return "lmtp: left alone (--listener chooses it)";
+	case PROTOCOL_UNKNOWN:
+		return "its protocol is not known: left alone";
+	default:
+		return NULL;
+	}
+}
+
+/* Decide on one listener. */
+static void
+choose(struct build *b, struct plan_listener *pl)
+{
+	const struct listener *l = pl->listener;
+	const char *left = why_left(l);
+
+	if (b->o->relay_listener && !strcmp(b->o->relay_listener, l->id)) {
+		pl->why = "the new server relays to it: never touched";
+	} else if (b->o->listener_count) {
+		pl->chosen = named(b->o, l->id) && !l->on_25;
+		pl->why = l->on_25 ? "port 25: never touched" : pl->chosen ? "named by --listener" : "not named by --listener";
+	} else if (l->on_25) {
+		pl->why = "port 25: never touched";
+	} else {
+		pl->chosen = !left;
+		pl->why = left ? left : l->protocol == PROTOCOL_SMTP ? "submission" : "for mail clients";
+	}
+}
+
+/* A listener that binds 25 and something else can't be split from here. */
+static void
+check_mixed(struct build *b, const struct listener *l)
+{
+	bool wanted = b->o->listener_count ? named(b->o, l->id) : l->elsewhere;
+
+	if (!l->on_25 || !wanted)
+		return;
+	if (l->elsewhere)
+		build_refuse(b, "port-25", true, "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
+		    "server's relay to port 25. Give the other port a listener of its own, or leave this one out by naming "
+		    "the others with --listener. Nothing overrides this.", l->id, l->binds);
+	else
+		build_refuse(b, "port-25", true, "--listener %s: it binds %s, and port 25 is never put behind the proxy: the new "
+		    "server's relay sends no PROXY header. Nothing overrides this.", l->id, l->binds);
+}
+
+/* Somebody must be plainly on 25, or be named as the one that the new server relays to. */
+static void
+check_relay_listener(struct build *b)
+{
+	const char *macro = NULL;
+	bool on_25 = false;
+	size_t i;
+
+	for (i = 0; i < b->p->all.count; i++) {
+		const struct listener *l = &b->p->all.items[i];
+
+		on_25 |= l->on_25;
+		if (l->macro && (l->protocol == PROTOCOL_SMTP || l->protocol == PROTOCOL_LMTP || l->protocol == PROTOCOL_UNKNOWN))
+			macro = l->id;
+	}
+	if (b->o->relay_listener) {
+		if (!listener_by_id(&b->p->all, b->o->relay_listener))
+			build_refuse(b, "no-listener", true, "--relay-listener %s: the server has no listener of that name.",
+			    b->o->relay_listener);
+		else if (b->o->listener_count && named(b->o, b->o->relay_listener))
+			build_refuse(b, "port-25", true, "--listener and --relay-listener both name \"%s\": the listener that the "
+			    "new server relays to is never put behind the proxy.", b->o->relay_listener);
+		return;
+	}
+	if (macro)
+		build_refuse(b, "relay-listener", true, "The bind of listener \"%s\" holds a macro, so its port can't be seen from "
+		    "here; it may be port 25, which must stay out of the proxy. Say which listener the new server relays to: "
+		    "--relay-listener ID.", macro);
+	else if (!on_25)
+		build_refuse(b, "relay-listener", true, "No listener binds port 25. Behind a port mapping another one may be it. "
+		    "Say which listener the new server relays to, so that it is left alone: --relay-listener ID.");
+}
+
+/* Every --listener must exist. */
+static void
+check_named(struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->o->listener_count; i++) {
+		if (!listener_by_id(&b->p->all, b->o->listeners[i]))
+			build_refuse(b, "no-listener", true, "--listener %s: the server has no listener of that name.",
+			    b->o->listeners[i]);
+	}
+}
+
+int
+build_listeners(struct build *b)
+{
+	struct plan *p = b->p;
+	size_t i, chosen = 0;
+
+	if (listener_find_all(&p->all, b->pool, &b->base, b->err) == -1)
+		return -1;
+	p->listeners = pool_zero(b->pool, (p->all.count + 1) * sizeof(*p->listeners));
+	if (!p->listeners)
+		return err_memory(b->err);
+	for (i = 0; i < p->all.count; i++) {
+		p->listeners[i].listener = &p->all.items[i];
+		choose(b, &p->listeners[i]);
+		chosen += p->listeners[i].chosen;
+	}
+	p->listener_count = p->all.count;
+	if (!(b->o->groups & 1u << GROUP_LISTENERS))
+		return 0;
+	check_named(b);
+	check_relay_listener(b);
+	for (i = 0; i < p->all.count; i++)
+		check_mixed(b, &p->all.items[i]);
+	if (!p->all.count)
+		build_refuse(b, "no-listener", true, "The server shows no listener at all, so there is nothing to put behind the "
+		    "proxy. Is the account allowed to read server.listener.*?");
+	else if (!chosen && !message_refusals(&p->messages))
+		build_refuse(b, "no-listener", true, "None of the server's listeners is one for the proxy; name them with "
+		    "--listener, or leave the group out: --skip listeners.");
+	return 0;
+}
+
+/* Want one network under the list's next free index. */
+static int
+want_network(struct build *b, const char *list, struct trusted *own, long *index, const char *value)
+{
+	const char *key;
+
+	*index = trusted_free_index(own, *index);
+	key = pool_printf(b->pool, "%s.%ld", list, (*index)++);
+	return key ? build_want(b, GROUP_LISTENERS, key, value) : err_memory(b->err);
+}
+
+/* The list that only the global setting named so far would be dropped by a list of the listener's own: copy it. */
+static int
+carry_over(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
+{
+	struct trusted global = { 0 };
+	size_t i, j;
+
+	if (own->count)
+		return 0;
+	if (trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL, b->err) == -1)
+		return -1;
+	for (i = 0; i < global.count; i++) {
+		for (j = 0; j < b->o->proxy_count && strcmp(b->o->proxies[j], global.items[i].value) != 0; j++)
+			;
+		if (j < b->o->proxy_count)
+			continue;
+		if (want_network(b, list, own, index, global.items[i].value) == -1)
+			return -1;
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL, "Listener \"%s\": a list of its own replaces the global "
+		    "%s, so that list's %s is copied into it.", id, TRUSTED_GLOBAL, global.items[i].value);
+	}
+	return 0;
+}
+
+/* A scalar becomes an entry of the list that has to be made beside it. */
+static int
+move_scalar(struct build *b, const char *list, struct trusted *own, long *index)
+{
+	size_t i;
+
+	for (i = 0; i < own->count; i++) {
+		if (own->items[i].index != -1 || strcmp(own->items[i].key, list) != 0)
+			continue;
+		if (build_want(b, GROUP_LISTENERS, list, NULL) == -1)
+			return -1;
+		return want_network(b, list, own, index, own->items[i].value);
+	}
+	return 0;
+}
+
+static int
+want_listener(struct build *b, const char *id)
+{
+	const char *override = changeset_listener_key(b->pool, id, "override");
+	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
+	const struct trusted_entry *there;
+	struct trusted own = { 0 };
+	bool moved = false;
+	struct net n;
+	long index = 0;
+	size_t i;
+
+	if (!override || !list)
+		return err_memory(b->err);
+	if (build_want(b, GROUP_LISTENERS, override, "true") == -1 ||
+	    trusted_read(&own, b->pool, &b->base, list, b->err) == -1)
+		return -1;
+	for (i = 0; i < b->o->proxy_count; i++) {
+		if (net_parse(&n, b->o->proxies[i], b->err) == -1)
+			return -1;
+		there = trusted_covering(&own, &n);
+		if (there) {
+			if (build_want(b, GROUP_LISTENERS, there->key, there->value) == -1)
+				return -1;
+			continue;
+		}
+		if (!moved && move_scalar(b, list, &own, &index) == -1)
+			return -1;
+		moved = true;
+		if (want_network(b, list, &own, &index, b->o->proxies[i]) == -1)
+			return -1;
+	}
+	return carry_over(b, id, list, &own, &index);
+}
+
+static int
+want_listeners(struct build *b)
+{
+	struct plan *p = b->p;
+	size_t i;
+
+	for (i = 0; i < p->listener_count; i++) {
+		if (p->listeners[i].chosen && want_listener(b, p->listeners[i].listener->id) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Is value one of the entries of this set under that key? */
+static bool
+is_ours(const struct changeset *set, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++) {
+		if (!strcmp(set->entries[i].key, key))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * What is left of an older, longer rule makes the new one a configuration error, and then no reload applies anything; a
+ * scalar beside it wins in silence (server-facts: rule settings). Both go, and are kept in the snapshot.
+ */
+static int
+clean_rule(struct build *b, const struct changeset *set)
+{
+	const char *rule = b->p->dialect->rule;
+	const char *below = pool_printf(b->pool, "%s.", rule);
+	const struct settings *s = &b->base;
+	size_t i, gone = 0;
+
+	if (!below)
+		return err_memory(b->err);
+	if (settings_get(s, rule)) {
+		gone++;
+		if (build_want(b, GROUP_OUTBOUND, rule, NULL) == -1)
+			return -1;
+	}
+	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
+		if (is_ours(set, s->items[i].key))
+			continue;
+		gone++;
+		if (build_want(b, GROUP_OUTBOUND, s->items[i].key, NULL) == -1)
+			return -1;
+	}
+	if (gone)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "A routing rule stands at %s already. Its %zu key%s "
+		    "would break or outrank the new one, so %s removed; clear brings %s back. Look at what it did.", rule, gone,
+		    gone == 1 ? "" : "s", gone == 1 ? "it is" : "they are", gone == 1 ? "it" : "them");
+	return 0;
+}
+
+/* A relay of that name which is not ours must not be bent to another host; its credentials least of all. */
+static void
+check_relay(struct build *b, const struct changeset *set)
+{
+	const char *below = pool_printf(b->pool, "%s%s.", b->p->dialect->relay_prefix, b->o->relay_id), *rest;
+	const struct settings *s = &b->base;
+	bool foreign = false, credentials = false;
+	size_t i, j;
+
+	for (i = below ? settings_first(s, below) : s->count; (rest = settings_below(s, i, below ? below : "")); i++) {
+		for (j = 0; j < set->count && strcmp(set->entries[j].key, s->items[i].key) != 0; j++)
+			;
+		foreign |= j == set->count || strcmp(set->entries[j].value, s->items[i].value) != 0;
+		credentials |= !strncmp(rest, "auth", 4);
+	}
+	if (foreign)
+		build_refuse(b, "relay-taken", credentials, "A relay \"%s\" is there already (%s…), and it is not the one that "
+		    "this change set describes.%s Choose another name: --relay-id NAME.", b->o->relay_id, below,
+		    credentials ? " It holds credentials, which would go to another host. Nothing overrides this." : "");
+}
+
+int
+build_wanted(struct build *b)
+{
+	struct changeset set = { 0 };
+	struct wanted w = {
+		.groups = b->o->groups & ~(1u << GROUP_LISTENERS),
+		.public_url = b->o->public_origin, .relay_host = b->o->relay_host, .relay_port = b->o->relay_port,
+		.relay_id = b->o->relay_id,
+	};
+	size_t i;
+
+	if (b->o->groups & 1u << GROUP_LISTENERS && want_listeners(b) == -1)
+		return -1;
+	w.groups &= ~(1u << GROUP_ALLOW);
+	if (!b->o->public_origin[0])
+		w.groups &= ~(1u << GROUP_URL);
+	if (!b->o->relay_host)
+		w.groups &= ~(1u << GROUP_OUTBOUND);
+	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
+		return -1;
+	for (i = 0; i < set.count; i++) {
+		if (build_want(b, set.entries[i].group, set.entries[i].key, set.entries[i].value) == -1)
+			return -1;
+	}
+	if (!(w.groups & 1u << GROUP_OUTBOUND))
+		return 0;
+	check_relay(b, &set);
+	return clean_rule(b, &set);
+}
+
+/* What an earlier stage wrote and this one does not want goes back to what it was. */
+static int
+restore_unwanted(struct build *b)
+{
+	const struct snapshot *s = b->in->snapshot;
+	size_t i;
+
+	for (i = 0; s && i < s->count; i++) {
+		if (b->o->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key) &&
+		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Listener keys that the server keeps in the database never take effect: listeners are built from config.toml. */
+static void
+check_local(struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		if (b->p->keys[i].group == GROUP_LISTENERS && !b->p->keys[i].local) {
+			build_refuse(b, "not-local", true, "config.local-keys keeps %s out of this server's config.toml, and listeners are "
+			    "built from that file alone: written over the API, it would never take effect. Add \"server.listener.*\" "
+			    "to config.local-keys, or leave the group out: --skip listeners.", b->p->keys[i].key);
+			return;
+		}
+	}
+}
+
+/*
+ * A server that failed to write its file, or a run that was cut off, leaves values in the server's memory alone; writing
+ * the same again changes nothing there and answers 200. So all is deleted and inserted anew (server-facts: a plain 500).
+ */
+static void
+decide_anew(struct build *b)
+{
+	const struct snapshot *s = b->in->snapshot;
+	struct plan *p = b->p;
+	size_t i;
+
+	if (s && s->state != SNAPSHOT_SENDING && (s->state == SNAPSHOT_PROVED || p->write_count))
+		return;
+	if (!s && p->write_count)
+		return;
+	for (i = 0; i < p->key_count; i++) {
+		struct plan_key *k = &p->keys[i];
+
+		if (!k->wanted || b->in->shared_elsewhere > k->local || (s && !k->recorded))
+			continue;
+		if (!s) {
+			k->original = NULL;
+			k->recorded = true;
+		}
+		p->anew = true;
+		p->write_count += !k->write;
+		k->write = true;
+	}
+	if (p->anew && !s)
+		message_add(&p->messages, b->pool, MESSAGE_NOTE, NULL, "All of it stands on the server already, but there is no "
+		    "snapshot that says it was proved: it is written anew, so that the server writes its file, and recorded as "
+		    "absent before.");
+}
+
+static int
+begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	memset(p, 0, sizeof(*p));
+	b->p = p;
+	b->pool = pool;
+	b->in = in;
+	b->o = in->options;
+	b->err = err;
+	build_dialect(b);
+	return build_base(b);
+}
+
+int
+plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	struct build b = { 0 };
+
+	if (begin(&b, p, pool, in, err) == -1 || build_listeners(&b) == -1 || build_wanted(&b) == -1 ||
+	    restore_unwanted(&b) == -1 || build_settle(&b) == -1)
+		return -1;
+	check_local(&b);
+	decide_anew(&b);
+	return p->messages.failed ? err_memory(err) : 0;
+}
+
+/* The text inside 'single quotes', when it is an https origin; else NULL. */
+static const char *
+quoted_origin(struct pool *pool, const char *value)
+{
+	size_t len = value ? strlen(value) : 0;
+	struct url u;
+	char *inner;
+
+	if (len < 3 || value[0] != '\'' || value[len - 1] != '\'')
+		return NULL;
+	inner = pool_copy(pool, value + 1, len - 2);
+	return inner && url_parse_public(&u, inner, "", NULL) == 0 ? inner : NULL;
+}
+
+/* Read the proxy's networks off the first chosen listener that has some. */
+static int
+recognise_proxies(struct build *b, struct options *o)
+{
+	struct plan *p = b->p;
+	struct trusted own;
+	const char *list;
+	size_t i, j;
+
+	for (i = 0; i < p->listener_count && !o->proxy_count; i++) {
+		list = changeset_listener_key(b->pool, p->listeners[i].listener->id, "trusted-networks");
+		if (!list)
+			return err_memory(b->err);
+		memset(&own, 0, sizeof(own));
+		if (!p->listeners[i].chosen)
+			continue;
+		if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1)
+			return -1;
+		for (j = 0; j < own.count && o->proxy_count < PROXIES_MAX; j++) {
+			if (own.items[j].valid && own.items[j].net.bits >= 8)
+				net_format(&own.items[j].net, o->proxies[o->proxy_count++]);
+		}
+	}
+	return 0;
+}
+
+/* Between 0.12 and 0.13 the relay's keys differ; where the older ones are there, it is read as the older. */
+static int
+recognise_dialect(struct build *b)
+{
+	const struct dialect *low = changeset_dialect(b->in->minor_first);
+	const char *older = pool_printf(b->pool, "%s%s.", low->relay_prefix, b->o->relay_id);
+
+	if (!older)
+		return err_memory(b->err);
+	if (b->o->minor == -1 && low != b->p->dialect && settings_has_prefix(b->in->now, older))
+		b->p->dialect = low;
+	return 0;
+}
+
+/* Read off the settings what the options leave open. */
+static int
+recognise(struct build *b, struct options *o)
+{
+	const struct settings *now = b->in->now;
+	const char *text, *prefix = b->p->dialect->relay_prefix;
+	const char *address = pool_printf(b->pool, "%s%s.address", prefix, o->relay_id);
+	const char *port = pool_printf(b->pool, "%s%s.port", prefix, o->relay_id);
+
+	if (!address || !port)
+		return err_memory(b->err);
+	if (!o->proxy_count && o->groups & 1u << GROUP_LISTENERS && recognise_proxies(b, o) == -1)
+		return -1;
+	text = o->public_origin[0] ? NULL : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
+	if (text)
+		snprintf(o->public_origin, sizeof(o->public_origin), "%s", text);
+	if (o->relay_host || !settings_get(now, address))
+		return 0;
+	o->relay_host = settings_get(now, address);
+	text = settings_get(now, port);
+	o->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
+	o->groups |= 1u << GROUP_OUTBOUND;
+	return 0;
+}
+
+int
+plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	struct options *o = pool_zero(pool, sizeof(*o));
+	struct plan_input with = *in;
+	struct build b = { 0 };
+	size_t i;
+
+	if (!o)
+		return err_memory(err);
+	*o = *in->options;
+	with.options = o;
+	if (begin(&b, p, pool, &with, err) == -1 || recognise_dialect(&b) == -1 || build_listeners(&b) == -1 ||
+	    recognise(&b, o) == -1 ||
+	    build_wanted(&b) == -1 || restore_unwanted(&b) == -1 || build_settle(&b) == -1)
+		return -1;
+	for (i = 0; i < p->key_count; i++)
+		p->keys[i].write = false;
+	p->write_count = 0;
+	return 0;
+}

@@ -1,0 +1,221 @@
+#include "run.h"
+
+#include "buf.h"
+#include "interrupt.h"
+#include "options.h"
+#include "output.h"
+#include "target.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool
+anything_written(const struct run *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (r->targets[i].progress != PROGRESS_NONE)
+			return true;
+	}
+	return false;
+}
+
+static int
+status_of(const struct err *err)
+{
+	switch (err->kind) {
+	case ERR_USAGE:
+		return EXIT_USAGE;
+	case ERR_REACH:
+	case ERR_TRUST:
+		return EXIT_UNREACHED;
+	case ERR_AUTH:
+		return EXIT_LOGIN;
+	case ERR_INTERRUPT:
+		return 128 + (err->code ? err->code : SIGINT);
+	default:
+		return EXIT_REFUSED;
+	}
+}
+
+void
+run_fail(struct run *r, const struct target *t, const struct err *err)
+{
+	const char *end = anything_written(r) || err->kind == ERR_USAGE || strstr(err->text, "Nothing was ") ? "" :
+	    " Nothing was written.";
+	enum message_level level = err->kind == ERR_REFUSED && err->name ? MESSAGE_REFUSAL : MESSAGE_ERROR;
+	size_t len = strlen(err->text);
+
+	message_add(&r->messages, &r->pool, level, err->name, "%s%s%s", err->text,
+	    len && strchr(".?)", err->text[len - 1]) ? "" : ".", end);
+	if (r->messages.count && t)
+		r->messages.items[r->messages.count - 1].target = t->origin;
+	r->exit = anything_written(r) ? EXIT_UNPROVED : status_of(err);
+}
+
+bool
+run_stopped(struct run *r)
+{
+	struct err err;
+
+	if (!interrupt_signal)
+		return false;
+	err_set(&err, ERR_INTERRUPT, "Stopped by a signal.");
+	err.code = interrupt_signal;
+	run_fail(r, NULL, &err);
+	return true;
+}
+
+int
+run_begin(struct run *r, const struct options *o, const char *program, bool lock)
+{
+	struct err err;
+	size_t i;
+
+	r->options = o;
+	r->program = program;
+	interrupt_catch();
+	r->targets = calloc(o->target_count, sizeof(*r->targets));
+	if (!r->targets) {
+		err_memory(&err);
+		run_fail(r, NULL, &err);
+		return -1;
+	}
+	r->count = o->target_count;
+	for (i = 0; i < r->count; i++) {
+		if (target_begin(&r->targets[i], o, &o->targets[i], &err) == -1 ||
+		    target_load_snapshot(&r->targets[i], lock, &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+	}
+	if (trust_load(&r->trust, o, getenv("SSL_CERT_FILE"), &err) == -1 || credentials_take(&r->credentials, o, &err) == -1) {
+		run_fail(r, NULL, &err);
+		return -1;
+	}
+	return 0;
+}
+
+int
+run_read(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (target_read(&r->targets[i], &r->trust, &r->credentials, &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* A target's messages become the run's. Gives the refusals that stop it; status refuses nothing, it only tells. */
+static size_t
+take_messages(struct run *r, const struct target *t)
+{
+	bool tells = r->options->command == COMMAND_STATUS;
+	size_t i;
+
+	for (i = 0; i < t->plan.messages.count; i++) {
+		struct message m = t->plan.messages.items[i];
+
+		if (tells && m.level == MESSAGE_REFUSAL)
+			m.level = MESSAGE_WARNING;
+		message_add(&r->messages, &r->pool, m.level, m.name, "%s", m.text);
+		if (!r->messages.count)
+			continue;
+		r->messages.items[r->messages.count - 1].forced = m.forced;
+		if (r->count > 1)
+			r->messages.items[r->messages.count - 1].target = t->origin;
+	}
+	return tells ? 0 : message_refusals(&t->plan.messages);
+}
+
+int
+run_plan(struct run *r, run_planner *planner)
+{
+	size_t refused = 0, i;
+	struct err err;
+
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+		struct plan_input in = {
+			.now = &t->facts.settings, .options = r->options, .snapshot = t->has_snapshot ? &t->loaded : NULL,
+			.minor_first = t->facts.minor_first, .minor_last = t->facts.minor_last, .shared_elsewhere = i > 0,
+		};
+
+		if (planner(&t->plan, &t->pool, &in, &err) == -1) {
+			run_fail(r, t, &err);
+			return -1;
+		}
+		t->planned = true;
+		refused += take_messages(r, t);
+	}
+	if (!refused)
+		return 0;
+	message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "Nothing was written.");
+	r->exit = EXIT_REFUSED;
+	return -1;
+}
+
+int
+run_print(const struct buf *out)
+{
+	const char *text = buf_text(out);
+
+	if (!text) {
+		fputs("stalprep: no memory for the report\n", stderr);
+		return 1;
+	}
+	if (fwrite(text, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
+		return 0;
+	fprintf(stderr, "stalprep: the report could not be written to standard output: %s\n", strerror(errno));
+	return 1;
+}
+
+/* Results on standard output, what went wrong on standard error; with --json all of it is in the one object. */
+static int
+print_report(struct run *r)
+{
+	struct report report = {
+		.options = r->options, .targets = r->targets, .count = r->count, .messages = &r->messages, .exit = r->exit,
+		.program = r->program,
+	};
+	struct buf out = { 0 }, said = { 0 };
+	int failed;
+
+	if (r->options->json)
+		output_json(&out, &report);
+	else if (!r->options->quiet)
+		output_text(&out, &report);
+	output_messages(&said, command_name(r->options->command), &r->messages,
+	    r->options->quiet ? MESSAGE_REFUSAL : MESSAGE_NOTE);
+	failed = run_print(&out);
+	if (!r->options->json && said.len)
+		fputs(buf_text(&said) ? buf_text(&said) : "stalprep: no memory for the messages\n", stderr);
+	buf_free(&out);
+	buf_free(&said);
+	return failed;
+}
+
+int
+run_end(struct run *r)
+{
+	int failed = print_report(r), status = r->exit;
+	size_t i;
+
+	if (failed && status == EXIT_DONE)
+		status = anything_written(r) ? EXIT_UNPROVED : EXIT_REFUSED;
+	for (i = 0; i < r->count; i++)
+		target_close(&r->targets[i]);
+	free(r->targets);
+	credentials_wipe(&r->credentials);
+	trust_free(&r->trust);
+	pool_free(&r->pool);
+	return status;
+}

@@ -1,0 +1,65 @@
+/* snapshot.h - what stood before, kept on disk before the first byte is sent */
+#ifndef SNAPSHOT_H
+#define SNAPSHOT_H
+
+#include "changeset.h"
+#include "def.h"
+
+#include <stdbool.h>
+
+struct buf;
+struct err;
+struct pool;
+
+enum {
+	SNAPSHOT_VERSION = 1,
+	SNAPSHOT_MAX = 4 * 1024 * 1024,        /* longest file in bytes */
+	SNAPSHOT_KEYS_MAX = 5000
+};
+
+/*
+ * planned: nothing was sent. sending: a write may have reached the server. proved: all was read back.
+ */
+enum snapshot_state { SNAPSHOT_PLANNED, SNAPSHOT_SENDING, SNAPSHOT_PROVED, SNAPSHOT_STATE_COUNT };
+
+struct snapshot_key {
+	const char *key;
+	const char *before;            /* NULL: it was absent */
+	const char *written;           /* NULL: it was removed */
+	enum group group;
+	bool local;                    /* it lives in this node's config.toml */
+};
+
+/* Strings live in the pool that it was made with. Zero-initialise. */
+struct snapshot {
+	const char *target;            /* the origin it belongs to */
+	const char *created;           /* RFC 3339, UTC */
+	const char *dialect;           /* "0.13 to 0.15" */
+	const char *options;           /* the options that say what was written, as options_retell gives them */
+	enum snapshot_state state;
+	struct snapshot_key *keys;
+	size_t count;
+};
+
+/* Add a key; its strings must outlive the snapshot. 0 or -1. */
+int snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key, struct err *err) WARN_UNUSED;
+
+/* The entry of that key, or NULL. */
+const struct snapshot_key *snapshot_find(const struct snapshot *s, const char *key);
+
+/* Parse a snapshot's text. Damage, a newer version, a wrong shape: -1 with err; else 0. */
+int snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t len, struct err *err) WARN_UNUSED;
+
+/* Append its text, checksum included. */
+void snapshot_format(struct buf *out, const struct snapshot *s);
+
+/* Read from a file. 0; 1 when there is none; -1 with err. */
+int snapshot_load(struct snapshot *s, struct pool *pool, const char *path, struct err *err) WARN_UNUSED;
+
+/* Replace the file by it, fsynced with its folder, mode 0600. 0, or -1 with err and the old file still there. */
+int snapshot_save(const struct snapshot *s, const char *path, struct err *err) WARN_UNUSED;
+
+/* The word for a state. */
+const char *snapshot_state_name(enum snapshot_state state);
+
+#endif

@@ -1,0 +1,79 @@
+/* target.h - one server of a run: its session, what was read, its snapshot and its plan */
+#ifndef TARGET_H
+#define TARGET_H
+
+#include "api.h"
+#include "def.h"
+#include "err.h"
+#include "plan.h"
+#include "pool.h"
+#include "session.h"
+#include "snapshot.h"
+
+#include <limits.h>
+#include <stdbool.h>
+
+struct credentials;
+struct options;
+
+/* How far a target's write came. */
+enum progress {
+	PROGRESS_NONE,                 /* nothing was sent */
+	PROGRESS_UNPROVED,             /* something may be written, and it is not all proved */
+	PROGRESS_PROVED                /* all of it was read back */
+};
+
+/* In the caller's storage, never moved. Zero-initialise; target_close when done. */
+struct target {
+	const struct options *options;
+	char origin[ORIGIN_MAX];
+	struct session session;
+	struct pool pool;              /* what was read and planned */
+	struct api_facts facts;
+	bool read;                     /* facts are there */
+	struct snapshot loaded;        /* as the run found it */
+	bool has_snapshot;             /* it found one */
+	struct snapshot snapshot;      /* as it is on disk now */
+	char snapshot_path[PATH_MAX];
+	bool snapshot_kept;            /* the file is there at the run's end */
+	char lock_path[PATH_MAX];
+	int lock;                      /* -1: none */
+	struct plan plan;
+	bool planned;
+	enum progress progress;
+	size_t changed;                /* keys that this run changed, proved */
+	bool local_changed;            /* the server rewrote its config.toml */
+	bool touched;                  /* the dummy was sent */
+};
+
+/* Settle the origin and the snapshot's path, and find the addresses. Needs no secret. 0 or -1. */
+int target_begin(struct target *t, const struct options *o, const struct url *url, struct err *err) WARN_UNUSED;
+
+/* Lock the snapshot (with `lock`) and load it if it is there. 0 or -1. */
+int target_load_snapshot(struct target *t, bool lock, struct err *err) WARN_UNUSED;
+
+/*
+ * Connect and read the settings; asks for a second factor when the server wants it. 0, or -1 with err; nothing is
+ * written in either case.
+ */
+int target_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err) WARN_UNUSED;
+
+/*
+ * Make the snapshot of the plan and save it as planned. In groups that this run does not touch the old one's keys
+ * stay. now: the time in seconds since 1970. 0 or -1.
+ */
+int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED;
+
+/*
+ * Write what is planned, read it back, and save what is known of it. clearing: the snapshot's keys that are restored
+ * leave it. 0 when all is proved; -1 with err, and progress says what is known.
+ */
+int target_write(struct target *t, bool clearing, struct err *err) WARN_UNUSED;
+
+/* After a clear: what is left of the snapshot is saved, or the file renamed with ".cleared". 0 or -1. */
+int target_retire_snapshot(struct target *t, struct err *err) WARN_UNUSED;
+
+/* Close the connection, give the lock and the memory back. */
+void target_close(struct target *t);
+
+#endif

@@ -1,0 +1,24 @@
+/* tlserror.h - every error of the TLS and certificate engines and every alert, in words */
+#ifndef TLSERROR_H
+#define TLSERROR_H
+
+#include "def.h"
+
+#include <stdbool.h>
+
+enum { TLSERROR_ALERT_RECEIVED = 256, TLSERROR_ALERT_SENT = 512 }; /* BearSSL adds the alert's number to these */
+
+struct tlserror {
+	int number;                    /* BR_ERR_…, or an alert's with what BearSSL adds to it */
+	const char *name;              /* as the specification or BearSSL has it: "protocol_version", "BAD_MAC" */
+	const char *what;              /* a clause: "the server accepts no TLS 1.2" */
+	const char *advice;            /* a sentence on what to do, or NULL */
+};
+
+/* The line of an error number. Unknown alerts and errors have a line too; never NULL. Static storage. */
+const struct tlserror *tlserror_find(int number);
+
+/* Is the number an alert that the peer sent? */
+bool tlserror_is_alert(int number);
+
+#endif
