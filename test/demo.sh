@@ -1,0 +1,62 @@
+#!/bin/sh
+# demo.sh - the main job against a simulated older server; called by "./build.sh demo", which names the binary in $STALPREP
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+export STALPREP_PASSWORD=demo-password-of-no-server
+server=
+cleanup() {
+	[ -z "$server" ] || kill "$server" 2>/dev/null || true
+	rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+cd "$work"
+
+show() {
+	printf '\n$ stalprep %s\n' "$*"
+	"$STALPREP" "$@"
+}
+
+# All settings as the API lists them, sorted, a line each.
+settings() {
+	python3 - "$http_url" <<-'END'
+	import base64, json, os, sys, urllib.request
+	login = base64.b64encode(b"admin:" + os.environb[b"STALPREP_PASSWORD"]).decode()
+	request = urllib.request.Request(sys.argv[1] + "/api/settings/list", headers={"Authorization": "Basic " + login})
+	opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+	items = json.load(opener.open(request, timeout=10))["data"]["items"]
+	print("\n".join(f"{key} = {value}" for key, value in sorted(items.items())))
+	END
+}
+
+ready() { python3 -c 'import json, sys; print(json.load(open("ready"))[sys.argv[1]])' "$1"; }
+
+echo "A simulated older server (0.15.5), with a certificate that nobody signed:"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=old.example.org" \
+	-keyout key.pem -out cert.pem 2>/dev/null
+pin=sha256//$(openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary |
+	openssl base64)
+python3 "$here/oldserver.py" --version 0.15.5 --folder server --tls-cert cert.pem --tls-key key.pem \
+	--user admin --password "$STALPREP_PASSWORD" >ready &
+server=$!
+for _ in $(seq 100); do
+	[ ! -s ready ] || break
+	sleep 0.1
+done
+url=$(ready https_url)
+http_url=$(ready http_url)
+echo "  $url, key pinned as $pin"
+
+settings >before
+set -- --url "$url" --insecure --pinnedpubkey "$pin"
+show print --proxy 203.0.113.10 --public-url https://mail.example.org --relay new.example.org
+show stage "$@" --proxy 203.0.113.10 --public-url https://mail.example.org --relay new.example.org
+show status "$@"
+show clear "$@"
+settings >after
+
+echo
+diff before after
+echo "The server's settings before and after are the same ($(wc -l <after | tr -d ' ') settings compared)."
