@@ -156,7 +156,7 @@ add_applied(struct buf *out, const struct plan *p)
 {
 	size_t reload = count_applies(p, APPLIES_RELOAD), restart = count_applies(p, APPLIES_RESTART);
 
-	buf_str(out, "\nNothing of it is applied: the running server behaves as before.\n");
+	buf_str(out, "\nThis run applied nothing: it neither reloaded nor restarted the server. What runs can't be seen over the API.\n");
 	if (reload)
 		buf_printf(out, "  A reload applies %zu key%s. Somebody's \"save and reload\", or a certificate's renewal in a cluster, "
 		    "would\n  do it too early.\n", reload, reload == 1 ? "" : "s");
@@ -275,6 +275,21 @@ group_state_words(const struct group_count *c)
 	}
 }
 
+/* Does the server advertise now what its settings say? A reload applies it, so this is one thing that can be seen. */
+static bool
+url_in_force(const struct target *t)
+{
+	size_t len = t->facts.url_in_force ? strlen(t->facts.url_in_force) : 0, i;
+
+	for (i = 0; i < t->plan.key_count && len; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+
+		if (k->group == GROUP_URL && k->now && strlen(k->now) == len + 2 && !memcmp(k->now + 1, t->facts.url_in_force, len))
+			return true;
+	}
+	return false;
+}
+
 static void
 text_status(struct buf *out, const struct report *r, const struct target *t)
 {
@@ -291,6 +306,8 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 		buf_printf(out, "  %-10s %s", group_name((enum group)g), group_state_words(&c));
 		if (c.keys)
 			buf_printf(out, " (%zu of %zu keys)", c.right, c.keys);
+		if (g == GROUP_URL && c.right)
+			buf_str(out, url_in_force(t) ? ", and in force" : ", not in force yet");
 		buf_char(out, '\n');
 	}
 	for (i = 0; i < p->key_count; i++) {
