@@ -25,6 +25,10 @@ static const char *const keys[] = {
 	"cluster.bind-addr", "cluster.node-id",
 };
 
+/* Where local keys are under the default patterns (server-facts); judged for the server's rewrite of its file alone. */
+static const char local_prefixes[] = "/api/settings/keys?keys=lookup.default.hostname&prefixes=server,store,directory,tracer,"
+    "certificate,config,authentication.fallback-admin,cluster,storage,enterprise";
+
 enum { DETAIL_MAX = 200 };             /* bytes of the server's own words that are quoted */
 
 /* The server's own words in an error answer, cut and cleaned for one line; "" when there are none. */
@@ -129,6 +133,8 @@ queue_read(struct api *a, struct err *err)
 	buf_str(&target, "/api/settings/keys?keys=");
 	for (i = 0; i < COUNT(keys); i++)
 		buf_printf(&target, "%s%s", i ? "," : "", keys[i]);
+	if (*a->new_server)
+		buf_printf(&target, ",server.allowed-ip.%s,server.blocked-ip.%s", a->new_server, a->new_server);
 	buf_str(&target, "&prefixes=");
 	for (i = 0; i < COUNT(prefixes); i++) {
 		const char *at = strstr(prefixes[i], "%s");
@@ -141,14 +147,16 @@ queue_read(struct api *a, struct err *err)
 	return r;
 }
 
-/* {"data":{"key":"value",…}} into a sorted map. */
+/* {"data":{"key":"value",…}}, or with "items" inside as a list has them, into a sorted map. */
 static int
-take_settings(struct settings *out, struct pool *pool, const struct json *doc, struct err *err)
+take_settings(struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
 {
 	const struct json *data = json_member(doc, "data"), *j;
 	const char *key, *value;
 
 	memset(out, 0, sizeof(*out));
+	if (list)
+		data = json_member(data, "items");
 	if (!json_is_object(data))
 		return err_set(err, ERR_SERVER, "The answer of the server makes no sense (no settings in it).");
 	for (j = json_first(data); j; j = json_next(j)) {
@@ -165,7 +173,8 @@ take_settings(struct settings *out, struct pool *pool, const struct json *doc, s
 }
 
 static int
-receive_settings(struct api *a, struct pool *pool, struct settings *out, struct http1_answer *answer, struct err *err)
+receive_settings(struct api *a, struct pool *pool, bool list, struct settings *out, struct http1_answer *answer,
+    struct err *err)
 {
 	struct json *doc;
 	int r;
@@ -173,7 +182,7 @@ receive_settings(struct api *a, struct pool *pool, struct settings *out, struct 
 	if (http1_receive(a->http, answer, err) == -1 ||
 	    take_answer(answer, "read the settings", &doc, err) == -1)
 		return -1;
-	r = take_settings(out, pool, doc, err);
+	r = take_settings(out, pool, doc, list, err);
 	json_free(doc);
 	return r;
 }
@@ -185,7 +194,19 @@ api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct
 	int r = -1;
 
 	if (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0)
-		r = receive_settings(a, pool, out, &answer, err);
+		r = receive_settings(a, pool, false, out, &answer, err);
+	http1_answer_free(&answer);
+	return r;
+}
+
+int
+api_read_local(struct api *a, struct pool *pool, bool custom, struct settings *out, struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	int r = -1;
+
+	if (queue(a, "GET", custom ? "/api/settings/list" : local_prefixes, NULL, err) == 0 && http1_flush(a->http, err) == 0)
+		r = receive_settings(a, pool, custom, out, &answer, err);
 	http1_answer_free(&answer);
 	return r;
 }
@@ -253,8 +274,9 @@ explain_missing(const struct err *why, bool session, struct err *err)
 		err_set(err, ERR_REFUSED, "This is a new server (0.16 or later): it has no settings API, and it is not the one to "
 		    "prepare. Give the old server's URL.");
 	else
-		err_set(err, ERR_REFUSED, "There is no older server's settings API at this URL (404). Give the old server's "
-		    "management URL: the listener of protocol http that serves its administration page.");
+		err_set(err, ERR_REFUSED, "There is no settings API at this URL (404): it is no Stalwart server, or one "
+		    "older than 0.7, which has another API. Give the old server's management URL: the listener of protocol http "
+		    "that serves its administration page.");
 	if (err)
 		err->name = session ? "new-server" : "not-stalwart";
 	return -1;
@@ -301,7 +323,7 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 	err_clear(&why);
 	if (queue_read(a, err) == -1 || queue(a, "GET", "/jmap/session", NULL, err) == -1 || http1_flush(a->http, err) == -1)
 		goto done;
-	r = receive_settings(a, pool, &f->settings, &settings, &why);
+	r = receive_settings(a, pool, false, &f->settings, &settings, &why);
 	if (r == -1 && why.kind != ERR_SERVER && why.kind != ERR_AUTH) {
 		if (err)
 			*err = why;

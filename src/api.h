@@ -19,6 +19,7 @@ struct api {
 	const char *host;              /* the Host field's value */
 	const struct secret *authorization;
 	const char *relay_id;          /* whose keys are read along */
+	const char *new_server;        /* whose ban and exemption are read along; "" for none */
 	bool capital;                  /* the spelling of operations up to 0.10 */
 	bool spelling_known;           /* no need to try the other one */
 };
@@ -43,6 +44,13 @@ enum api_written {
  * factor is missing), ERR_REFUSED (named: a new server, none at all), ERR_SERVER, ERR_REACH.
  */
 int api_read(struct api *a, struct pool *pool, struct api_facts *facts, struct err *err) WARN_UNUSED;
+
+/*
+ * Read every key that may live in config.toml, secrets among them: for the check of the server's own rewrite alone. Give
+ * the pool back as soon as that is done. With custom patterns (localkeys_custom) any key may: then all settings are read.
+ * 0 or -1 as api_read.
+ */
+int api_read_local(struct api *a, struct pool *pool, bool custom, struct settings *out, struct err *err) WARN_UNUSED;
 
 /* Read the settings alone, for proof. 0 or -1 as api_read. */
 int api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;

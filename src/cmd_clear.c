@@ -48,7 +48,9 @@ write_all(struct run *r)
 
 		if (run_stopped(r))
 			return;
-		if ((needed && target_write(t, true, &err) == -1) || target_retire_snapshot(t, &err) == -1) {
+		if (needed && run_write(r, t, true) == -1)
+			return;
+		if (target_retire_snapshot(t, &err) == -1) {
 			run_fail(r, t, &err);
 			return;
 		}

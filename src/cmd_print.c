@@ -25,6 +25,7 @@ build(struct changeset *set, struct pool *pool, const struct options *o, const s
 		.groups = o->groups & ~(1u << GROUP_LISTENERS),
 		.public_url = o->public_origin[0] ? o->public_origin : PLACEHOLDER,
 		.relay_host = o->relay_host ? o->relay_host : PLACEHOLDER, .relay_port = o->relay_port, .relay_id = o->relay_id,
+		.allow = o->new_server,
 	};
 
 	for (i = 0; i < o->proxy_count; i++)

@@ -22,10 +22,8 @@ write_all(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		if (run_stopped(r))
 			return;
-		if (r->targets[i].plan.write_count && target_write(&r->targets[i], false, &err) == -1) {
-			run_fail(r, &r->targets[i], &err);
+		if (r->targets[i].plan.write_count && run_write(r, &r->targets[i], false) == -1)
 			return;
-		}
 	}
 }
 

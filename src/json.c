@@ -39,7 +39,7 @@ piece_new(size_t n)
 	if (!p)
 		return NULL;
 	p->size = n;
-	return p->data;
+	return (char *)p + offsetof(struct piece, data);
 }
 
 static void

@@ -18,10 +18,11 @@ enum {
 
 /* The order is that of usage. */
 enum option_id {
-	OPT_PROXY, OPT_PUBLIC_URL, OPT_RELAY, OPT_RELAY_ID, OPT_ONLY, OPT_SKIP, OPT_LISTENER, OPT_RELAY_LISTENER, OPT_DIALECT,
+	OPT_PROXY, OPT_PUBLIC_URL, OPT_RELAY, OPT_RELAY_ID, OPT_ONLY, OPT_SKIP, OPT_LISTENER, OPT_RELAY_LISTENER,
+	OPT_NEW_SERVER, OPT_ALLOW, OPT_SINGLE_NODE, OPT_DIALECT,
 	OPT_URL, OPT_CACERT, OPT_PINNEDPUBKEY, OPT_INSECURE, OPT_RESOLVE, OPT_CONNECT_TIMEOUT, OPT_MAX_TIME, OPT_HAPROXY,
 	OPT_USER, OPT_PASSWORD_FILE, OPT_TOTP_FILE, OPT_API_KEY_FILE,
-	OPT_SNAPSHOT, OPT_SNAPSHOT_DIR, OPT_DRY_RUN, OPT_RELOAD, OPT_FORCE, OPT_FORMAT, OPT_CLEAR, OPT_JSON, OPT_QUIET,
+	OPT_SNAPSHOT, OPT_SNAPSHOT_DIR, OPT_DRY_RUN, OPT_CHECK, OPT_RELOAD, OPT_FORCE, OPT_FORMAT, OPT_CLEAR, OPT_JSON, OPT_QUIET,
 	OPT_VERBOSE, OPT_VERSION, OPT_HELP, OPT_COUNT
 };
 
@@ -41,6 +42,11 @@ const struct option options_table[] = {
 	    "exactly this listener, in place of those discovered (repeatable)" },
 	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PLAN,
 	    "the listener that the new server relays to, where none plainly binds port 25" },
+	[OPT_NEW_SERVER] = { "new-server", 0, "ADDR", IN_PRINT | IN_PLAN,
+	    "the address that the new server relays from: must not be one that port 25 wants a PROXY header from" },
+	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN,
+	    "also exempt --new-server from automatic bans" },
+	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, "leave this cluster's other nodes out on purpose" },
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN,
 	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)" },
 	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API,
@@ -64,6 +70,8 @@ const struct option options_table[] = {
 	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN, "the folder for snapshots under their usual names (.)" },
 	[OPT_DRY_RUN] = { "dry-run", 'n', NULL, IN_CHANGE | 1u << COMMAND_RELOAD,
 	    "say what would be done, write nothing" },
+	[OPT_CHECK] = { "check", 0, NULL, 1u << COMMAND_STAGE,
+	    "also let the server try a reload before and after (not quite inert: it takes in certificates)" },
 	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR, "reload afterwards, which applies the removal" },
 	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, "override exactly these refusals" },
 	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, "text, curl, json, toml or keys (text)" },
@@ -276,12 +284,12 @@ check_id(const char *name, const char *value, struct err *err)
 
 	for (i = 0; i < len; i += n) {
 		n = utf8_length(value + i, len - i);
-		if (!n || (unsigned char)value[i] < ' ' || value[i] == 0x7f)
-			break;
+		if (!n || (unsigned char)value[i] < ' ' || value[i] == 0x7f || value[i] == '\\')
+			break;                 /* config.toml drops a backslash of a quoted name */
 	}
 	if (!len || i < len || len > ID_MAX)
 		return err_set(err, ERR_USAGE, "--%s: a listener's name is wanted, such as imaptls (at most %d bytes, no control "
-		    "characters)", name, ID_MAX);
+		    "character, no backslash)", name, ID_MAX);
 	return 0;
 }
 
@@ -376,6 +384,7 @@ static int
 take_change(struct parse *p, enum option_id id, const char *value, struct err *err)
 {
 	struct options *o = p->o;
+	struct net addr;
 
 	o->change_options |= id != OPT_DIALECT && id != OPT_ONLY && id != OPT_SKIP && id != OPT_RELAY_LISTENER;
 	switch (id) {
@@ -401,6 +410,18 @@ take_change(struct parse *p, enum option_id id, const char *value, struct err *e
 	case OPT_RELAY_LISTENER:
 		o->relay_listener = value;
 		return check_id("relay-listener", value, err);
+	case OPT_NEW_SERVER:
+		if (!addr_parse(&addr, value))
+			return err_set(err, ERR_USAGE, "--new-server \"%.60s\": an IP address is wanted, such as 203.0.113.20", value);
+		net_format(&addr, o->new_server);
+		o->new_server[strcspn(o->new_server, "/")] = '\0';
+		return 0;
+	case OPT_ALLOW:
+		o->allow_new_server = true;
+		return 0;
+	case OPT_SINGLE_NODE:
+		o->single_node = true;
+		return 0;
 	default:
 		return take_dialect(o, value, err);
 	}
@@ -463,6 +484,9 @@ take_run(struct parse *p, enum option_id id, const char *value, struct err *err)
 		return 0;
 	case OPT_DRY_RUN:
 		o->dry_run = true;
+		return 0;
+	case OPT_CHECK:
+		o->check = true;
 		return 0;
 	case OPT_RELOAD:
 		o->reload = true;
@@ -576,6 +600,8 @@ settle_groups(struct parse *p, struct err *err)
 	o->groups_named = p->only != 0;
 	o->groups = p->only ? p->only : usual;
 	o->groups &= ~p->skip;
+	if (o->allow_new_server)
+		o->groups |= 1u << GROUP_ALLOW;
 	if (!o->groups)
 		return err_set(err, ERR_USAGE, "--only and --skip leave no group");
 	if (p->only & 1u << GROUP_OUTBOUND && !o->relay_host && (o->command == COMMAND_PRINT || o->command == COMMAND_STAGE))
@@ -626,6 +652,8 @@ settle(struct parse *p, struct err *err)
 		return 0;
 	if (check_known(p, err) == -1 || settle_groups(p, err) == -1 || check_wanted(o, err) == -1)
 		return -1;
+	if (o->allow_new_server && !o->new_server[0])
+		return err_set(err, ERR_USAGE, "--allow-new-server goes with --new-server ADDR");
 	if (p->seen[OPT_RELAY_ID] && !o->relay_host)
 		return err_set(err, ERR_USAGE, "--relay-id goes with --relay HOST");
 	if (p->seen[OPT_LISTENER] && !(o->groups & 1u << GROUP_LISTENERS))
@@ -782,10 +810,15 @@ options_retell(struct buf *out, const struct options *o)
 	}
 	for (i = 0; i < o->listener_count; i++)
 		retell_one(out, "listener", o->listeners[i]);
+	if (o->new_server[0])
+		retell_one(out, "new-server", o->new_server);
+	if (o->allow_new_server)
+		buf_str(out, " --allow-new-server");
+	usual |= o->allow_new_server ? 1u << GROUP_ALLOW : 0;
 	if (o->groups == usual)
 		return;
 	buf_str(out, " --only");
-	for (i = 0; i < GROUP_COUNT; i++) {
+	for (i = 0; i < GROUP_ALLOW; i++) {
 		if (o->groups & 1u << i) {
 			buf_printf(out, "%c%s", sep, group_name((enum group)i));
 			sep = ',';

@@ -60,6 +60,8 @@ struct options {
 	const char *listeners[LISTENERS_MAX];
 	size_t listener_count;
 	const char *relay_listener;
+	char new_server[NET_TEXT_MAX]; /* an address; "" when not given */
+	bool allow_new_server, single_node;
 	int minor;                     /* --dialect; -1 for auto */
 
 	const char *cacert, *pinnedpubkey;
@@ -74,7 +76,7 @@ struct options {
 	const char *force[FORCE_MAX];
 	size_t force_count;
 	enum format format;
-	bool dry_run, json, clear, reload, quiet, verbose;
+	bool dry_run, check, json, clear, reload, quiet, verbose;
 	bool change_options;           /* one of the options that say what to write was given */
 };
 

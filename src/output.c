@@ -22,9 +22,9 @@ add_clean(struct buf *out, const char *text, size_t max)
 {
 	size_t i;
 
-	for (i = 0; text[i] && i < max; i++)
+	for (i = 0; i < max && text[i]; i++)
 		buf_char(out, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
-	if (text[i])
+	if (i == max && text[i])
 		buf_str(out, "...");
 }
 

@@ -23,13 +23,6 @@ key_state_name(enum key_state s)
 	return state_names[s];
 }
 
-/* Two values, each of which may be absent. */
-static bool
-same(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
 struct plan_key *
 build_find(struct build *b, const char *key)
 {
@@ -154,7 +147,7 @@ build_dialect(struct build *b)
 static enum key_state
 state_of(const struct plan_key *k, const char *value)
 {
-	if (same(value, k->wanted))
+	if (settings_same(value, k->wanted))
 		return k->recorded ? KEY_STAGED : KEY_AS_WANTED;
 	if (!k->wanted)
 		return KEY_LEFTOVER;
@@ -170,10 +163,10 @@ build_settle(struct build *b)
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
 		k->local = localkeys_match(b->in->now, b->p->dialect->last, k->key);
-		k->recorded = !same(k->original, k->wanted);
+		k->recorded = !settings_same(k->original, k->wanted);
 		k->after = k->now;
 		k->state = state_of(k, k->now);
-		k->write = !same(k->now, k->wanted) && (k->local || !b->in->shared_elsewhere);
+		k->write = !settings_same(k->now, k->wanted) && (k->local || !b->in->shared_elsewhere);
 		b->p->write_count += k->write;
 	}
 	return b->p->messages.failed ? err_memory(b->err) : 0;
@@ -190,8 +183,8 @@ plan_compare(struct plan *p, const struct settings *after)
 		k->after = settings_get(after, k->key);
 		if (k->state == KEY_CHANGED)
 			continue;
-		k->state = k->state == KEY_RESTORED && same(k->after, k->wanted) ? KEY_RESTORED : state_of(k, k->after);
-		wrong += !same(k->after, k->wanted);
+		k->state = k->state == KEY_RESTORED && settings_same(k->after, k->wanted) ? KEY_RESTORED : state_of(k, k->after);
+		wrong += !settings_same(k->after, k->wanted);
 	}
 	return wrong;
 }

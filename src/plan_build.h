@@ -40,6 +40,12 @@ int build_listeners(struct build *b) WARN_UNUSED;
 /* Want all keys of the chosen groups. 0 or -1. */
 int build_wanted(struct build *b) WARN_UNUSED;
 
+/* What can be known to go wrong around the change set itself: the relay's way in, a cluster, the server's own rewrite. */
+int build_check(struct build *b) WARN_UNUSED;
+
+/* Does the server's rewrite of its config.toml keep every local key? Refuse where it does not and this run causes one. */
+void build_check_rewrite(struct build *b);
+
 /* Fill now, local, state, write and count of every key. 0 or -1. */
 int build_settle(struct build *b) WARN_UNUSED;
 

@@ -14,12 +14,6 @@
 
 static const char NETWORKS[] = ".proxy.trusted-networks.";
 
-static bool
-same(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
 /* A key that somebody changed since: named, and left alone unless forced. */
 static void
 settle_changed(struct build *b, struct plan_key *k)
@@ -55,7 +49,7 @@ follow_scalar(struct build *b, const struct snapshot_key *s)
 	if (!list)
 		return err_memory(b->err);
 	value = settings_get(b->in->now, list);
-	if (!value || !same(value, s->written) || snapshot_find(b->in->snapshot, list) || build_find(b, list))
+	if (!value || !settings_same(value, s->written) || snapshot_find(b->in->snapshot, list) || build_find(b, list))
 		return 0;
 	if (build_want(b, s->group, list, NULL) == -1)
 		return -1;
@@ -86,7 +80,7 @@ from_snapshot(struct build *b)
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
 		k->state = KEY_RESTORED;
-		if (k->write && !same(k->now, k->written))
+		if (k->write && !settings_same(k->now, k->written))
 			settle_changed(b, k);
 	}
 	return 0;
@@ -129,7 +123,7 @@ recognise_listener(struct build *b, const char *id)
 	    trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL, b->err) == -1)
 		return -1;
 	all = list_is_ours(b, &own, &global);
-	if ((all || !own.count) && same(settings_get(b->in->now, override), "true") &&
+	if ((all || !own.count) && settings_same(settings_get(b->in->now, override), "true") &&
 	    build_want(b, GROUP_LISTENERS, override, NULL) == -1)
 		return -1;
 	for (i = 0; i < own.count; i++) {
@@ -153,7 +147,7 @@ recognise_fixed(struct build *b, const struct entry *e)
 {
 	const char *now = settings_get(b->in->now, e->key);
 
-	if (same(now, e->value))
+	if (settings_same(now, e->value))
 		return build_want(b, e->group, e->key, NULL);
 	if (now) {
 		b->p->left_count++;
@@ -186,12 +180,14 @@ from_options(struct build *b)
 	struct wanted w = {
 		.groups = o->groups & ~(1u << GROUP_LISTENERS), .public_url = o->public_origin,
 		.relay_host = o->relay_host, .relay_port = o->relay_port, .relay_id = o->relay_id,
+		.allow = o->new_server,
 	};
 	size_t i;
 
 	if (!o->relay_host && !o->groups_named)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
-	w.groups &= ~(1u << GROUP_ALLOW);
+	if (!o->new_server[0])
+		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->not_ours = true;
 	check_enough(b);
 	if (message_refusals(&b->p->messages))
@@ -227,6 +223,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	}
 	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
 		return -1;
+	build_check_rewrite(&b);
 	for (i = 0; i < p->key_count; i++) {
 		if (p->keys[i].state != KEY_CHANGED)
 			p->keys[i].state = KEY_RESTORED;

@@ -296,6 +296,9 @@ clean_rule(struct build *b, const struct changeset *set)
 		if (build_want(b, GROUP_OUTBOUND, s->items[i].key, NULL) == -1)
 			return -1;
 	}
+	for (i = settings_first(s, rule); gone && settings_below(s, i, rule); i++)
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL, "The rule so far: %s = %s", s->items[i].key,
+		    s->items[i].value);
 	if (gone)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "A routing rule stands at %s already. Its %zu key%s "
 		    "would break or outrank the new one, so %s removed; clear brings %s back. Look at what it did.", rule, gone,
@@ -331,13 +334,14 @@ build_wanted(struct build *b)
 	struct wanted w = {
 		.groups = b->o->groups & ~(1u << GROUP_LISTENERS),
 		.public_url = b->o->public_origin, .relay_host = b->o->relay_host, .relay_port = b->o->relay_port,
-		.relay_id = b->o->relay_id,
+		.relay_id = b->o->relay_id, .allow = b->o->new_server,
 	};
 	size_t i;
 
 	if (b->o->groups & 1u << GROUP_LISTENERS && want_listeners(b) == -1)
 		return -1;
-	w.groups &= ~(1u << GROUP_ALLOW);
+	if (!b->o->allow_new_server)
+		w.groups &= ~(1u << GROUP_ALLOW);
 	if (!b->o->public_origin[0])
 		w.groups &= ~(1u << GROUP_URL);
 	if (!b->o->relay_host)
@@ -438,10 +442,11 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	struct build b = { 0 };
 
 	if (begin(&b, p, pool, in, err) == -1 || build_listeners(&b) == -1 || build_wanted(&b) == -1 ||
-	    restore_unwanted(&b) == -1 || build_settle(&b) == -1)
+	    restore_unwanted(&b) == -1 || build_settle(&b) == -1 || build_check(&b) == -1)
 		return -1;
 	check_local(&b);
 	decide_anew(&b);
+	build_check_rewrite(&b);
 	return p->messages.failed ? err_memory(err) : 0;
 }
 

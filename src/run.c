@@ -141,15 +141,19 @@ run_plan(struct run *r, run_planner *planner)
 {
 	size_t refused = 0, i;
 	struct err err;
+	int failed;
 
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 		struct plan_input in = {
-			.now = &t->facts.settings, .options = r->options, .snapshot = t->has_snapshot ? &t->loaded : NULL,
+			.now = &t->facts.settings, .local = &t->local, .options = r->options, .snapshot = t->has_snapshot ? &t->loaded : NULL,
 			.minor_first = t->facts.minor_first, .minor_last = t->facts.minor_last, .shared_elsewhere = i > 0,
 		};
 
-		if (planner(&t->plan, &t->pool, &in, &err) == -1) {
+		failed = planner(&t->plan, &t->pool, &in, &err);
+		memset(&t->local, 0, sizeof(t->local));
+		pool_free(&t->local_pool);
+		if (failed) {
 			run_fail(r, t, &err);
 			return -1;
 		}
@@ -161,6 +165,22 @@ run_plan(struct run *r, run_planner *planner)
 	message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "Nothing was written.");
 	r->exit = EXIT_REFUSED;
 	return -1;
+}
+
+int
+run_write(struct run *r, struct target *t, bool clearing)
+{
+	struct err err;
+	int failed = target_write(t, clearing, &err);
+
+	if (t->rewritten) {
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "%zu keys that the server had accepted were gone when they were "
+		    "read back, as happens when somebody reloads at that moment. They were written again.", t->rewritten);
+		r->messages.items[r->messages.count - 1].target = t->origin;
+	}
+	if (failed)
+		run_fail(r, t, &err);
+	return failed;
 }
 
 int

@@ -122,6 +122,7 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	s->api.host = s->authority;
 	s->api.authorization = &c->header;
 	s->api.relay_id = s->options->relay_id;
+	s->api.new_server = s->options->new_server;
 	return 0;
 }
 

@@ -65,6 +65,12 @@ settings_get(const struct settings *s, const char *key)
 	return i < s->count && !strcmp(s->items[i].key, key) ? s->items[i].value : NULL;
 }
 
+bool
+settings_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
 size_t
 settings_first(const struct settings *s, const char *prefix)
 {

@@ -28,6 +28,9 @@ int settings_sort(struct settings *s, struct err *err) WARN_UNUSED;
 /* The value of a key, or NULL when it is absent. */
 const char *settings_get(const struct settings *s, const char *key);
 
+/* Are two values the same, where NULL is absent? */
+bool settings_same(const char *a, const char *b);
+
 /* The index of the first key that starts with prefix, or count; those behind it follow it. */
 size_t settings_first(const struct settings *s, const char *prefix);
 

@@ -87,10 +87,11 @@ target_read(struct target *t, const struct trust *trust, struct credentials *c, 
 			return -1;
 	}
 	t->read = true;
-	if (t->options->minor != -1) {
+	if (t->options->minor != -1)
 		t->session.api.capital = t->options->minor <= 10;
-	}
-	return 0;
+	if (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR)
+		return 0;
+	return api_read_local(&t->session.api, &t->local_pool, localkeys_custom(&t->facts.settings), &t->local, err);
 }
 
 static const char *
@@ -258,7 +259,7 @@ take_back(struct target *t)
 			const struct plan_key *k = &t->plan.keys[i];
 			const char *value = settings_get(&s, k->key);
 
-			if (!k->write || !k->local || (value && k->now ? !strcmp(value, k->now) : value == k->now))
+			if (!k->write || !k->local || settings_same(value, k->now))
 				continue;
 			dirty++;
 			take_back_one(t, k->key, k->now);
@@ -269,7 +270,7 @@ take_back(struct target *t)
 		for (i = dirty = 0; i < t->plan.key_count; i++) {
 			const struct plan_key *k = &t->plan.keys[i];
 
-			dirty += k->write && k->local && !(k->after && k->now ? !strcmp(k->after, k->now) : k->after == k->now);
+			dirty += k->write && k->local && !settings_same(k->after, k->now);
 		}
 	}
 	return !dirty;
@@ -354,6 +355,102 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err) : explain_lost(t, &why, err);
 }
 
+/* Of this run's keys: one that reads back as something else than planned. */
+static bool
+is_wrong(const struct plan_key *k)
+{
+	return k->state != KEY_CHANGED && !settings_same(k->after, k->wanted);
+}
+
+/*
+ * A local key that is written while somebody's reload runs can vanish from the server's memory, and the next local write
+ * would then erase it from the file (server-facts). Such keys are written once more. Gives what is still wrong, or -1.
+ */
+static int
+write_lost(struct target *t, size_t *wrong, struct err *err)
+{
+	enum api_written written;
+	struct ops ops = { 0 };
+	struct settings s;
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+		struct op op = { k->wanted ? OP_INSERT : OP_DELETE, k->key, k->wanted, k->wanted != NULL };
+
+		if (k->write && k->local && is_wrong(k) && ops_add(&ops, &t->pool, &op, err) == -1)
+			return -1;
+	}
+	if (!ops.count)
+		return 0;
+	t->rewritten = ops.count;
+	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1 ||
+	    api_write(&t->session.api, &ops, &written, err) == -1 || read_back(t, &s, err) == -1)
+		return -1;
+	*wrong = plan_compare(&t->plan, &s);
+	return 0;
+}
+
+/*
+ * A database key that reads back as before is shadowed by config.toml: what was written has no effect, so it is deleted
+ * from the database again and leaves the snapshot. What the database held behind it can't be known.
+ */
+static int
+drop_shadowed(struct target *t, struct err *err)
+{
+	struct snapshot_key *keys = t->snapshot.keys;
+	enum api_written written;
+	struct ops ops = { 0 };
+	size_t i, j, n;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+		struct op op = { OP_DELETE, k->key, NULL, 0 };
+
+		if (!k->write || k->local || !k->wanted || !k->now || !is_wrong(k) || !settings_same(k->after, k->now))
+			continue;
+		if (ops_add(&ops, &t->pool, &op, err) == -1)
+			return -1;
+		for (j = n = 0; j < t->snapshot.count; j++) {
+			if (strcmp(keys[j].key, k->key) != 0)
+				keys[n++] = keys[j];
+		}
+		t->snapshot.count = n;
+	}
+	if (!ops.count)
+		return 0;
+	if (api_write(&t->session.api, &ops, &written, err) == -1 || save_state(t, SNAPSHOT_PROVED, err) == -1)
+		return -1;
+	t->shadowed = ops.count;
+	return 0;
+}
+
+/* Name the keys that are wrong, and say what is known of why. */
+static int
+explain_wrong(struct target *t, size_t wrong, struct err *err)
+{
+	struct err why;
+	size_t i;
+
+	err_clear(&why);
+	err_set(err, ERR_SERVER, "The server accepted the write, but %zu of %zu keys do not read back as planned:", wrong,
+	    t->plan.key_count);
+	for (i = 0; i < t->plan.key_count; i++) {
+		if (is_wrong(&t->plan.keys[i]))
+			err_add(err, "%s", t->plan.keys[i].key);
+	}
+	err_add(err, ".");
+	if (drop_shadowed(t, &why) == -1)
+		err_add(err, "%s", why.text);
+	if (t->shadowed)
+		err_add(err, "%zu of them stand in this server's config.toml, which outranks the database: what was written to the "
+		    "database for them is deleted again (what it held before behind the file's value, if anything, can't be known). "
+		    "Change them in config.toml by hand while the server is stopped, or leave their group out.", t->shadowed);
+	if (t->shadowed < wrong)
+		err_add(err, "%s", UNKNOWN_NOW);
+	return -1;
+}
+
 static int
 prove(struct target *t, struct err *err)
 {
@@ -366,18 +463,11 @@ prove(struct target *t, struct err *err)
 		return err_set(err, why.kind, "The server accepted the write, but it can't be read back: %s %s", why.text,
 		    UNKNOWN_NOW);
 	wrong = plan_compare(&t->plan, &s);
-	if (wrong) {
-		err_set(err, ERR_SERVER, "The server accepted the write, but %zu of %zu keys do not read back as planned:", wrong,
-		    t->plan.key_count);
-		for (i = 0; i < t->plan.key_count; i++) {
-			const struct plan_key *k = &t->plan.keys[i];
-
-			if (k->state != KEY_CHANGED && !(k->after && k->wanted ? !strcmp(k->after, k->wanted) : k->after == k->wanted))
-				err_add(err, "%s", k->key);
-		}
-		err_add(err, ". %s", UNKNOWN_NOW);
-		return -1;
-	}
+	if (wrong && write_lost(t, &wrong, &why) == -1)
+		return err_set(err, why.kind, "Keys that the server had accepted were gone when they were read back, and writing them "
+		    "again failed: %s %s", why.text, UNKNOWN_NOW);
+	if (wrong)
+		return explain_wrong(t, wrong, err);
 	t->progress = PROGRESS_PROVED;
 	for (i = 0; i < t->plan.key_count; i++) {
 		t->changed += t->plan.keys[i].write;
@@ -446,5 +536,6 @@ target_close(struct target *t)
 	session_close(&t->session);
 	file_unlock(t->lock, t->lock_path);
 	t->lock = -1;
+	pool_free(&t->local_pool);
 	pool_free(&t->pool);
 }

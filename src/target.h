@@ -31,6 +31,8 @@ struct target {
 	struct pool pool;              /* what was read and planned */
 	struct api_facts facts;
 	bool read;                     /* facts are there */
+	struct pool local_pool;        /* of local, which holds secrets: given back right after the plan */
+	struct settings local;         /* for the check of the server's rewrite of its file */
 	struct snapshot loaded;        /* as the run found it */
 	bool has_snapshot;             /* it found one */
 	struct snapshot snapshot;      /* as it is on disk now */
@@ -44,6 +46,8 @@ struct target {
 	size_t changed;                /* keys that this run changed, proved */
 	bool local_changed;            /* the server rewrote its config.toml */
 	bool touched;                  /* the dummy was sent */
+	size_t rewritten;              /* keys that were lost on the server and written once more */
+	size_t shadowed;               /* keys that config.toml outranks, taken out of the database again */
 };
 
 /* Settle the origin and the snapshot's path, and find the addresses. Needs no secret. 0 or -1. */

@@ -131,13 +131,13 @@ engine_error(const struct tls *t, struct err *err)
 	}
 	if (!t->open && !greeting_is_tls(t))
 		return not_tls(t, err);
-	err_set(err, number == BR_ERR_NO_RANDOM ? ERR_SYSTEM : ERR_REACH, "The TLS connection to %s failed: %s (%s%s%s %d).",
-	    t->policy.host, e->what, tlserror_is_alert(number) ? "alert " : "", e->name, tlserror_is_alert(number) ? "," : ", error",
+	err_set(err, number == BR_ERR_NO_RANDOM ? ERR_SYSTEM : ERR_REACH, "The TLS connection to %s failed: %s (%s %d).",
+	    t->policy.host, e->what, tlserror_is_alert(number) ? "alert" : "error",
 	    tlserror_is_alert(number) ? number - TLSERROR_ALERT_RECEIVED : number);
 	if (err) {
 		err->code = number;
-		if (e->advice)
-			err_add(err, "%s", e->advice);
+		if (tlserror_advice(e))
+			err_add(err, "%s", tlserror_advice(e));
 	}
 	return -1;
 }

@@ -5,18 +5,28 @@
 _Static_assert(TLSERROR_ALERT_RECEIVED == BR_ERR_RECV_FATAL_ALERT, "bearssl_ssl.h");
 _Static_assert(TLSERROR_ALERT_SENT == BR_ERR_SEND_FATAL_ALERT, "bearssl_ssl.h");
 
-#define ENGINE(id) .number = BR_ERR_##id, .name = #id
-#define ALERT(id) .number = TLSERROR_ALERT_RECEIVED + BR_ALERT_##id, .name = #id
+#define ENGINE(id) .number = BR_ERR_##id
+#define ALERT(id) .number = TLSERROR_ALERT_RECEIVED + BR_ALERT_##id
 
-#define UNSUPPORTED_KEY "The server's key may be one that this program can't use: it takes RSA (not RSA-PSS) up to 4096 " \
+/* What to do about it. Each has its sentence below. */
+enum advice { NONE, UNSUPPORTED_KEY, ONLY_TLS13, NOT_TLS, BROKEN, OURS, NAME_UNKNOWN, CLIENT_CERT, NO_COMMON, SEE_LOG };
+
+#define KEY_SENTENCE "The server's key may be one that this program can't use: it takes RSA (not RSA-PSS) up to 4096 " \
 	"bits and EC on P-256, P-384 or P-521, not Ed25519. Use loopback http:// on the server's own host, or give it another certificate."
-#define ONLY_TLS13 "It may accept TLS 1.3 only, and this program speaks TLS 1.2. Use loopback http:// on the server's own " \
-	"host, or enable TLS 1.2 on one listener (server.tls.disable-protocols, server.listener.ID.tls.disable-protocols)."
-#define NOT_TLS "Is this the port of HTTPS? A listener that waits for a PROXY header wants --haproxy-protocol."
-#define BROKEN "Either the server or something between is broken, or somebody interferes with the connection."
-#define OURS "This is a fault of this program: please report it."
-#define NAME_UNKNOWN "The server has no certificate for this host name. Name the host as the certificate has it, with --resolve for its address."
-#define CLIENT_CERT "The server may ask for a client certificate, which this program does not have. Use another listener."
+
+static const char *const sentences[] = {
+	[NONE] = NULL,
+	[UNSUPPORTED_KEY] = KEY_SENTENCE,
+	[ONLY_TLS13] = "It may accept TLS 1.3 only, and this program speaks TLS 1.2. Use loopback http:// on the server's own "
+	    "host, or enable TLS 1.2 on one listener (server.tls.disable-protocols, server.listener.ID.tls.disable-protocols).",
+	[NOT_TLS] = "Is this the port of HTTPS? A listener that waits for a PROXY header wants --haproxy-protocol.",
+	[BROKEN] = "Either the server or something between is broken, or somebody interferes with the connection.",
+	[OURS] = "This is a fault of this program: please report it.",
+	[NAME_UNKNOWN] = "The server has no certificate for this host name. Name the host as the certificate has it, with --resolve for its address.",
+	[CLIENT_CERT] = "The server may ask for a client certificate, which this program does not have. Use another listener.",
+	[NO_COMMON] = KEY_SENTENCE " Or it accepts TLS 1.3 only, or insists on a client certificate.",
+	[SEE_LOG] = "Its log may say why: a listener without a certificate does this.",
+};
 
 static const struct tlserror errors[] = {
 	{ ENGINE(OK), .what = "no error" },
@@ -87,7 +97,7 @@ static const struct tlserror errors[] = {
 	{ ALERT(RECORD_OVERFLOW), .what = "the server says that a record is too long", .advice = BROKEN },
 	{ ALERT(DECOMPRESSION_FAILURE), .what = "the server can't decompress", .advice = BROKEN },
 	{ ALERT(HANDSHAKE_FAILURE), .what = "the server has no cipher suite, curve or signature in common with this program",
-	    .advice = UNSUPPORTED_KEY " Or it insists on a client certificate." },
+	    .advice = NO_COMMON },
 	{ ALERT(BAD_CERTIFICATE), .what = "the server refuses our certificate", .advice = CLIENT_CERT },
 	{ ALERT(UNSUPPORTED_CERTIFICATE), .what = "the server refuses our certificate", .advice = CLIENT_CERT },
 	{ ALERT(CERTIFICATE_REVOKED), .what = "the server refuses our certificate", .advice = CLIENT_CERT },
@@ -101,29 +111,29 @@ static const struct tlserror errors[] = {
 	{ ALERT(PROTOCOL_VERSION), .what = "the server accepts no TLS 1.2", .advice = ONLY_TLS13 },
 	{ ALERT(INSUFFICIENT_SECURITY), .what = "the server wants stronger ciphers than TLS 1.2's AEAD suites", .advice = ONLY_TLS13 },
 	{ ALERT(INTERNAL_ERROR), .what = "the server had an internal error in the handshake",
-	    .advice = "Its log may say why: a listener without a certificate does this." },
+	    .advice = SEE_LOG },
 	{ ALERT(USER_CANCELED), .what = "the server cancelled the handshake" },
 	{ ALERT(NO_RENEGOTIATION), .what = "the server refuses to renegotiate", .advice = OURS },
 	{ ALERT(UNSUPPORTED_EXTENSION), .what = "the server does not like an extension in the handshake", .advice = BROKEN },
 	{ ALERT(NO_APPLICATION_PROTOCOL), .what = "the server speaks no HTTP/1.1 on this port", .advice = NOT_TLS },
 
 	/* Those that BearSSL has no names for (IANA's registry). */
-	{ .number = TLSERROR_ALERT_RECEIVED + 21, .name = "DECRYPTION_FAILED", .what = "the server says that a record was damaged", .advice = BROKEN },
-	{ .number = TLSERROR_ALERT_RECEIVED + 41, .name = "NO_CERTIFICATE", .what = "the server wants a client certificate", .advice = CLIENT_CERT },
-	{ .number = TLSERROR_ALERT_RECEIVED + 60, .name = "EXPORT_RESTRICTION", .what = "the server refuses the ciphers", .advice = BROKEN },
-	{ .number = TLSERROR_ALERT_RECEIVED + 86, .name = "INAPPROPRIATE_FALLBACK", .what = "the server suspects a downgrade", .advice = BROKEN },
-	{ .number = TLSERROR_ALERT_RECEIVED + 109, .name = "MISSING_EXTENSION", .what = "the server misses an extension in the handshake", .advice = ONLY_TLS13 },
-	{ .number = TLSERROR_ALERT_RECEIVED + 111, .name = "CERTIFICATE_UNOBTAINABLE", .what = "the server refuses our certificate", .advice = CLIENT_CERT },
-	{ .number = TLSERROR_ALERT_RECEIVED + 112, .name = "UNRECOGNIZED_NAME", .what = "the server does not know this host name", .advice = NAME_UNKNOWN },
-	{ .number = TLSERROR_ALERT_RECEIVED + 113, .name = "BAD_CERTIFICATE_STATUS_RESPONSE", .what = "the server refuses our certificate's status", .advice = CLIENT_CERT },
-	{ .number = TLSERROR_ALERT_RECEIVED + 114, .name = "BAD_CERTIFICATE_HASH_VALUE", .what = "the server refuses our certificate", .advice = CLIENT_CERT },
-	{ .number = TLSERROR_ALERT_RECEIVED + 115, .name = "UNKNOWN_PSK_IDENTITY", .what = "the server wants a shared key", .advice = CLIENT_CERT },
-	{ .number = TLSERROR_ALERT_RECEIVED + 116, .name = "CERTIFICATE_REQUIRED", .what = "the server insists on a client certificate", .advice = CLIENT_CERT },
+	{ .number = TLSERROR_ALERT_RECEIVED + 21, .what = "the server says that a record was damaged", .advice = BROKEN },
+	{ .number = TLSERROR_ALERT_RECEIVED + 41, .what = "the server wants a client certificate", .advice = CLIENT_CERT },
+	{ .number = TLSERROR_ALERT_RECEIVED + 60, .what = "the server refuses the ciphers", .advice = BROKEN },
+	{ .number = TLSERROR_ALERT_RECEIVED + 86, .what = "the server suspects a downgrade", .advice = BROKEN },
+	{ .number = TLSERROR_ALERT_RECEIVED + 109, .what = "the server misses an extension in the handshake", .advice = ONLY_TLS13 },
+	{ .number = TLSERROR_ALERT_RECEIVED + 111, .what = "the server refuses our certificate", .advice = CLIENT_CERT },
+	{ .number = TLSERROR_ALERT_RECEIVED + 112, .what = "the server does not know this host name", .advice = NAME_UNKNOWN },
+	{ .number = TLSERROR_ALERT_RECEIVED + 113, .what = "the server refuses our certificate's status", .advice = CLIENT_CERT },
+	{ .number = TLSERROR_ALERT_RECEIVED + 114, .what = "the server refuses our certificate", .advice = CLIENT_CERT },
+	{ .number = TLSERROR_ALERT_RECEIVED + 115, .what = "the server wants a shared key", .advice = CLIENT_CERT },
+	{ .number = TLSERROR_ALERT_RECEIVED + 116, .what = "the server insists on a client certificate", .advice = CLIENT_CERT },
 };
 
-static const struct tlserror unknown_alert = { .number = -1, .name = "unknown alert", .what = "the server ended the handshake with an unknown alert", .advice = BROKEN };
-static const struct tlserror sent_alert = { .number = -1, .name = "alert sent", .what = "the server broke the rules of TLS", .advice = BROKEN };
-static const struct tlserror unknown_error = { .number = -1, .name = "unknown error", .what = "the TLS engine failed for an unknown reason", .advice = OURS };
+static const struct tlserror unknown_alert = { .number = -1, .what = "the server ended the handshake with an unknown alert", .advice = BROKEN };
+static const struct tlserror sent_alert = { .number = -1, .what = "the server broke the rules of TLS", .advice = BROKEN };
+static const struct tlserror unknown_error = { .number = -1, .what = "the TLS engine failed for an unknown reason", .advice = OURS };
 
 bool
 tlserror_is_alert(int number)
@@ -143,4 +153,10 @@ tlserror_find(int number)
 	if (number >= TLSERROR_ALERT_SENT && number < TLSERROR_ALERT_SENT + 256)
 		return &sent_alert;
 	return tlserror_is_alert(number) ? &unknown_alert : &unknown_error;
+}
+
+const char *
+tlserror_advice(const struct tlserror *e)
+{
+	return sentences[e->advice];
 }

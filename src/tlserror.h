@@ -9,14 +9,16 @@
 enum { TLSERROR_ALERT_RECEIVED = 256, TLSERROR_ALERT_SENT = 512 }; /* BearSSL adds the alert's number to these */
 
 struct tlserror {
-	int number;                    /* BR_ERR_…, or an alert's with what BearSSL adds to it */
-	const char *name;              /* as the specification or BearSSL has it: "protocol_version", "BAD_MAC" */
 	const char *what;              /* a clause: "the server accepts no TLS 1.2" */
-	const char *advice;            /* a sentence on what to do, or NULL */
+	short number;                  /* BR_ERR_…, or an alert's with what BearSSL adds to it; -1: none that is known */
+	short advice;                  /* for tlserror_advice */
 };
 
 /* The line of an error number. Unknown alerts and errors have a line too; never NULL. Static storage. */
 const struct tlserror *tlserror_find(int number);
+
+/* A sentence on what to do, or NULL. Static storage. */
+const char *tlserror_advice(const struct tlserror *e);
 
 /* Is the number an alert that the peer sent? */
 bool tlserror_is_alert(int number);

@@ -17,11 +17,11 @@ LAYERS = [
     {"secret"},
     {"buf", "pool", "message", "deadline"},
     {"addr", "url", "json", "proxy2", "der", "pem", "file", "net", "settings"},
-    {"cert", "certname", "changeset", "localkeys", "listener", "trusted", "http1"},
+    {"cert", "certname", "changeset", "localkeys", "listener", "trusted", "http1", "rewrite"},
     {"anchors", "options", "snapshot", "ops"},
     {"x509", "plan"},
     {"tls", "plan_build", "api"},
-    {"plan_stage", "plan_clear", "prompt", "print"},
+    {"plan_stage", "plan_clear", "plan_check", "prompt", "print"},
     {"credentials"},
     {"session"},
     {"target"},
@@ -35,7 +35,7 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # One noun in several files: these belong to the header named.
-SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_clear": "plan_build"}
+SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_clear": "plan_build", "plan_check": "plan_build"}
 
 # Who alone may use a library.
 ONLY = {"cJSON.h": {"json"}, "bearssl.h": {"x509", "tls"}}

@@ -1,0 +1,148 @@
+#include "plan_build.h"
+
+#include "addr.h"
+#include "err.h"
+#include "localkeys.h"
+#include "message.h"
+#include "options.h"
+#include "pool.h"
+#include "rewrite.h"
+#include "trusted.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { NAMED_MAX = 5 };                /* keys that a message names, of many */
+
+static const char REWRITE_WAY_OUT[] = "Rename the key or change its value on the server, or put the change set into config.toml by "
+    "hand (stalprep print --format toml) while the server is stopped.";
+
+/* The networks that a listener takes a PROXY header from: its own list, or else the global one. */
+static int
+effective_list(struct build *b, const char *id, struct trusted *out, bool *own)
+{
+	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
+
+	if (!list)
+		return err_memory(b->err);
+	if (trusted_read(out, b->pool, &b->base, list, b->err) == -1)
+		return -1;
+	*own = out->count > 0;
+	return *own ? 0 : trusted_read(out, b->pool, &b->base, TRUSTED_GLOBAL, b->err);
+}
+
+/* The new server relays without a PROXY header, so the listener that it relays to must not want one from it. */
+static int
+check_relay_way(struct build *b, const struct listener *l)
+{
+	const struct trusted_entry *there;
+	struct trusted list = { 0 };
+	struct net from;
+	bool own;
+
+	if (effective_list(b, l->id, &list, &own) == -1)
+		return -1;
+	if (!list.count)
+		return 0;
+	if (!b->o->new_server[0]) {
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "Listener \"%s\" (port 25) wants a PROXY header from %s%s, by "
+		    "%s. Does the new server relay from there? Then its mail would stall. Check it with --new-server ADDR.", l->id,
+		    list.items[0].value, list.count > 1 ? " and more" : "", list.items[0].key);
+		return 0;
+	}
+	if (!addr_parse(&from, b->o->new_server))
+		return err_set(b->err, ERR_USAGE, "--new-server %s is no address", b->o->new_server);
+	there = trusted_covering(&list, &from);
+	if (there)
+		build_refuse(b, "relay-covered", false, "The new server's address %s is in %s (%s), so listener \"%s\" (port 25) would "
+		    "wait for a PROXY header that it never sends, and the relay would stall. Take it out of that list first; no "
+		    "listener can be exempted from %s.", b->o->new_server, there->value, there->key, l->id,
+		    own ? "its own list" : "the global list");
+	return 0;
+}
+
+static int
+check_relay_ways(struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->p->all.count; i++) {
+		const struct listener *l = &b->p->all.items[i];
+		bool named = b->o->relay_listener && !strcmp(b->o->relay_listener, l->id);
+
+		if ((l->on_25 || named) && check_relay_way(b, l) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* A ban of the new server stands: an exemption does not lift it (server-facts). */
+static int
+check_ban(struct build *b)
+{
+	const char *key = pool_printf(b->pool, "server.blocked-ip.%s", b->o->new_server);
+
+	if (!key)
+		return err_memory(b->err);
+	if (b->o->new_server[0] && settings_get(b->in->now, key))
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "The old server has banned the new one: %s stands there. "
+		    "stalprep leaves it; remove it, or no mail will be relayed.", key);
+	return 0;
+}
+
+/* Local keys must be written on every node, and nothing here can find the others (server-facts: a cluster shows in...). */
+static void
+check_cluster(struct build *b)
+{
+	static const char *const signs[] = { "cluster.coordinator", "cluster.bind-addr", "cluster.node-id" };
+	const char *sign = settings_has_prefix(b->in->now, "cluster.seed-nodes.") ? "cluster.seed-nodes" : NULL;
+	size_t i;
+
+	for (i = 0; i < COUNT(signs) && !sign; i++)
+		sign = settings_get(b->in->now, signs[i]) ? signs[i] : NULL;
+	if (sign && b->o->target_count == 1 && !b->o->single_node)
+		build_refuse(b, "cluster", true, "This server is a node of a cluster (%s is set), and the listener keys live in each "
+		    "node's own config.toml. Name every node: --url once for each. If this is the only node, or the others are left out "
+		    "on purpose: --single-node.", sign);
+}
+
+int
+build_check(struct build *b)
+{
+	if (b->o->groups & 1u << GROUP_LISTENERS && check_relay_ways(b) == -1)
+		return -1;
+	check_cluster(b);
+	return check_ban(b);
+}
+
+void
+build_check_rewrite(struct build *b)
+{
+	char names[512] = "";
+	enum rewrite worst = REWRITE_KEEPS, fate;
+	size_t i, bad = 0, len;
+
+	for (i = 0; b->in->local && i < b->in->local->count; i++) {
+		const struct setting *s = &b->in->local->items[i];
+
+		if (!localkeys_match(b->in->now, b->p->dialect->last, s->key))
+			continue;
+		fate = rewrite_fate(b->p->dialect->last, s->key, s->value);
+		if (fate == REWRITE_KEEPS)
+			continue;
+		worst = fate > worst ? fate : worst;
+		len = strlen(names);
+		if (bad++ < NAMED_MAX)
+			snprintf(names + len, sizeof(names) - len, "%s%.90s", len ? ", " : "", s->key);
+	}
+	for (i = 0; i < b->p->key_count; i++) {
+		if (b->p->keys[i].write && b->p->keys[i].local)
+			break;
+	}
+	if (!bad || i == b->p->key_count)
+		return;
+	build_refuse(b, "rewrite", worst == REWRITE_BREAKS, "The server rewrites its config.toml whenever a key in it changes, and it "
+	    "does not write %s%s so that it reads the same again: %s %s", names, bad > NAMED_MAX ? " and more" : "",
+	    worst == REWRITE_BREAKS ? "its next boot would fail, and the mail with it." : "its next boot would read other keys or values.",
+	    REWRITE_WAY_OUT);
+}
