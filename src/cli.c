@@ -2,6 +2,7 @@
 
 #include "buf.h"
 #include "commands.h"
+#include "confine.h"
 #include "err.h"
 #include "options.h"
 #include "output.h"
@@ -97,6 +98,7 @@ cli_main(int argc, char **argv)
 	struct err err;
 	int status;
 
+	confine_begin();
 	if (options_parse(&o, &pool, argc > 0 ? argc - 1 : 0, argv + 1, &err) == -1) {
 		fprintf(stderr, "stalprep: %s\n", err.text);
 		status = EXIT_USAGE;

@@ -1,5 +1,6 @@
 #include "commands.h"
 
+#include "faults.h"
 #include "options.h"
 #include "output.h"
 #include "run.h"
@@ -13,7 +14,6 @@ reload_one(struct run *r, struct target *t)
 {
 	struct api_reloaded answer;
 	struct err err;
-	size_t i;
 
 	session_phase(&t->session, false);
 	if (session_open(&t->session, &r->trust, &r->credentials, &err) == -1 ||
@@ -22,17 +22,16 @@ reload_one(struct run *r, struct target *t)
 		run_fail(r, t, &err);
 		return -1;
 	}
-	for (i = 0; i < answer.error_count; i++)
-		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "The reload reports an error at %s (%s): %s",
-		    answer.errors[i].key, answer.errors[i].kind, answer.errors[i].text);
+	faults_say(r, t, &answer, true);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "The keys are cleared, but the server applied nothing: an error "
 		    "anywhere blocks a whole reload.");
 		r->exit = EXIT_UNPROVED;
 		return -1;
 	}
-	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, "Reloaded: the removal is applied. Listeners that ran behind the "
-	    "proxy still expect its header until the server is restarted.");
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, "Reloaded: %zu of %zu keys restored, and the removal applied. "
+	    "Listeners that ran behind the proxy still expect its header until the server is restarted.", t->plan.key_count -
+	    t->plan.left_count, t->plan.key_count);
 	return 0;
 }
 

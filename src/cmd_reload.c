@@ -1,25 +1,12 @@
 #include "commands.h"
 
-#include "buf.h"
+#include "faults.h"
 #include "options.h"
 #include "output.h"
 #include "run.h"
 #include "target.h"
 
 #include <string.h>
-
-/* The server's own words about one key. */
-static void
-say_faults(struct run *r, const struct api_fault *faults, size_t count, enum message_level level)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		message_add(&r->messages, &r->pool, level, NULL, "%s (%s)%s%s%s", faults[i].key, faults[i].kind,
-		    *faults[i].text ? ": " : "", faults[i].text, strstr(faults[i].text, "lookup address") ?
-		    " (a name that this server can't resolve; every reload fails until it does or the setting is off)" : "");
-	}
-}
 
 static void
 reload_one(struct run *r, struct target *t)
@@ -33,8 +20,7 @@ reload_one(struct run *r, struct target *t)
 		run_fail(r, t, &err);
 		return;
 	}
-	say_faults(r, answer.warnings, answer.warning_count, MESSAGE_WARNING);
-	say_faults(r, answer.errors, answer.error_count, MESSAGE_ERROR);
+	faults_say(r, t, &answer, true);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, r->options->dry_run ? "A reload would apply nothing: an error "
 		    "anywhere in the settings blocks all of it." : "Nothing was applied: an error anywhere in the settings blocks "

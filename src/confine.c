@@ -222,13 +222,16 @@ static const uint16_t deadly[] = {
 	SYS_kexec_load, SYS_bpf, SYS_perf_event_open, SYS_userfaultfd, SYS_fanotify_init,
 	/* ways to files that Landlock does not guard */
 	SYS_name_to_handle_at, SYS_open_by_handle_at, SYS_fchmod, SYS_fchmodat, SYS_fchown, SYS_fchownat, SYS_linkat,
-	SYS_symlinkat, SYS_mknodat, SYS_utimensat, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_removexattr,
+	SYS_symlinkat, SYS_mknodat, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr, SYS_removexattr,
 	SYS_lremovexattr, SYS_fremovexattr,
 #ifdef SYS_accept
 	SYS_accept,
 #endif
 #ifdef SYS_fork
-	SYS_fork, SYS_vfork, SYS_chmod, SYS_chown, SYS_lchown, SYS_link, SYS_symlink, SYS_mknod,
+	SYS_fork, SYS_chmod, SYS_chown, SYS_lchown, SYS_link, SYS_symlink, SYS_mknod,
+#endif
+#ifdef SYS_vfork
+	SYS_vfork,
 #endif
 #ifdef SYS_setuid32
 	SYS_setuid32, SYS_setgid32, SYS_setreuid32, SYS_setregid32, SYS_setresuid32, SYS_setresgid32, SYS_setfsuid32,
@@ -261,6 +264,7 @@ static const uint16_t deadly[] = {
 #endif
 };
 enum { DEADLY = COUNT(deadly), BEGIN = COUNT(begin) };
+_Static_assert(SYS_execve <= UINT16_MAX, "x32 has larger numbers");
 _Static_assert(DEADLY < UINT8_MAX, "a step jumps at most so far");
 
 /* Where the linker puts this program's own ELF header. */

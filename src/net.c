@@ -3,6 +3,7 @@
 #include "buf.h"
 #include "deadline.h"
 #include "err.h"
+#include "secret.h"
 #include "transport.h"
 
 #include <arpa/inet.h>
@@ -274,8 +275,12 @@ look_up(const char *host, unsigned port, int out)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *list = NULL, *a;
 	struct found f = { .magic = FOUND_MAGIC };
+	struct secret mine = { 0 };
 	char service[8];
 
+	/* It reads what the network says, and has no use for the parent's secret. */
+	if (secret_take_env(&mine, SECRET_ENV, NULL) == 0)
+		secret_wipe(&mine);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_IGN);       /* the terminal sends it to both; the parent decides */
 	signal(SIGTERM, SIG_DFL);

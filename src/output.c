@@ -147,7 +147,7 @@ count_applies(const struct plan *p, enum applies applies)
 	size_t i, n = 0;
 
 	for (i = 0; i < p->key_count; i++)
-		n += p->keys[i].applies == applies && p->keys[i].state == KEY_STAGED;
+		n += p->keys[i].applies == applies && (p->keys[i].state == KEY_STAGED || p->keys[i].state == KEY_AS_WANTED);
 	return n;
 }
 
@@ -324,6 +324,8 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 			buf_printf(out, " [%s]\n", key_state_name(k->state));
 		}
 	}
+	buf_printf(out, "Of what is staged, %zu keys want a reload and %zu a restart, unless that happened already.\n",
+	    count_applies(p, APPLIES_RELOAD), count_applies(p, APPLIES_RESTART));
 	if (t->has_snapshot)
 		buf_printf(out, "Snapshot: %s (%s, made %s).\n", t->snapshot_path, snapshot_state_name(t->snapshot.state),
 		    t->snapshot.created);

@@ -7,6 +7,7 @@
 #include "options.h"
 #include "pool.h"
 #include "rewrite.h"
+#include "snapshot.h"
 #include "trusted.h"
 
 #include <stdio.h>
@@ -106,12 +107,29 @@ check_cluster(struct build *b)
 		    "on purpose: --single-node.", sign);
 }
 
+/* The database's originals are in the first node's snapshot; another first node would take staged values for originals. */
+static void
+check_order(struct build *b)
+{
+	const struct snapshot *s = b->in->snapshot;
+	size_t i;
+
+	for (i = 0; s && b->in->shared_elsewhere && i < s->count; i++) {
+		if (!s->keys[i].local && b->o->groups & 1u << s->keys[i].group) {
+			build_refuse(b, "node-order", true, "The snapshot of this node holds what stood in the shared database, so it was the "
+			    "first --url when this was staged. Name it first again.");
+			return;
+		}
+	}
+}
+
 int
 build_check(struct build *b)
 {
 	if (b->o->groups & 1u << GROUP_LISTENERS && check_relay_ways(b) == -1)
 		return -1;
 	check_cluster(b);
+	check_order(b);
 	return check_ban(b);
 }
 

@@ -210,9 +210,12 @@ from_options(struct build *b)
 int
 plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
-	struct build b = { .p = p, .pool = pool, .in = in, .o = in->options, .err = err };
+	struct plan_input own = *in;
+	struct build b = { .p = p, .pool = pool, .in = &own, .o = in->options, .err = err };
 	size_t i;
 
+	/* A snapshot holds what its own node has to undo, whatever the order of the nodes is now. */
+	own.shared_elsewhere = in->shared_elsewhere && !in->snapshot;
 	memset(p, 0, sizeof(*p));
 	p->dialect = changeset_dialect(in->minor_last);
 	if (!in->snapshot) {

@@ -1,6 +1,7 @@
 #include "run.h"
 
 #include "buf.h"
+#include "confine.h"
 #include "interrupt.h"
 #include "options.h"
 #include "output.h"
@@ -69,6 +70,26 @@ run_stopped(struct run *r)
 	return true;
 }
 
+/* All is opened, read and asked but what a peer says: from here on its bytes find little that they could do. */
+static void
+give_up(struct run *r, bool writes)
+{
+	uint16_t ports[TARGETS_MAX];
+	struct confine_keep keep = {
+		.file = writes ? r->targets[0].snapshot_path : NULL, /* all are in one folder */
+		.terminal = !r->credentials.final && !r->credentials.code.len, .ports = ports, .count = r->count,
+	};
+	struct confined c;
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		ports[i] = (uint16_t)r->options->targets[i].port;
+	c = confine(&keep);
+	if (r->options->verbose)
+		message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, "Confined by the kernel: no_new_privs %s, Landlock %s, "
+		    "seccomp %s.", c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no", c.seccomp ? "yes" : "no");
+}
+
 int
 run_begin(struct run *r, const struct options *o, const char *program, bool lock)
 {
@@ -96,6 +117,7 @@ run_begin(struct run *r, const struct options *o, const char *program, bool lock
 		run_fail(r, NULL, &err);
 		return -1;
 	}
+	give_up(r, lock);
 	return 0;
 }
 
@@ -111,6 +133,7 @@ run_read(struct run *r)
 			return -1;
 		}
 	}
+	credentials_settle(&r->credentials);
 	return 0;
 }
 
@@ -167,6 +190,19 @@ run_plan(struct run *r, run_planner *planner)
 	return -1;
 }
 
+/* Of several nodes: which are done, and which were not touched. */
+static void
+say_nodes(struct run *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count && r->count > 1; i++) {
+		if (r->targets[i].progress != PROGRESS_UNPROVED)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "%s: %s", r->targets[i].origin,
+			    r->targets[i].progress == PROGRESS_PROVED ? "done and read back." : "not written to.");
+	}
+}
+
 int
 run_write(struct run *r, struct target *t, bool clearing)
 {
@@ -178,8 +214,10 @@ run_write(struct run *r, struct target *t, bool clearing)
 		    "read back, as happens when somebody reloads at that moment. They were written again.", t->rewritten);
 		r->messages.items[r->messages.count - 1].target = t->origin;
 	}
-	if (failed)
+	if (failed) {
 		run_fail(r, t, &err);
+		say_nodes(r);
+	}
 	return failed;
 }
 
@@ -226,15 +264,19 @@ print_report(struct run *r)
 int
 run_end(struct run *r)
 {
-	int failed = print_report(r), status = r->exit;
+	int failed, status = r->exit;
 	size_t i;
 
+	/* Before the report: what reads it may take its time. */
+	for (i = 0; i < r->count; i++)
+		session_close(&r->targets[i].session);
+	credentials_wipe(&r->credentials);
+	failed = print_report(r);
 	if (failed && status == EXIT_DONE)
 		status = anything_written(r) ? EXIT_UNPROVED : EXIT_REFUSED;
 	for (i = 0; i < r->count; i++)
 		target_close(&r->targets[i]);
 	free(r->targets);
-	credentials_wipe(&r->credentials);
 	trust_free(&r->trust);
 	pool_free(&r->pool);
 	return status;

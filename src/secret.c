@@ -66,10 +66,11 @@ read_all(struct secret *s, int fd, const char *what, const char *path, struct er
 static int
 check_line(struct secret *s, const char *what, const char *path, struct err *err)
 {
-	if (s->len && s->data[s->len - 1] == '\n')
+	if (s->len && s->data[s->len - 1] == '\n') {
 		s->data[--s->len] = '\0';
-	if (s->len && s->data[s->len - 1] == '\r')
-		s->data[--s->len] = '\0';
+		if (s->len && s->data[s->len - 1] == '\r')
+			s->data[--s->len] = '\0';
+	}
 	if (!s->len)
 		return err_set(err, ERR_USAGE, "%s %s is empty", what, path);
 	if (memchr(s->data, '\0', s->len) || memchr(s->data, '\n', s->len))

@@ -9,6 +9,7 @@
 struct err;
 
 enum { SECRET_MAX = 4096 };            /* longest secret in bytes */
+#define SECRET_ENV "STALPREP_PASSWORD" /* the environment variable that may hold one */
 
 /* Kept in the caller's storage, never copied by assignment. Zero-initialise; secret_wipe when done. */
 struct secret {

@@ -77,9 +77,9 @@ target_read(struct target *t, const struct trust *trust, struct credentials *c, 
 	if (session_open(&t->session, trust, c, err) == -1)
 		return -1;
 	if (api_read(&t->session.api, &t->pool, &t->facts, err) == -1) {
-		if (err->kind != ERR_AUTH || err->code != 402 || c->key.len || c->code.len)
+		if (err->kind != ERR_AUTH || err->code != 402 || c->final)
 			return -1;
-		if (credentials_take_code(c, t->options, err) == -1)
+		if (credentials_add_code(c, err) == -1)
 			return -1;
 		session_phase(&t->session, true);
 		if (session_open(&t->session, trust, c, err) == -1 ||

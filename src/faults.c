@@ -1,0 +1,56 @@
+#include "faults.h"
+
+#include "api.h"
+#include "run.h"
+#include "snapshot.h"
+#include "target.h"
+
+#include <string.h>
+
+/* Is key one of ours, or the list or table that one of ours is in? */
+static bool
+touches(const char *ours, const char *key)
+{
+	size_t len = strlen(key);
+
+	return !strncmp(ours, key, len) && (!ours[len] || ours[len] == '.');
+}
+
+static bool
+is_ours(const struct target *t, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < t->snapshot.count; i++) {
+		if (touches(t->snapshot.keys[i].key, key))
+			return true;
+	}
+	for (i = 0; i < t->plan.key_count; i++) {
+		if (touches(t->plan.keys[i].key, key))
+			return true;
+	}
+	return false;
+}
+
+static void
+say_one(struct run *r, const struct target *t, const struct api_fault *f, enum message_level level, const char *what)
+{
+	bool lookup = strstr(f->text, "lookup address") != NULL;
+
+	message_add(&r->messages, &r->pool, level, NULL, "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
+	    *f->text ? ": " : "", f->text, is_ours(t, f->key) ? "stalprep staged this key." : "It is not stalprep's: it stood there "
+	    "before.", lookup ? " The server can't resolve a name; every reload fails until it can, or the setting is off." : "");
+	if (r->messages.count && r->count > 1)
+		r->messages.items[r->messages.count - 1].target = t->origin;
+}
+
+void
+faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer, bool failure)
+{
+	size_t i;
+
+	for (i = 0; i < answer->warning_count; i++)
+		say_one(r, t, &answer->warnings[i], MESSAGE_NOTE, "a warning");
+	for (i = 0; i < answer->error_count; i++)
+		say_one(r, t, &answer->errors[i], failure ? MESSAGE_ERROR : MESSAGE_WARNING, "an error");
+}
