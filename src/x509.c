@@ -32,7 +32,7 @@ static const int64_t days_to_1970 = 719528; /* from BearSSL's day 0, the 1st of 
 static const char pin_prefix[] = "sha256//";
 
 /* How telling a refusal is: with several paths the most telling one is shown. */
-enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_CA, RANK_PATH, RANK_SIGNATURE };
+enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_CA, RANK_PATH, RANK_SIGNATURE, RANK_BOUND };
 
 /* The search for a path from the leaf to an anchor. */
 struct search {
@@ -488,7 +488,7 @@ engine_accepts(struct search *s, const struct cert *anchor, bool direct)
 	unsigned r;
 
 	if (s->paths++ >= X509_PATHS_MAX) {
-		refuse(s, RANK_SIGNATURE, NULL, "more than %d paths to trusted certificates were tried", X509_PATHS_MAX);
+		refuse(s, RANK_BOUND, NULL, "more than %d paths to trusted certificates were tried", X509_PATHS_MAX);
 		return false;
 	}
 	r = run_engine(s, anchor, direct);
