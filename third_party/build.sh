@@ -21,7 +21,7 @@ jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 # Of BearSSL and cJSON the linker takes only the sections that are used. RDRAND: BearSSL would trust it alone. The other
 # switches leave one implementation of each algorithm, the portable one: a few kilobytes on the wire need no other.
-cflags="-Os -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong"
+cflags="-Oz -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong"
 bearssl_flags="-DBR_RDRAND=0 -DBR_AES_X86NI=0 -DBR_SSE2=0 -DBR_INT128=0 -DBR_UMUL128=0"
 # In place of strtod, which costs 5 KB: src/json.c.
 cjson_flags="-Dstrtod=json_number"
