@@ -4,6 +4,7 @@
 #   make install DESTDIR=... PREFIX=/usr     the binary that was built, and its manual
 #   make unit [TESTS="addr json"]            unit tests, or some of them; needs cmocka
 #   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
+#   make fuzz [TARGETS="url json"]           fuzz targets under both, FUZZ_SECONDS=60 each; needs clang (not with musl)
 #
 # LINK=-pie links dynamically; LICENSES=FILE is the text of `stalprep licenses`; WERROR=-Werror stops at warnings;
 # V=1 shows the commands.
@@ -91,6 +92,35 @@ unit-asan:
 	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
+# Fuzzing: a program a target. What they come upon is kept in a corpus beside them, inputs that end one too. For AFL++:
+# `make fuzz-build FUZZ_CC=afl-clang-fast`.
+FUZZ_CC      = clang
+FUZZ_SECONDS = 60
+TARGETS      = $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
+FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) WARN='-Wall -Wextra' FORTIFY= \
+	SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
+
+fuzz:
+	+$(FUZZ_MAKE) $(TARGETS:%=fuzz-run-%)
+
+fuzz-build:
+	+$(FUZZ_MAKE) $(TARGETS:%=fuzz-build-%)
+
+fuzz-build-%: $(BUILD)/fuzz/fuzz_% ;
+
+fuzz-run-%: $(BUILD)/fuzz/fuzz_% FORCE
+	@mkdir -p $<.corpus
+	@if $< -max_total_time=$(FUZZ_SECONDS) -timeout=30 -print_final_stats=1 -artifact_prefix=$<. \
+		$(patsubst %,-dict=%,$(wildcard test/fuzz/$*.dict)) $<.corpus test/fuzz/corpus/$* >$<.log 2>&1; \
+	then sed -n 's/^stat::number_of_executed_units: */ok   $*, times run: /p' $<.log; \
+	else tail -n 60 $<.log; echo "FAIL $*: all of it is in $<.log"; exit 1; fi
+
+$(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/libstalprep.a
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	$(Q)$(COMPILE) -fsanitize=fuzzer -MMD -MP -MT $@ -MF $@.d.part -o $@.part $< $(BUILD)/libstalprep.a $(LIBS)
+	@mv $@.d.part $@.d && mv $@.part $@
+
 install:
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stalprep
@@ -98,10 +128,10 @@ install:
 		install -m 644 src/stalprep.1 $(DESTDIR)$(PREFIX)/share/man/man1; fi
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BIN)
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN)
 
 FORCE:
-.PHONY: all unit unit-asan install clean FORCE
+.PHONY: all unit unit-asan fuzz fuzz-build install clean FORCE
 .SECONDARY:
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d $(BUILD)/fuzz/*.d)

@@ -136,7 +136,7 @@ build_native() {
 	binary=$dir/stalprep
 	third_party/build.sh "$target" "$gcc"
 	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" \
-		LICENSES="$dir/licenses.txt" BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS=-Oz LDFLAGS="$ldflags"
+		LICENSES="$dir/licenses.txt" BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="-Oz -flto=auto" LDFLAGS="$ldflags"
 	check_binary
 	cmp -s "$binary" "$bin" || { cp "$binary" "$bin.part" && mv "$bin.part" "$bin"; }
 	say "$bin: $size bytes"

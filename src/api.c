@@ -6,7 +6,7 @@
 #include "http1.h"
 #include "json.h"
 #include "pool.h"
-#include "url.h"
+#include "utf8.h"
 
 #include <string.h>
 
@@ -38,15 +38,20 @@ take_detail(char *out, const struct http1_answer *answer)
 	static const char *const names[] = { "detail", "details", "reason", "error", "title" };
 	struct json *doc = NULL;
 	const char *text = NULL;
-	size_t i, n = 0;
+	size_t i, n = 0, step;
 
 	out[0] = '\0';
 	if (json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) == -1)
 		return;
 	for (i = 0; i < COUNT(names) && !text; i++)
 		text = json_string(json_member(doc, names[i]));
-	for (; text && *text && n < DETAIL_MAX; text++)
-		out[n++] = (unsigned char)*text < ' ' ? ' ' : *text;
+	for (; text && *text; text += step) {
+		step = utf8_length(text, strlen(text));
+		if (!step || n + step > DETAIL_MAX)
+			break;
+		memcpy(out + n, (unsigned char)*text < ' ' ? " " : text, step);
+		n += step;
+	}
 	out[n] = '\0';
 	json_free(doc);
 }
@@ -329,7 +334,7 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 			*err = why;
 		goto done;
 	}
-	if (!a->http->closed && http1_receive(a->http, &session, r == -1 ? NULL : err) == 0)
+	if (http1_receive(a->http, &session, r == -1 ? NULL : err) == 0)
 		has_session = take_session(f, pool, &session);
 	else if (r == 0)
 		r = -1;
@@ -397,6 +402,7 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 			/* Raised before any operation is done, so the other spelling is safe to try (server-facts). */
 			a->capital = !a->capital;
 			a->spelling_known = true;
+			a->http->touched = false;
 			r = 0;
 			continue;
 		}

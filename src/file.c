@@ -110,6 +110,12 @@ file_replace(const char *path, const char *data, size_t len, struct err *err)
 		unlink(temp);
 		return err_system(err, ERR_SYSTEM, number, "%s can't be written", path);
 	}
+	/* Whether the folder can be fsynced at all is found out while path is as it was. */
+	if (sync_folder(path, err) == -1) {
+		close(fd);
+		unlink(temp);
+		return -1;
+	}
 	if (close(fd) == -1 || rename(temp, path) == -1) {
 		number = errno;
 		unlink(temp);

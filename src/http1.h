@@ -59,12 +59,14 @@ void http1_init(struct http1 *h, const struct transport *transport);
 int http1_queue(struct http1 *h, const struct http1_request *request, struct err *err) WARN_UNUSED;
 
 /*
- * Send all that is queued in one write, then wipe it, whether it went or not. 0; or -1 with err: then some of it may have been sent.
+ * Send all that is queued in one write, then wipe it, whether it went or not. 0; or -1 with err: then some of it may
+ * have been sent.
  */
 int http1_flush(struct http1 *h, struct err *err) WARN_UNUSED;
 
 /*
- * Receive the next answer, in the order of the requests. It is complete only by its Content-Length or a whole chunked body.
+ * Receive the next answer, in the order of the requests. It is complete only by its Content-Length or a whole chunked
+ * body.
  * 0; or -1 with err: ERR_REACH when the transport failed or ended, ERR_SERVER when it is not a proper answer.
  * After -1 the connection is closed to further use.
  */

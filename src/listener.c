@@ -52,12 +52,12 @@ static int
 take_bind(struct listener *l, struct pool *pool, const char *bind, struct err *err)
 {
 	bool macro = strstr(bind, "%{") != NULL;
-	long port = macro ? -1 : bind_port(bind);
+	long port = bind_port(bind);   /* of "%{env:IP}%:25" too: the macro is the address */
 
 	l->binds = *l->binds ? pool_printf(pool, "%s, %s", l->binds, bind) : bind;
 	if (!l->binds)
 		return err_memory(err);
-	l->macro |= macro;
+	l->macro |= macro && port == -1;
 	l->bad |= !macro && port == -1;
 	l->on_25 |= port == 25;
 	l->elsewhere |= port != -1 && port != 25;

@@ -62,7 +62,8 @@ glob(const char *p, size_t plen, const char *key)
 		}
 		if (!star || star_k >= len)
 			return false;
-		ki = ++star_k;
+		skip = utf8_length(key + star_k, len - star_k);
+		ki = star_k += skip ? skip : 1;
 		pi = star_p + 1;
 	}
 	return true;

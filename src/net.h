@@ -62,8 +62,8 @@ struct conn {
 
 /*
  * Connect to the first address that answers; they share what is left of the deadline's step. The deadline is the
- * caller's and is used by the transport as long as the connection lives. 0; or -1 with err naming each address and its reason,
- * and nothing to close.
+ * caller's and is used by the transport as long as the connection lives. 0; or -1 with err naming each address and its
+ * reason, and nothing to close.
  */
 int conn_open(struct conn *c, const struct resolved *to, const struct deadline *deadline, struct err *err) WARN_UNUSED;
 

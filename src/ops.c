@@ -48,10 +48,9 @@ ops_format(const struct ops *o, size_t from, bool capital, struct buf *out)
 
 	buf_char(out, '[');
 	for (i = from; i < o->count; i++) {
+		size_t before = out->len;
 		bool first = i == from || o->items[i].kind != o->items[i - 1].kind || o->items[i].step != o->items[i - 1].step;
 
-		if (i > from && out->len - start > OPS_BODY_MAX)
-			break;
 		if (first) {
 			buf_str(out, i == from ? "" : "]},");
 			open_op(out, &o->items[i], capital);
@@ -59,6 +58,10 @@ ops_format(const struct ops *o, size_t from, bool capital, struct buf *out)
 			buf_char(out, ',');
 		}
 		format_one(out, &o->items[i]);
+		if (i > from && out->len - start > OPS_BODY_MAX && !out->failed) {
+			out->data[out->len = before] = '\0';
+			break;
+		}
 	}
 	buf_str(out, from < o->count ? "]}]" : "]");
 	return i;

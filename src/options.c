@@ -615,7 +615,7 @@ check_wanted(const struct options *o, struct err *err)
 {
 	if (o->command != COMMAND_PRINT && o->command != COMMAND_STAGE)
 		return 0;
-	if (o->command == COMMAND_PRINT && o->clear && o->format != FORMAT_TEXT)
+	if (o->command == COMMAND_PRINT && o->clear)
 		return 0;
 	if (o->groups & 1u << GROUP_LISTENERS && !o->proxy_count && !(o->command == COMMAND_PRINT && o->format == FORMAT_KEYS))
 		return err_set(err, ERR_USAGE, "--proxy ADDR is wanted: the address that the proxy connects from (or --skip "

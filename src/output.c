@@ -6,6 +6,7 @@
 #include "plan.h"
 #include "snapshot.h"
 #include "target.h"
+#include "utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -20,12 +21,31 @@ static const char *const level_names[] = {
 static void
 add_clean(struct buf *out, const char *text, size_t max)
 {
-	size_t i;
+	size_t len = strlen(text), i, n;
 
-	for (i = 0; i < max && text[i]; i++)
-		buf_char(out, (unsigned char)text[i] < ' ' || text[i] == 0x7f ? '?' : text[i]);
-	if (i == max && text[i])
-		buf_str(out, "...");
+	for (i = 0; i < len; i += n) {
+		n = utf8_length(text + i, len - i);
+		if (n > max || i > max - n) {
+			buf_str(out, "...");
+			return;
+		}
+		if (!n || (unsigned char)text[i] < ' ' || text[i] == 0x7f || (text[i] == '\xc2' && (unsigned char)text[i + 1] < 0xa0)) {
+			buf_char(out, '?');
+			n = n ? n : 1;
+		} else {
+			buf_add(out, text + i, n);
+		}
+	}
+}
+
+/* The same, with blanks behind it up to a column's width. */
+static void
+add_cell(struct buf *out, const char *text, size_t width)
+{
+	size_t before = out->len;
+
+	add_clean(out, text, (size_t)-1);
+	buf_printf(out, "%*s  ", out->len - before < width ? (int)(width - (out->len - before)) : 0, "");
 }
 
 static void
@@ -97,8 +117,10 @@ add_listeners(struct buf *out, const struct plan *p)
 		const struct listener *l = p->listeners[i].listener;
 
 		buf_printf(out, "  %-5s  ", p->listeners[i].chosen ? "proxy" : "leave");
-		buf_printf(out, "%-*s  %-11s  %-*s  %s\n", (int)id, l->id, l->protocol_text, (int)binds, l->binds,
-		    p->listeners[i].why);
+		add_cell(out, l->id, id);
+		add_cell(out, l->protocol_text, 11);
+		add_cell(out, l->binds, binds);
+		buf_printf(out, "%s\n", p->listeners[i].why);
 	}
 }
 
@@ -202,6 +224,7 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 	add_listeners(out, p);
 	if (r->options->dry_run) {
 		if (!p->write_count) {
+			add_changes(out, r, t, "As wanted already:");
 			buf_printf(out, "\nThere is nothing to do: all %zu keys stand as wanted. Nothing was written.\n", p->key_count);
 			return;
 		}
@@ -216,6 +239,7 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 	for (i = 0; i < p->key_count; i++)
 		right += p->keys[i].state == KEY_STAGED || p->keys[i].state == KEY_AS_WANTED;
 	if (t->progress == PROGRESS_NONE) {
+		add_changes(out, r, t, "As wanted already:");
 		buf_printf(out, "\nThere was nothing to do: all %zu keys stand as wanted already. Nothing was written.\n", p->key_count);
 	} else {
 		add_changes(out, r, t, "Staged:");
@@ -315,7 +339,9 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 
 		if (r->options->verbose || k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER ||
 		    (k->state == KEY_AS_WANTED && t->has_snapshot)) {
-			buf_printf(out, "  %s: ", k->key);
+			buf_str(out, "  ");
+			add_clean(out, k->key, (size_t)-1);
+			buf_str(out, ": ");
 			add_value(out, k->now);
 			if (k->state == KEY_FOREIGN || k->state == KEY_MISSING) {
 				buf_str(out, ", and not ");
@@ -326,10 +352,11 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 	}
 	buf_printf(out, "Of what is staged, %zu keys want a reload and %zu a restart, unless that happened already.\n",
 	    count_applies(p, APPLIES_RELOAD), count_applies(p, APPLIES_RESTART));
-	if (t->has_snapshot)
-		buf_printf(out, "Snapshot: %s (%s, made %s).\n", t->snapshot_path, snapshot_state_name(t->snapshot.state),
-		    t->snapshot.created);
-	else
+	if (t->has_snapshot) {
+		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path, snapshot_state_name(t->snapshot.state));
+		add_clean(out, t->snapshot.created, VALUE_MAX);
+		buf_str(out, ").\n");
+	} else
 		buf_printf(out, "There is no snapshot at %s.\n", t->snapshot_path);
 }
 

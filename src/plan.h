@@ -54,6 +54,7 @@ struct plan_key {
 	const char *original;          /* what stood before the first stage; NULL: absent */
 	const char *written;           /* clear: what the snapshot says was written; NULL: absent */
 	const char *after;             /* as read back; NULL: absent. The commands fill it */
+	bool kept;                     /* somebody else's value that serves as it is */
 	bool recorded;                 /* it belongs into the snapshot */
 	bool write;                    /* this run changes it */
 	enum key_state state;          /* by now; after the read-back by after */

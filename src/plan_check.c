@@ -101,7 +101,9 @@ check_cluster(struct build *b)
 
 	for (i = 0; i < COUNT(signs) && !sign; i++)
 		sign = settings_get(b->in->now, signs[i]) ? signs[i] : NULL;
-	if (sign && b->o->target_count == 1 && !b->o->single_node)
+	for (i = 0; i < b->p->key_count && !(b->p->keys[i].local && b->p->keys[i].write); i++)
+		;
+	if (sign && i < b->p->key_count && b->o->target_count == 1 && !b->o->single_node)
 		build_refuse(b, "cluster", true, "This server is a node of a cluster (%s is set), and the listener keys live in each "
 		    "node's own config.toml. Name every node: --url once for each. If this is the only node, or the others are left out "
 		    "on purpose: --single-node.", sign);

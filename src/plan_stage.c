@@ -69,7 +69,7 @@ check_mixed(struct build *b, const struct listener *l)
 {
 	bool wanted = b->o->listener_count ? named(b->o, l->id) : l->elsewhere;
 
-	if (!l->on_25 || !wanted)
+	if (!l->on_25 || !wanted || (b->o->relay_listener && !strcmp(b->o->relay_listener, l->id)))
 		return;
 	if (l->elsewhere)
 		build_refuse(b, "port-25", true, "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
@@ -176,7 +176,7 @@ carry_over(struct build *b, const char *id, const char *list, struct trusted *ow
 	struct trusted global = { 0 };
 	size_t i, j;
 
-	if (own->count)
+	if (own->count || !b->o->proxy_count)
 		return 0;
 	if (trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL, b->err) == -1)
 		return -1;
@@ -231,8 +231,11 @@ want_listener(struct build *b, const char *id)
 			return -1;
 		there = trusted_covering(&own, &n);
 		if (there) {
+			if (moved && !strcmp(there->key, list))
+				continue;
 			if (build_want(b, GROUP_LISTENERS, there->key, there->value) == -1)
 				return -1;
+			build_find(b, there->key)->kept = strcmp(there->value, b->o->proxies[i]) != 0;
 			continue;
 		}
 		if (!moved && move_scalar(b, list, &own, &index) == -1)
@@ -407,7 +410,7 @@ decide_anew(struct build *b)
 	for (i = 0; i < p->key_count; i++) {
 		struct plan_key *k = &p->keys[i];
 
-		if (!k->wanted || b->in->shared_elsewhere > k->local || (s && !k->recorded))
+		if (!k->wanted || k->kept || b->in->shared_elsewhere > k->local || (s && !k->recorded))
 			continue;
 		if (!s) {
 			k->original = NULL;
@@ -483,8 +486,13 @@ recognise_proxies(struct build *b, struct options *o)
 		if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1)
 			return -1;
 		for (j = 0; j < own.count && o->proxy_count < PROXIES_MAX; j++) {
-			if (own.items[j].valid && own.items[j].net.bits >= 8)
-				net_format(&own.items[j].net, o->proxies[o->proxy_count++]);
+			struct net n;
+
+			if (!own.items[j].valid)
+				continue;
+			/* What --proxy would refuse ("::/8") is somebody else's. */
+			net_format(&own.items[j].net, o->proxies[o->proxy_count]);
+			o->proxy_count += net_parse(&n, o->proxies[o->proxy_count], NULL) == 0;
 		}
 	}
 	return 0;
@@ -520,12 +528,32 @@ recognise(struct build *b, struct options *o)
 	text = o->public_origin[0] ? NULL : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
 	if (text)
 		snprintf(o->public_origin, sizeof(o->public_origin), "%s", text);
-	if (o->relay_host || !settings_get(now, address))
+	if (o->relay_host || !(o->groups & 1u << GROUP_OUTBOUND) || !settings_get(now, address))
 		return 0;
 	o->relay_host = settings_get(now, address);
 	text = settings_get(now, port);
 	o->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
-	o->groups |= 1u << GROUP_OUTBOUND;
+	return 0;
+}
+
+/* Without options the snapshot knows best which listeners and which relay were meant, and what was written. */
+static int
+want_snapshot(struct build *b, struct options *o)
+{
+	const struct snapshot *s = b->in->snapshot;
+	unsigned known = 0, groups = o->groups;
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		known |= 1u << s->keys[i].group & (1u << GROUP_LISTENERS | 1u << GROUP_OUTBOUND);
+	o->groups &= ~known;
+	if (build_wanted(b) == -1)
+		return -1;
+	o->groups = groups;
+	for (i = 0; i < s->count; i++) {
+		if (groups & 1u << s->keys[i].group && build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written) == -1)
+			return -1;
+	}
 	return 0;
 }
 
@@ -542,8 +570,12 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	*o = *in->options;
 	with.options = o;
 	if (begin(&b, p, pool, &with, err) == -1 || recognise_dialect(&b) == -1 || build_listeners(&b) == -1 ||
-	    recognise(&b, o) == -1 ||
-	    build_wanted(&b) == -1 || restore_unwanted(&b) == -1 || build_settle(&b) == -1)
+	    recognise(&b, o) == -1)
+		return -1;
+	if (in->snapshot && !in->options->change_options ? want_snapshot(&b, o) == -1 :
+	    build_wanted(&b) == -1 || restore_unwanted(&b) == -1)
+		return -1;
+	if (build_settle(&b) == -1)
 		return -1;
 	for (i = 0; i < p->key_count; i++)
 		p->keys[i].write = false;

@@ -159,8 +159,8 @@ format_curl(struct buf *out, const struct print *p)
 		buf_printf(out, "\nwhat=%s\nbody=", group_name((enum group)g));
 		options_quote(out, buf_text(&body) ? buf_text(&body) : "");
 		buf_str(out, "\npost \"$@\"\n");
+		out->failed |= body.failed;
 	}
-	out->failed |= body.failed;
 	buf_free(&body);
 }
 

@@ -1,11 +1,13 @@
 #include "prompt.h"
 
+#include "deadline.h"
 #include "err.h"
 #include "interrupt.h"
 #include "secret.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -14,11 +16,13 @@
 static int
 read_line(struct secret *s, int fd, struct err *err)
 {
+	const struct deadline d = { .total = INT64_MAX, .step = INT64_MAX, .stop = &interrupt_signal };
 	ssize_t n;
 	char c;
 
 	for (;;) {
-		n = read(fd, &c, 1);
+		/* A read alone would sleep on after a signal that came just before it. */
+		n = deadline_poll(&d, fd, POLLIN, "waiting for the terminal", err) == 0 ? read(fd, &c, 1) : -1;
 		if (interrupt_signal) {
 			err_set(err, ERR_INTERRUPT, "Stopped at the prompt. Nothing was sent.");
 			err->code = interrupt_signal;
@@ -64,8 +68,8 @@ prompt_secret(struct secret *s, const char *question, const char *hint, struct e
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
 	quiet.c_lflag |= ICANON | ISIG;
+	tcsetattr(in, TCSAFLUSH, &quiet);      /* before the question: what is typed at once must not show or be lost */
 	say(out, question);
-	tcsetattr(in, TCSAFLUSH, &quiet);
 	r = read_line(s, in, err);
 	tcsetattr(in, TCSAFLUSH, &old);
 	say(out, "\n");

@@ -39,13 +39,14 @@ secret_add(struct secret *s, const void *data, size_t len, struct err *err)
 static int
 read_all(struct secret *s, int fd, const char *what, const char *path, struct err *err)
 {
-	char extra[2];
+	char extra[3] = "";             /* the line end of the longest secret */
+	size_t over = 0;
 	ssize_t n;
 
 	for (;;) {
 		size_t room = SECRET_MAX - s->len;
 
-		n = read(fd, room ? s->data + s->len : extra, room ? room : sizeof(extra));
+		n = read(fd, room ? s->data + s->len : extra + over, room ? room : sizeof(extra) - over);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
@@ -53,6 +54,9 @@ read_all(struct secret *s, int fd, const char *what, const char *path, struct er
 		if (!n)
 			break;
 		if (!room) {
+			over += (size_t)n;
+			if (over < sizeof(extra) && !strncmp(extra, *extra == '\n' ? "\n" : "\r\n", over))
+				continue;
 			wipe(extra, sizeof(extra));
 			return err_set(err, ERR_USAGE, "%s %s is longer than %d bytes", what, path, SECRET_MAX);
 		}

@@ -364,14 +364,16 @@ is_wrong(const struct plan_key *k)
 
 /*
  * A local key that is written while somebody's reload runs can vanish from the server's memory, and the next local write
- * would then erase it from the file (server-facts). Such keys are written once more. Gives what is still wrong, or -1.
+ * would then erase it from the file (server-facts). Such keys are written once more; *wrong becomes what is still wrong.
+ * 0, or -1 with err, which says all.
  */
 static int
 write_lost(struct target *t, size_t *wrong, struct err *err)
 {
-	enum api_written written;
+	enum api_written written = API_WRITTEN_NOTHING;
 	struct ops ops = { 0 };
 	struct settings s;
+	struct err why;
 	size_t i;
 
 	for (i = 0; i < t->plan.key_count; i++) {
@@ -384,11 +386,15 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 	if (!ops.count)
 		return 0;
 	t->rewritten = ops.count;
-	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1 ||
-	    api_write(&t->session.api, &ops, &written, err) == -1 || read_back(t, &s, err) == -1)
-		return -1;
-	*wrong = plan_compare(&t->plan, &s);
-	return 0;
+	if (session_open(&t->session, t->session.trust, t->session.credentials, &why) == 0 &&
+	    api_write(&t->session.api, &ops, &written, &why) == 0 && read_back(t, &s, &why) == 0) {
+		*wrong = plan_compare(&t->plan, &s);
+		return 0;
+	}
+	if (written == API_WRITTEN_FAILED)
+		return explain_failed(t, &why, err);
+	return err_set(err, why.kind, "Keys that the server had accepted were gone when they were read back, and writing them again "
+	    "failed: %s %s", why.text, UNKNOWN_NOW);
 }
 
 /*
@@ -396,7 +402,7 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
  * from the database again and leaves the snapshot. What the database held behind it can't be known.
  */
 static int
-drop_shadowed(struct target *t, struct err *err)
+drop_shadowed(struct target *t, size_t wrong, struct err *err)
 {
 	struct snapshot_key *keys = t->snapshot.keys;
 	enum api_written written;
@@ -419,10 +425,11 @@ drop_shadowed(struct target *t, struct err *err)
 	}
 	if (!ops.count)
 		return 0;
-	if (api_write(&t->session.api, &ops, &written, err) == -1 || save_state(t, SNAPSHOT_PROVED, err) == -1)
+	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1 ||
+	    api_write(&t->session.api, &ops, &written, err) == -1)
 		return -1;
 	t->shadowed = ops.count;
-	return 0;
+	return save_state(t, ops.count == wrong ? SNAPSHOT_PROVED : SNAPSHOT_SENDING, err);
 }
 
 /* Name the keys that are wrong, and say what is known of why. */
@@ -440,7 +447,7 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 			err_add(err, "%s", t->plan.keys[i].key);
 	}
 	err_add(err, ".");
-	if (drop_shadowed(t, &why) == -1)
+	if (drop_shadowed(t, wrong, &why) == -1)
 		err_add(err, "%s", why.text);
 	if (t->shadowed)
 		err_add(err, "%zu of them stand in this server's config.toml, which outranks the database: what was written to the "
@@ -463,9 +470,8 @@ prove(struct target *t, struct err *err)
 		return err_set(err, why.kind, "The server accepted the write, but it can't be read back: %s %s", why.text,
 		    UNKNOWN_NOW);
 	wrong = plan_compare(&t->plan, &s);
-	if (wrong && write_lost(t, &wrong, &why) == -1)
-		return err_set(err, why.kind, "Keys that the server had accepted were gone when they were read back, and writing them "
-		    "again failed: %s %s", why.text, UNKNOWN_NOW);
+	if (wrong && write_lost(t, &wrong, err) == -1)
+		return -1;
 	if (wrong)
 		return explain_wrong(t, wrong, err);
 	t->progress = PROGRESS_PROVED;
@@ -474,6 +480,25 @@ prove(struct target *t, struct err *err)
 		t->local_changed |= t->plan.keys[i].write && t->plan.keys[i].local;
 	}
 	return 0;
+}
+
+/*
+ * What a stage that is proved says of the whole snapshot. A write of any local key makes the server write its file whole;
+ * where this run had none, local keys of other groups that were "sending" before still are.
+ */
+static enum snapshot_state
+state_after(const struct target *t)
+{
+	bool others = false;
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		if (t->plan.keys[i].write && t->plan.keys[i].local)
+			return SNAPSHOT_PROVED;
+	}
+	for (i = 0; i < t->snapshot.count; i++)
+		others |= t->snapshot.keys[i].local;
+	return t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING && others ? SNAPSHOT_SENDING : SNAPSHOT_PROVED;
 }
 
 int
@@ -489,7 +514,7 @@ target_write(struct target *t, bool clearing, struct err *err)
 	session_phase(&t->session, false);
 	if (send_all(t, &ops, err) == -1 || prove(t, err) == -1)
 		return -1;
-	if (clearing || save_state(t, SNAPSHOT_PROVED, &why) == 0)
+	if (clearing || save_state(t, state_after(t), &why) == 0)
 		return 0;
 	/* All is written and read back, but the next run will think it has to write anew: it is told so. */
 	t->progress = PROGRESS_UNPROVED;

@@ -73,7 +73,7 @@ parse_port(const char *s, unsigned *port)
 	return 0;
 }
 
-/* Copy the host of n bytes, lower-cased and without the final dot; decide what it is. */
+/* Copy the host of n bytes, lower-cased; decide what it is. */
 static int
 take_host(struct url *u, const char *s, size_t n, bool bracketed)
 {

@@ -4,25 +4,25 @@
 
 /*
  * The profile. Checked, and refused where it does not hold:
- * - every certificate: strict DER, nothing behind it; both signature algorithms the same; no extension twice, none that is
- *   critical and unknown, none critical that RFC 5280 wants uncritical; RSA of 2048 to 4096 bits in whole bytes or EC on P-256,
- *   P-384, P-521 (named, uncompressed); valid now.
- * - leaf and intermediates: RSA PKCS#1 or ECDSA with SHA-256, -384 or -512; serial 1 to 20 bytes and positive; dates as RFC 5280
- *   (4.1.2.5) writes them; an authorityKeyIdentifier unless self-issued; an issuer's name.
- * - intermediates and anchors: basicConstraints, critical, CA; keyCertSign where there is a keyUsage; serverAuth or any where
- *   there is an extKeyUsage; a subjectKeyIdentifier; pathLenConstraint; nameConstraints for all below (dNSName, iPAddress,
- *   directoryName; a name of another form that is constrained is refused).
- * - the leaf: version 3; no CA; no nameConstraints; digitalSignature where there is a keyUsage (ECDHE), never keyCertSign;
- *   serverAuth, and not any, where there is an extKeyUsage; its subjectAltName names the host: dNSName for names (never the
- *   common name; a wildcard is the whole leftmost label and has two labels below it), iPAddress for addresses; every name in
- *   it well-formed.
+ * - every certificate: strict DER with nothing behind it; both signature algorithms the same; no extension twice, none
+ *   that is critical and unknown, none critical that RFC 5280 wants uncritical; RSA of 2048 to 4096 bits in whole bytes
+ *   or EC on P-256, P-384 or P-521 (named, uncompressed); valid now.
+ * - leaf and intermediates: signed by RSA PKCS#1 or ECDSA with SHA-256, -384 or -512; a positive serial of at most 20
+ *   bytes; dates written as RFC 5280 (4.1.2.5) has them; an authorityKeyIdentifier unless self-issued; an issuer's name.
+ * - intermediates and anchors: basicConstraints, critical, CA; a subjectKeyIdentifier; keyCertSign where there is a
+ *   keyUsage; serverAuth or any where there is an extKeyUsage; pathLenConstraint; nameConstraints for all below
+ *   (dNSName, iPAddress, directoryName; where another form is constrained, a certificate with such a name is refused).
+ * - the leaf: version 3; no CA; no nameConstraints; digitalSignature where there is a keyUsage (ECDHE), never
+ *   keyCertSign; serverAuth, and not any, where there is an extKeyUsage; its subjectAltName, well-formed throughout,
+ *   names the host: dNSName for names (never the common name; a wildcard is the whole leftmost label and has two labels
+ *   below it), iPAddress for addresses.
  * - a leaf that is itself among the anchors needs no path and may be a CA's; its other rules stay.
- * - the path: each issuer's name is, byte for byte, its CA's subject, and each signature verifies. The server's certificates
- *   may come in any order, twice, and with strangers among them; other paths are tried, up to X509_PATHS_MAX.
- * Not checked: revocation, certificate transparency, public suffixes beyond single labels, an anchor's own signature.
- * Not supported, so refused: critical nameConstraints or extKeyUsage below the anchor, policyConstraints, other critical policy
- * extensions, RSA-PSS, Ed25519, DSA, other curves, self-issued certificates beyond a pathLenConstraint that RFC 5280 would
- * not count them for, names that are equal only when folded.
+ * - the path: each issuer's name is, byte for byte, its CA's subject, and each signature verifies. The server's
+ *   certificates may come in any order, twice, and with strangers among them; other paths are tried up to a bound.
+ * Not checked: revocation, certificate transparency, public suffixes of several labels, an anchor's own signature.
+ * Not supported, so refused: critical nameConstraints or extKeyUsage below the anchor, policyConstraints, other critical
+ * policy extensions, RSA-PSS, Ed25519, DSA, other curves, self-issued certificates beyond a pathLenConstraint for which
+ * RFC 5280 would not count them, names that are equal only when folded.
  */
 
 #include "def.h"

@@ -1,0 +1,164 @@
+/*
+ * fuzz_options.c - the command line, each argument behind a NUL. What print writes as JSON is JSON; the options that a
+ * report repeats for the next command, split as a shell does it, say the same again.
+ */
+#include "fuzz.h"
+
+#include "buf.h"
+#include "commands.h"
+#include "json.h"
+#include "net.h"
+#include "options.h"
+#include "pool.h"
+#include "x509.h"
+
+enum { ARGS_MAX = 48 };
+
+/* Everything that went to standard output while print ran, in this format. */
+static char *
+print(const struct options *o, enum format format, size_t *len)
+{
+	struct options with = *o;
+	FILE *real = stdout;
+	char *text = NULL;
+	int r;
+
+	with.format = format;
+	stdout = open_memstream(&text, len);
+	CHECK(stdout, "no memory");
+	r = cmd_print(&with, "stalprep");
+	fclose(stdout);
+	stdout = real;
+	CHECK(r == 0 && *len, "print fails with %d in format %d", r, format);
+	return text;
+}
+
+static void
+check_print(const struct options *o)
+{
+	enum format f;
+	size_t len;
+
+	for (f = FORMAT_TEXT; f < FORMAT_COUNT; f++) {
+		char *text = print(o, f, &len);
+		struct json *doc;
+		struct err err;
+
+		CHECK(strlen(text) == len, "a NUL in format %d", f);
+		if (f == FORMAT_JSON) {
+			CHECK(json_parse(&doc, text, len, &err) == 0, "%s: %s", text, err.text);
+			CHECK(json_is_array(doc), "%s", text);
+			json_free(doc);
+		}
+		free(text);
+	}
+}
+
+/* Words as a POSIX shell splits and unquotes them; the text has nothing else that a shell looks at. */
+static int
+split_words(struct pool *pool, const char *text, char **words)
+{
+	int n = 0;
+
+	for (;;) {
+		char *out;
+		bool quoted = false;
+
+		text += strspn(text, " ");
+		if (!*text)
+			return n;
+		CHECK(n < 2 * ARGS_MAX, "more words than were given");
+		words[n++] = out = pool_zero(pool, strlen(text) + 1);
+		for (; *text && (quoted || *text != ' '); text++) {
+			CHECK(quoted || !strchr("\t\n\"$`&|;<>()*?[#~{}!", *text), "a bare %c", *text);
+			if (*text == '\'')
+				quoted = !quoted;
+			else
+				*out++ = *text == '\\' && !quoted ? *++text : *text;
+		}
+		CHECK(!quoted, "a quote that is not closed");
+	}
+}
+
+typedef void reteller(struct buf *out, const struct options *o);
+
+/* What `tell` says of these options, given to the command again, is accepted and told the same. */
+static void
+check_retell(const struct options *o, reteller *tell, const char *command)
+{
+	struct buf once = { 0 }, line = { 0 }, twice = { 0 };
+	struct pool pool = { 0 };
+	char *words[2 * ARGS_MAX];
+	struct options again;
+	struct err err;
+	int n;
+
+	tell(&once, o);
+	buf_printf(&line, "%s%s", command, buf_text(&once));
+	n = split_words(&pool, buf_text(&line), words);
+	CHECK(options_parse(&again, &pool, n, words, &err) == 0, "%s: %s", line.data, err.text);
+	tell(&twice, &again);
+	CHECK(same_text(buf_text(&once), buf_text(&twice)), "%s, then %s", buf_text(&once), buf_text(&twice));
+	CHECK(tell != options_retell || again.groups == o->groups, "%s: groups %x, then %x", line.data, o->groups, again.groups);
+	buf_free(&once);
+	buf_free(&line);
+	buf_free(&twice);
+	pool_free(&pool);
+}
+
+static void
+check_accepted(const struct options *o)
+{
+	struct resolve_entry entry;
+	struct x509_pins pins;
+	struct err err;
+	size_t i;
+
+	if (o->command == COMMAND_PRINT)
+		check_print(o);
+	if (o->command == COMMAND_STAGE) {
+		CHECK(o->target_count, "stage without a target");
+		check_retell(o, options_retell, "stage --url https://a.example");
+		check_retell(o, options_retell_reach, "clear --url https://a.example");
+	}
+	for (i = 0; i < o->resolve_count; i++) {
+		if (resolve_parse(&entry, o->resolve[i], &err) == 0)
+			CHECK(entry.port && entry.port <= 65535 && entry.to.count && entry.to.count <= RESOLVE_MAX, "%s", o->resolve[i]);
+		else
+			check_err(&err);
+	}
+	if (o->pinnedpubkey && !strncmp(o->pinnedpubkey, "sha256//", 8)) {
+		if (x509_pins_parse(&pins, o->pinnedpubkey, &err) == 0)
+			CHECK(pins.count && pins.count <= X509_PIN_MAX, "%zu pins", pins.count);
+		else
+			check_err(&err);
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size };
+	struct pool pool = { 0 };
+	char *args[ARGS_MAX];
+	struct options o;
+	struct buf usage = { 0 };
+	struct err err;
+	int n = 0, i;
+
+	while (in.len && n < ARGS_MAX)
+		args[n++] = input_until(&in, '\0');
+	if (options_parse(&o, &pool, n, args, &err) == 0) {
+		CHECK(o.command < COMMAND_COUNT && o.help_about <= COMMAND_COUNT, "command %d", o.command);
+		options_usage(&usage, o.command);
+		check_accepted(&o);
+	} else {
+		check_err(&err);
+		CHECK(err.kind == ERR_USAGE, "kind %d", err.kind);
+	}
+	for (i = 0; i < n; i++)
+		free(args[i]);
+	buf_free(&usage);
+	pool_free(&pool);
+	return 0;
+}

@@ -1,0 +1,333 @@
+/*
+ * fuzz_plan.c - a server as lines: the options of a stage, those of a second one (or nothing), which version and how it is read, then
+ * its settings as "key = value". What the plans say is done to the settings as target.c does it. Then: no key of a listener
+ * on port 25 and no global list is ever written; whoever was trusted still is, and the proxy too; status finds all of it;
+ * the same again changes nothing; clear gives back the first settings.
+ */
+#include "fuzz.h"
+
+#include "options.h"
+#include "plan.h"
+#include "pool.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "trusted.h"
+
+enum { WORDS_MAX = 40, SETTINGS_MAX = 200, STAGES = 2 };
+
+/* What a server's answers may allow (api.c), and the letter that stands for it. */
+static const struct {
+	int first, last;
+} versions[] = {
+	{ 8, 8 }, { 9, 9 }, { 10, 10 }, { 11, 11 }, { 8, 11 }, { 12, 15 }, { 13, 15 }, { 14, 15 },
+};
+
+struct world {
+	struct pool pool;
+	struct settings first, now;
+	int minor_first, minor_last;
+	bool shared;                   /* a second node: the database is the first one's to write */
+	bool rewrites;                 /* the check of the server's rewrite of its file is made */
+	bool anew;                     /* something was recorded as absent before although it stood there */
+	struct options o;
+	struct snapshot snapshot;
+	bool has_snapshot;
+	struct plan plan;
+};
+
+typedef int planner(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err);
+
+static void
+add(struct world *w, struct settings *s, const char *key, const char *value)
+{
+	CHECK(settings_add(s, &w->pool, pool_str(&w->pool, key), pool_str(&w->pool, value), NULL) == 0, "no memory");
+}
+
+/* "key = value" lines; the first of a key counts. */
+static void
+read_settings(struct world *w, struct input *in)
+{
+	while (in->len && w->now.count < SETTINGS_MAX) {
+		char *line = input_until(in, '\n'), *equals = strstr(line, " = ");
+		size_t i;
+
+		if (equals) {
+			*equals = '\0';
+			for (i = 0; i < w->now.count && strcmp(w->now.items[i].key, line) != 0; i++)
+				;
+			if (i == w->now.count)
+				add(w, &w->now, line, equals + 3);
+		}
+		free(line);
+	}
+	CHECK(settings_sort(&w->now, NULL) == 0, "a key is there twice");
+}
+
+static bool
+read_options(struct world *w, char *line)
+{
+	char *words[WORDS_MAX + 3] = { pool_str(&w->pool, "stage"), pool_str(&w->pool, "--url"),
+	    pool_str(&w->pool, "https://old.example.org") };
+	int n = 3;
+	char *word;
+
+	for (word = strtok(line, " "); word && n < WORDS_MAX; word = strtok(NULL, " "))
+		words[n++] = pool_str(&w->pool, word);
+	return options_parse(&w->o, &w->pool, n, words, NULL) == 0 && w->o.command == COMMAND_STAGE;
+}
+
+static void
+plan(struct world *w, planner *make, struct plan *p, const struct options *o)
+{
+	struct plan_input in = {
+		.now = &w->now, .local = w->rewrites ? &w->now : NULL, .options = o, .snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.minor_first = w->minor_first, .minor_last = w->minor_last, .shared_elsewhere = w->shared,
+	};
+	struct err err;
+
+	err_clear(&err);
+	CHECK(make(p, &w->pool, &in, &err) == 0, "no plan: %s", err.text);
+}
+
+static const struct plan_key *
+key_of(const struct plan *p, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++) {
+		if (!strcmp(p->keys[i].key, key))
+			return &p->keys[i];
+	}
+	return NULL;
+}
+
+/* Does a bind's text end in port 25? */
+static bool
+is_on_25(const char *bind)
+{
+	const char *colon = strrchr(bind, ':');
+
+	return colon && colon != bind && colon[1 + strspn(colon + 1, "0")] && !strcmp(colon + 1 + strspn(colon + 1, "0"), "25");
+}
+
+/* Is it a key that decides about the proxy on this listener? */
+static bool
+is_proxy_key(const char *key, const char *id)
+{
+	size_t len = strlen(id);
+
+	return !strncmp(key, "server.listener.", 16) && !strncmp(key + 16, id, len) && !strncmp(key + 16 + len, ".proxy.", 7);
+}
+
+static void
+check_left_alone(const struct world *w, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < w->plan.key_count; i++)
+		CHECK(!w->plan.keys[i].write || !is_proxy_key(w->plan.keys[i].key, id), "listener %s must be left alone: %s", id,
+		    w->plan.keys[i].key);
+}
+
+/* Port 25 and the global list stay as they are. */
+static void
+check_untouched(struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->now.count; i++) {
+		const char *key = w->now.items[i].key, *at = key + 16;
+
+		if (strncmp(key, "server.listener.", 16) != 0 || !is_on_25(w->now.items[i].value))
+			continue;
+		while ((at = strstr(at, ".bind"))) {
+			const char *id = pool_copy(&w->pool, key + 16, (size_t)(at - key) - 16);
+
+			if ((!at[5] || at[5] == '.') && settings_get(&w->now, pool_printf(&w->pool, "server.listener.%s.protocol", id)))
+				check_left_alone(w, id);
+			at++;
+		}
+	}
+	if (w->o.relay_listener)
+		check_left_alone(w, w->o.relay_listener);
+	for (i = 0; i < w->plan.key_count; i++) {
+		CHECK(strncmp(w->plan.keys[i].key, "server.proxy.", 13) != 0, "the global list: %s", w->plan.keys[i].key);
+		CHECK(w->o.groups & 1u << w->plan.keys[i].group, "%s is of a group that was left out", w->plan.keys[i].key);
+	}
+}
+
+/* Do what the plan says. */
+static void
+apply(struct world *w)
+{
+	struct settings after = { 0 };
+	size_t i, written = 0;
+
+	for (i = 0; i < w->now.count; i++) {
+		const struct plan_key *k = key_of(&w->plan, w->now.items[i].key);
+
+		if (!k || !k->write)
+			add(w, &after, w->now.items[i].key, w->now.items[i].value);
+	}
+	for (i = 0; i < w->plan.key_count; i++) {
+		const struct plan_key *k = &w->plan.keys[i];
+
+		written += k->write;
+		if (k->write && k->wanted)
+			add(w, &after, k->key, k->wanted);
+	}
+	CHECK(written == w->plan.write_count, "%zu writes are counted as %zu", written, w->plan.write_count);
+	CHECK(settings_sort(&after, NULL) == 0, "a key is written twice");
+	w->now = after;
+}
+
+static const char *
+kept(struct world *w, const char *value)
+{
+	return value ? pool_str(&w->pool, value) : NULL;
+}
+
+/* As target_save_plan does it. */
+static void
+keep(struct world *w)
+{
+	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_PROVED };
+	size_t i;
+
+	for (i = 0; w->has_snapshot && i < w->snapshot.count; i++) {
+		if (!(w->o.groups & 1u << w->snapshot.keys[i].group))
+			CHECK(snapshot_add(&s, &w->pool, &w->snapshot.keys[i], NULL) == 0, "no memory");
+	}
+	for (i = 0; i < w->plan.key_count; i++) {
+		const struct plan_key *k = &w->plan.keys[i];
+		struct snapshot_key key = { k->key, kept(w, k->original), kept(w, k->wanted), k->group, k->local };
+
+		if (k->recorded && (k->write || (w->has_snapshot && snapshot_find(&w->snapshot, k->key))))
+			CHECK(snapshot_add(&s, &w->pool, &key, NULL) == 0, "no memory");
+	}
+	w->snapshot = s;
+	w->has_snapshot = true;
+}
+
+/* The list that counts for a listener: its own, else the global one. */
+static void
+trusted_by(struct world *w, const struct settings *s, const char *id, struct trusted *t)
+{
+	const char *list = changeset_listener_key(&w->pool, id, "trusted-networks");
+
+	memset(t, 0, sizeof(*t));
+	CHECK(trusted_read(t, &w->pool, s, list, NULL) == 0, "no memory");
+	if (!t->count)
+		CHECK(trusted_read(t, &w->pool, s, TRUSTED_GLOBAL, NULL) == 0, "no memory");
+}
+
+static void
+check_trust(struct world *w)
+{
+	struct trusted before, after;
+	struct net n;
+	size_t i, j;
+
+	for (i = 0; i < w->plan.listener_count; i++) {
+		const char *id = w->plan.listeners[i].listener->id;
+
+		if (!w->plan.listeners[i].chosen || !(w->o.groups & 1u << GROUP_LISTENERS))
+			continue;
+		trusted_by(w, &w->first, id, &before);
+		trusted_by(w, &w->now, id, &after);
+		for (j = 0; j < before.count; j++)
+			CHECK(!before.items[j].valid || trusted_covering(&after, &before.items[j].net), "listener %s trusts %s no more", id,
+			    before.items[j].value);
+		for (j = 0; j < w->o.proxy_count; j++) {
+			CHECK(net_parse(&n, w->o.proxies[j], NULL) == 0, "%s", w->o.proxies[j]);
+			CHECK(trusted_covering(&after, &n), "listener %s does not trust %s", id, w->o.proxies[j]);
+		}
+	}
+}
+
+/* What was staged is found so, and staged again it changes nothing. */
+static void
+check_staged(struct world *w)
+{
+	struct options status = w->o;
+	struct plan p;
+	size_t i;
+
+	status.command = COMMAND_STATUS;
+	plan(w, plan_status, &p, &status);
+	CHECK(!p.write_count, "status writes");
+	for (i = 0; i < p.key_count; i++)
+		CHECK(w->shared || p.keys[i].state == KEY_STAGED || p.keys[i].state == KEY_AS_WANTED, "%s is %s", p.keys[i].key,
+		    key_state_name(p.keys[i].state));
+	CHECK(w->shared || plan_compare(&p, &w->now) == 0, "not as planned");
+	plan(w, plan_stage, &p, &w->o);
+	CHECK(!p.write_count && !message_refusals(&p.messages), "again: %zu writes, %zu refusals", p.write_count,
+	    message_refusals(&p.messages));
+}
+
+/* One stage, if nothing is refused. */
+static void
+stage(struct world *w, char *line)
+{
+	bool had = w->has_snapshot;
+
+	if (!read_options(w, line))
+		return;
+	plan(w, plan_stage, &w->plan, &w->o);
+	if (message_refusals(&w->plan.messages) || !w->plan.write_count)
+		return;
+	check_untouched(w);
+	w->anew |= w->plan.anew && !had;
+	keep(w);
+	apply(w);
+	check_trust(w);
+	check_staged(w);
+}
+
+static void
+clear(struct world *w)
+{
+	struct options o = w->o;
+	size_t i;
+
+	o.command = COMMAND_CLEAR;
+	o.groups = (1u << GROUP_COUNT) - 1;
+	w->rewrites = false;
+	plan(w, plan_clear, &w->plan, &o);
+	CHECK(!w->plan.left_count && !message_refusals(&w->plan.messages), "clear leaves %zu keys, refuses %zu", w->plan.left_count,
+	    message_refusals(&w->plan.messages));
+	apply(w);
+	for (i = 0; !w->anew && i < w->first.count && i < w->now.count; i++)
+		CHECK(!strcmp(w->now.items[i].key, w->first.items[i].key) && !strcmp(w->now.items[i].value, w->first.items[i].value),
+		    "%s = %s was %s = %s", w->now.items[i].key, w->now.items[i].value, w->first.items[i].key, w->first.items[i].value);
+	CHECK(w->anew || w->now.count == w->first.count, "%zu keys were %zu", w->now.count, w->first.count);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct input in = { data, size };
+	char *lines[STAGES], *how;
+	struct world w;
+	size_t i;
+
+	memset(&w, 0, sizeof(w));
+	for (i = 0; i < STAGES; i++)
+		lines[i] = input_until(&in, '\n');
+	how = input_until(&in, '\n');
+	w.minor_first = versions[(unsigned char)how[0] % COUNT(versions)].first;
+	w.minor_last = versions[(unsigned char)how[0] % COUNT(versions)].last;
+	w.shared = strchr(how, 'S');
+	w.rewrites = strchr(how, 'R');
+	read_settings(&w, &in);
+	w.first = w.now;
+	for (i = 0; i < STAGES; i++)
+		stage(&w, lines[i]);
+	if (w.has_snapshot)
+		clear(&w);
+	for (i = 0; i < STAGES; i++)
+		free(lines[i]);
+	free(how);
+	pool_free(&w.pool);
+	return 0;
+}

@@ -1,0 +1,325 @@
+"""Who one is: where the secret comes from, the second factor, and what the server says to it."""
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import termios
+import time
+
+import pytest
+
+import oldapi
+from conftest import CHANGE, PASSWORD, TIMEOUT, forms, reach, state, writes
+from oldserver import Fault
+
+ODD = ['$x"y\\z', "a:b", "pässwörd✉", " blanks ", "%41", "x" * 500]
+TOTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
+STATUS_OK = 7  # of `status` on a server where nothing is staged
+
+
+def code():
+    """Of now; one step either way is taken, so it does not run out meanwhile."""
+    return oldapi.totp_code(TOTP)
+
+
+def status(run, server, *options, **more):
+    return run("status", *reach(server), *options, **{"password": None, "status": STATUS_OK, **more})
+
+
+# Where it comes from
+
+@pytest.mark.parametrize("password", ODD)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_sources(run, simulate, password, end):
+    server = simulate()
+    server.add_account("root", password)
+    run.secrets |= forms("root", password) - {" blanks "}
+    status(run, server, "--user", "root", "--password-file", run.secret_file(password + end))
+    status(run, server, "-uroot", "--password-file", "-", text=(password + end).encode())
+    status(run, server, "-u", "root", password=password)
+
+
+def test_file_wins_over_the_environment(run, serve):
+    status(run, serve(), "--password-file", run.secret_file(PASSWORD), password="wrong")
+
+
+def test_login_name_of_the_server(run, simulate):
+    """It is trimmed and lower-cased there."""
+    server = simulate()
+    server.add_account("root", "x-password")
+    status(run, server, "--user", "ROOT", password="x-password")
+
+
+def test_api_key(run, simulate):
+    server = simulate()
+    server.add_account("key1", "key-secret", kind="apiKey")
+    key = "api_" + oldapi.base64.b64encode(b"key1:key-secret").decode()
+    run.secrets |= {key, "key-secret"}
+    status(run, server, "--api-key-file", run.secret_file(key + "\n"), password=PASSWORD)
+    status(run, server, "--api-key-file", run.secret_file("api_wrong"), status=4)
+
+
+def test_environment_is_wiped(run, simulate):
+    """/proc/PID/environ is readable to the same user for as long as the run lasts."""
+    if not os.path.exists("/proc/self/environ"):
+        pytest.skip("no /proc here")
+    seen = []
+
+    def look(process):
+        with open(f"/proc/{process.pid}/environ", "rb") as file:
+            seen.append(file.read())
+        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+            seen.append(file.read())
+    server = simulate()
+    run.while_running(lambda call: server.faults.append(Fault(before=call)), look, "status", *reach(server), status=7)
+    assert len(seen) == 2 and not [text for text in seen if PASSWORD.encode() in text]
+
+
+UNUSABLE = [  # (content, mode, status, word)
+    ("", 0o600, 2, "empty"), ("\n", 0o600, 2, "empty"), ("a\nb", 0o600, 2, "one line"), ("a\0b", 0o600, 2, "NUL"),
+    ("x" * 100000, 0o600, 2, "longer"), (PASSWORD, 0o644, 1, "chmod 600"), (PASSWORD, 0o640, 1, "chmod 600"),
+    (PASSWORD, 0o604, 1, "--force open-secret"),
+]
+
+
+@pytest.mark.parametrize("option", ["--password-file", "--api-key-file"])
+@pytest.mark.parametrize("content,mode,wanted,word", UNUSABLE)
+def test_files_that_are_not_taken(run, simulate, option, content, mode, wanted, word):
+    server = simulate()
+    ran = status(run, server, option, run.secret_file(content, mode), status=wanted)
+    assert option in ran.err and word in ran.err and server.log == []
+
+
+def test_open_file_by_force(run, serve):
+    status(run, serve(), "--password-file", run.secret_file(PASSWORD, 0o644), "--force", "open-secret")
+
+
+def test_file_that_is_not_there(run, simulate):
+    server = simulate()
+    ran = status(run, server, "--password-file", "no-such-file", status=2)
+    assert "no-such-file" in ran.err and server.log == []
+
+
+def test_folder_for_a_file(run, simulate):
+    assert status(run, simulate(), "--password-file", str(run.folder), "--force", "open-secret", status=2).err
+
+
+def test_no_source_and_no_terminal(run, simulate):
+    server = simulate()
+    ran = status(run, server, status=2)
+    assert "--password-file" in ran.err and "STALPREP_PASSWORD" in ran.err and server.log == []
+
+
+# What the server says to it
+
+@pytest.mark.parametrize("version", ["0.9.4", "0.11.8", "0.15.5"])
+def test_wrong_password(run, simulate, version):
+    server = simulate(version)
+    before = state(server)
+    for command in (("status",), ("stage", *CHANGE), ("clear", *CHANGE), ("reload",)):
+        ran = run(*command, *reach(server), password="wrong", status=4)
+        assert "401" in ran.err and "--user" in ran.err
+    assert state(server) == before and writes(server) == 0 and run.snapshots() == []
+
+
+PERMISSIONS = [  # (what the account lacks, command, status)
+    ("settings-list", ("status",), 4), ("settings-list", ("stage", *CHANGE), 4), ("settings-update", ("stage", *CHANGE), 4),
+    ("settings-reload", ("reload",), 4), ("settings-reload", ("stage", *CHANGE), 0),
+]
+
+
+@pytest.mark.parametrize("lacking,command,wanted", PERMISSIONS)
+def test_missing_permission(run, simulate, lacking, command, wanted):
+    server = simulate()
+    server.add_account("weak", "weak-pass", oldapi.PERMISSIONS - {lacking})
+    before = state(server)
+    ran = run(*command, *reach(server), "--user", "weak", password="weak-pass", status=wanted)
+    if wanted:
+        assert "403" in ran.err and lacking in ran.err and state(server) == before and run.snapshots() == []
+
+
+def test_too_many_failures(run, simulate):
+    server = simulate()
+    server.faults.append(Fault(times=-1, answer=(429, None)))
+    ran = run("stage", *reach(server), *CHANGE, status=4)
+    assert "429" in ran.err and "ban" in ran.err
+
+
+def test_one_failure_costs_few_logins(run, simulate):
+    """After a hundred failures a day the address is banned."""
+    server = simulate()
+    run("stage", *reach(server), *CHANGE, password="wrong", status=4)
+    assert sum(answer == 401 for _, _, _, answer in server.log) <= 2
+
+
+# The second factor
+
+@pytest.fixture
+def guarded(simulate, run):
+    server = simulate()
+    server.add_account("root2", "root-pass", totp=TOTP)
+    run.secrets |= forms("root2", "root-pass")
+    return server
+
+
+def test_code_from_a_file(run, guarded):
+    for end in ("", "\n"):
+        status(run, guarded, "--user", "root2", "--totp-file", run.secret_file(code() + end), password="root-pass")
+    status(run, guarded, "--user", "root2", "--totp-file", "-", text=code().encode(), password="root-pass")
+
+
+def test_code_that_is_not_asked_for(run, serve):
+    status(run, serve(), "--totp-file", run.secret_file("000000"), password=PASSWORD)
+
+
+CODES = [("000000", 4, "401"), ("12345", 2, "six digits"), ("abcdef", 2, "six digits"), ("", 2, "empty")]
+
+
+@pytest.mark.parametrize("given,wanted,word", CODES)
+def test_codes_that_are_not_taken(run, guarded, given, wanted, word):
+    if given == code():
+        pytest.skip("one in a million")
+    ran = status(run, guarded, "--user", "root2", "--totp-file", run.secret_file(given), password="root-pass", status=wanted)
+    assert word in ran.err
+
+
+def test_code_and_no_terminal(run, guarded):
+    ran = status(run, guarded, "--user", "root2", password="root-pass", status=2)
+    assert "--totp-file" in ran.err
+
+
+def test_whole_stage_with_a_code(run, guarded):
+    before = state(guarded)
+    run("stage", *reach(guarded), *CHANGE, "--user", "root2", "--totp-file", run.secret_file(code()), password="root-pass",
+        status=0)
+    run("clear", *reach(guarded), "--user", "root2", "--totp-file", run.secret_file(code()), password="root-pass", status=0)
+    assert state(guarded) == before
+
+
+# The prompt
+
+class Terminal:
+    """A run with a terminal of its own; what is shown on it is kept."""
+
+    def __init__(self, run, *args, **options):
+        self.run, self.shown = run, b""
+        self.master, self.slave = pty.openpty()
+        self.process = run.start(*args, **{"password": None, "stdin": self.slave, "preexec_fn": self.take, **options})
+
+    def take(self):
+        """In the child: this is the terminal."""
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
+
+    def wait(self, text):
+        deadline = time.monotonic() + TIMEOUT
+        while text not in self.shown:
+            assert select.select([self.master], [], [], deadline - time.monotonic())[0], self.shown
+            self.shown += os.read(self.master, 4096)
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def finish(self, wanted):
+        ran = self.run.finish(self.process, status=wanted)
+        while select.select([self.master], [], [], 0)[0]:
+            self.shown += os.read(self.master, 4096)
+        return ran
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.communicate()
+        os.close(self.master)
+        os.close(self.slave)
+
+
+@pytest.fixture
+def terminal(run):
+    started = []
+
+    def start(*args, **options):
+        started.append(Terminal(run, *args, **options))
+        return started[-1]
+    yield start
+    for one in started:
+        one.close()
+
+
+def test_prompt(terminal, simulate):
+    server = simulate()
+    screen = terminal("status", *reach(server))
+    screen.wait(b"Password of admin")
+    assert not screen.echoes() and server.log == []
+    screen.type(PASSWORD + "\n")
+    screen.finish(STATUS_OK)
+    assert screen.echoes() and PASSWORD.encode() not in screen.shown
+
+
+def test_prompt_with_redirected_input(terminal, simulate):
+    """The terminal is asked, not standard input."""
+    server = simulate()
+    with open(os.devnull, "rb") as null:
+        def take():
+            fcntl.ioctl(screen_slave[0], termios.TIOCSCTTY, 0)
+        screen_slave = []
+        master_slave = pty.openpty()
+        screen_slave.append(master_slave[1])
+        screen = terminal("status", *reach(server), stdin=null, preexec_fn=take, pass_fds=(master_slave[1],))
+        os.close(screen.master)
+        os.close(screen.slave)
+        screen.master, screen.slave = master_slave
+        screen.wait(b"Password of admin")
+        screen.type(PASSWORD + "\n")
+        screen.finish(STATUS_OK)
+
+
+def test_prompt_for_the_code(terminal, guarded):
+    screen = terminal("status", *reach(guarded), "--user", "root2")
+    screen.wait(b"Password of root2")
+    screen.type("root-pass\n")
+    screen.wait(b"code")
+    assert not screen.echoes()
+    screen.type(code() + "\n")
+    screen.finish(STATUS_OK)
+    assert screen.echoes() and b"root-pass" not in screen.shown
+
+
+def test_wrong_password_at_the_prompt(terminal, simulate):
+    screen = terminal("status", *reach(simulate()))
+    screen.wait(b"Password")
+    screen.type("wrong\n")
+    assert "401" in screen.finish(4).err
+
+
+def test_nothing_typed(terminal, simulate):
+    server = simulate()
+    for typed in ("\n", "\x04"):
+        screen = terminal("status", *reach(server))
+        screen.wait(b"Password")
+        screen.type(typed)
+        assert "Nothing was" in screen.finish(2).err and screen.echoes()
+    assert server.log == []
+
+
+@pytest.mark.parametrize("how", ["\x03", signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_stopped_at_the_prompt(terminal, simulate, how):
+    """The echo is on again."""
+    server = simulate()
+    screen = terminal("status", *reach(server))
+    screen.wait(b"Password")
+    if how == "\x03":
+        screen.type("half" + how)
+    else:
+        screen.process.send_signal(how)
+    ran = screen.finish(128 + (signal.SIGINT if how == "\x03" else how))
+    assert screen.echoes() and "Nothing was sent" in ran.err and server.log == []
+
+
+def test_asked_before_anything_is_sent_but_after_names_are_found(terminal):
+    screen = terminal("status", "--url", "https://no-such-host.invalid")
+    assert "no-such-host.invalid" in screen.finish(3).err and b"Password" not in screen.shown

@@ -1,0 +1,757 @@
+"""`stage`: what it writes, what it leaves alone, what it refuses, and what it leaves behind when it is cut off."""
+
+import fcntl
+import json
+import os
+import signal
+import stat
+
+import pytest
+
+import oldconfig
+from conftest import (CHANGE, HTTP, HTTPS, NAME, NEWEST, ORIGIN, PROXY, REAL, RELAY, SMTP, VERSIONS, config, dialect_of,
+                      difference, guide, listener, named, port_25, reach, sent, state, touched_keys, write, writes)
+from oldserver import Fault
+
+ALL = (*CHANGE, *RELAY)
+
+
+def dialect_options(version):
+    """0.12 can't be told from a new one for sure, and outbound needs to know."""
+    return ("--dialect", dialect_of(version))
+
+
+def proxied(name, network=PROXY, index="0"):
+    prefix = f"server.listener.{name}.proxy."
+    return {prefix + "override": "true", f"{prefix}trusted-networks.{index}": network}
+
+
+# The main job
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("way", ["http", "https by address", "https by name"])
+def test_stage_then_clear(run, serve, ca, version, way):
+    server = serve(version)
+    before = state(server)
+    options = reach(server, ca if way.startswith("https") else None)
+    if way == "https by name":
+        url, resolve = named(server.https_url)
+        options = ("--url", url, "--cacert", ca.file, *resolve)
+    options += dialect_options(version)
+    ran = run("stage", *options, *ALL, status=0)
+    after = state(server)
+    assert difference(before["settings"], after["settings"]) == guide(version, relay=True)
+    assert port_25(after["settings"]) == port_25(before["settings"])
+    assert ran.err == "" and "port 25: never touched" in ran.out and "applied nothing" in ran.out
+    assert run.snapshot()["state"] == "proved"
+    assert run("status", *options, status=0).err == ""
+    again = run("stage", *options, *ALL, status=0)
+    assert "nothing to do" in again.out and state(server) == after
+    run("clear", *options, status=0)
+    assert state(server) == before
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_finds_the_dialect(run, serve, version):
+    server = serve(version)
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert difference(before, server.settings()) == guide(version)
+
+
+def test_each_group_alone(run, simulate):
+    server = simulate()
+    for group in ("listeners", "checks", "url", "outbound"):
+        server.log.clear()
+        run("stage", *reach(server), *ALL, "--only", group, status=0)
+        keys = touched_keys(server)
+        assert keys and keys <= set(guide(NEWEST, relay=True))
+    assert set(guide(NEWEST, relay=True)) <= set(server.settings())
+
+
+def test_one_connection_and_few_requests(run, simulate):
+    server = simulate()
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert "".join(method[0] for method, _, _, _ in server.log) in ("GGPG", "GGGPG")
+
+
+def test_local_keys_first_and_alone(run, simulate):
+    """A file that can't be written then leaves the database as it was."""
+    server = simulate()
+    run("stage", *reach(server), *ALL, status=0)
+    body, = sent(server)
+    kinds = [{key.startswith("server.") for key, _ in operation["values"]} for operation in body]
+    assert kinds == [{True}, {False}]
+
+
+def test_dry_run_writes_nothing(run, serve):
+    server = serve()
+    before = state(server)
+    ran = run("stage", *reach(server), *ALL, *dialect_options(NEWEST), "--dry-run", status=0)
+    assert state(server) == before and writes(server) == 0 and run.snapshots() == []
+    for key, value in guide(NEWEST, relay=True).items():
+        assert f"  {key}: (absent) -> {value}\n" in ran.out
+
+
+def test_dry_run_plans_what_stage_does(run, serve):
+    server = serve()
+    plan = run("stage", *reach(server), *CHANGE, "--dry-run", "--json", status=0)
+    done = run("stage", *reach(server), *CHANGE, "--json", status=0)
+    wanted = [{(key["key"], key["before"], key["wanted"]) for key in ran.target["keys"]} for ran in (plan, done)]
+    assert wanted[0] == wanted[1] and plan.json["changed"] is False and done.json["changed"] is True
+
+
+# --json
+
+MEMBERS = {
+    "": {"command", "exit", "changed", "messages", "targets"},
+    "targets": {"target", "dialect", "listeners", "keys", "snapshot"},
+    "messages": {"level", "name", "text"},
+    "listeners": {"id", "binds", "chosen"},
+    "keys": {"key", "group", "before", "wanted", "after", "applies", "state"},
+}
+
+
+def check_members(value, name=""):
+    """Each documented member is there, in each object of each kind."""
+    if isinstance(value, list):
+        for item in value:
+            check_members(item, name)
+    elif isinstance(value, dict):
+        assert MEMBERS.get(name, set()) <= set(value), (name, value)
+        for member, below in value.items():
+            check_members(below, member)
+
+
+def test_json(run, serve):
+    server = serve()
+    ran = run("stage", *reach(server), *CHANGE, "--json", status=0)
+    check_members(ran.json)
+    assert (ran.json["command"], ran.json["exit"], ran.json["changed"]) == ("stage", 0, True) and ran.err == ""
+    keys = {key["key"]: key for key in ran.target["keys"]}
+    assert {name: key["after"] for name, key in keys.items()} == guide(NEWEST)
+    for name, key in keys.items():
+        assert (key["before"], key["wanted"], key["state"]) == (None, key["after"], "staged")
+        assert key["applies"] == ("restart" if name.startswith("server.listener.") else "reload")
+    chosen = {one["id"]: one["chosen"] for one in ran.target["listeners"]}
+    assert chosen.pop("smtp") is False and all(chosen.values())
+    assert run.folder / ran.target["snapshot"] == next(run.folder.glob("*.snapshot.json"))
+
+
+@pytest.mark.parametrize("options,status", [((), 1), (("--public-url", ORIGIN), 1)])
+def test_json_of_a_refusal(run, serve, options, status):
+    server = serve(config=config(listener("mx", None, "smtp", bind=["[::]:25", "[::]:587"]), HTTP))
+    ran = run("stage", *reach(server), *CHANGE, *options, "--json", status=status)
+    check_members(ran.json)
+    assert (ran.json["exit"], ran.json["changed"], ran.target["snapshot"]) == (status, False, None)
+    assert "port-25" in ran.names() and ran.err == ""
+
+
+def test_json_of_a_failure(run):
+    ran = run("stage", "--url", "http://127.0.0.1:1", *CHANGE, "--json", status=3)
+    check_members(ran.json)
+    assert ran.target["dialect"] is None and ran.target["keys"] == [] and ran.json["exit"] == 3
+
+
+def test_quiet_and_verbose(run, serve):
+    server = serve()
+    assert run("stage", *reach(server), *CHANGE, "-q", status=0).said == ""
+    assert "auth.dkim.verify: disable" in run("stage", *reach(server), *CHANGE, "-v", status=0).out
+
+
+# Which listeners
+
+LMTP = listener("lmtp", 24, "lmtp")
+CHOSEN = [  # (a listener, is it chosen without being named?)
+    (listener("imap", 143, "imap"), True), (listener("other-name", 1143, "imap"), True),
+    (listener("pop3", 110, "pop3"), True), (listener("sieve", 4190, "managesieve"), True),
+    (listener("web", 8443, "http"), True), (listener("sub", 587, "smtp"), True), (listener("subs", 465, "smtp"), True),
+    (listener("both", None, "smtp", bind=["[::]:587", "0.0.0.0:465"]), True),
+    (listener("zeros", None, "smtp", bind="[::]:0587"), True),
+    (listener("odd", None, "smtp", bind="[::]:2525"), False),
+    (listener("partly", None, "smtp", bind=["[::]:587", "[::]:2525"]), False),
+    (LMTP, False), (listener("upper", 143, "IMAP"), True), (listener("dotted.name", 143, "imap"), True),
+    (listener("listeners", 143, "imap"), True), (listener("v4", None, "imap", bind="127.0.0.1:143"), True),
+]
+
+
+@pytest.mark.parametrize("text,chosen", CHOSEN, ids=[case[0].split('"')[1] for case in CHOSEN])
+def test_which_listeners(run, simulate, text, chosen):
+    server = simulate(config=config(SMTP, HTTP, text))
+    before = server.settings()
+    name = text.split('"')[1]
+    run("stage", *reach(server), *CHANGE, "--only", "listeners", status=0)
+    wanted = {**proxied("http"), **(proxied(name) if chosen else {})}
+    assert difference(before, server.settings()) == wanted
+    run("clear", *reach(server), status=0)
+    assert server.settings() == before
+
+
+def test_named_listeners(run, serve):
+    server = serve(config=config(SMTP, HTTP, LMTP, listener("imap", 143, "imap")))
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, "--only", "listeners", "--listener", "lmtp", "--listener", "imap", status=0)
+    assert difference(before, server.settings()) == {**proxied("lmtp"), **proxied("imap")}
+
+
+ON_25 = [  # (the listener on 25 by its bind, options, why)
+    ("[::]:25", (), "the usual one"), ("0.0.0.0:0025", (), "compared as a number"), ("127.0.0.1:25", (), "an address"),
+    (["[::]:25", "0.0.0.0:25"], (), "twice"), ("[::]:2525", ("--relay-listener", "mx"), "behind a port mapping"),
+    ("%{env:NO_SUCH_BIND}%", ("--relay-listener", "mx"), "a macro"),
+]
+
+
+@pytest.mark.parametrize("bind,options,why", ON_25, ids=[case[2] for case in ON_25])
+def test_port_25_is_never_changed(run, simulate, bind, options, why):
+    server = simulate(config=config(listener("mx", None, "smtp", bind=bind), HTTP, listener("sub", 587, "smtp")))
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, *options, status=0)
+    run("stage", *reach(server), *CHANGE, *options, "--proxy", "192.0.2.7", status=0)
+    run("clear", *reach(server), status=0)
+    assert port_25(server.settings(), "mx") == port_25(before, "mx")
+    assert not [key for key in touched_keys(server) if key.startswith("server.listener.mx.")]
+
+
+MX_587 = listener("mx", None, "smtp", bind=["[::]:25", "[::]:587"])
+REFUSED = [  # (tables of config.toml, options, the refusal's name, a word of it)
+    ((MX_587,), (), "port-25", '"mx"'),
+    ((MX_587,), ("--listener", "mx"), "port-25", '"mx"'),
+    ((MX_587, listener("sub", 465, "smtp")), (), "port-25", '"mx"'),
+    ((listener("mx", None, "imap", bind=["[::]:25", "[::]:143"]),), (), "port-25", '"mx"'),
+    ((SMTP,), ("--listener", "smtp"), "port-25", "smtp"),
+    ((SMTP,), ("--listener", "imap"), "no-listener", "imap"),
+    ((SMTP,), ("--relay-listener", "imap"), "no-listener", "imap"),
+    ((SMTP,), ("--relay-listener", "http", "--listener", "http"), "port-25", "http"),
+    ((), (), "relay-listener", "--relay-listener"),
+    ((listener("mx", 2525, "smtp"),), (), "relay-listener", "--relay-listener"),
+    ((SMTP, listener("mx", None, "smtp", bind="%{env:BIND}%")), (), "relay-listener", '"mx"'),
+]
+
+
+@pytest.mark.parametrize("tables,options,name,word", REFUSED, ids=[f"{n}-{case[2]}" for n, case in enumerate(REFUSED)])
+def test_refused(run, simulate, tables, options, name, word):
+    """Exit 1, named, nothing written, and --force does not help."""
+    server = simulate(config=config(HTTP, *tables))
+    before = state(server)
+    for more in ((), ("--force", name), ("--dry-run",)):
+        ran = run("stage", *reach(server), *CHANGE, *options, *more, "--json", status=1)
+        assert name in ran.names() and ran.json["changed"] is False
+    ran = run("stage", *reach(server), *CHANGE, *options, status=1)
+    assert f"refused ({name})" in ran.err and word in ran.err and "Nothing was written" in ran.said
+    assert state(server) == before and writes(server) == 0 and run.snapshots() == []
+
+
+def test_mixed_listener_is_left_where_others_are_named(run, simulate):
+    server = simulate(config=config(MX_587, HTTP))
+    run("stage", *reach(server), *CHANGE, "--listener", "http", status=0)
+    assert not [key for key in touched_keys(server) if key.startswith("server.listener.mx.")]
+
+
+# What stood before
+
+BELOW = "server.listener.http.proxy.trusted-networks"
+GLOBAL = "server.proxy.trusted-networks"
+OTHER = "198.51.100.0/24"
+STANDING = [  # (what stands, what is added to it; None: taken away)
+    ({BELOW + ".0": OTHER}, {BELOW + ".1": PROXY}),
+    ({BELOW + ".0000": OTHER}, {BELOW + ".1": PROXY}),
+    ({BELOW: OTHER}, {BELOW: None, BELOW + ".0": OTHER, BELOW + ".1": PROXY}),
+    ({BELOW + ".0": OTHER, BELOW + ".0001": OTHER}, {BELOW + ".2": PROXY}),
+    ({BELOW + ".5": OTHER}, {BELOW + ".0": PROXY}),
+    ({BELOW + ".3": PROXY}, {}), ({BELOW: PROXY}, {}), ({BELOW + ".0": "203.0.113.10"}, {}),
+    ({BELOW + ".0": "203.0.113.0/24"}, {}),
+    ({BELOW + ".0": "not a network"}, {BELOW + ".1": PROXY}),
+    ({BELOW + ".x": OTHER}, {BELOW + ".0": PROXY}),
+    ({GLOBAL + ".0": OTHER}, {BELOW + ".0": PROXY, BELOW + ".1": OTHER}),
+    ({GLOBAL: OTHER}, {BELOW + ".0": PROXY, BELOW + ".1": OTHER}),
+    ({GLOBAL + ".0": OTHER, BELOW + ".0": "192.0.2.7"}, {BELOW + ".1": PROXY}),
+    ({GLOBAL + ".0": PROXY}, {BELOW + ".0": PROXY}),
+]
+
+
+@pytest.mark.parametrize("standing,added", STANDING)
+def test_networks_that_stand(run, serve, standing, added):
+    server = serve(config=config(SMTP, HTTP))
+    write(server, standing)
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, "--only", "listeners", status=0)
+    override = {"server.listener.http.proxy.override": "true"}
+    assert difference(before["settings"], server.settings()) == {**added, **override}
+    assert "nothing to do" in run("stage", *reach(server), *CHANGE, "--only", "listeners", status=0).out
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+VALUES = [  # what stood in place of the guide's values
+    {"auth.dkim.verify": "strict"}, {"auth.dkim.verify": "disable"}, {"session.ehlo.reject-non-fqdn": "true"},
+    {"http.url": "'https://old.example.org'"}, {"http.url": "protocol + '://' + config_get('server.hostname')"},
+    {"http.url": f"'{ORIGIN}'"}, {"server.listener.imap.proxy.override": "false"},
+    {"auth.dmarc.verify": "%{env:DMARC}%"}, {"auth.spf.verify.ehlo": ""},
+    {"auth.arc.verify.0.if": "local_port = 25", "auth.arc.verify.0.then": "strict", "auth.arc.verify.1.else": "relaxed"},
+    {"auth.iprev.verify": "ü " * 40 + "\t\"quoted\" 'so'"},
+]
+
+
+@pytest.mark.parametrize("standing", VALUES, ids=[next(iter(case)) for case in VALUES])
+def test_values_that_stand(run, serve, standing):
+    if "http.url" in standing and REAL and REAL < "0.12":
+        pytest.skip("another key there")
+    server = serve()
+    write(server, standing)
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, status=0)
+    for key, value in guide(NEWEST).items():
+        assert server.settings()[key] == value
+    saved = {key["key"]: key["before"] for key in run.snapshot()["keys"]}
+    for key, value in guide(NEWEST).items():
+        assert saved.get(key, "not saved") == ("not saved" if standing.get(key) == value else standing.get(key))
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+RULES = [  # routing rules that stand
+    {"queue.strategy.route": "'mx'"},
+    {f"queue.strategy.route.{index}.{part}": value for index, part, value in (
+        ("0", "if", "x"), ("0", "then", "'local'"), ("1", "if", "y"), ("1", "then", "'mx'"), ("2", "else", "'mx'"))},
+    {"queue.strategy.route.0000.if": "x", "queue.strategy.route.0000.then": "'local'",
+     "queue.strategy.route.0001.else": "'mx'"},
+]
+
+
+@pytest.mark.skipif(REAL is not None and REAL < "0.13", reason="other keys there")
+@pytest.mark.parametrize("standing", RULES)
+def test_routing_rule_that_stands(run, serve, standing):
+    server = serve()
+    write(server, standing)
+    before = state(server)
+    ran = run("stage", *reach(server), *ALL, *dialect_options(NEWEST), status=0)
+    rule = {key: value for key, value in server.settings().items() if key.startswith("queue.strategy.route")}
+    assert rule == {key: value for key, value in guide(NEWEST, relay=True).items() if key.startswith("queue.strategy")}
+    assert "queue.strategy.route" in ran.err
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+def test_relay_of_somebody_else(run, simulate):
+    server = simulate()
+    write(server, {"queue.route.smarthost.type": "relay", "queue.route.smarthost.address": "other.example.org",
+                   "queue.route.smarthost.auth.secret": "relay-pass"})
+    before = state(server)
+    run.secrets.add("relay-pass")
+    for more in ((), ("--force", "relay-taken")):
+        assert "relay-taken" in run("stage", *reach(server), *ALL, *more, "--json", status=1).names()
+    assert state(server) == before and writes(server) == 0
+    run("stage", *reach(server), *ALL, "--relay-id", "new", status=0)
+    assert server.settings()["queue.strategy.route.1.else"] == "'new'"
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+def test_another_proxy_replaces_the_first(run, serve):
+    server = serve()
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, status=0)
+    other = ("--proxy", "2001:db8::7", "--proxy", "192.0.2.0/24", "--public-url", "https://new.example.org")
+    run("stage", *reach(server), *other, status=0)
+    settings = server.settings()
+    assert PROXY not in settings.values() and settings["server.listener.imap.proxy.trusted-networks.1"] == "192.0.2.0/24"
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert difference(before["settings"], server.settings()) == guide(NEWEST)
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+def test_fewer_listeners_restore_the_rest(run, serve):
+    server = serve()
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, status=0)
+    run("stage", *reach(server), *CHANGE, "--only", "listeners", "--listener", "imap", status=0)
+    kept = guide(NEWEST, listeners=["imap"])
+    assert difference(before["settings"], server.settings()) == kept
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+# Nothing to do
+
+def test_staged_by_the_guide_before(run, simulate):
+    """All is there, but no snapshot says that it was proved: the server is made to write its file once more."""
+    server = simulate()
+    before = state(server)
+    write(server, guide(NEWEST))
+    staged = state(server)
+    ran = run("stage", *reach(server), *CHANGE, status=0)
+    assert writes(server) == 1 and state(server) == staged and "no snapshot" in ran.said
+    server.log.clear()
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert writes(server) == 0
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+# What goes wrong on the way
+
+PLACES = {  # the requests of a run
+    "keys": {"method": "GET", "path": "/api/settings/keys"}, "session": {"method": "GET", "path": "/jmap/session"},
+    "write": {"method": "POST", "path": "/api/settings"}, "read back": {"method": "GET", "path": "/api/settings/keys"}}
+
+
+def fail(server, what, **fault):
+    """Something happens to one of a run's requests."""
+    fault = Fault(**PLACES[what], **fault)
+    if what == "read back":  # the first read after the write
+        fault = Fault(**PLACES["write"], after=lambda server, fault=fault: server.faults.append(fault))
+    server.faults.append(fault)
+
+
+CUTS = [{"cut": 0}, {"cut": 5}, {"cut": 60}, {"cut": -1}, {"cut": 0, "end": "reset"}, {"cut": 20, "end": "eof"},
+        {"done": False, "cut": 0}, {"length": 10, "end": "close"}, {"raw": b"garbage\r\n\r\n"},
+        {"raw": b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"data\":1"}]
+BEFORE, AFTER = {1, 3}, {5}
+
+
+@pytest.mark.parametrize("second", ["stage", "clear"])
+@pytest.mark.parametrize("version", VERSIONS[:1] + VERSIONS[-1:])
+@pytest.mark.parametrize("what", ["keys", "session", "write", "read back"])
+@pytest.mark.parametrize("cut", CUTS, ids=map(str, CUTS))
+def test_cut_off(run, simulate, version, what, cut, second):
+    """Whatever answer is lost: nothing was written or it is said, and a second run finishes."""
+    server = simulate(version)
+    before = state(server)
+    fail(server, what, **cut)
+    ran = run("stage", *reach(server), *CHANGE)
+    if what in ("keys", "session"):
+        assert ran.status in BEFORE and state(server) == before and run.snapshots() == []
+    elif what == "write":
+        assert ran.status in AFTER and run.snapshot()["state"] == "sending"
+        assert "clear" in ran.err
+    else:
+        assert ran.status in AFTER | {0}  # a connection that ends is opened again once
+    server.faults.clear()
+    if second == "clear" and what in ("write", "read back"):
+        run("clear", *reach(server), status=0)
+        assert state(server) == before
+        return
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert difference(before["settings"], server.settings()) == guide(version)
+    assert run.snapshot()["state"] == "proved"
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+def test_read_back_that_never_comes(run, simulate):
+    server = simulate()
+    fail(server, "read back", times=-1, cut=0)
+    ran = run("stage", *reach(server), *CHANGE, status=5)
+    assert run.snapshot()["state"] == "sending" and "read back" in ran.err
+
+
+@pytest.mark.parametrize("what", ["keys", "write", "read back"])
+def test_silent_server(run, simulate, what):
+    server = simulate()
+    fail(server, what, cut=0, end="hang")
+    ran = run("stage", *reach(server), *CHANGE, "--max-time", "1")
+    assert ran.status == (3 if what == "keys" else 5)
+    server.faults.clear()
+    run("stage", *reach(server), *CHANGE, status=0)
+
+
+def test_slow_bytes_and_chunks(run, simulate):
+    server = simulate()
+    server.faults += [Fault(number=1, chunked=7), Fault(number=2, interim=b"HTTP/1.1 100 Continue\r\n\r\n"),
+                      Fault(method="POST", delay=0.001)]
+    fail(server, "read back", chunked=1)
+    run("stage", *reach(server), *CHANGE, status=0)
+
+
+KILLED = [("keys", "before"), ("session", "after"), ("write", "before"), ("write", "after"), ("read back", "before"),
+          ("read back", "after")]
+
+
+@pytest.mark.parametrize("second", ["stage", "clear"])
+@pytest.mark.parametrize("what,when", KILLED)
+def test_killed(run, simulate, what, when, second):
+    server = simulate()
+    before = state(server)
+    run.while_running(lambda call: fail(server, what, **{when: call}), lambda process: process.kill(),
+                      "stage", *reach(server), *CHANGE, status=-signal.SIGKILL)
+    written = what in ("write", "read back")
+    assert (state(server) == before) == (not written)
+    if written:
+        assert run.snapshot()["state"] == "sending"
+    if second == "stage" or not written:
+        run("stage", *reach(server), *CHANGE, status=0)
+        assert difference(before["settings"], server.settings()) == guide(NEWEST)
+    run("clear", *reach(server), status=0)
+    assert state(server) == before and not [name for name in run.snapshots() if name.endswith(".snapshot.json")]
+
+
+STOPPED = [("keys", "before", True), ("session", "after", True), ("write", "before", False), ("write", "after", False),
+           ("read back", "before", False)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("what,when,nothing", STOPPED)
+def test_interrupted(run, simulate, number, what, when, nothing):
+    """Before the write it ends at once; from then on it reads back first."""
+    server = simulate()
+    before = state(server)
+    ran = run.while_running(lambda call: fail(server, what, **{when: call}), lambda p: p.send_signal(number),
+                            "stage", *reach(server), *CHANGE)
+    if nothing:
+        assert ran.status == 128 + number and state(server) == before and "Nothing was written" in ran.err
+        assert run.snapshots() == []
+    else:
+        assert ran.status == 0 and run.snapshot()["state"] == "proved"
+        assert difference(before["settings"], server.settings()) == guide(NEWEST)
+
+
+@pytest.mark.parametrize("how", ["read-only", "full"])
+@pytest.mark.parametrize("second", ["stage", "clear", "restart"])
+def test_file_that_cannot_be_written(run, simulate, how, second):
+    server = simulate()
+    before = state(server)
+    server.refuse_writes = how
+    ran = run("stage", *reach(server), *ALL, status=5)
+    assert "DO NOT RESTART" in ran.err and "disk" in ran.err
+    assert server.database() == before["database"] and server.settings() == before["settings"]
+    assert run.snapshot()["state"] == "sending"
+    server.refuse_writes = None
+    if second == "stage":
+        run("stage", *reach(server), *ALL, status=0)
+        on_disk = oldconfig.read_text(server.config_text(), server.version)
+        assert on_disk == {key: value for key, value in server.settings().items() if key in on_disk}
+        assert set(guide(NEWEST, listeners=["imap"])) <= set(server.settings())
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+    assert server.restart() and server.settings() == before["settings"]
+
+
+def test_second_refusal_of_the_file(run, simulate):
+    """The memory has it, so the server would answer 200 to the same again and write nothing: that must not pass."""
+    server = simulate()
+    server.refuse_writes = "read-only"
+    run("stage", *reach(server), *CHANGE, status=5)
+    run("stage", *reach(server), *CHANGE, status=5)
+    assert not [key for key in server.settings() if key.endswith(".proxy.override")]
+
+
+ANSWERS = [  # (what the POST gets, status, why)
+    ((400, None), 1, "not understood, in either spelling"), ((401, None), 4, "the login ended"), ((403, None), 4, "may not"),
+    ((404, None), 1, "no such endpoint"), ((429, None), 5, "may have been done"), ((502, "bad gateway"), 5, "a proxy"),
+    ((200, '{"error":"assertFailed"}'), 5, "half of it may be done"), ((200, '{"data":'), 5, "no JSON"),
+    ((302, ""), 5, "a redirect is not followed"),
+]
+
+
+@pytest.mark.parametrize("answer,status,why", ANSWERS, ids=[case[2] for case in ANSWERS])
+def test_answers_to_the_write(run, simulate, answer, status, why):
+    server = simulate()
+    before = state(server)
+    fail(server, "write", times=-1, answer=answer)
+    ran = run("stage", *reach(server), *CHANGE, status=status)
+    assert state(server) == before
+    if status != 5:
+        assert run.snapshots() == [] and "Nothing was written" in ran.said
+    else:
+        assert run.snapshot()["state"] == "sending"
+    server.faults.clear()
+    run("stage", *reach(server), *CHANGE, status=0)
+
+
+def test_write_that_does_not_last(run, simulate):
+    """The server says yes and the key is not there."""
+    server = simulate()
+    fail(server, "read back", times=-1, before=lambda one: one.store.database.pop("auth.dkim.verify", None))
+    ran = run("stage", *reach(server), *CHANGE, status=5)
+    assert "auth.dkim.verify" in ran.err and run.snapshot()["state"] == "sending"
+    server.faults.clear()
+    run("stage", *reach(server), *CHANGE, status=0)
+
+
+# The snapshot
+
+def test_snapshot_file(run, serve):
+    server = serve()
+    os.umask(0o000)
+    try:
+        run("stage", *reach(server), *CHANGE, status=0)
+    finally:
+        os.umask(0o022)
+    name, = run.snapshots()
+    assert name == "stalprep-127.0.0.1-{}.snapshot.json".format(server.http_url.rpartition(":")[2])
+    assert stat.S_IMODE((run.folder / name).stat().st_mode) == 0o600
+    assert {key["key"] for key in run.snapshot()["keys"]} == set(guide(NEWEST))
+
+
+def test_snapshot_elsewhere(run, serve):
+    server = serve()
+    before = state(server)
+    (run.folder / "d").mkdir()
+    for option in (("--snapshot", "d/mine.json"), ("--snapshot-dir", "d")):
+        run("stage", *reach(server), *CHANGE, *option, status=0)
+        assert [path.parent.name for path in run.folder.rglob("*.json")] == ["d"]
+        run("clear", *reach(server), *option, status=0)
+        assert state(server) == before
+        for path in run.folder.rglob("*.cleared"):
+            path.unlink()
+
+
+def test_next_commands_work(run, serve):
+    """The undoing that stage names, word by word."""
+    server = serve()
+    before = state(server)
+    out = run("stage", *reach(server), *CHANGE, "--snapshot", "my file.json", status=0).out
+    undo = next(line.partition(": ")[2] for line in out.split("\n") if line.startswith("To undo: "))
+    assert "my file.json" in undo
+    import shlex
+    run(*shlex.split(undo)[1:], status=0)
+    assert state(server) == before
+
+
+def test_lock(run, serve):
+    server = serve()
+    before = state(server)
+    with open(run.folder / "s.json.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in (("stage", *CHANGE), ("clear", *CHANGE)):
+            ran = run(*command, *reach(server), "--snapshot", "s.json", status=1)
+            assert "another run" in ran.err and "Nothing was written" in ran.err
+        run("stage", *CHANGE, *reach(server), "--snapshot", "s.json", "--dry-run", status=0)
+        assert state(server) == before and writes(server) == 0
+    run("stage", *CHANGE, *reach(server), "--snapshot", "s.json", status=0)
+    assert run.snapshots() == ["s.json"]
+
+
+def edited(text, key, value):
+    data = json.loads(text)
+    data[key] = value
+    return json.dumps(data)
+
+
+DAMAGED = [  # (how, what becomes of the text)
+    ("empty", lambda text: ""), ("cut", lambda text: text[:-40]), ("not JSON", lambda text: "hello"),
+    ("edited", lambda text: text.replace("disable", "strict")), ("other format", lambda text: edited(text, "format", "x")),
+    ("newer", lambda text: edited(text, "version", 99)), ("an array", lambda text: "[]"),
+    ("deep", lambda text: "[" * 100000), ("too long", lambda text: text + " " * 20_000_000),
+]
+
+
+@pytest.mark.parametrize("how,change", DAMAGED, ids=[case[0] for case in DAMAGED])
+def test_damaged_snapshot(run, simulate, how, change):
+    server = simulate()
+    run("stage", *reach(server), *CHANGE, "--snapshot", "s.json", status=0)
+    path = run.folder / "s.json"
+    path.write_text(change(path.read_text()))
+    server.log.clear()
+    for command in (("stage", *CHANGE), ("clear",), ("status",)):
+        ran = run(*command, *reach(server), "--snapshot", "s.json", status=1)
+        assert "s.json" in ran.err
+    assert server.log == [] and path.exists()
+
+
+def test_snapshot_of_another_server(run, serve, simulate):
+    first, second = simulate(), simulate()
+    before = state(second)
+    run("stage", *reach(first), *CHANGE, "--snapshot", "s.json", status=0)
+    for command in (("stage", *CHANGE), ("clear",)):
+        ran = run(*command, *reach(second), "--snapshot", "s.json", status=1)
+        assert first.http_url in ran.err and "snapshot-target" in ran.err
+    assert state(second) == before and writes(second) == 0
+    first_before = state(first)
+    run("clear", "--url", first.http_url.replace("127.0.0.1", "localhost"), "--snapshot", "s.json", "--force",
+        "snapshot-target", status=0)
+    assert state(first) != first_before
+
+
+def test_snapshot_folder_that_takes_nothing(run, simulate):
+    """Nothing may be sent before what stood is on disk."""
+    server = simulate()
+    before = state(server)
+    ran = run("stage", *reach(server), *CHANGE, "--snapshot-dir", "no/such/folder", status=1)
+    assert "no/such/folder" in ran.err and state(server) == before and writes(server) == 0
+    (run.folder / "s.json").mkdir()
+    run("stage", *reach(server), *CHANGE, "--snapshot", "s.json", status=1)
+    assert state(server) == before and writes(server) == 0
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/sys") or os.access("/proc/sys/x", os.W_OK), reason="no folder to refuse")
+def test_read_only_snapshot_folder(run, simulate):
+    server = simulate()
+    ran = run("stage", *reach(server), *CHANGE, "--snapshot-dir", "/proc/sys", status=1)
+    assert "/proc/sys" in ran.err and writes(server) == 0
+
+
+def test_full_device_for_the_report(run, serve):
+    """What was done is done, but the run can't say so: something may be written and nobody was told."""
+    server = serve()
+    with open("/dev/full", "wb") as full:
+        ran = run("stage", *reach(server), *CHANGE, stdout=full, status=5)
+        assert "standard output" in ran.err and run.snapshot()["state"] == "proved"
+        assert run("stage", *reach(server), *CHANGE, "--dry-run", stdout=full, status=1)
+
+
+# Who is there
+
+def test_new_server(run, simulate):
+    server = simulate("0.16.0")
+    ran = run("stage", *reach(server), *CHANGE, "--json", status=1)
+    assert "new-server" in ran.names() and writes(server) == 0
+
+
+def test_no_settings_api(run, simulate):
+    server = simulate()
+    server.faults.append(Fault(times=-1, answer=(404, "not here")))
+    assert "not-stalwart" in run("stage", *reach(server), *CHANGE, "--json", status=1).names()
+
+
+def test_nobody_there(run, simulate):
+    server = simulate()
+    for how in ("close", "reset"):
+        server.on_connect = how
+        assert "Nothing was written" in run("stage", *reach(server), *CHANGE, status=3).err
+    server.on_connect = "hang"
+    run("stage", *reach(server), *CHANGE, "--max-time", "1", status=3)
+    server.stop()
+    assert "refused" in run("stage", *reach(server, url=server.http_url or "http://127.0.0.1:1"), *CHANGE, status=3).err
+
+
+def test_name_that_is_not_found(run):
+    """Looked up before any secret is asked for."""
+    ran = run("stage", "--url", f"https://{NAME}.invalid", *CHANGE, password=None, status=3)
+    assert f"{NAME}.invalid" in ran.err and "--resolve" in ran.err
+
+
+def test_environment_proxies_and_redirects_are_ignored(run, simulate):
+    server = simulate()
+    proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY")}
+    run("stage", *reach(server), *CHANGE, env=proxies, status=0)
+    server.faults.append(Fault(number=0, method="GET", answer=(307, ""), headers=(("location", "http://127.0.0.1:1/"),)))
+    assert "not followed" in run("stage", *reach(server), *CHANGE, status=1).err
+
+
+def test_behind_the_proxy_already(run, simulate):
+    """After the cutover the management port wants a PROXY header from here."""
+    server = simulate(config=config(SMTP, HTTP, HTTPS))
+    write(server, {"server.listener.http.proxy.trusted-networks.0": "127.0.0.0/8",
+                   "server.listener.https.proxy.trusted-networks.0": "127.0.0.0/8"})
+    assert server.restart()
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, "--max-time", "1", status=3)
+    run("stage", *reach(server), *CHANGE, "--haproxy-protocol", status=0)
+    run("clear", *reach(server), "--haproxy-protocol", status=0)
+    assert state(server) == before
+
+
+# Local keys
+
+NARROWED = "\n".join(f'config.local-keys.{number} = "{pattern}"' for number, pattern in enumerate(
+    ("store.*", "storage.*", "directory.*", "tracer.*", "certificate.*", "authentication.*", "server.listener.smtp.*"))) + "\n"
+
+
+def test_listeners_that_are_not_local(run, simulate):
+    server = simulate(config=config(NARROWED, SMTP, HTTP))
+    before = state(server)
+    ran = run("stage", *reach(server), *CHANGE, "--json", status=1)
+    assert "not-local" in ran.names() and state(server) == before and writes(server) == 0
+    run("stage", *reach(server), *CHANGE, "--skip", "listeners", status=0)

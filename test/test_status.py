@@ -1,0 +1,139 @@
+"""`status`: what the settings hold, told by exit status, in words and in JSON; it never writes."""
+
+import re
+
+import pytest
+
+from conftest import (CHANGE, HTTP, NEWEST, ORIGIN, REAL, RELAY, SMTP, VERSIONS, config, dialect_of, guide, listener,
+                      reach, write, writes)
+
+ALL = (*CHANGE, *RELAY)
+GROUP_OF = (("server.listener.", "listeners"), ("auth.", "checks"), ("session.", "checks"), ("http.", "url"),
+            ("server.http.", "url"), ("queue.", "outbound"), ("remote.", "outbound"))
+OTHERS = ("--proxy", "192.0.2.7", "--public-url", "https://other.example.org")
+
+
+def groups_of(out):
+    """What the report says of each group."""
+    return dict(re.findall(r"^  (listeners|checks|url|outbound) +(staged|partly staged|not staged|other values)", out, re.M))
+
+
+def told(run, server, *options, status):
+    ran = run("status", *reach(server), *options, status=status)
+    assert writes(server) == 0
+    return groups_of(ran.out)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_before_and_after(run, serve, version):
+    server = serve(version)
+    dialect = ("--dialect", dialect_of(version))
+    assert set(told(run, server, *dialect, status=7).values()) == {"not staged"}
+    write(server, guide(version, relay=True))
+    # By itself, by the options, and by other options.
+    assert told(run, server, *dialect, status=0) == dict.fromkeys(("listeners", "checks", "url", "outbound"), "staged")
+    assert set(told(run, server, *ALL, *dialect, status=0).values()) == {"staged"}
+    assert told(run, server, *OTHERS, *dialect, status=6)["checks"] == "staged"
+
+
+@pytest.mark.skipif(REAL is not None, reason="of the simulator's version")
+class TestPartly:
+    def test_each_group_alone(self, run, serve):
+        server = serve()
+        for group in ("listeners", "checks", "url", "outbound"):
+            keys = {key: value for key, value in guide(NEWEST, relay=True).items()
+                    if next(name for prefix, name in GROUP_OF if key.startswith(prefix)) == group}
+            write(server, keys)
+            assert {name for name, how in told(run, server, status=6).items() if how == "staged"} == {group}
+            assert told(run, server, "--only", group, status=0) == {group: "staged"}
+            write(server, dict.fromkeys(keys))
+
+    @pytest.mark.parametrize("key,value,group", [
+        ("auth.dkim.verify", None, "checks"), ("auth.dkim.verify", "strict", "checks"),
+        ("server.listener.imap.proxy.override", None, "listeners"),
+        ("server.listener.imap.proxy.trusted-networks.0", None, "listeners"),
+        ("server.listener.imap.proxy.trusted-networks.0", "192.0.2.7", "listeners"),
+        ("queue.strategy.route.0.if", None, "outbound"), ("queue.strategy.route", "'mx'", "outbound")])
+    def test_one_key_otherwise(self, run, serve, key, value, group):
+        server = serve()
+        write(server, {**guide(NEWEST, relay=True), key: value})
+        assert {name for name, how in told(run, server, *ALL, status=6).items() if how != "staged"} == {group}
+
+    def test_foreign_values_are_shown(self, run, serve):
+        server = serve()
+        write(server, {**guide(NEWEST), "auth.dkim.verify": "strict"})
+        out = run("status", *reach(server), *CHANGE, status=6).out
+        assert re.search("auth.dkim.verify: strict.*disable", out)
+
+    def test_values_that_stood_anyway(self, run, serve):
+        """Nothing was staged, but some of it stands as wanted: partly, and it is said which."""
+        server = serve()
+        write(server, {"auth.dkim.verify": "disable"})
+        ran = run("status", *reach(server), *CHANGE, status=6)
+        assert "auth.dkim.verify" in ran.out
+
+    def test_another_address_than_named(self, run, serve):
+        server = serve()
+        run("stage", *reach(server), *CHANGE, status=0)
+        assert told(run, server_without_log(server), "--proxy", "192.0.2.7", "--public-url", ORIGIN,
+                    status=6)["listeners"] != "staged"
+
+
+def server_without_log(server):
+    server.log.clear()
+    return server
+
+
+def test_json(run, serve):
+    server = serve()
+    for status, state in ((7, "missing"), (0, "staged")):
+        ran = run("status", *reach(server), *CHANGE, "--json", status=status)
+        assert (ran.json["command"], ran.json["exit"], ran.json["changed"]) == ("status", status, False)
+        assert {key["state"] for key in ran.target["keys"]} == {state}
+        assert {key["before"] for key in ran.target["keys"]} >= ({None} if status else set())
+        write(server, guide(NEWEST))
+
+
+def test_snapshot_is_named(run, serve):
+    server = serve()
+    assert "no snapshot" in run("status", *reach(server), status=7).out
+    run("stage", *reach(server), *CHANGE, status=0)
+    name, = run.snapshots()
+    out = run("status", *reach(server), status=0).out
+    assert name in out and "proved" in out
+
+
+def test_after_stage_without_options(run, serve):
+    server = serve(config=config(SMTP, HTTP, listener("my-imap", 993, "imap")))
+    run("stage", *reach(server), *CHANGE, "--proxy", "2001:db8::/64", status=0)
+    assert run("status", *reach(server), status=0)
+    run("clear", *reach(server), status=0)
+    assert run("status", *reach(server), status=7)
+
+
+def test_url_in_force(run, simulate):
+    """Staged is not applied: what runs is told by the session's own address."""
+    server = simulate()
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert "not in force" in run("status", *reach(server), status=0).out
+    server.reload(dry_run=False)
+    out = run("status", *reach(server), status=0).out
+    assert "not in force" not in out and "in force" in out and ORIGIN in out
+
+
+def test_status_refuses_nothing(run, simulate):
+    """What stage would refuse, it tells."""
+    server = simulate(config=config(listener("mx", None, "smtp", bind=["[::]:25", "[::]:587"]), HTTP))
+    ran = run("status", *reach(server), status=7)
+    assert '"mx"' in ran.said and "refused" not in ran.said
+
+
+def test_quiet(run, serve):
+    assert run("status", *reach(serve()), "-q", status=7).said == ""
+
+
+@pytest.mark.parametrize("how,status", [("close", 3), ("reset", 3)])
+def test_not_reached(run, simulate, how, status):
+    server = simulate()
+    server.on_connect = how
+    assert run("status", *reach(server), status=status)

@@ -1,0 +1,385 @@
+"""The certificate: what is trusted, what is not, what is said of it; nothing is sent to a server that is not trusted."""
+
+import contextlib
+import datetime
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from conftest import (CHANGE, HTTP, HTTPS, NAME, PASSWORD, SMTP, TIMEOUT, Authority, config, named, reach, state)
+
+STAGED_NOT = 7  # of `status` on a server where nothing is staged
+
+
+@pytest.fixture
+def ask(run):
+    """`status` over HTTPS, with these options."""
+    def ask(server, *options, status=STAGED_NOT, url=None, **more):
+        return run("status", "--url", url or server.https_url, *options, status=status, **more)
+    return ask
+
+
+def untouched(server):
+    """Not even the login came to it."""
+    return not server.requests and not server.log
+
+
+def check_told(ran, pair, names):
+    """A refusal says what the administrator needs to decide."""
+    assert pair.pin in ran.err, "the server key's pin"
+    assert [name for name in names if name not in ran.err] == [], "the certificate's names"
+    times = re.findall(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", ran.err)
+    assert len(times) == 3, "both dates and this machine's time"
+    now = datetime.datetime.utcnow()
+    assert abs(datetime.datetime.strptime(times[2], "%Y-%m-%dT%H:%M:%SZ") - now) < datetime.timedelta(minutes=10)
+    assert "Nothing was " in ran.err
+
+
+# Trusted
+
+@pytest.mark.parametrize("kind", ["p256", "p384", "rsa2048", "rsa3072"])
+def test_kinds_of_keys(ask, simulate, ca, kind):
+    ask(simulate(pair=ca.issue("127.0.0.1", kind=kind)), "--cacert", ca.file)
+
+
+def test_ca_from_the_environment(ask, serve, ca):
+    ask(serve(), env={"SSL_CERT_FILE": ca.file})
+    ask(serve(), "--cacert", ca.file, env={"SSL_CERT_FILE": "/no/such/file"}) if False else None
+
+
+def test_cacert_goes_before_the_environment(ask, serve, ca):
+    ask(serve(), "--cacert", ca.file, env={"SSL_CERT_FILE": "/no/such/file"})
+
+
+def test_ca_among_others(ask, serve, ca, tmp_path):
+    other = Authority(tmp_path)
+    both = tmp_path / "both.pem"
+    both.write_text("a comment\n" + Path(other.file).read_text() + "\n" + Path(ca.file).read_text())
+    ask(serve(), "--cacert", str(both))
+
+
+def test_self_signed_leaf_as_its_own_ca(ask, simulate, ca):
+    pair = ca.issue("127.0.0.1", NAME, self_signed=True)
+    ask(simulate(pair=pair), "--cacert", pair.cert)
+
+
+NAMES = [  # (names in the certificate, host, accepted)
+    (("127.0.0.1",), "127.0.0.1", True), ((NAME,), NAME, True), ((NAME,), NAME.upper(), True),
+    (("*.internal.example.org",), NAME, True), (("localhost",), "localhost", True),
+    (("*.example.org",), NAME, False), (("internal.example.org",), NAME, False), (("*.org",), "example.org", False),
+    (("other.example.org",), NAME, False), ((NAME,), "127.0.0.1", False), (("127.0.0.2",), "127.0.0.1", False),
+    (("127.0.0.1",), NAME, False), (("127.0.0.1",), "localhost", False),
+]
+
+
+@pytest.mark.parametrize("names,host,accepted", NAMES)
+def test_names(ask, simulate, ca, names, host, accepted):
+    pair = ca.issue(*names)
+    server = simulate(pair=pair)
+    url, resolve = named(server.https_url, host)
+    ran = ask(server, *resolve, "--cacert", ca.file, url=url, status=STAGED_NOT if accepted else 3)
+    if not accepted:
+        assert untouched(server)
+        check_told(ran, pair, names)
+
+
+def test_common_name_does_not_count(ask, simulate, ca):
+    """The subject's name is not looked at, only the alternative names are."""
+    pair = ca.issue("127.0.0.1", "other.example.org")
+    server = simulate(pair=pair)
+    url, resolve = named(server.https_url, "127.0.0.1")
+    ask(server, *resolve, "--cacert", ca.file, url=url)
+
+
+# Not trusted
+
+UNTRUSTED = [  # (what it is issued with, why)
+    ({"days": (-30, -1)}, "expired"), ({"days": (1, 30)}, "not valid yet"), ({"self_signed": True}, "trusted"),
+    ({"usages": ()}, None), ({"kind": "rsa1024"}, "2048"),
+]
+
+
+@pytest.mark.parametrize("wish,word", UNTRUSTED, ids=[str(case[0]) for case in UNTRUSTED])
+def test_untrusted(ask, simulate, ca, wish, word):
+    if "kind" in wish and not weak_keys_are_served():
+        pytest.skip("this OpenSSL serves no weak key")
+    pair = ca.issue("127.0.0.1", **wish)
+    server = simulate(pair=pair)
+    ran = ask(server, "--cacert", ca.file, status=3 if word else STAGED_NOT)
+    if word:
+        assert word in ran.err and untouched(server)
+        check_told(ran, pair, ["127.0.0.1"])
+
+
+def weak_keys_are_served():
+    """OpenSSL's security level 2 refuses to load them."""
+    import ssl
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).security_level < 2
+
+
+@pytest.mark.parametrize("command", [("stage", *CHANGE), ("clear", *CHANGE), ("reload",)])
+def test_nothing_is_sent_by_any_command(run, serve, simulate, command):
+    server = simulate()
+    before = state(server)
+    ran = run(*command, "--url", server.https_url, status=3)
+    assert "not accepted" in ran.err and untouched(server) and state(server) == before and run.snapshots() == []
+
+
+def test_no_authority_at_all(ask, simulate, tmp_path):
+    """No bundle is found: nobody is trusted, and it is said."""
+    server = simulate()
+    ran = ask(server, env={"SSL_CERT_FILE": str(tmp_path / "none.pem")}, status=None)
+    assert ran.status in (1, 2, 3) and "none.pem" in ran.err and untouched(server)
+
+
+BUNDLES = [("empty", b""), ("no certificate", b"hello\n"), ("cut", None), ("binary", bytes(range(256)) * 10)]
+
+
+@pytest.mark.parametrize("how,content", BUNDLES, ids=[case[0] for case in BUNDLES])
+def test_damaged_bundles(ask, simulate, ca, tmp_path, how, content):
+    """A truncated file must not trust less or more than it says, in silence."""
+    path = tmp_path / "bundle.pem"
+    path.write_bytes(Path(ca.file).read_bytes()[:-60] if content is None else content)
+    server = simulate()
+    ran = ask(server, "--cacert", str(path), status=2)
+    assert "bundle.pem" in ran.err and untouched(server)
+
+
+# Pins
+
+def test_right_pin_without_check(ask, simulate, ca):
+    pair = ca.issue("other.example.org", days=(-30, -1))
+    ask(simulate(pair=pair), "--insecure", "--pinnedpubkey", pair.pin)
+    ask(simulate(pair=pair), "-k", "--pinnedpubkey", "sha256//" + "A" * 43 + "=;" + pair.pin)
+
+
+def test_pin_and_check(ask, serve, ca, tmp_path):
+    """As curl has it: a pin does not make up for a certificate that is not trusted."""
+    server = serve()
+    pair = ca.issue("localhost", NAME, "127.0.0.1", "::1")
+    ask(server, "--cacert", ca.file, "--pinnedpubkey", pair.pin)
+    ran = ask(server, "--pinnedpubkey", pair.pin, status=3)
+    assert "not accepted" in ran.err
+
+
+@pytest.mark.parametrize("more", [("-k",), None])
+def test_wrong_pin(ask, simulate, ca, more):
+    server = simulate()
+    pair = ca.issue("localhost", NAME, "127.0.0.1", "::1")
+    ran = ask(server, *(more or ("--cacert", ca.file)), "--pinnedpubkey", "sha256//" + "A" * 43 + "=", status=3)
+    assert "pin" in ran.err and pair.pin in ran.err and untouched(server)
+
+
+def test_pin_from_a_file(ask, serve, ca, tmp_path):
+    pair = ca.issue("localhost", NAME, "127.0.0.1", "::1")
+    server = serve()
+    public = tmp_path / "key.pub"
+    for form, kind in (("PEM", []), ("DER", ["-outform", "DER"])):
+        subprocess.run(["openssl", "pkey", "-in", pair.key, "-pubout", "-out", public, *kind], check=True, timeout=60)
+        ask(server, "-k", "--pinnedpubkey", str(public))
+        assert form
+    ask(server, "-k", "--pinnedpubkey", pair.cert)
+
+
+def test_curl_agrees_on_the_pin(serve, ca):
+    """The same --pinnedpubkey serves for curl."""
+    server = serve()
+    pair = ca.issue("localhost", NAME, "127.0.0.1", "::1")
+    for pin, status in ((pair.pin, 0), ("sha256//" + "A" * 43 + "=", 90)):
+        done = subprocess.run(["curl", "-sk", "--noproxy", "*", "--pinnedpubkey", pin, server.https_url + "/robots.txt"],
+                              capture_output=True, timeout=TIMEOUT, check=False)
+        assert done.returncode == status
+
+
+def test_no_check_at_all(ask, simulate, ca):
+    """-k alone: it works, and it says that anybody could have answered."""
+    server = simulate(pair=ca.issue("other.example.org", days=(-30, -1)))
+    assert re.search("not checked|insecure|anybody", ask(server, "-k").said)
+
+
+def test_told_pin_leads_on(ask, run, simulate, ca):
+    """What the refusal proposes works as it stands."""
+    server = simulate(pair=ca.issue("127.0.0.1", self_signed=True))
+    err = ask(server, status=3).err
+    pin = re.search(r"--insecure --pinnedpubkey '(sha256//[^']+)'", err)[1]
+    ask(server, "--insecure", "--pinnedpubkey", pin)
+
+
+# Other peers
+
+@contextlib.contextmanager
+def peer(handle):
+    """A server of one thread on loopback: handle(socket) for each connection, which it closes."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        with contextlib.suppress(OSError):
+            while True:
+                sock, _ = listening.accept()
+                with sock, contextlib.suppress(OSError):
+                    sock.settimeout(TIMEOUT)
+                    handle(sock)
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield f"https://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(TIMEOUT)
+
+
+PLAIN = [  # (what the port says, a word of the message)
+    (b"* OK IMAP4rev1 ready\r\n", "IMAP4rev1"), (b"220 mail ESMTP\r\n", "ESMTP"),
+    (b"HTTP/1.1 400 Bad Request\r\n\r\n", "HTTP/1.1"), (b"SSH-2.0-OpenSSH_9.2\r\n", "SSH-2.0"), (b"\0\1\2\3\4\5\6", None),
+    (b"", None), (b"\x15\x03\x01\x00\x02\x02\x46", "1.3"), (b"\x16\x03\x03", None),
+]
+
+
+@pytest.mark.parametrize("greeting,word", PLAIN, ids=[repr(case[0][:12]) for case in PLAIN])
+def test_ports_that_speak_no_tls(run, greeting, word):
+    def greet(sock):
+        sock.sendall(greeting)
+        sock.shutdown(socket.SHUT_WR)
+        while sock.recv(4096):
+            pass
+    with peer(greet) as url:
+        ran = run("status", "--url", url, status=3)
+    assert ran.err and (word is None or word in ran.err)
+
+
+def test_plain_http_port(run, simulate):
+    server = simulate()
+    ran = run("status", "--url", server.http_url.replace("http:", "https:"), status=3)
+    assert "TLS" in ran.err and untouched(server)
+
+
+def test_https_port_by_http(run, simulate):
+    server = simulate()
+    ran = run("status", "--url", server.https_url.replace("https:", "http:"))
+    assert ran.status in (1, 3) and untouched(server)
+
+
+def test_silent_port(run):
+    with peer(lambda sock: sock.recv(1 << 20) and sock.recv(1)) as url:
+        ran = run("status", "--url", url, "--connect-timeout", "1", status=3)
+    assert "--connect-timeout" in ran.err
+
+
+def test_tls_13_only(run, simulate, ca):
+    server = simulate(config=config(SMTP, HTTP, HTTPS + 'tls.disable-protocols = "TLSv1.2"\n'))
+    ran = run("status", *reach(server, ca), status=3)
+    assert "TLS 1.3" in ran.err and "loopback" in ran.err and untouched(server)
+
+
+# openssl s_server: what Python's ssl can't be told
+
+@pytest.fixture
+def s_server(tmp_path, ca):
+    """Starts one with these options and gives its URL and its process."""
+    started = []
+    pair = ca.issue("127.0.0.1")
+
+    def start(*options, pair=pair):
+        port = free_port()
+        folder = tmp_path / f"s_server{len(started)}"
+        folder.mkdir()
+        process = subprocess.Popen(["openssl", "s_server", "-accept", f"127.0.0.1:{port}", "-cert", pair.cert, "-key",
+                                    pair.key, *options], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.STDOUT)
+        started.append(process)
+        line = b""
+        while line[:6] != b"ACCEPT":
+            line = process.stdout.readline()
+            assert line, "s_server ended"
+        return f"https://127.0.0.1:{port}", process
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+SUITES = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
+          "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"]
+REFUSED_SUITES = ["ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA256", "AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256"]
+
+
+@pytest.mark.parametrize("suite", SUITES + REFUSED_SUITES)
+def test_suites(run, s_server, ca, suite):
+    """The six AEAD suites with ephemeral keys and no other."""
+    pair = ca.issue("127.0.0.1", kind="p256" if "ECDSA" in suite else "rsa2048")
+    url, _ = s_server("-tls1_2", "-cipher", suite, "-www", "-quiet", pair=pair)
+    ran = run("status", "--url", url, "--cacert", ca.file)
+    if suite in SUITES:
+        assert ran.status in (1, 3) and "handshake" not in ran.err, ran.err  # its page is no settings API
+    else:
+        assert ran.status == 3 and "in common" in ran.err, ran.err
+
+
+@pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
+def test_old_versions(run, s_server, ca, version):
+    url, _ = s_server(version, "-cipher", "ALL:@SECLEVEL=0", "-www", "-quiet")
+    assert run("status", "--url", url, "--cacert", ca.file, status=3)
+
+
+def test_renegotiation_is_refused(run, s_server, ca):
+    """s_server asks for a new handshake in the middle of the answer."""
+    url, process = s_server("-tls1_2")
+    client = run.start("status", "--url", url, "--cacert", ca.file, "--max-time", "20")
+    seen = b""
+    while b"GET /api/settings/keys" not in seen:  # the request is in, the client waits
+        more = process.stdout.read1(4096)
+        assert more, seen
+        seen += more
+    process.stdin.write(b"r\n")
+    process.stdin.flush()
+    process.stdin.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}\n")
+    with contextlib.suppress(OSError):
+        process.stdin.flush()
+    ran = run.finish(client)
+    assert ran.status in (1, 3), ran.said
+
+
+def test_client_certificate_wanted(run, s_server, ca):
+    url, _ = s_server("-tls1_2", "-Verify", "1", "-www", "-quiet")
+    ran = run("status", "--url", url, "--cacert", ca.file, status=3)
+    assert "client certificate" in ran.err
+
+
+def test_page_of_another_server(run, s_server, ca):
+    """Trusted, but no Stalwart."""
+    url, _ = s_server("-tls1_2", "-www", "-quiet")
+    ran = run("stage", "--url", url, "--cacert", ca.file, *CHANGE)
+    assert ran.status in (1, 3) and "Nothing was written" in ran.said
+
+
+def test_login_never_reaches_an_untrusted_peer(run, s_server, ca):
+    url, process = s_server("-tls1_2")
+    run("stage", "--url", url, *CHANGE, status=3)
+    process.stdin.write(b"Q\n")
+    process.stdin.flush()
+    out = process.communicate(timeout=TIMEOUT)[0]
+    assert b"Authorization" not in out and PASSWORD.encode() not in out and b"GET" not in out
+
+
+@pytest.mark.skipif(not shutil.which("faketime") and True, reason="no faketime here, and the binary is static")
+def test_clock():
+    """A clock in 1970: see test_x509.py, where the time is given."""
+
+
+def test_system_bundle_is_used(run, simulate, ca, tmp_path):
+    """Without --cacert and $SSL_CERT_FILE it is the system's: ours is not in it."""
+    if not os.path.exists("/etc/ssl/certs/ca-certificates.crt"):
+        pytest.skip("no system bundle here")
+    assert "trusted" in run("status", "--url", simulate().https_url, status=3).err

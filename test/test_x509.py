@@ -1,0 +1,1036 @@
+"""Certificates made here, one rule a line, through the program's own verifier (test/verify-chain)."""
+
+import base64
+import datetime
+import functools
+import hashlib
+import ipaddress
+import os
+import subprocess
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID as EKU
+from cryptography.x509.oid import NameOID
+
+ROOT = Path(__file__).resolve().parent.parent
+VERIFY = Path(os.environ.get("VERIFY_CHAIN", ROOT / "build" / "test" / "verify-chain"))
+
+pytestmark = pytest.mark.skipif(not VERIFY.exists(), reason=f"{VERIFY} is not built")
+
+NOW = datetime.datetime(2025, 6, 1, 12, 0, 0)
+DAY = datetime.timedelta(days=1)
+HOST = "mail.example.org"
+
+# ---- making certificates ----
+
+
+@functools.cache
+def key(name):
+    """A key by name; the part before '/' says which kind."""
+    kind = name.split("/")[0]
+    if kind.startswith("rsa"):
+        return rsa.generate_private_key(public_exponent=65537, key_size=int(kind[3:]))
+    curves = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1, "p224": ec.SECP224R1,
+              "k256": ec.SECP256K1}
+    return ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(curves[kind]())
+
+
+def dn(*cn, org=None):
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, c) for c in cn]
+    if org:
+        attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, org))
+    return x509.Name(attributes)
+
+
+def der_oid(dotted):
+    return x509.ObjectIdentifier(dotted)
+
+
+def unknown(critical, dotted="1.3.6.1.4.1.99999.1", value=b"\x05\x00"):
+    return (x509.UnrecognizedExtension(der_oid(dotted), value), critical)
+
+
+def dns(*names):
+    return [x509.DNSName(n) for n in names]
+
+
+def ips(*addresses):
+    return [x509.IPAddress(ipaddress.ip_address(a)) for a in addresses]
+
+
+def usage(**bits):
+    names = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
+    return x509.KeyUsage(**{n: bits.get(n, False) for n in names})
+
+
+def constraints(permit=None, exclude=None, critical=False):
+    return (x509.NameConstraints(permit, exclude), critical)
+
+
+DEFAULT = object()
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a certificate says. DEFAULT is what a good one of its kind says; None leaves a thing out."""
+
+    cn: tuple = ("leaf",)
+    key: str = "p256/leaf"
+    ca: object = DEFAULT            # bool, None for no basicConstraints
+    path_len: object = None
+    basic_critical: bool = True
+    names: object = DEFAULT         # GeneralNames of the subjectAltName
+    san_critical: bool = False
+    usage: object = DEFAULT
+    eku: object = DEFAULT
+    eku_critical: bool = False
+    constraints: object = None
+    begin: datetime.datetime = NOW - 30 * DAY
+    end: datetime.datetime = NOW + 30 * DAY
+    digest: object = hashes.SHA256()
+    pss: bool = False
+    serial: int = 0x1234567890
+    aki: object = DEFAULT           # None: no extension
+    ski: object = DEFAULT
+    extra: tuple = ()               # (extension, critical)
+    is_ca: bool = False
+    subject: object = DEFAULT
+    issuer_name: object = DEFAULT
+    patch: object = None            # bytes -> bytes of the finished certificate, to break it
+
+    def but(self, **changes):
+        return replace(self, **changes)
+
+
+LEAF = Spec()
+CA = Spec(cn=("Middle CA",), key="p256/middle", is_ca=True)
+ROOTCA = Spec(cn=("Root CA",), key="p256/root", is_ca=True)
+
+
+def add_extensions(b, spec, public, issuer_public):
+    ca = spec.is_ca if spec.ca is DEFAULT else spec.ca
+    if ca is not None and (ca or spec.ca is not DEFAULT):
+        b = b.add_extension(x509.BasicConstraints(ca, spec.path_len), spec.basic_critical)
+    names = (None if spec.is_ca else dns(HOST)) if spec.names is DEFAULT else spec.names
+    if names is not None:
+        b = b.add_extension(x509.SubjectAlternativeName(names), spec.san_critical)
+    ku = spec.usage
+    if ku is DEFAULT:
+        ku = usage(key_cert_sign=True, crl_sign=True) if spec.is_ca else usage(digital_signature=True)
+    if ku is not None:
+        b = b.add_extension(ku, True)
+    eku = (None if spec.is_ca else [EKU.SERVER_AUTH]) if spec.eku is DEFAULT else spec.eku
+    if eku is not None:
+        b = b.add_extension(x509.ExtendedKeyUsage(eku), spec.eku_critical)
+    if spec.constraints is not None:
+        b = b.add_extension(*spec.constraints)
+    if spec.ski is DEFAULT:
+        b = b.add_extension(x509.SubjectKeyIdentifier.from_public_key(public), False)
+    if spec.aki is DEFAULT:
+        b = b.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_public), False)
+    elif spec.aki is not None:
+        b = b.add_extension(spec.aki, False)
+    for extension, critical in spec.extra:
+        b = b.add_extension(extension, critical)
+    return b
+
+
+def make(spec, issuer=None):
+    """The certificate's DER. issuer: its issuer's Spec, or None for a self-signed one."""
+    issuer = issuer or spec
+    signer = key(issuer.key)
+    public = key(spec.key).public_key()
+    subject = dn(*spec.cn) if spec.subject is DEFAULT else spec.subject
+    issuer_name = dn(*issuer.cn) if issuer.subject is DEFAULT else issuer.subject
+    b = (x509.CertificateBuilder().subject_name(subject)
+         .issuer_name(issuer_name if spec.issuer_name is DEFAULT else spec.issuer_name)
+         .public_key(public).serial_number(spec.serial).not_valid_before(spec.begin).not_valid_after(spec.end))
+    b = add_extensions(b, spec, public, signer.public_key())
+    if isinstance(signer, ed25519.Ed25519PrivateKey):
+        cert = b.sign(signer, None)
+    elif spec.pss:
+        cert = b.sign(signer, spec.digest, rsa_padding=padding.PSS(padding.MGF1(spec.digest), 32))
+    else:
+        cert = b.sign(signer, spec.digest)
+    out = cert.public_bytes(serialization.Encoding.DER)
+    if not spec.patch:
+        return out
+    patched = spec.patch(out)
+    return patched if spec.patch in RAW else resign(patched, signer, spec.digest)
+
+
+# ---- patching DER: a certificate that no library would make, with a signature that fits ----
+
+
+def tlv(tag, content):
+    n = len(content)
+    if n < 0x80:
+        return bytes([tag, n]) + content
+    size = (n.bit_length() + 7) // 8
+    return bytes([tag, 0x80 | size]) + n.to_bytes(size, "big") + content
+
+
+def split(data):
+    """The elements of a constructed one's content, each whole."""
+    out = []
+    while data:
+        n, at = data[1], 2
+        if n & 0x80:
+            at = 2 + (n & 0x7F)
+            n = int.from_bytes(data[2:at], "big")
+        out.append(data[:at + n])
+        data = data[at + n:]
+    return out
+
+
+def content(element):
+    n = element[1]
+    return element[2 + (n & 0x7F if n & 0x80 else 0):]
+
+
+RAW = set()                         # patches of what stands outside the signed part: signing again would undo them
+
+
+def raw(patch):
+    RAW.add(patch)
+    return patch
+
+
+def resign(patched, signer, digest):
+    """Sign again what stands inside."""
+    tbs, algorithm, _ = split(content(patched))
+    if isinstance(signer, rsa.RSAPrivateKey):
+        value = signer.sign(tbs, padding.PKCS1v15(), digest)
+    else:
+        value = signer.sign(tbs, ec.ECDSA(digest))
+    return tlv(0x30, tbs + algorithm + tlv(3, b"\0" + value))
+
+
+def on_fields(change):
+    """A patch of the tbsCertificate's fields, given as a list that change() alters in place."""
+    def patch(cert):
+        tbs, algorithm, signature = split(content(cert))
+        fields = split(content(tbs))
+        change(fields)
+        return tlv(0x30, tlv(0x30, b"".join(fields)) + algorithm + signature)
+    return patch
+
+
+def on_extensions(change):
+    def on(fields):
+        extensions = split(content(content(fields[-1])))
+        change(extensions)
+        fields[-1] = tlv(0xA3, tlv(0x30, b"".join(extensions)))
+    return on_fields(on)
+
+
+def find_extension(extensions, dotted):
+    oid = x509.ObjectIdentifier(dotted)
+    return next(i for i, e in enumerate(extensions)
+                if split(content(e))[0] == encode_oid(oid.dotted_string))
+
+
+def encode_oid(dotted):
+    arcs = [int(a) for a in dotted.split(".")]
+    out = b""
+    for arc in [arcs[0] * 40 + arcs[1]] + arcs[2:]:
+        part = bytes([arc & 0x7F])
+        while arc > 0x7F:
+            arc >>= 7
+            part = bytes([0x80 | arc & 0x7F]) + part
+        out += part
+    return tlv(6, out)
+
+
+def duplicate(dotted):
+    def change(extensions):
+        extensions.append(extensions[find_extension(extensions, dotted)])
+    return on_extensions(change)
+
+
+def set_value(dotted, value, critical=False):
+    """Give an extension this value in place of its own."""
+    def change(extensions):
+        i = find_extension(extensions, dotted)
+        flag = tlv(1, b"\xff") if critical else b""
+        extensions[i] = tlv(0x30, encode_oid(dotted) + flag + tlv(4, value))
+    return on_extensions(change)
+
+
+def san_of(*general_names):
+    return set_value("2.5.29.17", tlv(0x30, b"".join(tlv(tag, value) for tag, value in general_names)))
+
+
+def make_critical(dotted):
+    def change(extensions):
+        i = find_extension(extensions, dotted)
+        parts = split(content(extensions[i]))
+        extensions[i] = tlv(0x30, parts[0] + tlv(1, b"\xff") + parts[-1])
+    return on_extensions(change)
+
+
+def version(n):
+    """Version n without extensions, as old ones are."""
+    def change(fields):
+        del fields[-1]
+        del fields[0]
+        if n > 1:
+            fields.insert(0, tlv(0xA0, tlv(2, bytes([n - 1]))))
+    return on_fields(change)
+
+
+def set_field(index, value):
+    def change(fields):
+        fields[index] = value
+    return on_fields(change)
+
+
+SERIAL, VALIDITY, SUBJECT, SPKI = 1, 4, 5, 6
+
+
+def validity(begin, end):
+    return set_field(VALIDITY, tlv(0x30, begin + end))
+
+
+def utc(text):
+    return tlv(0x17, text.encode())
+
+
+def generalized(text):
+    return tlv(0x18, text.encode())
+
+
+def outside(change):
+    """A patch of the three parts of the certificate, whose signature then stays as it is."""
+    def patch(cert):
+        parts = split(content(cert))
+        change(parts)
+        return tlv(0x30, b"".join(parts))
+    return raw(patch)
+
+
+def other_outer_algorithm(parts):
+    parts[1] = tlv(0x30, encode_oid("1.2.840.10045.4.3.3"))
+
+
+def flip_signature(parts):
+    parts[2] = parts[2][:-1] + bytes([parts[2][-1] ^ 1])
+
+
+def drop_tail(parts):
+    parts.append(b"\x05\x00")
+
+
+@raw
+def trailing_byte(cert):
+    return cert + b"\0"
+
+
+@raw
+def long_form_length(cert):
+    """The outer length in one byte more than it needs."""
+    return b"\x30\x83\x00" + cert[2:4] + cert[4:]
+
+
+def spki_of(algorithm, bits):
+    return set_field(SPKI, tlv(0x30, tlv(0x30, algorithm) + tlv(3, b"\0" + bits)))
+
+
+def rsa_bits(n, e):
+    def integer(v):
+        return tlv(2, v.to_bytes(v.bit_length() // 8 + 1, "big"))
+    return tlv(0x30, integer(n) + integer(e))
+
+
+RSA_ALGORITHM = encode_oid("1.2.840.113549.1.1.1") + b"\x05\x00"
+EC_ALGORITHM = encode_oid("1.2.840.10045.2.1")
+P256 = encode_oid("1.2.840.10045.3.1.7")
+
+
+def point(name="p256/leaf", compressed=False):
+    form = serialization.PublicFormat
+    return key(name).public_key().public_bytes(
+        serialization.Encoding.X962, form.CompressedPoint if compressed else form.UncompressedPoint)
+
+
+# ---- running it ----
+
+
+def pem(*ders):
+    return "".join("-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(d).decode() + "-----END CERTIFICATE-----\n"
+                   for d in ders)
+
+
+def verify(tmp_path, anchors, chain, host=HOST, now=NOW):
+    (tmp_path / "anchors").write_text(pem(*anchors))
+    (tmp_path / "chain").write_text(pem(*chain))
+    seconds = str(int(now.replace(tzinfo=datetime.timezone.utc).timestamp()))
+    run = subprocess.run([VERIFY, tmp_path / "anchors", tmp_path / "chain", host, seconds], capture_output=True,
+                         text=True, timeout=60)
+    assert run.returncode in (0, 1), run.stderr + run.stdout
+    assert (run.returncode == 0) == (run.stdout == "")
+    return run.stdout
+
+
+def check(out, reason):
+    """reason None: accepted."""
+    if reason is None:
+        assert out == ""
+    else:
+        assert reason in out.split(" The certificate names ")[0], out
+
+
+def chain_of(leaf=LEAF, middle=CA, root=ROOTCA):
+    """(anchors, chain): leaf, one intermediate below one root."""
+    if middle is None:
+        return [make(root)], [make(leaf, root)]
+    return [make(root)], [make(leaf, middle), make(middle, root)]
+
+
+# ---- the leaf's names ----
+
+NAMES = [
+    # names in the certificate, host, reason
+    (dns("mail.example.org"), "mail.example.org", None),
+    (dns("mail.example.org"), "MAIL.Example.ORG", None),
+    (dns("MAIL.Example.ORG"), "mail.example.org", None),
+    (dns("mail.example.org"), "mail.example.org.", None),
+    (dns("other.example.org", "mail.example.org"), "mail.example.org", None),
+    (dns("localhost"), "localhost", None),
+    (dns("xn--bcher-kva.example"), "xn--bcher-kva.example", None),
+    (dns("mail.example.org"), "imap.example.org", "not among its dNSName"),
+    (dns("mail.example.org"), "example.org", "not among its dNSName"),
+    (dns("mail.example.org"), "a.mail.example.org", "not among its dNSName"),
+    (dns("example.org"), "mail.example.org", "not among its dNSName"),
+    (dns("mail.example.org."), "mail.example.org", "not among its dNSName"),
+    (dns("mail.example.orgx"), "mail.example.org", "not among its dNSName"),
+    # wildcards: the whole leftmost label, one label, never just below a single one
+    (dns("*.example.org"), "mail.example.org", None),
+    (dns("*.EXAMPLE.org"), "mail.example.org", None),
+    (dns("*.example.org"), "xn--bcher-kva.example.org", None),
+    (dns("*.example.org"), "example.org", "not among its dNSName"),
+    (dns("*.example.org"), "a.mail.example.org", "not among its dNSName"),
+    (dns("*.org"), "example.org", "not among its dNSName"),
+    (dns("*."), "example", "not among its dNSName"),
+    (dns("*"), "localhost", "not among its dNSName"),
+    (dns("*.*.example.org"), "a.b.example.org", "not among its dNSName"),
+    (dns("mail.*.org"), "mail.example.org", "not among its dNSName"),
+    (dns("m*.example.org"), "mail.example.org", "not among its dNSName"),
+    (dns("*l.example.org"), "mail.example.org", "not among its dNSName"),
+    (dns("**.example.org"), "mail.example.org", "not among its dNSName"),
+    (dns("xn--*.example.org"), "xn--bcher-kva.example.org", "not among its dNSName"),
+    (dns("under_score.example.org"), "under_score.example.org", "no certificate can name it"),
+    # addresses: iPAddress alone
+    (ips("192.0.2.1"), "192.0.2.1", None),
+    (ips("2001:db8::1"), "2001:db8::1", None),
+    (ips("2001:db8::1"), "2001:DB8:0:0::1", None),
+    (ips("fe80::1"), "fe80::1%1", None),
+    (ips("192.0.2.1") + dns("mail.example.org"), "mail.example.org", None),
+    (ips("192.0.2.2"), "192.0.2.1", "not among its iPAddress"),
+    (ips("::ffff:192.0.2.1"), "192.0.2.1", "not among its iPAddress"),
+    (dns("192.0.2.1"), "192.0.2.1", "not among its iPAddress"),
+    (dns("*.0.2.1"), "192.0.2.1", "not among its iPAddress"),
+    (dns("mail.example.org"), "192.0.2.1", "not among its iPAddress"),
+    (ips("192.0.2.1"), "mail.example.org", "not among its dNSName"),
+    ([x509.UniformResourceIdentifier("https://mail.example.org/")], "mail.example.org", "not among its dNSName"),
+    ([x509.RFC822Name("mail.example.org")], "mail.example.org", "not among its dNSName"),
+    ([x509.DirectoryName(dn("mail.example.org"))], "mail.example.org", "not among its dNSName"),
+    # the common name is never looked at
+    (None, "leaf", "no subjectAltName"),
+    (dns("other.example.org"), "leaf", "not among its dNSName"),
+    # hosts that no certificate can name
+    (dns("mail.example.org"), "mail..example.org", "no certificate can name it"),
+    (dns("mail.example.org"), "*.example.org", "no certificate can name it"),
+    (dns("*.example.org"), "-a.example.org", "no certificate can name it"),
+    (dns("mail.example.org"), "192.0.2.256", "no certificate can name it"),
+    (dns("mail.example.org"), "b\u00fccher.example", "no certificate can name it"),
+]
+
+
+@pytest.mark.parametrize("names, host, reason", NAMES, ids=lambda v: v if isinstance(v, str) else None)
+def test_names(tmp_path, names, host, reason):
+    anchors, chain = chain_of(LEAF.but(names=names))
+    check(verify(tmp_path, anchors, chain, host), reason)
+
+
+RAW_NAMES = [
+    ("a NUL in a name", san_of((0x82, b"mail.example.org\0.evil.example")), "malformed"),
+    ("a NUL behind a good name", san_of((0x82, HOST.encode()), (0x82, b"a\0b")), "malformed"),
+    ("bytes that are not ASCII", san_of((0x82, b"m\xe4il.example.org"), (0x82, HOST.encode())), "malformed"),
+    ("an empty name", san_of((0x82, b""), (0x82, HOST.encode())), "malformed"),
+    ("an empty list", set_value("2.5.29.17", b"\x30\x00"), "malformed"),
+    ("no list", set_value("2.5.29.17", b""), "malformed"),
+    ("something behind the list", set_value("2.5.29.17", tlv(0x30, tlv(0x82, HOST.encode())) + b"\0\0"), "malformed"),
+    ("an unknown kind of name", san_of((0x82, HOST.encode()), (0x89, b"x")), "malformed"),
+    ("an address of five bytes", san_of((0x82, HOST.encode()), (0x87, b"\1\2\3\4\5")), "malformed"),
+    ("an address with a mask", san_of((0x82, HOST.encode()), (0x87, b"\1\2\3\4\xff\xff\xff\xff")), "malformed"),
+    ("a blank in a name", san_of((0x82, b" " + HOST.encode())), "malformed"),
+    ("an otherName beside", san_of((0xA0, encode_oid("1.2.3") + tlv(0xA0, b"\x05\x00")), (0x82, HOST.encode())), None),
+]
+
+
+@pytest.mark.parametrize("what, patch, reason", RAW_NAMES, ids=[r[0] for r in RAW_NAMES])
+def test_raw_names(tmp_path, what, patch, reason):
+    anchors, chain = chain_of(LEAF.but(patch=patch))
+    check(verify(tmp_path, anchors, chain), reason)
+
+
+# ---- the leaf ----
+
+LEAVES = [
+    ("a good one", LEAF, None),
+    ("RSA 2048", LEAF.but(key="rsa2048/leaf"), None),
+    ("RSA 3072", LEAF.but(key="rsa3072/leaf"), None),
+    ("RSA 4096", LEAF.but(key="rsa4096/leaf"), None),
+    ("P-384", LEAF.but(key="p384/leaf"), None),
+    ("P-521", LEAF.but(key="p521/leaf"), None),
+    ("SHA-384", LEAF.but(digest=hashes.SHA384()), None),
+    ("SHA-512", LEAF.but(digest=hashes.SHA512()), None),
+    ("no extKeyUsage", LEAF.but(eku=None), None),
+    ("no keyUsage", LEAF.but(usage=None), None),
+    ("serverAuth among others", LEAF.but(eku=[EKU.CLIENT_AUTH, EKU.SERVER_AUTH]), None),
+    ("basicConstraints that say no CA", LEAF.but(ca=False), None),
+    ("a critical subjectAltName", LEAF.but(san_critical=True), None),
+    ("an empty subject, critical names", LEAF.but(subject=x509.Name([]), san_critical=True), None),
+    ("an unknown extension", LEAF.but(extra=(unknown(False),)), None),
+    ("a serial of 20 bytes", LEAF.but(serial=(1 << 159) - 1), None),
+    ("until 9999", LEAF.but(end=datetime.datetime(9999, 12, 31, 23, 59, 59)), None),
+
+    ("Ed25519", LEAF.but(key="ed25519/leaf", usage=None), "neither RSA nor EC"),
+    ("P-224", LEAF.but(key="p224/leaf"), "none of P-256"),
+    ("secp256k1", LEAF.but(key="k256/leaf"), "none of P-256"),
+    ("RSA 1024", LEAF.but(key="rsa1024/leaf"), "less than 2048 bits"),
+    ("RSA 2040", LEAF.but(key="rsa2040/leaf"), "less than 2048 bits"),
+    ("RSA 2056", LEAF.but(key="rsa2056/leaf"), None),
+    ("RSA 2050", LEAF.but(key="rsa2050/leaf"), "no multiple of 8"),
+    ("RSA 4104", LEAF.but(key="rsa4104/leaf"), "longer than 4096"),
+    ("expired", LEAF.but(end=NOW - DAY), "it has expired"),
+    ("not yet valid", LEAF.but(begin=NOW + DAY), "not valid yet"),
+    ("clientAuth alone", LEAF.but(eku=[EKU.CLIENT_AUTH]), "does not hold serverAuth"),
+    ("anyExtendedKeyUsage alone", LEAF.but(eku=[EKU.ANY_EXTENDED_KEY_USAGE]), "does not hold serverAuth"),
+    ("anyExtendedKeyUsage too", LEAF.but(eku=[EKU.ANY_EXTENDED_KEY_USAGE, EKU.SERVER_AUTH]), "anyExtendedKeyUsage"),
+    ("a critical extKeyUsage", LEAF.but(eku_critical=True), "extKeyUsage is critical"),
+    ("keyEncipherment alone", LEAF.but(key="rsa2048/leaf", usage=usage(key_encipherment=True)), "does not allow signatures"),
+    ("keyCertSign without being a CA", LEAF.but(usage=usage(digital_signature=True, key_cert_sign=True)), "signs certificates"),
+    ("a CA", LEAF.but(ca=True), "it is a CA's"),
+    ("name constraints", LEAF.but(constraints=constraints(permit=dns("example.org"))), "only a CA's may have"),
+    ("an unknown critical extension", LEAF.but(extra=(unknown(True),)), "critical extension that is not known"),
+    ("a precertificate's poison", LEAF.but(extra=((x509.PrecertPoison(), True),)), "critical extension that is not known"),
+    ("an empty subject, names not critical", LEAF.but(subject=x509.Name([])), "subject is empty"),
+    ("no authorityKeyIdentifier", LEAF.but(aki=None), "no authorityKeyIdentifier"),
+    ("one without the identifier", LEAF.but(aki=x509.AuthorityKeyIdentifier(
+        None, [x509.DirectoryName(dn("Root CA"))], 1)), "holds no key's identifier"),
+    ("a serial of 21 bytes", LEAF.but(patch=set_field(SERIAL, tlv(2, b"\x01" + bytes(20)))), "longer than 20 bytes"),
+    ("a serial of zero", LEAF.but(patch=set_field(SERIAL, tlv(2, b"\0"))), "serial number is zero"),
+    ("a negative serial", LEAF.but(patch=set_field(SERIAL, tlv(2, b"\x80"))), "negative"),
+    ("a serial that is not minimal", LEAF.but(patch=set_field(SERIAL, tlv(2, b"\0\1"))), "serial number is malformed"),
+    ("SHA-224", LEAF.but(digest=hashes.SHA224()), "too weak or not supported"),
+    ("policyConstraints", LEAF.but(extra=((x509.PolicyConstraints(0, None), False),)), "policyConstraints"),
+    ("a critical inhibitAnyPolicy", LEAF.but(extra=((x509.InhibitAnyPolicy(0), True),)), "inhibitAnyPolicy"),
+
+    ("version 1", LEAF.but(patch=version(1)), "version 1 or 2"),
+    ("version 2", LEAF.but(patch=version(2)), "version 1 or 2"),
+    ("version 1 with extensions", LEAF.but(patch=on_fields(lambda f: f.pop(0))), "its version does not allow"),
+    ("version 1 written out", LEAF.but(patch=set_field(0, tlv(0xA0, tlv(2, b"\0")))), "its version"),
+    ("version 4", LEAF.but(patch=set_field(0, tlv(0xA0, tlv(2, b"\3")))), "its version"),
+    ("subjectAltName twice", LEAF.but(patch=duplicate("2.5.29.17")), "the same extension twice"),
+    ("an unknown extension twice", LEAF.but(extra=(unknown(False),), patch=duplicate("1.3.6.1.4.1.99999.1")),
+     "the same extension twice"),
+    ("a critical authorityKeyIdentifier", LEAF.but(patch=make_critical("2.5.29.35")), "RFC 5280 forbids"),
+    ("a critical subjectKeyIdentifier", LEAF.but(patch=make_critical("2.5.29.14")), "RFC 5280 forbids"),
+    ("a critical list of CRLs", LEAF.but(extra=(unknown(True, "2.5.29.31"),)), "revocation lists are not read"),
+    ("a critical authorityInfoAccess", LEAF.but(extra=(unknown(True, "1.3.6.1.5.5.7.1.1"),)), "RFC 5280 forbids"),
+    ("a malformed authorityInfoAccess", LEAF.but(extra=(unknown(False, "1.3.6.1.5.5.7.1.1"),)), "authorityInfoAccess is malformed"),
+    ("an empty authorityInfoAccess", LEAF.but(extra=(unknown(False, "1.3.6.1.5.5.7.1.1", b"\x30\x00"),)),
+     "authorityInfoAccess is malformed"),
+    ("an authorityInfoAccess of integers", LEAF.but(extra=(unknown(False, "1.3.6.1.5.5.7.1.1", b"\x30\x03\x02\x01\x00"),)),
+     "authorityInfoAccess is malformed"),
+    ("a malformed extKeyUsage", LEAF.but(patch=set_value("2.5.29.37", b"\x30\x00")), "extKeyUsage is malformed"),
+    ("a malformed keyUsage", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x01\x00")), "keyUsage is malformed"),
+    ("a keyUsage without a bit", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x02\x00\x00")), "keyUsage is malformed"),
+    ("a boolean that is neither", LEAF.but(patch=on_extensions(
+        lambda e: e.append(tlv(0x30, encode_oid("1.2.3.4") + tlv(1, b"\x01") + tlv(4, b""))))), "extensions are malformed"),
+    ("no extension in the list", LEAF.but(patch=on_extensions(lambda e: e.clear())), "extensions are malformed"),
+    ("UTCTime without seconds", LEAF.but(patch=validity(utc("2501010000Z"), utc("301231235959Z"))), "dates are malformed"),
+    ("UTCTime with an offset", LEAF.but(patch=validity(utc("250101000000+0000"), utc("301231235959Z"))), "dates are malformed"),
+    ("GeneralizedTime with a fraction", LEAF.but(patch=validity(utc("250101000000Z"), generalized("20501231235959.5Z"))),
+     "dates are malformed"),
+    ("GeneralizedTime before 2050", LEAF.but(patch=validity(utc("250101000000Z"), generalized("20301231235959Z"))),
+     "UTCTime before 2050"),
+    ("the 30th of February", LEAF.but(patch=validity(utc("240230000000Z"), utc("301231235959Z"))), "dates are malformed"),
+    ("two algorithms", LEAF.but(patch=outside(other_outer_algorithm)), "two different signature algorithms"),
+    ("a fourth part", LEAF.but(patch=outside(drop_tail)), "signature is malformed"),
+    ("a length that is not minimal", LEAF.but(patch=long_form_length), "not a well-formed certificate"),
+    ("a byte behind the certificate", LEAF.but(patch=trailing_byte), "not a well-formed certificate"),
+    ("an RSA key with e = 1", LEAF.but(patch=spki_of(RSA_ALGORITHM, rsa_bits((1 << 2047) + 1, 1))), "exponent"),
+    ("an RSA key with an even e", LEAF.but(patch=spki_of(RSA_ALGORITHM, rsa_bits((1 << 2047) + 1, 65536))), "exponent"),
+    ("an RSA key with an even n", LEAF.but(patch=spki_of(RSA_ALGORITHM, rsa_bits(1 << 2047, 65537))), "even"),
+    ("an RSA key with two numbers too many", LEAF.but(patch=spki_of(RSA_ALGORITHM, tlv(0x30, b"\2\1\1" * 4))), "RSA key is malformed"),
+    ("an EC key with explicit parameters", LEAF.but(patch=spki_of(EC_ALGORITHM + tlv(0x30, b""), b"\4" * 65)), "explicit parameters"),
+    ("an EC key that is compressed", LEAF.but(patch=lambda c: spki_of(EC_ALGORITHM + P256, point(compressed=True))(c)),
+     "uncompressed point"),
+    ("an EC key of another length", LEAF.but(patch=lambda c: spki_of(EC_ALGORITHM + P256, point() + b"\0")(c)), "uncompressed point"),
+]
+
+
+@pytest.mark.parametrize("what, leaf, reason", LEAVES, ids=[r[0] for r in LEAVES])
+def test_leaf(tmp_path, what, leaf, reason):
+    anchors, chain = chain_of(leaf)
+    check(verify(tmp_path, anchors, chain), reason)
+
+
+def test_wrong_signature(tmp_path):
+    anchors, chain = chain_of(LEAF.but(patch=outside(flip_signature)))
+    check(verify(tmp_path, anchors, chain), "a signature on the path is wrong")
+
+
+# Signatures that pyca no longer makes: the algorithm's name alone must be enough to refuse.
+WEAK = {
+    "RSA with SHA-1": "1.2.840.113549.1.1.5", "RSA with MD5": "1.2.840.113549.1.1.4",
+    "RSA with MD2": "1.2.840.113549.1.1.2", "RSA-PSS": "1.2.840.113549.1.1.10", "ECDSA with SHA-1": "1.2.840.10045.4.1",
+    "Ed25519": "1.3.101.112", "unknown": "1.3.6.1.4.1.99999.2",
+}
+
+
+@pytest.mark.parametrize("oid", WEAK.values(), ids=WEAK.keys())
+@pytest.mark.parametrize("who", ["leaf", "intermediate"])
+def test_weak_signature(tmp_path, oid, who):
+    algorithm = tlv(0x30, encode_oid(oid) + (b"\x05\x00" if oid.startswith("1.2.840.113549") else b""))
+
+    def patch(cert):
+        tbs, _, signature = split(content(cert))
+        fields = split(content(tbs))
+        fields[2] = algorithm
+        return tlv(0x30, tlv(0x30, b"".join(fields)) + algorithm + signature)
+
+    def broken(spec, issuer):
+        return patch(make(spec, issuer))
+
+    leaf = broken(LEAF, CA) if who == "leaf" else make(LEAF, CA)
+    middle = broken(CA, ROOTCA) if who == "intermediate" else make(CA, ROOTCA)
+    check(verify(tmp_path, [make(ROOTCA)], [leaf, middle]), "too weak or not supported")
+
+
+def test_real_signatures(tmp_path):
+    """RSA-PSS and Ed25519 as they really are."""
+    root = ROOTCA.but(key="rsa2048/root")
+    check(verify(tmp_path, [make(root)], [make(LEAF.but(pss=True), root)]), "too weak or not supported")
+    root = ROOTCA.but(key="ed25519/root")
+    check(verify(tmp_path, [make(root)], [make(LEAF, root)]), "too weak or not supported")
+
+
+# ---- intermediates and anchors ----
+
+MIDDLES = [
+    ("a good one", CA, None),
+    ("RSA 2048", CA.but(key="rsa2048/middle"), None),
+    ("P-521", CA.but(key="p521/middle"), None),
+    ("no keyUsage", CA.but(usage=None), None),
+    ("an extKeyUsage with serverAuth", CA.but(eku=[EKU.SERVER_AUTH]), None),
+    ("an extKeyUsage of any kind", CA.but(eku=[EKU.ANY_EXTENDED_KEY_USAGE]), None),
+    ("a path length of 0", CA.but(path_len=0), None),
+    ("RSA 1024", CA.but(key="rsa1024/middle"), "less than 2048 bits"),
+    ("expired", CA.but(end=NOW - DAY), "it has expired"),
+    ("not yet valid", CA.but(begin=NOW + DAY), "not valid yet"),
+    ("no basicConstraints", CA.but(ca=None), "not a CA's"),
+    ("basicConstraints that say no CA", CA.but(ca=False), "not a CA's"),
+    ("basicConstraints that are not critical", CA.but(basic_critical=False), "not critical"),
+    ("keyUsage without keyCertSign", CA.but(usage=usage(digital_signature=True, crl_sign=True)), "does not allow it to sign"),
+    ("extKeyUsage for clients", CA.but(eku=[EKU.CLIENT_AUTH]), "vouch for servers"),
+    ("a critical extKeyUsage", CA.but(eku=[EKU.SERVER_AUTH], eku_critical=True), "extKeyUsage is critical"),
+    ("critical name constraints", CA.but(constraints=constraints(permit=dns("example.org"), critical=True)),
+     "nameConstraints are critical"),
+    ("an unknown critical extension", CA.but(extra=(unknown(True),)), "not known here"),
+    ("no authorityKeyIdentifier", CA.but(aki=None), "no authorityKeyIdentifier"),
+    ("no subjectKeyIdentifier", CA.but(ski=None), "no subjectKeyIdentifier"),
+    ("version 1", CA.but(patch=version(1)), "no authorityKeyIdentifier"),
+    ("policyConstraints", CA.but(extra=((x509.PolicyConstraints(0, None), True),)), "policyConstraints"),
+    ("a negative path length", CA.but(patch=set_value("2.5.29.19", b"\x30\x06\x01\x01\xff\x02\x01\xff", True)), "malformed"),
+    ("a path length without being a CA", CA.but(patch=set_value("2.5.29.19", b"\x30\x03\x02\x01\x00", True)), "malformed"),
+    ("basicConstraints twice", CA.but(patch=duplicate("2.5.29.19")), "twice"),
+]
+
+
+@pytest.mark.parametrize("what, middle, reason", MIDDLES, ids=[r[0] for r in MIDDLES])
+def test_intermediate(tmp_path, what, middle, reason):
+    anchors, chain = chain_of(middle=middle)
+    out = verify(tmp_path, anchors, chain)
+    check(out, reason)
+    if reason:
+        assert "the CA certificate of CN=Middle CA can't vouch for it" in out
+
+
+ANCHORS = [
+    ("a good one", ROOTCA, None),
+    ("RSA 4096 with SHA-512", ROOTCA.but(key="rsa4096/root", digest=hashes.SHA512()), None),
+    ("no keyUsage", ROOTCA.but(usage=None), None),
+    ("no authorityKeyIdentifier", ROOTCA.but(aki=None), None),
+    ("a path length of 1", ROOTCA.but(path_len=1), None),
+    ("GeneralizedTime before 2050", ROOTCA.but(patch=validity(utc("250101000000Z"), generalized("20301231235959Z"))), None),
+    ("a serial of zero", ROOTCA.but(patch=set_field(SERIAL, tlv(2, b"\0"))), None),
+    ("a signature that is wrong", ROOTCA.but(patch=outside(flip_signature)), None),
+    ("critical name constraints that allow it", ROOTCA.but(constraints=constraints(permit=dns("example.org"), critical=True)), None),
+    ("critical name constraints that do not", ROOTCA.but(constraints=constraints(permit=dns("example.net"), critical=True)),
+     "not permitted"),
+    ("expired", ROOTCA.but(end=NOW - DAY), "it has expired"),
+    ("not yet valid", ROOTCA.but(begin=NOW + DAY), "not valid yet"),
+    ("no CA", ROOTCA.but(ca=False), "not a CA's"),
+    ("no basicConstraints", ROOTCA.but(ca=None), "not a CA's"),
+    ("basicConstraints that are not critical", ROOTCA.but(basic_critical=False), "not critical"),
+    ("version 1", ROOTCA.but(patch=version(1)), "not a CA's"),
+    ("keyUsage without keyCertSign", ROOTCA.but(usage=usage(digital_signature=True)), "does not allow it to sign"),
+    ("extKeyUsage for clients", ROOTCA.but(eku=[EKU.CLIENT_AUTH]), "vouch for servers"),
+    ("RSA 1024", ROOTCA.but(key="rsa1024/root"), "less than 2048 bits"),
+    ("an unknown critical extension", ROOTCA.but(extra=(unknown(True),)), "not known here"),
+    ("a path length of 0", ROOTCA.but(path_len=0), "pathLenConstraint"),
+    ("key identifiers that differ", ROOTCA.but(aki=x509.AuthorityKeyIdentifier(b"x" * 20, None, None)), "identifiers differ"),
+]
+
+
+@pytest.mark.parametrize("what, root, reason", ANCHORS, ids=[r[0] for r in ANCHORS])
+def test_anchor(tmp_path, what, root, reason):
+    anchors, chain = chain_of(root=root)
+    out = verify(tmp_path, anchors, chain)
+    check(out, reason)
+    if reason and "permitted" not in reason:
+        assert "the CA certificate of CN=Root CA can't vouch for it" in out
+
+
+# ---- a leaf that is its own anchor ----
+
+OWN = [
+    ("a plain one", LEAF, HOST, None),
+    ("one that is a CA too", LEAF.but(ca=True), HOST, None),
+    ("by address", LEAF.but(names=ips("127.0.0.1")), "127.0.0.1", None),
+    ("without key identifiers", LEAF.but(aki=None, ski=None), HOST, None),
+    ("expired", LEAF.but(end=NOW - DAY), HOST, "it has expired"),
+    ("for another host", LEAF, "other.example.org", "not among its dNSName"),
+    ("without names", LEAF.but(names=None), HOST, "no subjectAltName"),
+    ("for clients", LEAF.but(eku=[EKU.CLIENT_AUTH]), HOST, "serverAuth"),
+    ("with a short key", LEAF.but(key="rsa1024/leaf"), HOST, "less than 2048"),
+    ("of version 1", LEAF.but(patch=version(1)), HOST, "version 1 or 2"),
+    ("that only signs certificates", LEAF.but(ca=True, usage=usage(key_cert_sign=True)), HOST, "does not allow signatures"),
+]
+
+
+@pytest.mark.parametrize("what, leaf, host, reason", OWN, ids=[r[0] for r in OWN])
+def test_own_anchor(tmp_path, what, leaf, host, reason):
+    cert = make(leaf)
+    check(verify(tmp_path, [cert], [cert], host), reason)
+    if reason is None:
+        check(verify(tmp_path, [make(ROOTCA)], [cert], host), "self-signed and not among the trusted")
+
+
+def test_own_anchor_is_this_one(tmp_path):
+    """The same name and another key, or the same key and another certificate: not the one that is trusted."""
+    check(verify(tmp_path, [make(LEAF)], [make(LEAF.but(key="p256/other"))]), "not a CA's")
+    check(verify(tmp_path, [make(LEAF)], [make(LEAF.but(serial=7))]), "not a CA's")
+
+
+def test_leaf_as_anchor_of_another(tmp_path):
+    """A trusted leaf vouches for itself alone."""
+    other = LEAF.but(cn=("other",), key="p256/other")
+    check(verify(tmp_path, [make(LEAF)], [make(other, LEAF)]), "not a CA's")
+
+
+def test_leaf_issued_by_ca_as_own_anchor(tmp_path):
+    leaf = make(LEAF, CA)
+    check(verify(tmp_path, [leaf], [leaf]), None)
+
+
+def test_intermediate_as_anchor(tmp_path):
+    check(verify(tmp_path, [make(CA, ROOTCA)], [make(LEAF, CA)]), None)
+
+
+# ---- paths ----
+
+
+def test_no_anchor(tmp_path):
+    anchors, chain = chain_of()
+    other = make(ROOTCA.but(cn=("Another Root",), key="p256/another"))
+    check(verify(tmp_path, [other], chain), "the certificate of its issuer, CN=Root CA, is neither among")
+    check(verify(tmp_path, [other], chain + anchors), "its root, CN=Root CA, is not among the trusted")
+
+
+def test_missing_intermediate(tmp_path):
+    anchors, chain = chain_of()
+    check(verify(tmp_path, anchors, chain[:1]), "the certificate of its issuer, CN=Middle CA, is neither among")
+
+
+def test_same_name_other_key(tmp_path):
+    anchors, chain = chain_of()
+    imposter = make(ROOTCA.but(key="p256/imposter"))
+    check(verify(tmp_path, [imposter], chain), "another key")
+    check(verify(tmp_path, [imposter] + anchors, chain), None)
+
+
+def test_leaf_signs_leaf(tmp_path):
+    below = LEAF.but(cn=("below",), key="p256/below")
+    check(verify(tmp_path, [make(ROOTCA)], [make(below, LEAF), make(LEAF, ROOTCA)]), "not a CA's")
+
+
+def test_any_order(tmp_path):
+    specs = [CA.but(cn=(f"CA {i}",), key=f"p256/ca{i}") for i in range(4)]
+    anchors = [make(ROOTCA)]
+    chain = [make(LEAF, specs[0])] + [make(a, b) for a, b in zip(specs, specs[1:] + [ROOTCA])]
+    check(verify(tmp_path, anchors, chain), None)
+    check(verify(tmp_path, anchors, chain[:1] + chain[:0:-1]), None)
+    check(verify(tmp_path, anchors, [chain[0], chain[3], chain[1], chain[4], chain[2]]), None)
+
+
+def test_unrelated_certificates(tmp_path):
+    anchors, chain = chain_of()
+    strangers = [make(CA.but(cn=(f"Stranger {i}",), key=f"p256/s{i}")) for i in range(6)]
+    check(verify(tmp_path, anchors, chain[:1] + strangers[:3] + chain[1:] + strangers[3:] + anchors), None)
+
+
+def test_same_certificate_again(tmp_path):
+    anchors, chain = chain_of()
+    check(verify(tmp_path, anchors * 3, chain + chain + anchors + anchors), None)
+
+
+def test_leaf_comes_first(tmp_path):
+    anchors, chain = chain_of()
+    check(verify(tmp_path, anchors, chain[::-1]), "does not allow signatures")
+
+
+def test_malformed_extra_is_left_out(tmp_path):
+    anchors, chain = chain_of()
+    check(verify(tmp_path, anchors, chain + [b"\x30\x03\x02\x01\x00"]), None)
+
+
+CROSS = CA.but(cn=("Cross CA",), key="p256/cross")
+DEAD = ROOTCA.but(cn=("Dead Root",), key="p256/dead", end=NOW - DAY)
+DETOURS = [
+    ("an expired cross-sign", CROSS.but(end=NOW - DAY, serial=2), ROOTCA),
+    ("one below an expired root", CROSS.but(serial=2), DEAD),
+    ("one below an unknown root", CROSS.but(serial=2), ROOTCA.but(cn=("Unknown",), key="p256/unknown")),
+    ("one that is no CA", CROSS.but(ca=False, serial=2), ROOTCA),
+    ("one for clients", CROSS.but(eku=[EKU.CLIENT_AUTH], serial=2), ROOTCA),
+    ("one with name constraints", CROSS.but(constraints=constraints(permit=dns("example.net")), serial=2), ROOTCA),
+    ("one with a wrong signature", CROSS.but(patch=outside(flip_signature), serial=2), ROOTCA),
+    ("one of another key", CROSS.but(key="p256/crossed", serial=2), ROOTCA),
+    ("a loop", CROSS.but(serial=2), CROSS),
+]
+
+
+@pytest.mark.parametrize("what, detour, below", DETOURS, ids=[d[0] for d in DETOURS])
+@pytest.mark.parametrize("first", [True, False], ids=["first", "last"])
+def test_another_path(tmp_path, what, detour, below, first):
+    """One path leads nowhere: the other one is found, wherever it stands."""
+    anchors = [make(ROOTCA), make(DEAD)]
+    good, bad = make(CROSS, ROOTCA), make(detour, below)
+    leaf = make(LEAF, CROSS)
+    check(verify(tmp_path, anchors, [leaf] + ([bad, good] if first else [good, bad])), None)
+    assert verify(tmp_path, anchors, [leaf, bad]) != ""
+
+
+def test_too_many_paths_end(tmp_path):
+    """A graph of cross-signed CAs without an end: refused, and soon."""
+    specs = [CA.but(cn=(f"Mesh {i}",), key=f"p256/mesh{i}") for i in range(7)]
+    chain = [make(LEAF, specs[0])] + [make(a, b) for a in specs for b in specs if a is not b]
+    imposter = ROOTCA.but(cn=("Mesh 6",), key="p256/imposter")
+    out = verify(tmp_path, [make(imposter)], chain)
+    assert out
+
+
+def test_too_many_imposters(tmp_path):
+    """Paths are tried up to a bound; those whose key identifiers fit come first."""
+    imposters = [make(CA.but(key="p256/imposter", serial=i + 1), ROOTCA) for i in range(40)]
+    anchors, chain = chain_of()
+    check(verify(tmp_path, anchors, chain[:1] + imposters), "more than 32 paths")
+    check(verify(tmp_path, anchors, chain[:1] + imposters + chain[1:]), None)
+
+
+def test_issuer_without_name(tmp_path):
+    root = ROOTCA.but(subject=x509.Name([]))
+    check(verify(tmp_path, [make(root)], [make(LEAF, root)]), "its issuer has no name")
+
+
+def test_too_many_certificates(tmp_path):
+    anchors, chain = chain_of()
+    strangers = [make(CA.but(cn=("Stranger",), key="p256/s0", serial=i + 1)) for i in range(63)]
+    check(verify(tmp_path, anchors, chain + strangers[:62]), None)
+    check(verify(tmp_path, anchors, chain + strangers), "more certificates than are taken")
+
+
+def test_path_too_long(tmp_path):
+    specs = [CA.but(cn=(f"CA {i}",), key=f"p256/ca{i}") for i in range(8)]
+
+    def run(n):
+        used = specs[:n]
+        chain = [make(LEAF, used[0])] + [make(a, b) for a, b in zip(used, used[1:] + [ROOTCA])]
+        return verify(tmp_path, [make(ROOTCA)], chain)
+    check(run(7), None)
+    check(run(8), "longer than is tried")
+
+
+@pytest.mark.parametrize("lengths, reason", [
+    ((0, None, None), None), ((0, 1, None), None), ((0, 1, 2), None), ((5, 5, 5), None),
+    ((None, 0, None), "pathLenConstraint"), ((0, 0, None), "pathLenConstraint"), ((None, None, 1), "pathLenConstraint"),
+])
+def test_path_length(tmp_path, lengths, reason):
+    low, high, top = lengths
+    upper = CA.but(cn=("Upper CA",), key="p256/upper", path_len=high)
+    lower = CA.but(cn=("Lower CA",), key="p256/lower", path_len=low)
+    root = ROOTCA.but(path_len=top)
+    check(verify(tmp_path, [make(root)], [make(LEAF, lower), make(lower, upper), make(upper, root)]), reason)
+
+
+# ---- name constraints ----
+
+
+def net(*networks):
+    return [x509.IPAddress(ipaddress.ip_network(n)) for n in networks]
+
+
+def directory(*names):
+    return [x509.DirectoryName(n) for n in names]
+
+
+CONSTRAINTS = [
+    # permit, exclude, the leaf's names, host, reason
+    (dns("example.org"), None, dns("mail.example.org"), HOST, None),
+    (dns("mail.example.org"), None, dns("mail.example.org"), HOST, None),
+    (dns("EXAMPLE.ORG"), None, dns("mail.example.org"), HOST, None),
+    (dns("example.net", "example.org"), None, dns("mail.example.org"), HOST, None),
+    (dns(""), None, dns("mail.example.org"), HOST, None),
+    (dns("example.org"), None, dns("mail.example.org", "www.example.org"), HOST, None),
+    (dns("example.org"), None, dns("mail.example.org", "www.example.net"), HOST, "not permitted"),
+    (dns("example.net"), None, dns("mail.example.org"), HOST, "not permitted"),
+    (dns("ample.org"), None, dns("mail.example.org"), HOST, "not permitted"),
+    (dns("a.mail.example.org"), None, dns("mail.example.org"), HOST, "not permitted"),
+    (dns(".example.org"), None, dns("mail.example.org"), HOST, "nameConstraints are malformed"),
+    (dns("example.org"), dns("mail.example.org"), dns("mail.example.org"), HOST, "excluded"),
+    (None, dns("example.org"), dns("mail.example.org"), HOST, "excluded"),
+    (None, dns("EXAMPLE.org"), dns("mail.example.org"), HOST, "excluded"),
+    (None, dns(""), dns("mail.example.org"), HOST, "excluded"),
+    (None, dns("example.net"), dns("mail.example.org"), HOST, None),
+    (None, dns("ample.org"), dns("mail.example.org"), HOST, None),
+    (None, dns("example.net"), dns("mail.example.org", "www.example.net"), HOST, "excluded"),
+    # wildcards
+    (dns("example.org"), None, dns("*.example.org"), HOST, None),
+    (dns("mail.example.org"), None, dns("*.example.org"), HOST, "not permitted"),
+    (None, dns("mail.example.org"), dns("*.example.org"), HOST, "excluded"),
+    (None, dns("other.example.org"), dns("*.example.org"), HOST, "excluded"),
+    (None, dns("a.other.example.org"), dns("*.example.org"), HOST, None),
+    (None, dns("example.org"), dns("*.example.org"), HOST, "excluded"),
+    # names that are none
+    (dns("example.org"), None, dns("mail.example.org", "a b.example.org".replace(" ", "_")), HOST, "not permitted"),
+    (None, dns("example.net"), dns("mail.example.org", "a_b.example.org"), HOST, "excluded"),
+    # addresses
+    (net("192.0.2.0/24"), None, ips("192.0.2.1"), "192.0.2.1", None),
+    (net("192.0.2.0/24"), None, ips("198.51.100.1"), "198.51.100.1", "not permitted"),
+    (net("2001:db8::/32"), None, ips("2001:db8::1"), "2001:db8::1", None),
+    (net("192.0.2.0/24"), None, ips("2001:db8::1"), "2001:db8::1", "not permitted"),
+    (net("0.0.0.0/0"), None, ips("192.0.2.1"), "192.0.2.1", None),
+    (None, net("192.0.2.0/25"), ips("192.0.2.127"), "192.0.2.127", "excluded"),
+    (None, net("192.0.2.0/25"), ips("192.0.2.128"), "192.0.2.128", None),
+    (None, net("0.0.0.0/0"), dns("mail.example.org"), HOST, None),
+    (net("192.0.2.0/24"), None, dns("mail.example.org"), HOST, None),
+    (dns("example.org"), None, ips("192.0.2.1"), "192.0.2.1", None),
+    # the subject's name
+    (directory(dn("leaf")), None, dns(HOST), HOST, None),
+    (directory(dn("LEAF")), None, dns(HOST), HOST, None),
+    (directory(dn("other")), None, dns(HOST), HOST, "not permitted"),
+    (None, directory(dn(" Leaf ")), dns(HOST), HOST, "excluded"),
+    (None, directory(dn("other")), dns(HOST), HOST, None),
+    (None, directory(dn("b\u00fccher")), dns(HOST), HOST, "excluded"),   # can't be told apart
+    (directory(dn("leaf")), None, dns(HOST) + directory(dn("other")), HOST, "not permitted"),
+    # forms that are not compared: only where the leaf has one
+    ([x509.RFC822Name("example.org")], None, dns(HOST), HOST, None),
+    ([x509.RFC822Name("example.org")], None, dns(HOST) + [x509.RFC822Name("a@example.org")], HOST, "not permitted"),
+    (None, [x509.UniformResourceIdentifier("example.net")], dns(HOST) + [x509.UniformResourceIdentifier("https://a/")], HOST,
+     "excluded"),
+]
+
+
+@pytest.mark.parametrize("permit, exclude, names, host, reason", CONSTRAINTS)
+@pytest.mark.parametrize("where", ["intermediate", "anchor"])
+def test_constraints(tmp_path, permit, exclude, names, host, reason, where):
+    limits = constraints(permit, exclude)
+    leaf = LEAF.but(names=names)
+    if where == "anchor":
+        root = ROOTCA.but(constraints=limits)
+        anchors, chain = [make(root)], [make(leaf, root)]
+    else:
+        anchors, chain = chain_of(leaf, CA.but(constraints=limits))
+    check(verify(tmp_path, anchors, chain, host), reason)
+
+
+def test_constraints_hold_further_down(tmp_path):
+    upper = CA.but(cn=("Upper CA",), key="p256/upper", constraints=constraints(permit=dns("example.net")))
+    chain = [make(LEAF, CA), make(CA, upper), make(upper, ROOTCA)]
+    check(verify(tmp_path, [make(ROOTCA)], chain), "not permitted")
+
+
+def test_constraints_on_a_ca_below(tmp_path):
+    upper = CA.but(cn=("Upper CA",), key="p256/upper", constraints=constraints(exclude=directory(dn("Middle CA"))))
+    chain = [make(LEAF, CA), make(CA, upper), make(upper, ROOTCA)]
+    check(verify(tmp_path, [make(ROOTCA)], chain), "excluded")
+
+
+@pytest.mark.parametrize("value", [
+    b"\x30\x00", b"\x30\x02\xa0\x00", b"\x30\x02\xa1\x00",
+    tlv(0x30, tlv(0xA0, tlv(0x30, tlv(0x82, b"example.org") + tlv(0x80, b"\1")))),
+    tlv(0x30, tlv(0xA0, tlv(0x30, tlv(0x82, b"example.org") + tlv(0x81, b"\1")))),
+    tlv(0x30, tlv(0xA0, tlv(0x30, tlv(0x87, b"\xc0\0\2\0\xff\0\xff\0")))),
+    tlv(0x30, tlv(0xA0, tlv(0x30, tlv(0x87, b"\xc0\0\2\0")))),
+    tlv(0x30, tlv(0xA1, tlv(0x30, tlv(0x82, b"ex\0ample.org")))),
+    tlv(0x30, tlv(0xA1, tlv(0x30, tlv(0x82, b"a"))) + tlv(0xA0, tlv(0x30, tlv(0x82, b"b")))),
+], ids=["empty", "no permitted", "no excluded", "minimum", "maximum", "mask", "no mask", "NUL", "order"])
+def test_malformed_constraints(tmp_path, value):
+    middle = CA.but(constraints=constraints(permit=dns("example.org")), patch=set_value("2.5.29.30", value))
+    anchors, chain = chain_of(middle=middle)
+    check(verify(tmp_path, anchors, chain), "nameConstraints are malformed")
+
+
+def test_constraints_end(tmp_path):
+    """Thousands of names against thousands of constraints come to an end soon."""
+    middle = CA.but(constraints=constraints(exclude=dns(*(f"x{i}.example.net" for i in range(1500)))))
+    leaf = LEAF.but(names=dns(HOST, *(f"y{i}.example.org" for i in range(1500))))
+    anchors, chain = chain_of(leaf, middle)
+    check(verify(tmp_path, anchors, chain), "too many to compare")
+
+
+# ---- what a refusal says ----
+
+
+def test_text(tmp_path):
+    anchors, chain = chain_of(LEAF.but(end=NOW - DAY, names=dns(HOST, "www.example.org") + ips("192.0.2.1")))
+    out = verify(tmp_path, anchors, chain)
+    public = key("p256/leaf").public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    pin = "sha256//" + base64.b64encode(hashlib.sha256(public).digest()).decode()
+    for part in (HOST, "it has expired", "2025-05-02T12:00:00Z", "2025-05-31T12:00:00Z", "2025-06-01T12:00:00Z",
+                 f"names {HOST}, www.example.org, 192.0.2.1,", "CN=Middle CA", pin, "--pinnedpubkey", "--cacert"):
+        assert part in out, out
+    assert "clock" not in out
+
+
+def test_clock(tmp_path):
+    anchors, chain = chain_of()
+    out = verify(tmp_path, anchors, chain, now=datetime.datetime(1970, 1, 1, 0, 1, 0))
+    for part in ("not valid yet", "this machine's time is 1970-01-01T00:01:00Z", "This machine's clock is wrong"):
+        assert part in out, out
+
+
+def test_hostile_names(tmp_path):
+    evil = "\x1b[2J\u202eevil\n" * 5
+    anchors, chain = chain_of(LEAF, CA.but(cn=(evil,), end=NOW - DAY))
+    out = verify(tmp_path, anchors, chain)
+    assert "it has expired" in out
+    assert all(" " <= c <= "~" for c in out.rstrip("\n"))
+
+
+def test_edges_of_validity(tmp_path):
+    anchors, chain = chain_of(LEAF.but(begin=NOW, end=NOW))
+    check(verify(tmp_path, anchors, chain), None)
+    check(verify(tmp_path, anchors, chain, now=NOW - datetime.timedelta(seconds=1)), "not valid yet")
+    check(verify(tmp_path, anchors, chain, now=NOW + datetime.timedelta(seconds=1)), "it has expired")

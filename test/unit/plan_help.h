@@ -1,0 +1,231 @@
+/* plan_help.h - a server as plain data, on which plans are made and carried out as the commands do it */
+#ifndef PLAN_HELP_H
+#define PLAN_HELP_H
+
+#include "help.h"
+
+#include "plan.h"
+#include "snapshot.h"
+
+/* Lines of settings. */
+#define LISTENER(id, protocol, bind) \
+	"server.listener." id ".bind.0 = " bind "\n" \
+	"server.listener." id ".protocol = " protocol "\n"
+#define SMTP LISTENER("smtp", "smtp", "[::]:25")
+#define IMAP LISTENER("imap", "imap", "[::]:143")
+#define OURS(id) \
+	"server.listener." id ".proxy.override = true\n" \
+	"server.listener." id ".proxy.trusted-networks.0 = 203.0.113.10/32\n"
+
+/* The ten listeners of a new 0.10 to 0.15 (server-facts: default listeners). */
+#define DEFAULTS \
+	LISTENER("http", "http", "[::]:8080") LISTENER("https", "http", "[::]:443") IMAP \
+	LISTENER("imaptls", "imap", "[::]:993") LISTENER("pop3", "pop3", "[::]:110") \
+	LISTENER("pop3s", "pop3", "[::]:995") LISTENER("sieve", "managesieve", "[::]:4190") SMTP \
+	LISTENER("submission", "smtp", "[::]:587") LISTENER("submissions", "smtp", "[::]:465")
+
+#define PROXY "--proxy 203.0.113.10 "
+#define WHOLE PROXY "--public-url https://mail.example.org "
+#define RELAY "--relay new.example.org "
+
+struct world {
+	struct pool pool;
+	struct settings now;
+	struct options o;
+	struct snapshot snapshot;
+	bool has_snapshot;
+	int first, last;               /* what the answers allow */
+	bool shared;
+	const struct settings *local;  /* what may live in config.toml, or NULL */
+	struct plan plan;
+};
+
+typedef int planner(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err);
+
+static inline void
+world_begin(struct world *w, const char *lines)
+{
+	memset(w, 0, sizeof(*w));
+	settings_of(&w->now, &w->pool, lines);
+	w->first = w->last = 15;
+}
+
+static inline void
+world_end(struct world *w)
+{
+	pool_free(&w->pool);
+}
+
+/* Plan; the line begins with the command, the URL is added. */
+static inline int
+world_try(struct world *w, planner *make, const char *line, struct err *err)
+{
+	struct plan_input in = {
+		.now = &w->now, .local = w->local, .options = &w->o, .snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.minor_first = w->first, .minor_last = w->last, .shared_elsewhere = w->shared,
+	};
+
+	options_of(&w->o, &w->pool, pool_printf(&w->pool, "%s --url https://old.example.org", line));
+	return make(&w->plan, &w->pool, &in, err);
+}
+
+static inline void
+world_plan(struct world *w, planner *make, const char *line)
+{
+	struct err err;
+
+	CHECK(world_try(w, make, line, &err) == 0, "%s: %s", line, err.text);
+}
+
+/* The name of the first refusal that stands, or NULL. */
+static inline const char *
+refusal_of(const struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->messages.count; i++) {
+		if (p->messages.items[i].level == MESSAGE_REFUSAL && !p->messages.items[i].forced)
+			return p->messages.items[i].name;
+	}
+	return NULL;
+}
+
+/* Does a message of that level hold text? */
+static inline bool
+said(const struct plan *p, enum message_level level, const char *text)
+{
+	size_t i;
+
+	for (i = 0; i < p->messages.count; i++) {
+		if (p->messages.items[i].level == level && has(p->messages.items[i].text, text))
+			return true;
+	}
+	return false;
+}
+
+static inline const struct plan_key *
+key_of(const struct plan *p, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++) {
+		if (!strcmp(p->keys[i].key, key))
+			return &p->keys[i];
+	}
+	return NULL;
+}
+
+static inline char *
+joined(struct pool *pool, char *text, const char *key, const char *value)
+{
+	return pool_printf(pool, "%s%s%s%s\n", text, key, value ? " = " : "", value ? value : "");
+}
+
+/* What a plan writes: "key = value" lines, "key" alone for what it removes. */
+static inline const char *
+writes_of(struct pool *pool, const struct plan *p)
+{
+	char *text = pool_str(pool, "");
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++) {
+		if (p->keys[i].write)
+			text = joined(pool, text, p->keys[i].key, p->keys[i].wanted);
+	}
+	return text;
+}
+
+static inline const char *
+lines_of(struct pool *pool, const struct settings *s)
+{
+	char *text = pool_str(pool, "");
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		text = joined(pool, text, s->items[i].key, s->items[i].value);
+	return text;
+}
+
+/* A plan's values may lie in the options, which the next run replaces. */
+static inline const char *
+kept(struct world *w, const char *value)
+{
+	return value ? pool_str(&w->pool, value) : NULL;
+}
+
+/* Do to the settings what the plan says. */
+static inline void
+world_write(struct world *w)
+{
+	struct settings after = { 0 };
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < w->now.count; i++) {
+		const struct plan_key *k = key_of(&w->plan, w->now.items[i].key);
+
+		if (!k || !k->write)
+			assert_int_equal(settings_add(&after, &w->pool, w->now.items[i].key, w->now.items[i].value, &err), 0);
+	}
+	for (i = 0; i < w->plan.key_count; i++) {
+		const struct plan_key *k = &w->plan.keys[i];
+
+		if (k->write && k->wanted)
+			assert_int_equal(settings_add(&after, &w->pool, k->key, kept(w, k->wanted), &err), 0);
+	}
+	assert_int_equal(settings_sort(&after, &err), 0);
+	w->now = after;
+}
+
+/* Keep the snapshot of the plan: keys of groups that were left out stay (design: step 5). */
+static inline void
+world_keep(struct world *w, enum snapshot_state state)
+{
+	struct snapshot s = { .target = "https://old.example.org", .created = "", .dialect = "", .options = "", .state = state };
+	struct err err;
+	size_t i;
+
+	for (i = 0; w->has_snapshot && i < w->snapshot.count; i++) {
+		if (!(w->o.groups & 1u << w->snapshot.keys[i].group))
+			assert_int_equal(snapshot_add(&s, &w->pool, &w->snapshot.keys[i], &err), 0);
+	}
+	for (i = 0; i < w->plan.key_count; i++) {
+		const struct plan_key *k = &w->plan.keys[i];
+		struct snapshot_key key = { k->key, k->original, kept(w, k->wanted), k->group, k->local };
+
+		if (k->recorded && (k->write || (w->has_snapshot && snapshot_find(&w->snapshot, k->key))))
+			assert_int_equal(snapshot_add(&s, &w->pool, &key, &err), 0);
+	}
+	w->snapshot = s;
+	w->has_snapshot = true;
+}
+
+/* A whole stage: planned without a refusal, kept, written. */
+static inline void
+world_stage(struct world *w, const char *line)
+{
+	world_plan(w, plan_stage, line);
+	CHECK(!refusal_of(&w->plan), "%s: refused (%s)", line, refusal_of(&w->plan));
+	world_keep(w, SNAPSHOT_PROVED);
+	world_write(w);
+}
+
+/* One setting changed by somebody else; NULL removes it. */
+static inline void
+world_set(struct world *w, const char *key, const char *value)
+{
+	struct settings after = { 0 };
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < w->now.count; i++) {
+		if (strcmp(w->now.items[i].key, key) != 0)
+			assert_int_equal(settings_add(&after, &w->pool, w->now.items[i].key, w->now.items[i].value, &err), 0);
+	}
+	if (value)
+		assert_int_equal(settings_add(&after, &w->pool, key, value, &err), 0);
+	assert_int_equal(settings_sort(&after, &err), 0);
+	w->now = after;
+}
+
+#endif

@@ -1,0 +1,129 @@
+/* test_buf.c - bytes that grow, and what happens when the memory runs out */
+#include "help.h"
+
+#include "buf.h"
+
+/* A sanitizer would end the program where malloc is to fail. */
+const char *__asan_default_options(void);
+const char *
+__asan_default_options(void)
+{
+	return "allocator_may_return_null=1";
+}
+
+static void
+test_adding(void **state)
+{
+	struct buf b = { 0 };
+
+	(void)state;
+	assert_string_equal(buf_text(&b), "");
+	buf_str(&b, "");
+	assert_string_equal(buf_text(&b), "");
+	buf_add(&b, "ab\0c", 4);
+	buf_char(&b, 'd');
+	buf_printf(&b, "%d%s", 12, "x");
+	assert_int_equal(b.len, 8);
+	assert_memory_equal(b.data, "ab\0cd12x", 9);
+	buf_add(&b, NULL, 0);
+	assert_int_equal(b.len, 8);
+	buf_reset(&b);
+	assert_int_equal(b.len, 0);
+	assert_string_equal(buf_text(&b), "");
+	buf_str(&b, "again");
+	assert_string_equal(buf_text(&b), "again");
+	buf_free(&b);
+	assert_true(!b.data && !b.len && !b.cap);
+	buf_str(&b, "once more");
+	assert_string_equal(buf_text(&b), "once more");
+	buf_free(&b);
+	buf_free(&b);
+}
+
+/* Every length on the way up, by every way of adding. */
+static void
+test_growing(void **state)
+{
+	struct buf b = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 5000; i++) {
+		if (i % 3 == 0)
+			buf_char(&b, (char)('a' + i % 26));
+		else if (i % 3 == 1)
+			buf_printf(&b, "%c", (char)('a' + i % 26));
+		else
+			buf_add(&b, &"abcdefghijklmnopqrstuvwxyz"[i % 26], 1);
+		CHECK(b.len == i + 1 && b.data[b.len] == '\0' && b.len < b.cap, "after %zu bytes", i + 1);
+	}
+	for (i = 0; i < 5000; i++)
+		CHECK(b.data[i] == (char)('a' + i % 26), "byte %zu", i);
+	buf_printf(&b, "%*s", 100000, "");
+	assert_int_equal(b.len, 105000);
+	buf_free(&b);
+}
+
+static void
+test_drop(void **state)
+{
+	struct buf b = { 0 };
+
+	(void)state;
+	buf_drop(&b, 0);
+	buf_str(&b, "secret-rest");
+	buf_drop(&b, 7);
+	assert_string_equal(buf_text(&b), "rest");
+	assert_int_equal(b.len, 4);
+	assert_memory_equal(b.data + 4, "\0\0\0\0\0\0\0", 7);
+	buf_drop(&b, 4);
+	assert_string_equal(buf_text(&b), "");
+	buf_free(&b);
+}
+
+/* What was in it is wiped when it is emptied. */
+static void
+test_wiped(void **state)
+{
+	struct buf b = { 0 };
+	size_t i;
+
+	(void)state;
+	buf_str(&b, "s3cret");
+	buf_reset(&b);
+	for (i = 0; i < b.cap; i++)
+		CHECK(!b.data[i], "byte %zu is left", i);
+	buf_free(&b);
+}
+
+/* No memory: failed is set once, later additions do nothing, and the text is known to be lost. */
+static void
+test_memory(void **state)
+{
+	struct buf b = { 0 };
+
+	(void)state;
+	buf_str(&b, "kept");
+	buf_add(&b, "x", SIZE_MAX / 8);
+	assert_true(b.failed);
+	assert_null(buf_text(&b));
+	buf_str(&b, "more");
+	buf_printf(&b, "%d", 1);
+	assert_int_equal(b.len, 4);
+	buf_add(&b, "x", SIZE_MAX - 1);
+	assert_true(b.failed);
+	buf_reset(&b);
+	assert_false(b.failed);
+	buf_free(&b);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_adding), cmocka_unit_test(test_growing), cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_wiped), cmocka_unit_test(test_memory),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,44 @@
+/* test_message.c - what a run has to say, as data */
+#include "help.h"
+
+#include "message.h"
+
+static void
+test_messages(void **state)
+{
+	struct messages m = { 0 };
+	struct pool pool = { 0 };
+	size_t i;
+
+	(void)state;
+	assert_int_equal(message_refusals(&m), 0);
+	message_add(&m, &pool, MESSAGE_NOTE, NULL, "%s", "a note");
+	message_add(&m, &pool, MESSAGE_REFUSAL, "port-25", "no %d", 25);
+	message_add(&m, &pool, MESSAGE_REFUSAL, "changed", "no");
+	message_add(&m, &pool, MESSAGE_ERROR, NULL, "%*s", 9000, "long");
+	assert_int_equal(m.count, 4);
+	assert_int_equal(message_refusals(&m), 2);
+	m.items[2].forced = true;
+	assert_int_equal(message_refusals(&m), 1);
+	assert_int_equal(m.items[0].level, MESSAGE_NOTE);
+	assert_null(m.items[0].target);
+	assert_string_equal(m.items[0].text, "a note");
+	assert_string_equal(m.items[1].name, "port-25");
+	assert_string_equal(m.items[1].text, "no 25");
+	assert_int_equal(strlen(m.items[3].text), 9000);
+	for (i = 4; i < 500; i++)
+		message_add(&m, &pool, MESSAGE_NOTE, NULL, "%zu", i);
+	assert_int_equal(m.count, 500);
+	assert_string_equal(m.items[1].text, "no 25");
+	assert_string_equal(m.items[499].text, "499");
+	assert_false(m.failed);
+	pool_free(&pool);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_messages) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,127 @@
+/* test_ops.c - the changes of one write as request bodies */
+#include "help.h"
+
+#include "buf.h"
+#include "json.h"
+#include "ops.h"
+
+enum { SERVER_MAX = 1024 * 1024 };     /* bytes of body that the server reads (server-facts) */
+
+static void
+add(struct ops *o, struct pool *pool, enum op_kind kind, const char *key, const char *value, unsigned step)
+{
+	struct op op = { kind, key, value, step };
+	struct err err;
+
+	assert_int_equal(ops_add(o, pool, &op, &err), 0);
+}
+
+static void
+test_bodies(void **state)
+{
+	struct pool pool = { 0 };
+	struct buf out = { 0 };
+	struct ops o = { 0 };
+
+	(void)state;
+	assert_int_equal(ops_format(&o, 0, false, &out), 0);
+	assert_string_equal(buf_text(&out), "[]");
+	buf_reset(&out);
+	add(&o, &pool, OP_DELETE, "a", NULL, 1);
+	add(&o, &pool, OP_DELETE, "b\"", NULL, 1);
+	add(&o, &pool, OP_INSERT, "c", "'x'\\\n", 2);
+	add(&o, &pool, OP_INSERT, "d", "", 2);
+	add(&o, &pool, OP_INSERT, "e", "\xc3\xa4", 4);
+	assert_int_equal(ops_format(&o, 0, false, &out), 5);
+	assert_string_equal(buf_text(&out), "[{\"type\":\"delete\",\"keys\":[\"a\",\"b\\\"\"]},"
+	    "{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"c\",\"'x'\\\\\\u000a\"],[\"d\",\"\"]]},"
+	    "{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"e\",\"\xc3\xa4\"]]}]");
+	buf_reset(&out);
+	assert_int_equal(ops_format(&o, 4, true, &out), 5);
+	assert_string_equal(buf_text(&out),
+	    "[{\"type\":\"Insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"e\",\"\xc3\xa4\"]]}]");
+	buf_reset(&out);
+	assert_int_equal(ops_format(&o, 1, true, &out), 5);
+	assert_true(has(buf_text(&out), "[{\"type\":\"Delete\",\"keys\":[\"b\\\"\"]},{\"type\":\"Insert\""));
+	buf_free(&out);
+	pool_free(&pool);
+}
+
+/* A delete and an insert of one step are two operations, in order. */
+static void
+test_kinds(void **state)
+{
+	struct pool pool = { 0 };
+	struct buf out = { 0 };
+	struct ops o = { 0 };
+
+	(void)state;
+	add(&o, &pool, OP_INSERT, "a", "1", 0);
+	add(&o, &pool, OP_DELETE, "a", NULL, 0);
+	add(&o, &pool, OP_DELETE, "b", NULL, 1);
+	buf_str(&out, "in front:");
+	ops_format(&o, 0, false, &out);
+	assert_string_equal(buf_text(&out), "in front:[{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,"
+	    "\"values\":[[\"a\",\"1\"]]},{\"type\":\"delete\",\"keys\":[\"a\"]},{\"type\":\"delete\",\"keys\":[\"b\"]}]");
+	buf_free(&out);
+	pool_free(&pool);
+}
+
+/* The names in a body, in order, must be those from `from` up to `to`. */
+static void
+check_entries(const char *text, size_t len, size_t from, size_t to)
+{
+	const struct json *op, *pair;
+	struct json *doc;
+	char name[32];
+
+	assert_int_equal(json_parse(&doc, text, len, NULL), 0);
+	for (op = json_first(doc); op; op = json_next(op)) {
+		for (pair = json_first(json_member(op, "values")); pair; pair = json_next(pair)) {
+			snprintf(name, sizeof(name), "k%zu", from++);
+			CHECK(!strcmp(json_string(json_first(pair)), name), "%s is not where it belongs", name);
+		}
+	}
+	CHECK(from == to, "%zu entries up to %zu", from, to);
+	json_free(doc);
+}
+
+/* However long the values are: no body is longer than the server reads, and each entry goes out once. */
+static void
+test_bounds(void **state)
+{
+	static const size_t lengths[] = { 1, 1000, 47000, 100000, 240000, 333000, 499000 };
+	struct buf out = { 0 };
+	size_t i, j, from, next;
+
+	(void)state;
+	for (i = 0; i < COUNT(lengths); i++) {
+		struct pool pool = { 0 };
+		struct ops o = { 0 };
+		char *value = pool_zero(&pool, lengths[i] + 1);
+
+		memset(value, 'v', lengths[i]);
+		for (j = 0; j < 4000000 / lengths[i] && j < 60000; j++)
+			add(&o, &pool, OP_INSERT, pool_printf(&pool, "k%zu", j), value, j % 7 / 6);
+		for (from = 0; from < o.count; from = next) {
+			buf_reset(&out);
+			next = ops_format(&o, from, false, &out);
+			CHECK(next > from && next <= o.count, "values of %zu bytes: no way forward", lengths[i]);
+			CHECK(out.len <= SERVER_MAX, "values of %zu bytes: a body of %zu", lengths[i], out.len);
+			CHECK(next == o.count || out.len > OPS_BODY_MAX / 2, "values of %zu bytes: a body of %zu only", lengths[i], out.len);
+			check_entries(out.data, out.len, from, next);
+		}
+		pool_free(&pool);
+	}
+	buf_free(&out);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bodies), cmocka_unit_test(test_kinds), cmocka_unit_test(test_bounds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

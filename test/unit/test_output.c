@@ -1,0 +1,382 @@
+/* test_output.c - reports: JSON that parses, text that is safe for a terminal, words that promise no more than was read */
+#include "plan_help.h"
+
+#include "buf.h"
+#include "json.h"
+#include "output.h"
+#include "target.h"
+#include "utf8.h"
+
+/* A run over one target, as plain data. */
+struct run_of {
+	struct world w;
+	struct target t;
+	struct messages messages;
+	struct report r;
+	struct buf out;
+};
+
+static void
+begin(struct run_of *x, const char *lines)
+{
+	memset(x, 0, sizeof(*x));
+	world_begin(&x->w, lines);
+	strcpy(x->t.origin, "https://old.example.org");
+	strcpy(x->t.snapshot_path, "stalprep-old.example.org-443.snapshot.json");
+	x->t.lock = -1;
+	x->t.read = true;
+	x->t.facts.minor_first = x->t.facts.minor_last = 15;
+	x->r.options = x->t.options = &x->w.o;
+	x->r.targets = &x->t;
+	x->r.count = 1;
+	x->r.messages = &x->messages;
+	x->r.program = "stalprep";
+}
+
+static void
+end(struct run_of *x)
+{
+	buf_free(&x->out);
+	world_end(&x->w);
+}
+
+/* Plan, and then as after a write that was proved. */
+static void
+done(struct run_of *x, planner *make, const char *line)
+{
+	world_plan(&x->w, make, line);
+	world_write(&x->w);
+	assert_int_equal(plan_compare(&x->w.plan, &x->w.now), 0);
+	x->t.plan = x->w.plan;
+	x->t.planned = true;
+	x->t.progress = PROGRESS_PROVED;
+	x->t.changed = x->w.plan.write_count;
+	x->t.snapshot_kept = true;
+	x->t.local_changed = true;
+}
+
+static void
+planned(struct run_of *x, planner *make, const char *line)
+{
+	world_plan(&x->w, make, line);
+	x->t.plan = x->w.plan;
+	x->t.planned = true;
+}
+
+static const char *
+text_of(struct run_of *x)
+{
+	buf_reset(&x->out);
+	output_text(&x->out, &x->r);
+	assert_non_null(buf_text(&x->out));
+	return buf_text(&x->out);
+}
+
+/* The report as a document; the caller frees it. */
+static struct json *
+json_of(struct run_of *x)
+{
+	struct json *doc;
+	struct err err = { 0 };
+
+	buf_reset(&x->out);
+	output_json(&x->out, &x->r);
+	CHECK(json_parse(&doc, x->out.data, x->out.len, &err) == 0, "%s: %s", err.text, x->out.data);
+	return doc;
+}
+
+static const char *
+member(const struct json *j, const char *name)
+{
+	CHECK(json_member(j, name), "no %s", name);
+	return json_string(json_member(j, name));
+}
+
+/* ---- words ---- */
+
+static void
+test_stage(void **state)
+{
+	struct run_of x;
+	const char *text;
+
+	(void)state;
+	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
+	done(&x, plan_stage, "stage " WHOLE);
+	text = text_of(&x);
+	assert_true(has(text, "https://old.example.org") && has(text, "0.15"));
+	assert_true(has(text, "auth.dkim.verify: strict -> disable") && has(text, "http.url: (absent) -> 'https://mail.example.org'"));
+	assert_true(has(text, "smtp") && has(text, "never touched") && has(text, "[::]:143"));
+	assert_true(has(text, "applied nothing"));
+	assert_true(has(text, "stalprep-old.example.org-443.snapshot.json"));
+	assert_true(has(text, "stalprep clear --url https://old.example.org"));
+	assert_true(has(text, "config.toml"));
+	end(&x);
+}
+
+/* A dry run and a plan that was not carried out claim nothing. */
+static void
+test_nothing_written(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	planned(&x, plan_stage, "stage --dry-run " WHOLE);
+	assert_true(has(text_of(&x), "Nothing was written") && has(text_of(&x), "(absent) -> disable"));
+	assert_false(has(text_of(&x), "Staged:"));
+	planned(&x, plan_stage, "stage " WHOLE);
+	x.r.exit = EXIT_REFUSED;
+	assert_true(has(text_of(&x), "Nothing was written"));
+	assert_false(has(text_of(&x), "To undo") || has(text_of(&x), "read back"));
+	end(&x);
+}
+
+static void
+test_nothing_to_do(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	world_stage(&x.w, "stage " WHOLE);
+	planned(&x, plan_stage, "stage " WHOLE);
+	assert_true(has(text_of(&x), "nothing to do"));
+	end(&x);
+}
+
+/* Not all was read back: no word of success. */
+static void
+test_unproved(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	planned(&x, plan_stage, "stage " WHOLE);
+	plan_compare(&x.t.plan, &x.w.now);
+	x.t.progress = PROGRESS_UNPROVED;
+	x.r.exit = EXIT_UNPROVED;
+	assert_true(has(text_of(&x), "0 of 10 keys were read back"));
+	assert_false(has(text_of(&x), "To apply") || has(text_of(&x), "applied nothing"));
+	end(&x);
+}
+
+static void
+test_clear(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
+	world_stage(&x.w, "stage " WHOLE);
+	done(&x, plan_clear, "clear");
+	x.t.has_snapshot = true;
+	strcat(x.t.snapshot_path, ".cleared");
+	assert_true(has(text_of(&x), "auth.dkim.verify: disable -> strict") && has(text_of(&x), ".cleared"));
+	assert_true(has(text_of(&x), "10 of 10 keys"));
+	end(&x);
+}
+
+static void
+test_status(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
+	planned(&x, plan_status, "status");
+	assert_true(has(text_of(&x), "not staged") && has(text_of(&x), "no snapshot"));
+	assert_true(has(text_of(&x), "auth.dkim.verify: strict"));
+	assert_false(has(text_of(&x), "applied"));
+	world_stage(&x.w, "stage " WHOLE);
+	planned(&x, plan_status, "status");
+	assert_false(has(text_of(&x), "not staged") || has(text_of(&x), "partly"));
+	end(&x);
+}
+
+/* ---- JSON ---- */
+
+static void
+test_json(void **state)
+{
+	const struct json *target, *key, *listener;
+	struct run_of x;
+	struct json *doc;
+	long long n;
+	bool b;
+
+	(void)state;
+	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
+	done(&x, plan_stage, "stage --json " WHOLE);
+	message_add(&x.messages, &x.w.pool, MESSAGE_WARNING, NULL, "a \"warning\"\n");
+	message_add(&x.messages, &x.w.pool, MESSAGE_REFUSAL, "port-25", "no");
+	doc = json_of(&x);
+	assert_string_equal(member(doc, "command"), "stage");
+	assert_true(json_integer(json_member(doc, "exit"), &n) && n == 0);
+	assert_true(json_is_bool(json_member(doc, "changed"), &b) && b);
+	key = json_first(json_member(doc, "messages"));
+	assert_string_equal(member(key, "level"), "warning");
+	assert_string_equal(member(key, "text"), "a \"warning\"\n");
+	assert_true(json_is_null(json_member(key, "name")));
+	assert_string_equal(member(json_next(key), "name"), "port-25");
+	target = json_first(json_member(doc, "targets"));
+	assert_string_equal(member(target, "target"), "https://old.example.org");
+	assert_string_equal(member(target, "dialect"), "0.13 to 0.15");
+	assert_string_equal(member(target, "snapshot"), "stalprep-old.example.org-443.snapshot.json");
+	listener = json_first(json_member(target, "listeners"));
+	assert_string_equal(member(listener, "id"), "imap");
+	assert_string_equal(member(listener, "binds"), "[::]:143");
+	assert_true(json_is_bool(json_member(listener, "chosen"), &b) && b);
+	assert_non_null(member(json_next(listener), "why"));
+	for (key = json_first(json_member(target, "keys")); strcmp(member(key, "key"), "auth.dkim.verify") != 0; key = json_next(key))
+		;
+	assert_string_equal(member(key, "group"), "checks");
+	assert_string_equal(member(key, "before"), "strict");
+	assert_string_equal(member(key, "wanted"), "disable");
+	assert_string_equal(member(key, "after"), "disable");
+	assert_string_equal(member(key, "applies"), "reload");
+	assert_string_equal(member(key, "state"), "staged");
+	assert_true(json_is_null(json_member(json_next(key), "before")));
+	json_free(doc);
+	end(&x);
+}
+
+/* A target that was not even reached has its place, and nothing is changed. */
+static void
+test_json_unread(void **state)
+{
+	const struct json *target;
+	struct run_of x;
+	struct json *doc;
+	bool b;
+
+	(void)state;
+	begin(&x, "");
+	options_of(&x.w.o, &x.w.pool, "status --url https://old.example.org");
+	x.t.read = false;
+	x.r.exit = EXIT_UNREACHED;
+	doc = json_of(&x);
+	assert_true(json_is_bool(json_member(doc, "changed"), &b) && !b);
+	target = json_first(json_member(doc, "targets"));
+	assert_true(json_is_null(json_member(target, "dialect")) && json_is_null(json_member(target, "snapshot")));
+	assert_true(json_is_array(json_member(target, "keys")) && !json_first(json_member(target, "keys")));
+	assert_string_equal(text_of(&x), "");
+	json_free(doc);
+	end(&x);
+}
+
+/* ---- what reaches a terminal ---- */
+
+/* Neither C0 (but line feeds) nor DEL, nor C1 in UTF-8 (JSON is for programs: there C1 may stand); all of it is UTF-8. */
+static void
+check_clean(const char *text, bool json, const char *why)
+{
+	size_t len = strlen(text), i, n;
+
+	for (i = 0; i < len; i += n) {
+		n = utf8_length(text + i, len - i);
+		CHECK(n, "%s: byte %zu is no UTF-8", why, i);
+		CHECK(((unsigned char)text[i] >= ' ' && text[i] != 0x7f) || text[i] == '\n', "%s: the control byte %02x behind \"%.20s\"",
+		    why, (unsigned)text[i], text + (i > 20 ? i - 20 : 0));
+		CHECK(json || n != 2 || text[i] != '\xc2' || (unsigned char)text[i + 1] >= 0xa0, "%s: a C1 control, U+00%02x", why,
+		    (unsigned)(unsigned char)text[i + 1]);
+	}
+}
+
+/* Where the server's own texts come to: ids, protocols, binds, values, the URL in force. */
+static const struct {
+	const char *settings, *url, *why;
+} hostile[] = {
+	{ SMTP LISTENER("a\x1b[2Jb", "imap", "[::]:143"), NULL, "a listener's name" },
+	{ SMTP IMAP LISTENER("x", "im\x1b[2Jap", "[::]:1"), NULL, "a protocol" },
+	{ SMTP LISTENER("x", "imap", "[::]:1\x1b[2J43"), NULL, "a bind" },
+	{ SMTP IMAP "auth.dkim.verify = \x1b]0;x\x07\n", NULL, "a value" },
+	{ SMTP IMAP "auth.dkim.verify = a\rb\x7f\n", NULL, "a carriage return, a DEL" },
+	{ SMTP IMAP "auth.dkim.verify = \xc2\x9b" "2J\n", NULL, "a C1 control" },
+	{ SMTP IMAP "server.listener.imap.proxy.trusted-networks.\x1b[1m = 10.0.0.1\n", NULL, "a key" },
+	{ SMTP IMAP "auth.dkim.verify = 0123456789012345678901234567890123456789012345678901234567\xe2\x82\xac\xe2\x82\xac\n", NULL,
+	  "a value that is cut" },
+	{ SMTP IMAP, "https://\x1b[2Jx", "the URL in force" },
+};
+
+static void
+test_terminal(void **state)
+{
+	static const char *const lines[] = { "stage -v " WHOLE, "stage -v --dry-run " WHOLE, "status -v", "clear -v" };
+	static planner *const planners[] = { plan_stage, plan_stage, plan_status, plan_clear };
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(hostile); i++) {
+		for (j = 0; j < COUNT(lines); j++) {
+			struct run_of x;
+
+			begin(&x, hostile[i].settings);
+			if (j == 3)
+				world_stage(&x.w, "stage " WHOLE);
+			x.t.facts.url_in_force = hostile[i].url;
+			planned(&x, planners[j], lines[j]);
+			x.messages = x.w.plan.messages;
+			check_clean(text_of(&x), false, hostile[i].why);
+			buf_reset(&x.out);
+			output_messages(&x.out, "stage", &x.messages, MESSAGE_NOTE);
+			check_clean(buf_text(&x.out), false, hostile[i].why);
+			json_free(json_of(&x));
+			check_clean(x.out.data, true, hostile[i].why);
+			end(&x);
+		}
+	}
+}
+
+/* The snapshot's own texts, which anybody may have written. */
+static void
+test_terminal_snapshot(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	planned(&x, plan_status, "status");
+	x.t.has_snapshot = true;
+	x.t.snapshot.created = "\x1b[2Jnow";
+	check_clean(text_of(&x), false, "the snapshot's date");
+	end(&x);
+}
+
+static void
+test_messages(void **state)
+{
+	struct messages m = { 0 };
+	struct pool pool = { 0 };
+	struct buf out = { 0 };
+
+	(void)state;
+	message_add(&m, &pool, MESSAGE_NOTE, NULL, "a note");
+	message_add(&m, &pool, MESSAGE_WARNING, NULL, "a warning");
+	message_add(&m, &pool, MESSAGE_REFUSAL, "port-25", "a refusal\n2");
+	message_add(&m, &pool, MESSAGE_ERROR, NULL, "an error");
+	m.items[3].target = "https://b.example";
+	output_messages(&out, "stage", &m, MESSAGE_NOTE);
+	assert_string_equal(buf_text(&out), "stage: a note\nstage: look: a warning\nstage: refused (port-25): a refusal?2\n"
+	    "stage: https://b.example: an error\n");
+	buf_reset(&out);
+	m.items[2].forced = true;
+	output_messages(&out, "stage", &m, MESSAGE_REFUSAL);
+	assert_string_equal(buf_text(&out), "stage: forced (port-25): a refusal?2\nstage: https://b.example: an error\n");
+	buf_free(&out);
+	pool_free(&pool);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stage), cmocka_unit_test(test_nothing_written), cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_unproved), cmocka_unit_test(test_clear), cmocka_unit_test(test_status),
+		cmocka_unit_test(test_json), cmocka_unit_test(test_json_unread), cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_terminal_snapshot), cmocka_unit_test(test_messages),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,350 @@
+/* test_snapshot.c - what stood before, as text and on disk: nothing damaged is taken, nothing old is lost */
+#include "help.h"
+
+#include "buf.h"
+#include "crc32.h"
+#include "file.h"
+#include "snapshot.h"
+
+static const char *const names[] = { "s.json", "s.json.lock", NULL };
+
+/* A snapshot with everything in it: absent and empty values, quotes, control bytes, each group. */
+static void
+fill(struct snapshot *s, struct pool *pool)
+{
+	static const struct snapshot_key keys[] = {
+		{ "server.listener.imap.proxy.override", NULL, "true", GROUP_LISTENERS, true },
+		{ "auth.dkim.verify", "strict", "disable", GROUP_CHECKS, false },
+		{ "http.url", "", "'https://mail.example.org'", GROUP_URL, false },
+		{ "queue.strategy.route", "a\"b\\c\n\t\x01 \xc3\xa4", NULL, GROUP_OUTBOUND, false },
+		{ "server.allowed-ip.192.0.2.1", NULL, "", GROUP_ALLOW, false },
+		{ "x", NULL, NULL, GROUP_CHECKS, true },
+		{ ",\n  \"checksum\": \"00000000\"", "v", "w", GROUP_CHECKS, false },
+	};
+	struct err err;
+	size_t i;
+
+	memset(s, 0, sizeof(*s));
+	s->target = "https://old.example.org:8443";
+	s->created = "2026-01-02T03:04:05Z";
+	s->dialect = "0.13 to 0.15";
+	s->options = "--proxy 203.0.113.10/32 --listener 'web mail'";
+	s->state = SNAPSHOT_SENDING;
+	for (i = 0; i < COUNT(keys); i++)
+		assert_int_equal(snapshot_add(s, pool, &keys[i], &err), 0);
+}
+
+static void
+check_same(const struct snapshot *a, const struct snapshot *b)
+{
+	size_t i;
+
+	assert_string_equal(a->target, b->target);
+	assert_string_equal(a->created, b->created);
+	assert_string_equal(a->dialect, b->dialect);
+	assert_string_equal(a->options, b->options);
+	assert_int_equal(a->state, b->state);
+	assert_int_equal(a->count, b->count);
+	for (i = 0; i < a->count; i++) {
+		const struct snapshot_key *x = &a->keys[i], *y = &b->keys[i];
+
+		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) && same_text(x->written, y->written) &&
+		    x->group == y->group && x->local == y->local, "%s is another one", x->key);
+	}
+}
+
+static void
+test_round_trip(void **state)
+{
+	struct pool pool = { 0 };
+	struct buf text = { 0 };
+	struct snapshot a, b;
+	struct err err;
+	int i;
+
+	(void)state;
+	fill(&a, &pool);
+	for (i = 0; i < SNAPSHOT_STATE_COUNT; i++) {
+		a.state = (enum snapshot_state)i;
+		buf_reset(&text);
+		snapshot_format(&text, &a);
+		CHECK(snapshot_parse(&b, &pool, text.data, text.len, &err) == 0, "%s", err.text);
+		check_same(&a, &b);
+	}
+	buf_free(&text);
+	pool_free(&pool);
+}
+
+/* Behind something else in the buffer, and with no keys. */
+static void
+test_appended(void **state)
+{
+	struct snapshot a = { .target = "t", .created = "c", .dialect = "d", .options = "" }, b;
+	struct pool pool = { 0 };
+	struct buf text = { 0 };
+	struct err err;
+
+	(void)state;
+	buf_str(&text, "before");
+	snapshot_format(&text, &a);
+	CHECK(snapshot_parse(&b, &pool, text.data + 6, text.len - 6, &err) == 0, "%s", err.text);
+	check_same(&a, &b);
+	buf_free(&text);
+	pool_free(&pool);
+}
+
+/* Every beginning of it, every byte of it changed: damaged. */
+static void
+test_damage(void **state)
+{
+	struct pool pool = { 0 }, scrap = { 0 };
+	struct buf text = { 0 };
+	struct snapshot a, b;
+	struct err err;
+	size_t i;
+
+	(void)state;
+	fill(&a, &pool);
+	snapshot_format(&text, &a);
+	for (i = 0; i < text.len - 1; i++)
+		CHECK(snapshot_parse(&b, &scrap, text.data, i, &err) == -1 && err.kind == ERR_SYSTEM, "the first %zu bytes are taken", i);
+	for (i = 0; i < text.len - 4; i++) {
+		text.data[i] ^= 1;
+		CHECK(snapshot_parse(&b, &scrap, text.data, text.len, &err) == -1, "byte %zu changed: taken", i);
+		text.data[i] ^= 1;
+	}
+	buf_free(&text);
+	pool_free(&pool);
+	pool_free(&scrap);
+}
+
+/* Texts whose checksum is right and whose content is not. */
+#define HEAD "{\n  \"format\": \"stalprep-snapshot\",\n  \"version\": 1"
+#define REST ",\n  \"target\": \"t\",\n  \"created\": \"c\",\n  \"dialect\": \"d\",\n  \"options\": \"o\""
+#define KEY(key, group, local, before, written) \
+	"{\"key\": " key ", \"group\": " group ", \"local\": " local ", \"before\": " before ", \"written\": " written "}"
+
+static const struct {
+	const char *text, *why;
+	bool good;
+} contents[] = {
+	{ HEAD REST ",\n  \"state\": \"proved\",\n  \"keys\": []", "the smallest", true },
+	{ HEAD REST ",\"state\":\"proved\",\"more\":[1],\"keys\":[" KEY("\"k\"", "\"url\"", "true", "null", "\"v\"") "]",
+	  "a member that nobody knows, another layout", true },
+	{ "{\"format\": \"other\",\"version\": 1" REST ",\"state\":\"proved\",\"keys\":[]", "another format", false },
+	{ "{\"version\": 1" REST ",\"state\":\"proved\",\"keys\":[]", "no format", false },
+	{ "{\"format\": \"stalprep-snapshot\",\"version\": 2" REST ",\"state\":\"proved\",\"keys\":[]", "a newer version", false },
+	{ "{\"format\": \"stalprep-snapshot\",\"version\": \"1\"" REST ",\"state\":\"proved\",\"keys\":[]", "version as text", false },
+	{ "{\"format\": \"stalprep-snapshot\"" REST ",\"state\":\"proved\",\"keys\":[]", "no version", false },
+	{ HEAD REST ",\"state\":\"done\",\"keys\":[]", "another state", false },
+	{ HEAD REST ",\"keys\":[]", "no state", false },
+	{ HEAD REST ",\"state\":\"proved\"", "no keys", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":{}", "keys as an object", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[1]", "a key that is a number", false },
+	{ HEAD ",\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":\"proved\",\"keys\":[]", "no target", false },
+	{ HEAD ",\"target\":null,\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":\"proved\",\"keys\":[]", "target null",
+	  false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"\"", "\"url\"", "true", "null", "null") "]", "an empty key", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("null", "\"url\"", "true", "null", "null") "]", "key null", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"urls\"", "true", "null", "null") "]", "another group", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "1", "null", "null") "]", "local is no boolean", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "1", "null") "]", "before is a number", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[{\"key\":\"k\",\"group\":\"url\",\"local\":true,\"before\":null}]",
+	  "written is not there: not the same as null", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "null", "null") ","
+	  KEY("\"k\"", "\"url\"", "true", "null", "null") "]", "a key twice", false },
+};
+
+static void
+test_contents(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(contents); i++) {
+		struct pool pool = { 0 };
+		struct buf text = { 0 };
+		struct snapshot s;
+		struct err err = { 0 };
+		int r;
+
+		buf_str(&text, contents[i].text);
+		buf_printf(&text, ",\n  \"checksum\": \"%08x\"\n}\n", (unsigned)crc32(text.data, text.len));
+		r = snapshot_parse(&s, &pool, text.data, text.len, &err);
+		CHECK(r == (contents[i].good ? 0 : -1), "%s: %d %s", contents[i].why, r, err.text);
+		buf_free(&text);
+		pool_free(&pool);
+	}
+}
+
+/* Too many keys are refused, the bound itself is not. */
+static void
+test_bounds(void **state)
+{
+	size_t n, i;
+
+	(void)state;
+	for (n = SNAPSHOT_KEYS_MAX; n <= SNAPSHOT_KEYS_MAX + 1; n++) {
+		struct snapshot s = { .target = "t", .created = "c", .dialect = "d", .options = "" }, again;
+		struct pool pool = { 0 };
+		struct buf text = { 0 };
+		struct err err;
+
+		for (i = 0; i < n; i++) {
+			struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false };
+
+			assert_int_equal(snapshot_add(&s, &pool, &k, &err), 0);
+		}
+		snapshot_format(&text, &s);
+		assert_int_equal(snapshot_parse(&again, &pool, text.data, text.len, &err), n > SNAPSHOT_KEYS_MAX ? -1 : 0);
+		buf_free(&text);
+		pool_free(&pool);
+	}
+}
+
+/* What could not be loaded again must not be saved: it would be the only record of what stood before. */
+static void
+test_save_bounds(void **state)
+{
+	struct snapshot s = { .target = "t", .created = "c", .dialect = "d", .options = "" };
+	struct pool pool = { 0 };
+	struct folder f;
+	struct err err;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i <= SNAPSHOT_KEYS_MAX; i++) {
+		struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false };
+
+		assert_int_equal(snapshot_add(&s, &pool, &k, &err), 0);
+	}
+	folder_make(&f);
+	CHECK(snapshot_save(&s, folder_path(&f, "s.json"), &err) == -1 || (unlink(folder_path(&f, "s.json")), rmdir(f.name), false),
+	    "a snapshot is saved that can't be loaded");
+	folder_remove(&f, names);
+	pool_free(&pool);
+}
+
+static void
+test_find(void **state)
+{
+	struct pool pool = { 0 };
+	struct snapshot s;
+
+	(void)state;
+	fill(&s, &pool);
+	assert_string_equal(snapshot_find(&s, "auth.dkim.verify")->before, "strict");
+	assert_null(snapshot_find(&s, "auth.dkim"));
+	assert_null(snapshot_find(&s, "auth.dkim.verify.0"));
+	pool_free(&pool);
+}
+
+static void
+test_disk(void **state)
+{
+	struct pool pool = { 0 };
+	struct snapshot a, b;
+	struct folder f;
+	struct stat st;
+	struct err err;
+	const char *path;
+
+	(void)state;
+	folder_make(&f);
+	path = folder_path(&f, "s.json");
+	fill(&a, &pool);
+	assert_int_equal(snapshot_load(&b, &pool, path, &err), 1);
+	CHECK(snapshot_save(&a, path, &err) == 0, "%s", err.text);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0600);
+	CHECK(snapshot_load(&b, &pool, path, &err) == 0, "%s", err.text);
+	check_same(&a, &b);
+	a.state = SNAPSHOT_PROVED;
+	assert_int_equal(snapshot_save(&a, path, &err), 0);
+	assert_int_equal(snapshot_load(&b, &pool, path, &err), 0);
+	assert_int_equal(b.state, SNAPSHOT_PROVED);
+	folder_remove(&f, names);
+	pool_free(&pool);
+}
+
+/* A damaged file is an error that names it, never "there is none". */
+static void
+test_disk_damage(void **state)
+{
+	static const char *const texts[] = { "", "{}", "{\"format\": \"stalprep-snapshot\", \"version\": 9}", "x" };
+	struct pool pool = { 0 };
+	struct snapshot s;
+	struct folder f;
+	struct err err;
+	size_t i;
+
+	(void)state;
+	folder_make(&f);
+	for (i = 0; i < COUNT(texts); i++) {
+		write_text(folder_path(&f, "s.json"), texts[i], 0600);
+		CHECK(snapshot_load(&s, &pool, folder_path(&f, "s.json"), &err) == -1, "\"%s\" is taken", texts[i]);
+		CHECK(has(err.text, folder_path(&f, "s.json")), "\"%s\": %s", texts[i], err.text);
+	}
+	assert_int_equal(snapshot_load(&s, &pool, f.name, &err), -1);
+	folder_remove(&f, names);
+	pool_free(&pool);
+}
+
+static void
+test_disk_too_long(void **state)
+{
+	char *text = malloc(SNAPSHOT_MAX + 2);
+	struct pool pool = { 0 };
+	struct snapshot s;
+	struct folder f;
+	struct err err;
+
+	(void)state;
+	folder_make(&f);
+	memset(text, ' ', SNAPSHOT_MAX + 1);
+	text[SNAPSHOT_MAX + 1] = '\0';
+	write_text(folder_path(&f, "s.json"), text, 0600);
+	assert_int_equal(snapshot_load(&s, &pool, folder_path(&f, "s.json"), &err), -1);
+	folder_remove(&f, names);
+	free(text);
+	pool_free(&pool);
+}
+
+/* It can't be written: an error, and the old one is still there. */
+static void
+test_disk_unwritable(void **state)
+{
+	struct pool pool = { 0 };
+	struct snapshot s;
+	struct err err;
+
+	(void)state;
+	fill(&s, &pool);
+	assert_int_equal(snapshot_save(&s, "/nowhere/at/all/s.json", &err), -1);
+	assert_int_equal(err.kind, ERR_SYSTEM);
+	assert_true(has(err.text, "/nowhere/at/all/s.json"));
+	assert_int_equal(snapshot_save(&s, "/proc/s.json", &err), -1);
+	pool_free(&pool);
+}
+
+static void
+test_states(void **state)
+{
+	(void)state;
+	assert_string_equal(snapshot_state_name(SNAPSHOT_PLANNED), "planned");
+	assert_string_equal(snapshot_state_name(SNAPSHOT_SENDING), "sending");
+	assert_string_equal(snapshot_state_name(SNAPSHOT_PROVED), "proved");
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_appended), cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_contents), cmocka_unit_test(test_bounds), cmocka_unit_test(test_save_bounds), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_disk), cmocka_unit_test(test_disk_damage), cmocka_unit_test(test_disk_too_long),
+		cmocka_unit_test(test_disk_unwritable), cmocka_unit_test(test_states),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
