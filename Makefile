@@ -96,6 +96,7 @@ unit-asan:
 # `make fuzz-build FUZZ_CC=afl-clang-fast`.
 FUZZ_CC      = clang
 FUZZ_SECONDS = 60
+FUZZ_CORPUS  = corpus
 TARGETS      = $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) WARN='-Wall -Wextra' FORTIFY= \
 	SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
@@ -109,9 +110,9 @@ fuzz-build:
 fuzz-build-%: $(BUILD)/fuzz/fuzz_% ;
 
 fuzz-run-%: $(BUILD)/fuzz/fuzz_% FORCE
-	@mkdir -p $<.corpus
+	@mkdir -p $<.$(FUZZ_CORPUS)
 	@if $< -max_total_time=$(FUZZ_SECONDS) -timeout=30 -print_final_stats=1 -artifact_prefix=$<. \
-		$(patsubst %,-dict=%,$(wildcard test/fuzz/$*.dict)) $<.corpus test/fuzz/corpus/$* >$<.log 2>&1; \
+		$(patsubst %,-dict=%,$(wildcard test/fuzz/$*.dict)) $<.$(FUZZ_CORPUS) test/fuzz/corpus/$* >$<.log 2>&1; \
 	then sed -n 's/^stat::number_of_executed_units: */ok   $*, times run: /p' $<.log; \
 	else tail -n 60 $<.log; echo "FAIL $*: all of it is in $<.log"; exit 1; fi
 
@@ -119,6 +120,18 @@ $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/libstalprep.a
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(COMPILE) -fsanitize=fuzzer -MMD -MP -MT $@ -MF $@.d.part -o $@.part $< $(BUILD)/libstalprep.a $(LIBS)
+	@mv $@.d.part $@.d && mv $@.part $@
+
+# Programs that the tests of the binary start, made of its own objects.
+HELPERS = $(patsubst test/%.c,build/test/%,$(wildcard test/*.c))
+
+helpers: $(HELPERS)
+
+build/test/%: test/%.c $(OBJS) $(BUILD)/link
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	$(Q)$(COMPILE) $(LINK) $(SAFE) $(LDFLAGS) -MMD -MP -MT $@ -MF $@.d.part -o $@.part $< \
+		$(filter-out $(BUILD)/main.o,$(OBJS)) $(LIBS)
 	@mv $@.d.part $@.d && mv $@.part $@
 
 install:
@@ -131,7 +144,7 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN)
 
 FORCE:
-.PHONY: all unit unit-asan fuzz fuzz-build install clean FORCE
+.PHONY: all unit unit-asan fuzz fuzz-build helpers install clean FORCE
 .SECONDARY:
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d $(BUILD)/fuzz/*.d)
+-include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d $(BUILD)/fuzz/*.d $(HELPERS:=.d))

@@ -10,7 +10,8 @@ bin=build/stalprep
 size_max=262144                                 # on x86_64; other processors' pages need more room
 # Packed relocations save 16 KB; this musl reads them, not every C library does. RELRO would cost up to 4 KB of padding and
 # protect nothing: musl applies it in its dynamic loader alone, never in a static PIE.
-ldflags="-Wl,-z,pack-relative-relocs -Wl,-z,norelro -Wl,-z,noseparate-code"
+# A small "common page" keeps ld from filling the file up to a page in front of the data.
+ldflags="-Wl,-z,pack-relative-relocs -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,common-page-size=64"
 gcc=gcc
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
@@ -22,8 +23,8 @@ usage() {
 ./build.sh               build $bin
 ./build.sh demo          build it, then run its main job against a simulated server
 ./build.sh test          build it, then run all tests
-./build.sh test static|unit|e2e [ARG...]
-                         some of them: "test unit addr json", "test e2e -k port25"
+./build.sh test static|unit|fuzz|e2e [ARG...]
+                         some of them: "test unit addr json", "test fuzz url", "test e2e -k port25"
 ./build.sh clean         remove what was built; the fetched sources stay
 ./build.sh help          this text
 
@@ -38,6 +39,12 @@ has() { command -v "$1" >/dev/null 2>&1; }
 # --- packages ---
 
 has_header() { echo "#include <$1>" | "$gcc" -E -x c -include stddef.h -include stdarg.h -include setjmp.h - >/dev/null 2>&1; }
+
+# Clang's libraries for fuzzing are a package of their own.
+has_fuzzer() {
+	echo 'int LLVMFuzzerTestOneInput(const unsigned char *data, unsigned long size) { return !data && size; }' |
+		clang -fsanitize=fuzzer,address,undefined -x c -o /dev/null - >/dev/null 2>&1
+}
 
 # A Python that has these modules: Debian's own first, since apt puts its packages there.
 has_modules() {
@@ -71,6 +78,8 @@ need_to_test() {
 	need shellcheck has shellcheck
 	need cppcheck has cppcheck
 	need openssl has openssl
+	need clang has clang
+	need libclang-rt-dev has_fuzzer
 	need "$python_packages" has_modules "$python_modules"
 }
 
@@ -179,6 +188,19 @@ run_unit() {
 	done
 }
 
+test_fuzz() {
+	say "fuzz targets under sanitizers, some seconds each"
+	locked run_fuzz "$@"
+}
+
+# From the committed corpora alone each time; `make fuzz` goes on from what it found.
+run_fuzz() {
+	third_party/build.sh host "$gcc"
+	rm -rf build/host/obj-fuzz/fuzz/*.fresh
+	make -s -k -j"$jobs" fuzz BEARSSL=build/host/bearssl CJSON=build/host/cjson LICENSES=build/host/licenses.txt \
+		BUILD=build/host/obj CFLAGS='-O1 -g' FUZZ_SECONDS="${FUZZ_SECONDS:-3}" FUZZ_CORPUS=fresh ${1:+TARGETS="$*"}
+}
+
 test_e2e() {
 	say "tests of the binary"
 	has_modules "$python_modules" || die "no Python has all of: $python_modules"
@@ -188,7 +210,7 @@ test_e2e() {
 
 run_tests() {
 	if [ $# -eq 0 ]; then
-		for step in static unit e2e; do
+		for step in static unit fuzz e2e; do
 			"test_$step"
 		done
 		return
@@ -196,7 +218,7 @@ run_tests() {
 	step=$1
 	shift
 	case $step in
-	static | unit | e2e) "test_$step" "$@" ;;
+	static | unit | fuzz | e2e) "test_$step" "$@" ;;
 	*) usage >&2; exit 2 ;;
 	esac
 }

@@ -161,14 +161,16 @@ file_lock(int *fd, const char *path, struct err *err)
 	for (i = 0; i < LOCK_TRIES; i++) {
 		*fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 		if (*fd == -1)
-			return err_system(err, ERR_SYSTEM, errno, "%s can't be made", name);
+			return err_system(err, ERR_SYSTEM, errno, "the snapshot can't be kept there (go to a folder that you can write "
+			    "to, or name one with --snapshot-dir): %s", name);
 		if (flock(*fd, LOCK_EX | LOCK_NB) == -1) {
 			number = errno;
 			close(*fd);
 			*fd = -1;
 			if (number != EWOULDBLOCK)
 				return err_system(err, ERR_SYSTEM, number, "%s can't be locked", name);
-			return err_set(err, ERR_REFUSED, "another run of stalprep works with %s at this moment", path);
+			return err_set(err, ERR_REFUSED, "another run of stalprep works with %s at this moment. Wait for "
+			    "its end, look at status, then run this again", path);
 		}
 		if (still_named(*fd, name))
 			return 0;

@@ -97,7 +97,12 @@ static const char *const format_names[FORMAT_COUNT] = {
 	[FORMAT_KEYS] = "keys",
 };
 
-enum { CONNECT_SECONDS = 10, MAX_SECONDS = 60, SECONDS_MAX = 86400, RELAY_PORT = 25, NEAR_MAX = 3, WORD_MAX = 32 };
+/* The refusals that --force overrides, each named by the refusal itself. */
+static const char *const force_names[] = {
+	"open-secret", "snapshot-target", "dialect", "relay-taken", "relay-covered", "rewrite", "changed", "no-cluster",
+};
+
+enum { CONNECT_SECONDS = 10, MAX_SECONDS = 60, SECONDS_MAX = 86400, RELAY_PORT = 25, NEAR_MAX = 3, WORD_MAX = 32, USAGE_WIDTH = 110 };
 
 /* What is kept while parsing and gone afterwards. */
 struct parse {
@@ -314,7 +319,17 @@ take_list(const char **list, size_t *count, size_t max, const char *name, const 
 	return 0;
 }
 
-/* --force NAME,NAME: that each name is one that a refusal printed is seen when it is used. */
+static bool
+is_force_name(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(force_names) && strcmp(force_names[i], name) != 0; i++)
+		;
+	return i < COUNT(force_names);
+}
+
+/* --force NAME,NAME */
 static int
 take_force(struct parse *p, const char *value, struct err *err)
 {
@@ -325,8 +340,9 @@ take_force(struct parse *p, const char *value, struct err *err)
 		name = pool_copy(p->pool, value, (size_t)(end - value));
 		if (!name)
 			return err_memory(err);
-		if (!*name)
-			return err_set(err, ERR_USAGE, "--force: the name of a refusal is wanted, as the refusal prints it");
+		if (!is_force_name(name))
+			return err_set(err, ERR_USAGE, "--force \"%.40s\": that is not the name of a refusal that can be overridden; a "
+			    "refusal prints its own", name);
 		if (take_list(p->o->force, &p->o->force_count, FORCE_MAX, "force", name, err) == -1)
 			return -1;
 		if (!*end)
@@ -735,7 +751,10 @@ options_usage(struct buf *out, enum command c)
 			buf_printf(out, "  -%c, ", opt->letter);
 		else
 			buf_str(out, "      ");
-		buf_printf(out, "%s%*s%s\n", head, n < 27 ? (int)(28 - n) : 1, "", opt->help);
+		if (n + strlen(opt->help) > USAGE_WIDTH - 34)
+			buf_printf(out, "%s\n%*s%s\n", head, 12, "", opt->help);
+		else
+			buf_printf(out, "%s%*s%s\n", head, n < 27 ? (int)(28 - n) : 1, "", opt->help);
 	}
 }
 

@@ -4,6 +4,7 @@
 #include "json.h"
 #include "options.h"
 #include "plan.h"
+#include "settings.h"
 #include "snapshot.h"
 #include "target.h"
 #include "utf8.h"
@@ -73,7 +74,7 @@ output_messages(struct buf *out, const char *command, const struct messages *m, 
 		if (x->level == MESSAGE_REFUSAL)
 			buf_printf(out, x->forced ? "forced (%s): " : "refused (%s): ", x->name ? x->name : "");
 		else if (x->level == MESSAGE_WARNING)
-			buf_str(out, "look: ");
+			buf_str(out, "note: ");
 		if (x->target)
 			buf_printf(out, "%s: ", x->target);
 		add_clean(out, x->text, (size_t)-1);
@@ -99,9 +100,20 @@ add_server(struct buf *out, const struct target *t)
 	}
 }
 
-static void
-add_listeners(struct buf *out, const struct plan *p)
+/* Does the listener have trusted networks of its own? */
+static bool
+has_networks(const struct target *t, const struct listener *l)
 {
+	char prefix[ID_MAX + 64];
+
+	snprintf(prefix, sizeof(prefix), "server.listener.%s.proxy.trusted-networks", l->id);
+	return settings_has_prefix(&t->facts.settings, prefix);
+}
+
+static void
+add_listeners(struct buf *out, const struct target *t, bool planned)
+{
+	const struct plan *p = &t->plan;
 	size_t i, id = 8, binds = 8;
 
 	if (!p->listener_count)
@@ -112,11 +124,14 @@ add_listeners(struct buf *out, const struct plan *p)
 		id = strlen(l->id) > id && strlen(l->id) < 30 ? strlen(l->id) : id;
 		binds = strlen(l->binds) > binds && strlen(l->binds) < 40 ? strlen(l->binds) : binds;
 	}
-	buf_str(out, "\nListeners:\n");
+	buf_str(out, planned ? "\nListeners:\n" : "\nListeners, and whether they have proxy networks of their own:\n");
 	for (i = 0; i < p->listener_count; i++) {
 		const struct listener *l = p->listeners[i].listener;
 
-		buf_printf(out, "  %-5s  ", p->listeners[i].chosen ? "proxy" : "leave");
+		if (planned)
+			buf_printf(out, "  %-5s  ", p->listeners[i].chosen ? "proxy" : "leave");
+		else
+			buf_printf(out, "  %-5s  ", has_networks(t, l) ? "proxy" : "plain");
 		add_cell(out, l->id, id);
 		add_cell(out, l->protocol_text, 11);
 		add_cell(out, l->binds, binds);
@@ -178,26 +193,24 @@ add_applied(struct buf *out, const struct plan *p)
 {
 	size_t reload = count_applies(p, APPLIES_RELOAD), restart = count_applies(p, APPLIES_RESTART);
 
-	buf_str(out, "\nThis run applied nothing: it neither reloaded nor restarted the server. What runs can't be seen over the API.\n");
+	buf_str(out, "\nThis run applied nothing: it neither reloaded nor restarted the server. What runs can't be seen over the API.\n"
+	    "Until the cutover, do not restart or reload the server, and press no \"save and reload\":\n");
 	if (reload)
-		buf_printf(out, "  A reload applies %zu key%s. Somebody's \"save and reload\", or a certificate's renewal in a cluster, "
-		    "would\n  do it too early.\n", reload, reload == 1 ? "" : "s");
+		buf_printf(out, "  a reload applies %zu key%s%s;\n", reload, reload == 1 ? "" : "s",
+		    plan_count(p, GROUP_CHECKS).right ? ", and the inbound checks would be off too early" : "");
 	if (restart)
-		buf_printf(out, "  A restart applies %s%zu listener key%s%s. A crash or a reboot would do it too early:\n  the listeners "
-		    "would then want a PROXY header from the proxy's network.\n", reload ? "all of it, also the " : "the ", restart,
-		    restart == 1 ? "" : "s", reload ? " (no reload is needed first)" : "");
+		buf_printf(out, "  a restart, also by a crash or reboot, applies all, also the %zu listener key%s: connections from the\n"
+		    "  proxy's network would then need a PROXY header.\n", restart, restart == 1 ? "" : "s");
 }
 
 static void
 add_next(struct buf *out, const struct report *r, const struct target *t)
 {
-	buf_str(out, "\nTo apply, at the cutover: restart the old server.\n");
+	buf_str(out, "\nTo apply, at the cutover: restart the old server. No reload is needed first.\n");
 	buf_printf(out, "To undo: %s clear --url %s", r->program, t->origin);
 	options_retell_reach(out, t->options);
-	if (t->options->snapshot || t->options->snapshot_dir) {
-		buf_str(out, " --snapshot ");
-		options_quote(out, t->snapshot_path);
-	}
+	buf_str(out, " --snapshot ");
+	options_quote(out, t->snapshot_path);
 	buf_char(out, '\n');
 }
 
@@ -221,15 +234,19 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 	const struct plan *p = &t->plan;
 	size_t right = 0, i;
 
-	add_listeners(out, p);
+	add_listeners(out, t, true);
 	if (r->options->dry_run) {
 		if (!p->write_count) {
 			add_changes(out, r, t, "As wanted already:");
 			buf_printf(out, "\nThere is nothing to do: all %zu keys stand as wanted. Nothing was written.\n", p->key_count);
 			return;
 		}
+		if (message_refusals(&p->messages))
+			return;
 		add_changes(out, r, t, "Would be staged:");
-		buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n", p->write_count, p->key_count);
+		buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\nA real run makes the server write its config.toml "
+		    "anew, sorted and without comments: keep a copy of it first.\nWhat stands there now would be kept in %s.\n",
+		    p->write_count, p->key_count, t->snapshot_path);
 		return;
 	}
 	if (t->progress == PROGRESS_NONE && r->exit != EXIT_DONE) {
@@ -241,6 +258,9 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 	if (t->progress == PROGRESS_NONE) {
 		add_changes(out, r, t, "As wanted already:");
 		buf_printf(out, "\nThere was nothing to do: all %zu keys stand as wanted already. Nothing was written.\n", p->key_count);
+		add_snapshot(out, t);
+		add_next(out, r, t);
+		return;
 	} else {
 		add_changes(out, r, t, "Staged:");
 		buf_printf(out, "\n%zu of %zu keys were read back as wanted, %zu of them written now.\n", right, p->key_count, t->changed);
@@ -260,8 +280,9 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 	size_t done = 0, i;
 
 	if (r->options->dry_run) {
-		add_changes(out, r, t, "Would be restored:");
-		buf_printf(out, "\n%zu key%s would be restored. Nothing was written.\n", p->write_count, p->write_count == 1 ? "" : "s");
+		add_changes(out, r, t, p->unknown_before ? "Would be removed:" : "Would be restored:");
+		buf_printf(out, "\n%zu key%s would be %s. Nothing was written.\n", p->write_count, p->write_count == 1 ? "" : "s",
+		    p->unknown_before ? "removed" : "restored");
 		return;
 	}
 	if (t->progress == PROGRESS_NONE && r->exit != EXIT_DONE && r->exit != EXIT_PARTLY) {
@@ -269,17 +290,20 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 		return;
 	}
 	if (t->progress == PROGRESS_NONE) {
-		buf_str(out, "\nThere was nothing to restore.\n");
+		buf_printf(out, "\nThere was nothing%s to restore.\n", p->left_count ? " else" : "");
 	} else {
-		add_changes(out, r, t, "Restored:");
+		add_changes(out, r, t, p->unknown_before ? "Removed:" : "Restored:");
 		for (i = 0; i < p->key_count; i++)
 			done += p->keys[i].state == KEY_RESTORED;
-		buf_printf(out, "\n%zu of %zu keys stand as before and were read back.\n", done, p->key_count);
+		buf_printf(out, "\n%zu of %zu keys %s and were read back.\n", done, p->key_count, p->unknown_before ? "are gone" :
+		    "stand as before");
 	}
 	if (t->progress == PROGRESS_UNPROVED)
 		return;
 	add_rewrite(out, t);
-	if (t->has_snapshot)
+	if (t->has_snapshot && t->snapshot_kept)
+		buf_printf(out, "The snapshot stays at %s: not all that it holds is restored.\n", t->snapshot_path);
+	else if (t->has_snapshot)
 		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
 	if (!r->options->reload && t->changed)
 		buf_printf(out, "\nWhat was never applied is gone with this. What was applied stays in force until a reload (%s reload),\n"
@@ -321,7 +345,7 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 	struct group_count c;
 	size_t g, i;
 
-	add_listeners(out, p);
+	add_listeners(out, t, false);
 	buf_str(out, "\nWhat the settings hold (what runs can't be seen over the API):\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		c = plan_count(p, (enum group)g);
@@ -338,7 +362,7 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 		const struct plan_key *k = &p->keys[i];
 
 		if (r->options->verbose || k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER ||
-		    (k->state == KEY_AS_WANTED && t->has_snapshot)) {
+		    (k->state == KEY_AS_WANTED && (t->has_snapshot || r->exit == EXIT_PARTLY))) {
 			buf_str(out, "  ");
 			add_clean(out, k->key, (size_t)-1);
 			buf_str(out, ": ");
@@ -350,8 +374,9 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 			buf_printf(out, " [%s]\n", key_state_name(k->state));
 		}
 	}
-	buf_printf(out, "Of what is staged, %zu keys want a reload and %zu a restart, unless that happened already.\n",
-	    count_applies(p, APPLIES_RELOAD), count_applies(p, APPLIES_RESTART));
+	if (count_applies(p, APPLIES_RELOAD) || count_applies(p, APPLIES_RESTART))
+		buf_printf(out, "Of what is staged, %zu keys want a reload and %zu a restart, unless that happened already.\n",
+		    count_applies(p, APPLIES_RELOAD), count_applies(p, APPLIES_RESTART));
 	if (t->has_snapshot) {
 		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path, snapshot_state_name(t->snapshot.state));
 		add_clean(out, t->snapshot.created, VALUE_MAX);

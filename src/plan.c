@@ -14,7 +14,7 @@
 
 static const char *const state_names[KEY_STATE_COUNT] = {
 	[KEY_AS_WANTED] = "as-wanted", [KEY_STAGED] = "staged", [KEY_MISSING] = "missing", [KEY_FOREIGN] = "foreign",
-	[KEY_LEFTOVER] = "leftover", [KEY_RESTORED] = "restored", [KEY_CHANGED] = "changed",
+	[KEY_LEFTOVER] = "leftover", [KEY_TO_RESTORE] = "to-restore", [KEY_RESTORED] = "restored", [KEY_CHANGED] = "changed",
 };
 
 const char *
@@ -71,8 +71,8 @@ build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	message_add(&b->p->messages, b->pool, MESSAGE_REFUSAL, name, "%s%s%s%s", text,
-	    fatal || forced ? "" : " To go on all the same: --force ", fatal || forced ? "" : name, forced ? " (forced)" : fatal ? "" : ".");
+	message_add(&b->p->messages, b->pool, MESSAGE_REFUSAL, name, "%s%s%s%s", text, fatal ? " Nothing overrides this." :
+	    forced ? "" : " To go on all the same: --force ", fatal || forced ? "" : name, fatal || forced ? "" : ".");
 	if (b->p->messages.count)
 		b->p->messages.items[b->p->messages.count - 1].forced = forced;
 }
@@ -135,8 +135,9 @@ build_dialect(struct build *b)
 		return;
 	if (b->o->groups & 1u << GROUP_OUTBOUND && b->o->relay_host && strcmp(low->rule, high->rule) != 0)
 		build_refuse(b, "dialect-unknown", true, "The server is one of %s, and what the group outbound writes differs "
-		    "between them. Name the version: --dialect 0.%d (the administration page shows it), or leave the group out: "
-		    "--skip outbound.", range_words(b, b->in->minor_first, b->in->minor_last), b->in->minor_last);
+		    "between them. Look the version up in the administration page and name it: --dialect 0.N, with N = 12 for "
+		    "0.12.5. With a wrong one the server would ignore what is written. Or leave the group out: --skip outbound.",
+		    range_words(b, b->in->minor_first, b->in->minor_last));
 	if (b->o->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
 		build_refuse(b, "dialect-unknown", true, "The server is one of %s, and the key of the advertised URL differs "
 		    "between them. Name the version with --dialect, or leave the group out: --skip url.",
@@ -183,7 +184,10 @@ plan_compare(struct plan *p, const struct settings *after)
 		k->after = settings_get(after, k->key);
 		if (k->state == KEY_CHANGED)
 			continue;
-		k->state = k->state == KEY_RESTORED && settings_same(k->after, k->wanted) ? KEY_RESTORED : state_of(k, k->after);
+		if (p->clearing)
+			k->state = settings_same(k->after, k->wanted) ? KEY_RESTORED : KEY_TO_RESTORE;
+		else
+			k->state = state_of(k, k->after);
 		wrong += !settings_same(k->after, k->wanted);
 	}
 	return wrong;

@@ -39,6 +39,7 @@ enum key_state {
 	KEY_MISSING,                   /* absent, a value is wanted */
 	KEY_FOREIGN,                   /* another value than the wanted one */
 	KEY_LEFTOVER,                  /* there, and wanted absent */
+	KEY_TO_RESTORE,                /* clear: not yet as it was before */
 	KEY_RESTORED,                  /* clear: as it was before */
 	KEY_CHANGED,                   /* clear: somebody changed it since; left alone */
 	KEY_STATE_COUNT
@@ -70,7 +71,8 @@ struct plan {
 	size_t write_count;
 	size_t left_count;             /* clear: keys that were left alone */
 	bool anew;                     /* every key is deleted and inserted again, so that the server writes its file */
-	bool not_ours;                 /* clear: there was no snapshot */
+	bool clearing;                 /* it is the plan of a clear */
+	bool unknown_before;           /* clear: there was no snapshot, so what stood before is not known */
 	const struct dialect *dialect;
 	struct messages messages;
 };

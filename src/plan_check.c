@@ -103,6 +103,9 @@ check_cluster(struct build *b)
 		sign = settings_get(b->in->now, signs[i]) ? signs[i] : NULL;
 	for (i = 0; i < b->p->key_count && !(b->p->keys[i].local && b->p->keys[i].write); i++)
 		;
+	if (!sign && b->o->target_count > 1)
+		build_refuse(b, "no-cluster", false, "Several --url name the nodes of one cluster, which share a database, but this server "
+		    "shows no cluster.* setting. Separate servers are staged one by one: run stalprep once for each.");
 	if (sign && i < b->p->key_count && b->o->target_count == 1 && !b->o->single_node)
 		build_refuse(b, "cluster", true, "This server is a node of a cluster (%s is set), and the listener keys live in each "
 		    "node's own config.toml. Name every node: --url once for each. If this is the only node, or the others are left out "

@@ -79,7 +79,7 @@ from_snapshot(struct build *b)
 		return -1;
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
-		k->state = KEY_RESTORED;
+		k->state = KEY_TO_RESTORE;
 		if (k->write && !settings_same(k->now, k->written))
 			settle_changed(b, k);
 	}
@@ -188,8 +188,10 @@ from_options(struct build *b)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
 	if (!o->new_server[0])
 		w.groups &= ~(1u << GROUP_ALLOW);
-	b->p->not_ours = true;
+	b->p->unknown_before = true;
 	check_enough(b);
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "There is no snapshot here, so what stood before is not known: "
+	    "stalprep's own values are removed, and nothing is put back. Values of your own are in your copy of config.toml, or lost.");
 	if (message_refusals(&b->p->messages))
 		return 0;
 	if (build_listeners(b) == -1)
@@ -217,6 +219,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	/* A snapshot holds what its own node has to undo, whatever the order of the nodes is now. */
 	own.shared_elsewhere = in->shared_elsewhere && !in->snapshot;
 	memset(p, 0, sizeof(*p));
+	p->clearing = true;
 	p->dialect = changeset_dialect(in->minor_last);
 	if (!in->snapshot) {
 		build_dialect(&b);
@@ -229,7 +232,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	build_check_rewrite(&b);
 	for (i = 0; i < p->key_count; i++) {
 		if (p->keys[i].state != KEY_CHANGED)
-			p->keys[i].state = KEY_RESTORED;
+			p->keys[i].state = p->keys[i].write ? KEY_TO_RESTORE : KEY_RESTORED;
 	}
 	return p->messages.failed ? err_memory(err) : 0;
 }

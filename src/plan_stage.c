@@ -59,7 +59,8 @@ choose(struct build *b, struct plan_listener *pl)
 		pl->why = "port 25: never touched";
 	} else {
 		pl->chosen = !left;
-		pl->why = left ? left : l->protocol == PROTOCOL_SMTP ? "submission" : "for mail clients";
+		pl->why = left ? left : l->protocol == PROTOCOL_SMTP ? "submission" :
+		    l->protocol == PROTOCOL_HTTP ? "web, JMAP and administration" : "for mail clients";
 	}
 }
 
@@ -74,10 +75,22 @@ check_mixed(struct build *b, const struct listener *l)
 	if (l->elsewhere)
 		build_refuse(b, "port-25", true, "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
 		    "server's relay to port 25. Give the other port a listener of its own, or leave this one out by naming "
-		    "the others with --listener. Nothing overrides this.", l->id, l->binds);
+		    "the others with --listener.", l->id, l->binds);
 	else
 		build_refuse(b, "port-25", true, "--listener %s: it binds %s, and port 25 is never put behind the proxy: the new "
-		    "server's relay sends no PROXY header. Nothing overrides this.", l->id, l->binds);
+		    "server's relay sends no PROXY header.", l->id, l->binds);
+}
+
+/* All names, for a message. */
+static const char *
+listener_names(struct build *b)
+{
+	const char *text = "";
+	size_t i;
+
+	for (i = 0; i < b->p->all.count && text; i++)
+		text = pool_printf(b->pool, "%s%s%s", text, i ? ", " : "", b->p->all.items[i].id);
+	return text ? text : "";
 }
 
 /* Somebody must be plainly on 25, or be named as the one that the new server relays to. */
@@ -97,8 +110,8 @@ check_relay_listener(struct build *b)
 	}
 	if (b->o->relay_listener) {
 		if (!listener_by_id(&b->p->all, b->o->relay_listener))
-			build_refuse(b, "no-listener", true, "--relay-listener %s: the server has no listener of that name.",
-			    b->o->relay_listener);
+			build_refuse(b, "no-listener", true, "--relay-listener %s: the server has no listener of that name. It has %s.",
+			    b->o->relay_listener, listener_names(b));
 		else if (b->o->listener_count && named(b->o, b->o->relay_listener))
 			build_refuse(b, "port-25", true, "--listener and --relay-listener both name \"%s\": the listener that the "
 			    "new server relays to is never put behind the proxy.", b->o->relay_listener);
@@ -121,8 +134,8 @@ check_named(struct build *b)
 
 	for (i = 0; i < b->o->listener_count; i++) {
 		if (!listener_by_id(&b->p->all, b->o->listeners[i]))
-			build_refuse(b, "no-listener", true, "--listener %s: the server has no listener of that name.",
-			    b->o->listeners[i]);
+			build_refuse(b, "no-listener", true, "--listener %s: the server has no listener of that name. It has %s.",
+			    b->o->listeners[i], listener_names(b));
 	}
 }
 
@@ -327,7 +340,7 @@ check_relay(struct build *b, const struct changeset *set)
 	if (foreign)
 		build_refuse(b, "relay-taken", credentials, "A relay \"%s\" is there already (%s…), and it is not the one that "
 		    "this change set describes.%s Choose another name: --relay-id NAME.", b->o->relay_id, below,
-		    credentials ? " It holds credentials, which would go to another host. Nothing overrides this." : "");
+		    credentials ? " It holds credentials, which would go to another host." : "");
 }
 
 int
@@ -421,9 +434,9 @@ decide_anew(struct build *b)
 		k->write = true;
 	}
 	if (p->anew && !s)
-		message_add(&p->messages, b->pool, MESSAGE_NOTE, NULL, "All of it stands on the server already, but there is no "
-		    "snapshot that says it was proved: it is written anew, so that the server writes its file, and recorded as "
-		    "absent before.");
+		message_add(&p->messages, b->pool, MESSAGE_WARNING, NULL, "All of it stands on the server already, but there is no "
+		    "snapshot of it here. If you have one, stop and name it with --snapshot. Else it is written anew, so that the "
+		    "server surely writes its file, and the new snapshot says that there was nothing before.");
 }
 
 static int
@@ -512,6 +525,13 @@ recognise_dialect(struct build *b)
 	return 0;
 }
 
+/* A URL alone tells nothing, any administrator sets one: it is taken for ours beside other signs of the change set. */
+static bool
+looks_staged(const struct build *b, const struct options *o)
+{
+	return b->in->snapshot || o->proxy_count || settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
+}
+
 /* Read off the settings what the options leave open. */
 static int
 recognise(struct build *b, struct options *o)
@@ -525,7 +545,7 @@ recognise(struct build *b, struct options *o)
 		return err_memory(b->err);
 	if (!o->proxy_count && o->groups & 1u << GROUP_LISTENERS && recognise_proxies(b, o) == -1)
 		return -1;
-	text = o->public_origin[0] ? NULL : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
+	text = o->public_origin[0] || !looks_staged(b, o) ? NULL : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
 	if (text)
 		snprintf(o->public_origin, sizeof(o->public_origin), "%s", text);
 	if (o->relay_host || !(o->groups & 1u << GROUP_OUTBOUND) || !settings_get(now, address))

@@ -30,6 +30,8 @@ format_text(struct buf *out, const struct print *p)
 
 	buf_printf(out, "%s on an older Stalwart server, version %s:\n", p->options->clear ? "The undoing of the change set" :
 	    "The change set", p->dialect->name);
+	if (!p->options->listener_count)
+		buf_str(out, "(The listeners are those of a default installation; stage finds the server's own, --listener names them here.)\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		head = false;
 		for (i = 0; i < p->set->count; i++) {
@@ -254,9 +256,9 @@ format_toml(struct buf *out, const struct print *p)
 	const char *c = p->options->clear ? "# " : "";
 	size_t i, len, last = 0;
 
-	buf_printf(out, "# %s for the config.toml of an older Stalwart server, version %s. It goes to the file's end;\n"
-	    "# a key that is there already must be changed where it stands.\n", p->options->clear ?
-	    "What to remove: the change set" : "The change set", p->dialect->name);
+	buf_printf(out, "# The change set for the config.toml of an older Stalwart server, version %s.\n%s", p->dialect->name,
+	    p->options->clear ? "# To undo it delete these keys; where a value of your own stood, put that back.\n" :
+	    "# It goes to the file's end; a key that is there already must be changed where it stands.\n");
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];
 		const char *rest, *dot;

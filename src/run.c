@@ -6,6 +6,7 @@
 #include "options.h"
 #include "output.h"
 #include "target.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -45,7 +46,8 @@ status_of(const struct err *err)
 void
 run_fail(struct run *r, const struct target *t, const struct err *err)
 {
-	const char *end = anything_written(r) || err->kind == ERR_USAGE || strstr(err->text, "Nothing was ") ? "" :
+	bool writes = r->options->command == COMMAND_STAGE || r->options->command == COMMAND_CLEAR;
+	const char *end = !writes || anything_written(r) || err->kind == ERR_USAGE || strstr(err->text, "Nothing was ") ? "" :
 	    " Nothing was written.";
 	enum message_level level = err->kind == ERR_REFUSED && err->name ? MESSAGE_REFUSAL : MESSAGE_ERROR;
 	size_t len = strlen(err->text);
@@ -272,8 +274,12 @@ run_end(struct run *r)
 		session_close(&r->targets[i].session);
 	credentials_wipe(&r->credentials);
 	failed = print_report(r);
-	if (failed && status == EXIT_DONE)
-		status = anything_written(r) ? EXIT_UNPROVED : EXIT_REFUSED;
+	if (failed) {
+		fprintf(stderr, "stalprep: the report is lost, not the work: with it the exit status would have been %d. See stalprep "
+		    "status.\n", status);
+		if (status == EXIT_DONE)
+			status = anything_written(r) ? EXIT_UNPROVED : EXIT_REFUSED;
+	}
 	for (i = 0; i < r->count; i++)
 		target_close(&r->targets[i]);
 	free(r->targets);

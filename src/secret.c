@@ -1,6 +1,5 @@
 #include "secret.h"
 
-#include "buf.h"
 #include "err.h"
 
 #include <errno.h>

@@ -10,6 +10,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { TAKE_BACK_ROUNDS = 3 };
 
@@ -19,10 +20,10 @@ static const char DUMMY[] = "server.stalprep.touch";
 static const char UNKNOWN_NOW[] = "Run the same command again: it finishes what was begun. Or take it back: stalprep clear.";
 
 /* HOST-PORT for a file's name: what is not plain becomes an underscore. */
-static void
-name_snapshot(struct target *t, const struct url *url)
+static int
+name_snapshot(struct target *t, const struct url *url, struct err *err)
 {
-	char host[HOST_MAX + 1];
+	char host[HOST_MAX + 1], here[PATH_MAX], name[PATH_MAX];
 	size_t i;
 
 	snprintf(host, sizeof(host), "%s", url->host);
@@ -31,10 +32,17 @@ name_snapshot(struct target *t, const struct url *url)
 			host[i] = '_';
 	}
 	if (t->options->snapshot)
-		snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s", t->options->snapshot);
+		snprintf(name, sizeof(name), "%s", t->options->snapshot);
 	else
-		snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s%sstalprep-%s-%u.snapshot.json",
+		snprintf(name, sizeof(name), "%s%sstalprep-%s-%u.snapshot.json",
 		    t->options->snapshot_dir ? t->options->snapshot_dir : "", t->options->snapshot_dir ? "/" : "", host, url->port);
+	/* From the root, so that the report's words hold in any folder. */
+	if (*name == '/' || !getcwd(here, sizeof(here)) || *here != '/')
+		here[0] = '\0';
+	if (snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s%s%s", here, *here && strcmp(here, "/") != 0 ? "/" : "",
+	    name) >= (int)sizeof(t->snapshot_path))
+		return err_set(err, ERR_USAGE, "the snapshot's name is too long: %.120s...", name);
+	return 0;
 }
 
 int
@@ -43,7 +51,8 @@ target_begin(struct target *t, const struct options *o, const struct url *url, s
 	t->options = o;
 	t->lock = -1;
 	url_format(url, t->origin);
-	name_snapshot(t, url);
+	if (name_snapshot(t, url, err) == -1)
+		return -1;
 	return session_resolve(&t->session, o, url, err);
 }
 
@@ -552,6 +561,7 @@ target_retire_snapshot(struct target *t, struct err *err)
 	if (file_rename(t->snapshot_path, to, err) == -1)
 		return -1;
 	snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s", to);
+	t->snapshot_kept = false;
 	return 0;
 }
 

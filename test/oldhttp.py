@@ -141,6 +141,8 @@ class Connection:
                 return None
         lines = re.split(rb"\r?\n", self.take(end.end())[:end.start() - end.end()])
         match = REQUEST_LINE.match(lines[0])
+        if match and self.server.version < (0, 12) and not match[2].isascii():
+            return 400  # from 0.12 on such a target is taken (0.11.8 and 0.13.4 seen)
         if not match or match[2] == b"*":
             return None if lines[0] == b"PRI * HTTP/2.0" else 400
         return self.parsed_head(match, lines[1:])

@@ -110,7 +110,7 @@ class RealServer:
         self.process = subprocess.Popen([binary(), "--config=" + self.config_path], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output)
         self.boots = self.wait_for_api()
-        if self.boots and self.version >= (0, 15):
+        if self.boots and self.version >= (0, 11):
             self.spare_pyzor()
         return self
 
@@ -131,7 +131,7 @@ class RealServer:
         raise RuntimeError("the server does not answer")
 
     def spare_pyzor(self):
-        """Without DNS every reload of 0.15 fails on this name."""
+        """Without DNS every reload fails on this name, from 0.11 on."""
         values = [["spam-filter.pyzor.enable", "false"]]
         self.request("POST", "/api/settings", [{"type": "insert", "values": values, "assert_empty": False}])
 

@@ -15,10 +15,10 @@ LAYERS = [
     {"def"},
     {"err", "utf8", "crc32", "transport", "interrupt", "when"},
     {"secret"},
-    {"buf", "pool", "message", "deadline"},
-    {"addr", "url", "json", "proxy2", "der", "pem", "file", "net", "settings"},
-    {"confine", "cert", "certname", "changeset", "localkeys", "listener", "trusted", "http1", "rewrite"},
-    {"anchors", "options", "snapshot", "ops"},
+    {"buf", "pool", "deadline", "confine"},
+    {"message", "addr", "json", "proxy2", "der", "pem", "file", "net", "settings", "tlserror"},
+    {"url", "cert", "changeset", "localkeys", "listener", "trusted", "http1", "rewrite"},
+    {"certname", "anchors", "options", "snapshot", "ops"},
     {"x509", "plan"},
     {"tls", "plan_build", "api"},
     {"plan_stage", "plan_clear", "plan_check", "prompt", "print"},
@@ -39,7 +39,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_clear": "plan_build", "plan_check": "plan_build"}
 
 # Who alone may use a library.
-ONLY = {"cJSON.h": {"json"}, "bearssl.h": {"x509", "tls"}}
+ONLY = {"cJSON.h": {"json"}, "bearssl.h": {"x509", "tls", "tlserror"}}
 
 
 def files():

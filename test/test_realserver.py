@@ -161,6 +161,7 @@ HTTP = {
     "plus": b"GET /api/settings/keys?keys=zz.a+ HTTP/1.1\r\n%s\r\n" % LOGIN,
     "keys twice": b"GET %s&keys=b HTTP/1.1\r\n%s\r\n" % (READ, LOGIN),
     "blank in target": b"GET %s b HTTP/1.1\r\n%s\r\n" % (READ, LOGIN),
+    "other bytes in target": b"GET %s\xc3\xbc HTTP/1.1\r\n%s\r\n" % (READ, LOGIN),
     "quote in target": b"GET %s\" HTTP/1.1\r\n%s\r\n" % (READ, LOGIN),
     "longest target": b"GET /%s HTTP/1.1\r\n\r\n" % (b"a" * 65533),
     "longer target": b"GET /%s HTTP/1.1\r\n\r\n" % (b"a" * 65534),
@@ -244,7 +245,7 @@ def rules(version):
     yield {rule + ".0.if": "is_local_domain('*')", rule + ".0.then": "'local'", rule + ".1.else": "'x'"}
     yield {rule + ".0.if": "true", rule + ".0.then": "'a'", rule + ".1.else": "'b'", rule + ".2.else": "'c'"}
     yield {rule: "'x'", rule + ".0.if": "broken("}
-    for value in ("https://a.example", "'https://a.example/'", "'https://a.example", "", "'a' + 'b'", "'http' + 's://'"):
+    for value in ("https://a.example", "'https://a.example/'", "'https://a.ex", "", "'a' + 'b'", "'http' + 's://'"):
         yield {url: value}
     for value in ("x", "1.2.3.4/33", "1.2.3.4/7", "", "[::1]", "01.2.3.4", " ::1 / 8"):
         yield {networks + ".0": value}

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import tempfile
 import threading
+import time
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 
 import oldapi
 import process
-from conftest import BINARY, CHANGE, RUNNER, TIMEOUT, USER, forms, reach
+from conftest import BINARY, CHANGE, PASSWORD, RUNNER, TIMEOUT, USER, forms, reach
 from oldserver import Fault
 
 SECRET = "kV9$pröbe:Xw2-7Tn4uLb6"
@@ -120,7 +121,7 @@ WAYS = ["file", "stdin", "environment", "prompt", "key", "code", "code-prompt"]
 
 @pytest.fixture
 def server(simulate):
-    """One whose administrator has the password; config.toml, which is read over the API, holds it too."""
+    """One whose administrator has the secret; config.toml, which is read over the API, holds PASSWORD."""
     server = simulate()
     server.add_account(USER, SECRET)
     return server
@@ -146,6 +147,14 @@ def memory_at_exit(way, run, *args, **more):
     return started.returncode, found, text
 
 
+def look(way, seen):
+    """Called by the server with a request in hand: the memory once the client waits for the answer."""
+    def take(_server):
+        time.sleep(0.2)
+        seen.append(process.memory(way.pid))
+    return take
+
+
 # In memory
 
 @native
@@ -155,7 +164,7 @@ def memory_at_exit(way, run, *args, **more):
 def test_memory_at_exit(way, run, server, ca, tls):
     code, found, text = memory_at_exit(way, run, "stage", *reach(server, ca if tls else None), *CHANGE, "-v")
     assert code == 0, text
-    assert not traces(found, *way.secrets)
+    assert not traces(found, *way.secrets, PASSWORD)
 
 
 @native
@@ -165,7 +174,7 @@ def test_memory_while_it_waits(way, run, server, ca):
     """The search finds what there is to find: while the first answer is awaited, the secret is there."""
     seen = []
     number = 3 if way.secrets[2:] else 1  # with a code: after the first answers
-    server.faults.append(Fault(number=number, before=lambda _: seen.append(process.memory(way.pid))))
+    server.faults.append(Fault(number=number, before=look(way, seen)))
     started = way.begin("status", *reach(server, ca))
     started.communicate(timeout=TIMEOUT)
     assert started.returncode == 7 and len(seen) == 1
@@ -175,22 +184,39 @@ def test_memory_while_it_waits(way, run, server, ca):
 
 @native
 @needs_root
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_one_place(way, run, server, ca, tls):
+    """While it waits: the password once, as long as it may be needed, and the header once; no copy is left anywhere."""
+    login, password = f"{USER}:{SECRET}", 1
+    if way.secrets[1:]:  # the key is in the header alone, and so is the password once a code is
+        login, password = f"guarded:{way.secrets[-1]}", 0
+    header = KEY.encode() if way.secrets[-1] == KEY else base64.b64encode(login.encode())
+    seen = []
+    server.faults.append(Fault(number=3 if way.secrets[2:] else 1, before=look(way, seen)))
+    way.begin("status", *reach(server, ca if tls else None)).communicate(timeout=TIMEOUT)
+    assert (seen[0].count(SECRET[-8:].encode()), seen[0].count(header[-12:])) == (password, 1)
+
+
+@native
+@needs_root
 @pytest.mark.parametrize("way", ["environment"], indirect=True)
 def test_password_goes_before_the_header(way, run, server):
     """Once no second factor can be asked for, the header alone is left."""
     seen = []
     for method in ("GET", "POST"):  # the first read, and the write
-        server.faults.append(Fault(method=method, before=lambda _: seen.append(process.memory(way.pid))))
+        server.faults.append(Fault(method=method, before=look(way, seen)))
     started = way.begin("stage", *reach(server), *CHANGE)
     started.communicate(timeout=TIMEOUT)
     assert started.returncode == 0 and len(seen) == 2
     header = base64.b64encode(f"{USER}:{SECRET}".encode())
     assert SECRET.encode() in seen[0] and header in seen[0]
-    assert seen[1].count(SECRET.encode()) < seen[0].count(SECRET.encode()) and header in seen[1]
+    assert SECRET.encode() not in seen[1] and header in seen[1]
+    assert PASSWORD.encode() not in seen[1]  # what was read of the server's own is gone too
 
 
 def wrong(server):
-    for name in (USER, "robot"):
+    for name in (USER, "robot", "guarded"):
         server.add_account(name, "another")
 
 
@@ -203,7 +229,7 @@ def cut(server):
 
 
 ENDS = [  # (what happens, options, exit status)
-    (None, ("stage", *CHANGE, "--dry-run", "--json"), 0), (None, ("clear",), 0), (None, ("reload",), 0),
+    (None, ("stage", *CHANGE, "--dry-run", "--json"), 0), (None, ("clear", *CHANGE), 0), (None, ("reload",), 0),
     (None, ("stage", *CHANGE, "--listener", "none"), 1), (wrong, ("status",), 4), (closed, ("status",), 3),
     (cut, ("stage", *CHANGE), 5), (None, ("status", "--snapshot", "/dev/null/none"), 1),
 ]
@@ -218,7 +244,7 @@ def test_memory_at_other_ends(way, run, server, happens, args, wanted):
         happens(server)
     code, found, text = memory_at_exit(way, run, *args, *reach(server))
     assert code == wanted, text
-    assert not traces(found, *way.secrets)
+    assert not traces(found, *way.secrets, PASSWORD)
 
 
 @native
@@ -227,7 +253,7 @@ def test_memory_at_other_ends(way, run, server, happens, args, wanted):
 def test_memory_after_a_bad_certificate(way, run, server):
     code, found, text = memory_at_exit(way, run, "status", "--url", server.https_url)
     assert code == 3, text
-    assert not traces(found, *way.secrets)
+    assert not traces(found, *way.secrets, PASSWORD)
 
 
 @native
@@ -238,7 +264,7 @@ def test_memory_after_a_signal(way, run, server, number):
     server.faults.append(Fault(before=lambda _: os.kill(way.pid, number), delay=0.01))
     code, found, text = memory_at_exit(way, run, "stage", *reach(server), *CHANGE)
     assert code == 128 + number, text
-    assert not traces(found, *way.secrets)
+    assert not traces(found, *way.secrets, PASSWORD)
 
 
 @native
@@ -275,10 +301,10 @@ def test_nothing_shows_it(way, run, server, option):
     """Output, errors, the snapshot, and what the system shows of the process."""
     seen = []
 
-    def look(_server):
+    def show(_server):
         for name in ("cmdline", "environ"):
             seen.append(Path(f"/proc/{way.pid}/{name}").read_bytes())
-    server.faults.append(Fault(before=look))
+    server.faults.append(Fault(before=show))
     run.secrets |= set(way.secrets)
     for args, wanted in ((("stage", *CHANGE), 0), (("status",), 0), (("clear",), 0)):
         run.finish(way.begin(*args, *reach(server), option), status=wanted)

@@ -55,6 +55,10 @@ def unknown(critical, dotted="1.3.6.1.4.1.99999.1", value=b"\x05\x00"):
     return (x509.UnrecognizedExtension(der_oid(dotted), value), critical)
 
 
+def many(count):
+    return tuple(unknown(False, f"1.3.6.1.4.1.99999.3.{i}") for i in range(count))
+
+
 def dns(*names):
     return [x509.DNSName(n) for n in names]
 
@@ -449,6 +453,8 @@ NAMES = [
     (dns("mail.example.org"), "*.example.org", "no certificate can name it"),
     (dns("*.example.org"), "-a.example.org", "no certificate can name it"),
     (dns("mail.example.org"), "192.0.2.256", "no certificate can name it"),
+    (dns("mail.example.org"), ".".join(["a" * 63] * 4), "no certificate can name it"),
+    (dns("a" * 64 + ".example.org"), "a" * 64 + ".example.org", "no certificate can name it"),
     (dns("mail.example.org"), "b\u00fccher.example", "no certificate can name it"),
 ]
 
@@ -557,6 +563,12 @@ LEAVES = [
     ("a boolean that is neither", LEAF.but(patch=on_extensions(
         lambda e: e.append(tlv(0x30, encode_oid("1.2.3.4") + tlv(1, b"\x01") + tlv(4, b""))))), "extensions are malformed"),
     ("no extension in the list", LEAF.but(patch=on_extensions(lambda e: e.clear())), "extensions are malformed"),
+    ("64 extensions", LEAF.but(extra=many(64 - 5)), None),
+    ("65 extensions", LEAF.but(extra=many(65 - 5)), "more extensions than are taken"),
+    ("a unique identifier", LEAF.but(patch=on_fields(lambda f: f.insert(-1, tlv(0x81, b"\0\1")))), None),
+    ("a unique identifier in version 1", LEAF.but(patch=lambda c: on_fields(lambda f: f.append(tlv(0x81, b"\0\1")))(version(1)(c))),
+     "unique identifiers"),
+    ("another field", LEAF.but(patch=on_fields(lambda f: f.append(tlv(0x84, b"\0")))), "more fields"),
     ("UTCTime without seconds", LEAF.but(patch=validity(utc("2501010000Z"), utc("301231235959Z"))), "dates are malformed"),
     ("UTCTime with an offset", LEAF.but(patch=validity(utc("250101000000+0000"), utc("301231235959Z"))), "dates are malformed"),
     ("GeneralizedTime with a fraction", LEAF.but(patch=validity(utc("250101000000Z"), generalized("20501231235959.5Z"))),
@@ -933,6 +945,8 @@ CONSTRAINTS = [
     (None, net("192.0.2.0/25"), ips("192.0.2.127"), "192.0.2.127", "excluded"),
     (None, net("192.0.2.0/25"), ips("192.0.2.128"), "192.0.2.128", None),
     (None, net("0.0.0.0/0"), dns("mail.example.org"), HOST, None),
+    (None, net("::/0"), ips("192.0.2.1"), "192.0.2.1", None),
+    (None, net("0.0.0.0/0"), ips("2001:db8::1"), "2001:db8::1", None),
     (net("192.0.2.0/24"), None, dns("mail.example.org"), HOST, None),
     (dns("example.org"), None, ips("192.0.2.1"), "192.0.2.1", None),
     # the subject's name
@@ -962,6 +976,17 @@ def test_constraints(tmp_path, permit, exclude, names, host, reason, where):
     else:
         anchors, chain = chain_of(leaf, CA.but(constraints=limits))
     check(verify(tmp_path, anchors, chain, host), reason)
+
+
+def test_constraints_on_subject_email(tmp_path):
+    """A mail address in the subject counts as a name of that form, which is not compared."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "leaf"),
+                         x509.NameAttribute(NameOID.EMAIL_ADDRESS, "a@example.org")])
+    limits = constraints(permit=[x509.RFC822Name("example.org")])
+    anchors, chain = chain_of(LEAF.but(subject=subject), CA.but(constraints=limits))
+    check(verify(tmp_path, anchors, chain), "not permitted")
+    anchors, chain = chain_of(LEAF, CA.but(constraints=limits))
+    check(verify(tmp_path, anchors, chain), None)
 
 
 def test_constraints_hold_further_down(tmp_path):

@@ -1,7 +1,7 @@
 /*
- * fuzz_api.c - a hostile server's answers to the settings API. The first byte says what is asked and how the answers come: as they
- * are, or each behind a good head: then 0xff ends one, and its first byte chooses its status. What is said of a write is
- * never more than the server said.
+ * fuzz_api.c - a hostile server's answers to the settings API. The first byte says what is asked and how the answers
+ * come: as they are, or each behind a good head (0xff ends one, its first byte chooses its status). What is said of a
+ * write is never more than the server said.
  */
 #include "fuzz.h"
 
@@ -95,8 +95,8 @@ read_facts(struct api *a, struct pool *pool)
 	err_clear(&err);
 	if (api_read(a, pool, &f, &err) == -1) {
 		check_err(&err);
-		CHECK(err.kind == ERR_AUTH || err.kind == ERR_REFUSED || err.kind == ERR_SERVER || err.kind == ERR_REACH, "kind %d",
-		    err.kind);
+		CHECK(err.kind == ERR_AUTH || err.kind == ERR_REFUSED || err.kind == ERR_SERVER || err.kind == ERR_REACH,
+		    "kind %d", err.kind);
 		CHECK((err.kind == ERR_REFUSED) == (err.name != NULL), "a refusal and its name: %s", err.text);
 		return;
 	}
@@ -161,7 +161,9 @@ write_ops(struct api *a, struct pool *pool, const struct script *script)
 	if (r == -1)
 		check_err(&err);
 	if (!script->count) {
-		CHECK(r == 0 || written != API_WRITTEN_NOTHING || memmem(script->stream.in.p - script->stream.taken, script->stream.taken, " 40", 3),
+		const struct stream *s = &script->stream;
+
+		CHECK(r == 0 || written != API_WRITTEN_NOTHING || memmem(s->in.p - s->taken, s->taken, " 40", 3),
 		    "nothing is written, says nobody: %s", err.text);
 		return;
 	}
@@ -204,8 +206,8 @@ reload(struct api *a, struct pool *pool, bool dry_run, const struct script *scri
 	for (i = 0; i < out.warning_count; i++)
 		CHECK(out.warnings[i].key && out.warnings[i].kind && out.warnings[i].text, "half a warning");
 	if (script->count)
-		CHECK(script->status[0] == 200 && count_errors(script->body[0]) == out.error_count, "%zu errors: %s", out.error_count,
-		    script->body[0]);
+		CHECK(script->status[0] == 200 && count_errors(script->body[0]) == out.error_count,
+		    "%zu errors: %s", out.error_count, script->body[0]);
 }
 
 int
@@ -218,8 +220,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pool pool = { 0 };
 	struct http1 http;
 	struct api a = {
-		.http = &http, .host = "a", .relay_id = "smarthost", .new_server = how & FLAG ? "192.0.2.1" : "", .capital = how & CAPITAL,
-		.spelling_known = how & KNOWN,
+		.http = &http, .host = "a", .relay_id = "smarthost", .new_server = how & FLAG ? "192.0.2.1" : "",
+		.capital = how & CAPITAL, .spelling_known = how & KNOWN,
 	};
 
 	if (how & FRAMED)

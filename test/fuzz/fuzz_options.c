@@ -99,7 +99,7 @@ check_retell(const struct options *o, reteller *tell, const char *command)
 	CHECK(options_parse(&again, &pool, n, words, &err) == 0, "%s: %s", line.data, err.text);
 	tell(&twice, &again);
 	CHECK(same_text(buf_text(&once), buf_text(&twice)), "%s, then %s", buf_text(&once), buf_text(&twice));
-	CHECK(tell != options_retell || again.groups == o->groups, "%s: groups %x, then %x", line.data, o->groups, again.groups);
+	CHECK(tell != options_retell || again.groups == o->groups, "%s: %x, then %x", line.data, o->groups, again.groups);
 	buf_free(&once);
 	buf_free(&line);
 	buf_free(&twice);
@@ -123,7 +123,8 @@ check_accepted(const struct options *o)
 	}
 	for (i = 0; i < o->resolve_count; i++) {
 		if (resolve_parse(&entry, o->resolve[i], &err) == 0)
-			CHECK(entry.port && entry.port <= 65535 && entry.to.count && entry.to.count <= RESOLVE_MAX, "%s", o->resolve[i]);
+			CHECK(entry.port && entry.port <= 65535 && entry.to.count && entry.to.count <= RESOLVE_MAX, "%s",
+			    o->resolve[i]);
 		else
 			check_err(&err);
 	}

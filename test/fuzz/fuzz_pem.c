@@ -96,7 +96,7 @@ check_anchors(const char *text, size_t len)
 	buf_char(&twice, '\n');
 	buf_add(&twice, text, len);
 	if (anchors_parse(&both, twice.data, twice.len, "both", &err) == 0)
-		CHECK(anchors_count(both) == anchors_count(a), "%zu certificates, then %zu", anchors_count(a), anchors_count(both));
+		CHECK(anchors_count(both) == anchors_count(a), "%zu, then %zu", anchors_count(a), anchors_count(both));
 	else
 		CHECK((unsigned char)text[0] == 0xef, "the same twice is refused: %s", err.text); /* a byte order mark */
 	anchors_free(both);

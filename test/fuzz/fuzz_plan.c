@@ -1,8 +1,8 @@
 /*
- * fuzz_plan.c - a server as lines: the options of a stage, those of a second one (or nothing), which version and how it is read, then
- * its settings as "key = value". What the plans say is done to the settings as target.c does it. Then: no key of a listener
- * on port 25 and no global list is ever written; whoever was trusted still is, and the proxy too; status finds all of it;
- * the same again changes nothing; clear gives back the first settings.
+ * fuzz_plan.c - a server as lines: the options of a stage, those of a second one (or nothing), which version and how it is
+ * read, then its settings as "key = value". What the plans say is done to the settings as target.c does it. Then: no key
+ * of a listener on port 25 and no global list is ever written; whoever was trusted still is, and the proxy too; status
+ * finds all of it; the same again changes nothing; clear gives back the first settings.
  */
 #include "fuzz.h"
 
@@ -80,8 +80,9 @@ static void
 plan(struct world *w, planner *make, struct plan *p, const struct options *o)
 {
 	struct plan_input in = {
-		.now = &w->now, .local = w->rewrites ? &w->now : NULL, .options = o, .snapshot = w->has_snapshot ? &w->snapshot : NULL,
-		.minor_first = w->minor_first, .minor_last = w->minor_last, .shared_elsewhere = w->shared,
+		.now = &w->now, .local = w->rewrites ? &w->now : NULL, .options = o,
+		.snapshot = w->has_snapshot ? &w->snapshot : NULL, .minor_first = w->minor_first, .minor_last = w->minor_last,
+		.shared_elsewhere = w->shared,
 	};
 	struct err err;
 
@@ -125,8 +126,8 @@ check_left_alone(const struct world *w, const char *id)
 	size_t i;
 
 	for (i = 0; i < w->plan.key_count; i++)
-		CHECK(!w->plan.keys[i].write || !is_proxy_key(w->plan.keys[i].key, id), "listener %s must be left alone: %s", id,
-		    w->plan.keys[i].key);
+		CHECK(!w->plan.keys[i].write || !is_proxy_key(w->plan.keys[i].key, id),
+		    "listener %s must be left alone: %s", id, w->plan.keys[i].key);
 }
 
 /* Port 25 and the global list stay as they are. */
@@ -142,8 +143,9 @@ check_untouched(struct world *w)
 			continue;
 		while ((at = strstr(at, ".bind"))) {
 			const char *id = pool_copy(&w->pool, key + 16, (size_t)(at - key) - 16);
+			const char *protocol = pool_printf(&w->pool, "server.listener.%s.protocol", id);
 
-			if ((!at[5] || at[5] == '.') && settings_get(&w->now, pool_printf(&w->pool, "server.listener.%s.protocol", id)))
+			if ((!at[5] || at[5] == '.') && settings_get(&w->now, protocol))
 				check_left_alone(w, id);
 			at++;
 		}
@@ -236,8 +238,8 @@ check_trust(struct world *w)
 		trusted_by(w, &w->first, id, &before);
 		trusted_by(w, &w->now, id, &after);
 		for (j = 0; j < before.count; j++)
-			CHECK(!before.items[j].valid || trusted_covering(&after, &before.items[j].net), "listener %s trusts %s no more", id,
-			    before.items[j].value);
+			CHECK(!before.items[j].valid || trusted_covering(&after, &before.items[j].net),
+			    "listener %s trusts %s no more", id, before.items[j].value);
 		for (j = 0; j < w->o.proxy_count; j++) {
 			CHECK(net_parse(&n, w->o.proxies[j], NULL) == 0, "%s", w->o.proxies[j]);
 			CHECK(trusted_covering(&after, &n), "listener %s does not trust %s", id, w->o.proxies[j]);
@@ -265,6 +267,56 @@ check_staged(struct world *w)
 	    message_refusals(&p.messages));
 }
 
+/* Is it one of the proxy's networks, as the options name them? */
+static bool
+is_proxy(const struct options *o, const char *value)
+{
+	size_t i;
+
+	for (i = 0; i < o->proxy_count; i++) {
+		if (!strcmp(o->proxies[i], value))
+			return true;
+	}
+	return false;
+}
+
+/* A clear that knows no snapshot only removes, only what the change set has or the global list repeats, and no trust. */
+static void
+check_forgotten(const struct world *w)
+{
+	struct world lost = *w;
+	struct trusted before, after, global = { 0 };
+	size_t i, j;
+
+	memset(&lost.pool, 0, sizeof(lost.pool));
+	lost.has_snapshot = lost.rewrites = false;
+	lost.o.command = COMMAND_CLEAR;
+	plan(&lost, plan_clear, &lost.plan, &lost.o);
+	if (message_refusals(&lost.plan.messages))
+		goto done;
+	check_untouched(&lost);
+	CHECK(trusted_read(&global, &lost.pool, &w->now, TRUSTED_GLOBAL, NULL) == 0, "no memory");
+	for (i = 0; i < lost.plan.key_count; i++) {
+		const struct plan_key *k = &lost.plan.keys[i], *staged = key_of(&w->plan, k->key);
+		bool ours = staged && same_text(staged->wanted, k->now);
+
+		CHECK(!k->write || !k->wanted, "%s is written", k->key);
+		for (j = 0; j < global.count && k->now; j++)
+			ours |= !strcmp(global.items[j].value, k->now);
+		CHECK(!k->write || ours || is_proxy(&w->o, k->now), "%s = %s is not ours", k->key, k->now);
+	}
+	apply(&lost);
+	for (i = 0; i < lost.plan.listener_count; i++) {
+		trusted_by(&lost, &w->first, lost.plan.listeners[i].listener->id, &before);
+		trusted_by(&lost, &lost.now, lost.plan.listeners[i].listener->id, &after);
+		for (j = 0; j < before.count; j++)
+			CHECK(!before.items[j].valid || is_proxy(&w->o, before.items[j].value) ||
+			    trusted_covering(&after, &before.items[j].net), "%s is trusted no more", before.items[j].value);
+	}
+done:
+	pool_free(&lost.pool);
+}
+
 /* One stage, if nothing is refused. */
 static void
 stage(struct world *w, char *line)
@@ -282,6 +334,7 @@ stage(struct world *w, char *line)
 	apply(w);
 	check_trust(w);
 	check_staged(w);
+	check_forgotten(w);
 }
 
 static void
@@ -294,12 +347,15 @@ clear(struct world *w)
 	o.groups = (1u << GROUP_COUNT) - 1;
 	w->rewrites = false;
 	plan(w, plan_clear, &w->plan, &o);
-	CHECK(!w->plan.left_count && !message_refusals(&w->plan.messages), "clear leaves %zu keys, refuses %zu", w->plan.left_count,
-	    message_refusals(&w->plan.messages));
+	CHECK(!w->plan.left_count && !message_refusals(&w->plan.messages), "clear leaves %zu keys, refuses %zu",
+	    w->plan.left_count, message_refusals(&w->plan.messages));
 	apply(w);
-	for (i = 0; !w->anew && i < w->first.count && i < w->now.count; i++)
-		CHECK(!strcmp(w->now.items[i].key, w->first.items[i].key) && !strcmp(w->now.items[i].value, w->first.items[i].value),
-		    "%s = %s was %s = %s", w->now.items[i].key, w->now.items[i].value, w->first.items[i].key, w->first.items[i].value);
+	for (i = 0; !w->anew && i < w->first.count && i < w->now.count; i++) {
+		const struct setting *a = &w->first.items[i], *b = &w->now.items[i];
+
+		CHECK(!strcmp(a->key, b->key) && !strcmp(a->value, b->value), "%s = %s is now %s = %s", a->key, a->value,
+		    b->key, b->value);
+	}
 	CHECK(w->anew || w->now.count == w->first.count, "%zu keys were %zu", w->now.count, w->first.count);
 }
 

@@ -1,0 +1,381 @@
+"""Confinement: what a process that a peer took over could no longer do, and what it says where the kernel has none of it.
+
+As a command: test_confine.py WHAT[,WHAT] COMMAND... runs a command as on a kernel without landlock, seccomp, privileges.
+"""
+
+import ctypes
+import os
+import platform
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+
+import pytest
+
+import oldapi
+import process
+from conftest import CHANGE, PASSWORD, ROOT, RUNNER, TIMEOUT, forms, reach
+from oldserver import Fault
+from test_secrets import NOBODY, TOTP, as_nobody, native, needs_root, public  # noqa: F401
+
+PROBE = os.environ.get("CONFINE_PROBE", str(ROOT / "build" / "test" / "confine-probe"))
+
+# <asm/unistd.h>; Landlock's is the same everywhere
+CREATE_RULESET = 444
+PRCTL = {"x86_64": 157, "aarch64": 167, "riscv64": 167}.get(platform.machine())
+SECCOMP_MODE, NO_NEW_PRIVS = 22, 38
+
+
+def abi():
+    """Landlock's version here; 0 is none."""
+    return max(process.LIBC.syscall(CREATE_RULESET, None, 0, 1), 0)
+
+
+ABI = abi()
+FILTERS = process.status("self").get("Seccomp") is not None
+
+
+# A kernel that lacks it
+
+def install_filter(lacking):
+    """A seccomp filter that answers as an old kernel does: ENOSYS for Landlock, EINVAL for prctl's newer options."""
+    refused = [option for name, option in (("seccomp", SECCOMP_MODE), ("privileges", NO_NEW_PRIVS)) if name in lacking]
+    allow, steps = 0x7fff0000, []
+
+    def step(code, k, yes=0, no=0):
+        steps.append(struct.pack("HBBI", code, yes, no, k))
+
+    def answer(number):
+        step(0x06, 0x00050000 | number)
+    step(0x20, 0)
+    if "landlock" in lacking:
+        step(0x15, CREATE_RULESET, 0, 1)
+        answer(38)
+    step(0x15, PRCTL, 1)
+    step(0x06, allow)
+    step(0x20, 16)
+    for option in refused:
+        step(0x15, option, 0, 1)
+        answer(22)
+    step(0x06, allow)
+    text = ctypes.create_string_buffer(b"".join(steps))
+    program = struct.pack("HxxxxxxP", len(steps), ctypes.addressof(text))
+    if os.geteuid() != 0:
+        process.LIBC.prctl(NO_NEW_PRIVS, 1, 0, 0, 0)
+    if process.LIBC.prctl(SECCOMP_MODE, 2, program, 0, 0) == -1:
+        raise OSError(ctypes.get_errno(), "no filter")
+
+
+def lacking(*what):
+    """As `wrap` of a run."""
+    return (sys.executable, os.path.abspath(__file__), ",".join(what))
+
+
+def yes(there):
+    return "yes" if there else "no"
+
+
+def said(landlock=ABI, seccomp=FILTERS, privileges=True):
+    return (f"Confined by the kernel: no_new_privs {yes(privileges)}, Landlock {yes(landlock)}, "
+            f"seccomp {yes(seccomp)}.")
+
+
+# What is gone: the same code as in the program, in a program that tries
+
+@pytest.fixture
+def probe(tmp_path):
+    """Tries an action; gives "done", "errno N" or a signal's name, and what the kernel had."""
+    if RUNNER:
+        pytest.skip("under a runner there is no confinement")
+    if not os.path.exists(PROBE):
+        pytest.skip(f"{PROBE} is not built (make helpers)")
+    folder = tmp_path / "kept"
+    folder.mkdir()
+
+    def attempt(action, argument="", confined=True, port=9, wrap=(), **options):
+        command = [*wrap, PROBE, "CONFINED" if confined else "FREE", str(folder), str(port), action, str(argument)]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT, **options)
+        *first, last = done.stdout.splitlines() or [""]
+        force = dict(pair.split("=") for pair in (last if "=" in last else " ".join(first)).split())
+        result = "" if "=" in last else last
+        return process.ended_by(done.returncode) if done.returncode else result, force
+    attempt.folder = folder
+    return attempt
+
+
+def want(force, *what):
+    for name in what:
+        if force.get(name) != "1":
+            pytest.skip(f"this kernel has no {name}")
+
+
+# By name, with what it gives where nothing is confined (None: something else than an end by SIGSYS)
+DEADLY = [
+    ("exec", "", "/bin/true"), ("fork", "done"), ("ptrace", "done"), ("kill", "done"), ("unshare", "done"), ("peek", None),
+    ("map-code", "done"), ("make-code", "done"), ("memfd", "done"), ("bind", "done"), ("listen", "done"), ("accept", None),
+    ("unix", "done"), ("udp", "done"), ("udp6", None), ("any-stream", "done"), ("netlink", "done"), ("setuid", "done"),
+    ("setgroups", None), ("capset", None), ("keyctl", None), ("mount", None), ("chroot", None), ("module", None),
+    ("bpf", None), ("perf", None), ("userfaultfd", None), ("io-uring", None), ("handle", None), ("chmod", "done", "own"),
+    ("chown", "done", "own"), ("link", "done", "own"), ("symlink", "done", "new"), ("type", None), ("x32", None),
+    ("compat", None),
+]
+
+
+@pytest.mark.parametrize("action,free,argument", [(*row, "")[:3] for row in DEADLY], ids=[row[0] for row in DEADLY])
+def test_ends_the_process(probe, tmp_path, action, free, argument):
+    listed = subprocess.run([PROBE], capture_output=True, text=True, check=True).stdout.split()
+    if action not in listed:
+        pytest.skip("not a call of this processor")
+    (tmp_path / "own").write_text("x")
+    result, _ = probe(action, argument, confined=False)
+    if free is not None:
+        assert result == free, "the attempt fails anyway"
+    assert result != "SIGSYS"
+    for path in ("linked", "new"):
+        (tmp_path / path).unlink(missing_ok=True)
+    result, force = probe(action, argument)
+    want(force, "seccomp")
+    assert result == "SIGSYS"
+    assert not (tmp_path / "linked").exists() and not (tmp_path / "new").is_symlink()
+
+
+DENIED = [  # (action, argument)
+    ("read", "/etc/passwd"), ("read", "other"), ("read", "/proc/self/maps"), ("read", "/proc/self/environ"), ("write", "other"),
+    ("write", "/dev/null"), ("list", "/"), ("list", "."), ("create", "new"), ("create", "folder/new"), ("remove", "other"),
+    ("make-folder", "new"), ("truncate", "other"), ("move-in", "other"), ("terminal", ""),
+]
+
+
+@pytest.mark.parametrize("action,argument", DENIED)
+def test_other_files_are_denied(probe, tmp_path, action, argument):
+    """All but the snapshot's folder; a rename into it from another folder is EXDEV."""
+    if action == "truncate" and ABI < 3:
+        pytest.skip("Landlock guards truncate() from ABI 3 on")
+    if action == "terminal":
+        screen = process.Terminal()
+        more = {"preexec_fn": screen.control, "start_new_session": True, "pass_fds": (screen.slave,)}
+    else:
+        screen, more = None, {}
+    (tmp_path / "other").write_text("x")
+    (tmp_path / "folder").mkdir()
+    result, force = probe(action, argument, **more)
+    want(force, "landlock")
+    assert result in ("errno 13", "errno 18" if action == "move-in" else "")
+    assert (tmp_path / "other").read_text() == "x" and not (tmp_path / "new").exists()
+    assert probe(action, argument, confined=False, **more)[0] == "done", "the attempt fails anyway"
+    if screen:
+        screen.close()
+
+
+def test_folder_made_inside_is_denied(probe):
+    """Of the snapshot's folder only files are needed."""
+    result, force = probe("make-folder", probe.folder / "new")
+    want(force, "landlock")
+    assert result == "errno 13" and list(probe.folder.iterdir()) == []
+
+
+STILL = ["nothing", "snapshot", "tcp", "tcp6", "map-data"]
+
+
+@pytest.mark.parametrize("action", STILL)
+def test_what_is_still_needed(probe, action):
+    assert probe(action)[0] == "done"
+    assert list(probe.folder.iterdir()) == []
+
+
+def test_terminal_is_kept_for_a_question(probe):
+    screen = process.Terminal()
+    assert probe("terminal", "kept", preexec_fn=screen.control, start_new_session=True, pass_fds=(screen.slave,))[0] == "done"
+    screen.close()
+
+
+def test_input_cannot_be_typed(probe):
+    """TIOCSTI would put a command into the shell that waits behind the run."""
+    screen = process.Terminal()
+    more = {"stdin": screen.slave, "preexec_fn": screen.control, "start_new_session": True}
+    result, force = probe("type", **more)
+    want(force, "seccomp")
+    assert result == "SIGSYS"
+    screen.close()
+
+
+def test_ports(probe):
+    """The servers' own alone."""
+    with socket.create_server(("127.0.0.1", 0)) as kept, socket.create_server(("127.0.0.1", 0)) as other:
+        kept_port, other_port = (one.getsockname()[1] for one in (kept, other))
+        assert probe("connect", kept_port, port=kept_port)[0] == "done"
+        assert probe("connect", other_port, port=kept_port, confined=False)[0] == "done"
+        if ABI < 4:
+            pytest.skip("Landlock guards ports from ABI 4 on")
+        assert probe("connect", other_port, port=kept_port)[0] == "errno 13"
+
+
+def test_as_anybody(public):
+    """It takes no privilege to give up something."""
+    if os.geteuid() != 0 or RUNNER or not os.path.exists(PROBE):
+        pytest.skip("root, and the helper, are needed")
+    shutil.copy(PROBE, public / "probe")
+    with as_nobody(public, str(public / "probe"), "CONFINED", str(public), "9", "read", "/etc/passwd") as started:
+        text = started.communicate(timeout=TIMEOUT)[0].decode()
+    assert text.splitlines()[0] == f"no_new_privs=1 landlock={int(ABI > 0)} seccomp={int(FILTERS)}"
+    assert text.splitlines()[1] == ("errno 13" if ABI else "done")
+
+
+# Older kernels
+
+RIGHTS = {0: None, 1: (0x1fff, 0, 0), 2: (0x3fff, 0, 0), 3: (0x7fff, 0, 0), 4: (0x7fff, 3, 0), 5: (0xffff, 3, 0),
+          6: (0xffff, 3, 3), 7: (0xffff, 3, 3), 99: (0xffff, 3, 3)}
+
+
+@native
+@needs_root
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="registers are known for x86_64 only")
+@pytest.mark.parametrize("version", RIGHTS)
+def test_rights_of_each_version(probe, version):
+    """What is asked for is what <linux/landlock.h> had at that version: a kernel refuses what it does not know."""
+    rdx, rax, rdi, orig_rax = 12, 10, 14, 15
+    asked = []
+
+    def leave(register, set_register):
+        if register(orig_rax) != CREATE_RULESET:
+            return
+        if register(rdx) == 1:
+            set_register(rax, version or -38 & (1 << 64) - 1)
+        else:
+            asked.append(struct.unpack("QQQ", process.read_memory(started.pid, register(rdi), 24)))
+    started = subprocess.Popen([PROBE, "CONFINED", str(probe.folder), "9", "snapshot"], preexec_fn=process.trace_me,
+                               stdout=subprocess.PIPE)
+    process.calls(started, leave)
+    text = started.stdout.read().decode()
+    started.stdout.close()
+    assert asked == [RIGHTS[version]] * (version > 0)
+    if version <= ABI:
+        assert f"landlock={int(version > 0)}" in text and text.endswith("done\n")
+
+
+LACKING = [("landlock",), ("seccomp",), ("landlock", "seccomp"), ("privileges",), ("landlock", "seccomp", "privileges")]
+needs_filter = pytest.mark.skipif(not FILTERS or PRCTL is None, reason="no filter that could hide a kernel's abilities")
+
+
+@native
+@needs_root
+@needs_filter
+@pytest.mark.parametrize("what", LACKING, ids="+".join)
+def test_goes_on_without(run, server, what):
+    """An old rescue kernel: all is done, and -v says what is not in force."""
+    text = said(landlock=ABI and "landlock" not in what, seccomp="seccomp" not in what, privileges="privileges" not in what)
+    for args in (("stage", *CHANGE), ("status",), ("clear",)):
+        ran = run(*args, *reach(server), "-v", wrap=lacking(*what), status=0)
+        assert text in ran.err
+
+
+@native
+@needs_root
+@needs_filter
+def test_probe_without(probe):
+    """The launcher hides what it says: the attempts work again."""
+    assert probe("read", "/etc/passwd", wrap=lacking("landlock"))[0] == "done"
+    assert probe("fork", wrap=lacking("seccomp"))[0] == "done"
+
+
+# The program itself
+
+def test_verbose_says_what_is_in_force(run, server):
+    wanted = said() if not RUNNER else "Confined by the kernel: no_new_privs "
+    for args, status in ((("status",), 7), (("stage", *CHANGE, "--dry-run"), 0), (("reload", "--dry-run"), 0)):
+        assert wanted in run(*args, *reach(server), "-v", status=status).err
+        assert "Confined" not in run(*args, *reach(server), status=status).said
+    messages = run("status", *reach(server), "-v", "--json", status=7).json["messages"]
+    assert [message["level"] for message in messages if wanted in message["text"]] == ["note"]
+
+
+@native
+@pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
+def test_confined_before_the_peer_speaks(run, simulate, ca, tls):
+    """The server has accepted and has not said a byte."""
+    server = simulate()
+    server.on_connect = "hang"
+    started = run.start("stage", *reach(server, ca if tls else None), *CHANGE)
+    for _ in range(TIMEOUT * 20):
+        if server.connections:
+            break
+        time.sleep(0.05)
+    seen = process.status(started.pid)
+    started.send_signal(signal.SIGTERM)
+    run.finish(started, status=128 + signal.SIGTERM)
+    assert seen["NoNewPrivs"] == "1" and (seen["Seccomp"] == "2" or not FILTERS)
+
+
+PLACES = [  # (options, where the snapshot is)
+    ((), "."), (("--snapshot-dir", "sub"), "sub"), (("--snapshot-dir", "sub/"), "sub"), (("--snapshot-dir", "@/sub"), "sub"),
+    (("--snapshot", "s.snapshot.json"), "."), (("--snapshot", "sub/s.snapshot.json"), "sub"),
+    (("--snapshot", "@/sub/s.snapshot.json"), "sub"), (("--snapshot-dir", "link"), "sub"),
+    (("--snapshot", "./sub/../sub/s.snapshot.json"), "sub"),
+]
+
+
+@pytest.mark.parametrize("options,where", PLACES)
+def test_snapshot_anywhere(run, server, options, where):
+    (run.folder / "sub").mkdir()
+    (run.folder / "link").symlink_to("sub")
+    options = [option.replace("@", str(run.folder)) for option in options]
+    for args in (("stage", *CHANGE), ("stage", "--proxy", "203.0.113.99", *CHANGE[2:]), ("clear",)):
+        run(*args, *reach(server), *options, status=0)
+    name, = [path.name for path in (run.folder / where).iterdir() if path.is_file()]
+    assert name.endswith(".snapshot.json.cleared")
+
+
+def test_nodes_on_several_ports(run, simulate):
+    """Each of them is reached after the confinement."""
+    servers = [simulate(), simulate()]
+    run("status", *reach(servers[0]), *reach(servers[1]), status=7)
+
+
+def test_connection_made_anew(run, simulate):
+    server = simulate()
+    server.faults.append(Fault(number=3, headers=(("Connection", "close"),)))
+    run("stage", *reach(server), *CHANGE, status=0)
+
+
+@pytest.mark.parametrize("source", ["file", "terminal"])
+def test_second_factor(run, simulate, source):
+    """It is asked for when the process is confined already."""
+    server = simulate()
+    server.add_account("guarded", PASSWORD, totp=TOTP)
+    run.secrets |= forms("guarded", PASSWORD)
+    code = oldapi.totp_code(TOTP)
+    if source == "file":
+        run("status", *reach(server), "--user", "guarded", "--totp-file", run.secret_file(code), status=7)
+        return
+    screen = process.Terminal()
+    started = run.start("status", *reach(server), "--user", "guarded", preexec_fn=screen.control)
+    screen.wait_for(b"code", TIMEOUT)
+    screen.type(code.encode() + b"\n")
+    run.finish(started, status=7)
+    screen.close()
+
+
+@needs_root
+def test_files_by_descriptor(public, simulate):
+    """<(command) of a shell: /dev/fd leads through /proc/self, which is root's once the process is not dumpable."""
+    if RUNNER:
+        pytest.skip("the runner has a /proc of its own")
+    server = simulate()
+    command = '"$0" status --url "$1" --password-file <(echo "$SECRET")'
+    done = subprocess.run(["bash", "-c", command, str(public / "stalprep"), server.http_url], cwd=public, **NOBODY,
+                          env={"SECRET": PASSWORD, "PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=TIMEOUT)
+    assert done.returncode == 7, done.stdout + done.stderr
+
+
+def test_print_needs_none(run):
+    """It reads no peer, so it can be piped and wrapped as one likes."""
+    assert run("print", *CHANGE, "--format", "text", status=0).out
+
+
+if __name__ == "__main__":
+    install_filter(sys.argv[1].split(","))
+    os.execvp(sys.argv[2], sys.argv[2:])
