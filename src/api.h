@@ -20,6 +20,8 @@ struct api {
 	const struct secret *authorization;
 	const char *relay_id;          /* whose keys are read along */
 	const char *new_server;        /* whose ban and exemption are read along; "" for none */
+	const char *const *extra;      /* keys that are read along: a snapshot's own relay keys */
+	size_t extra_count;
 	bool capital;                  /* the spelling of operations up to 0.10 */
 	bool spelling_known;           /* no need to try the other one */
 };

@@ -97,9 +97,11 @@ static const char *const format_names[FORMAT_COUNT] = {
 	[FORMAT_KEYS] = "keys",
 };
 
-/* The refusals that --force overrides, each named by the refusal itself. */
-static const char *const force_names[] = {
-	"open-secret", "snapshot-target", "dialect", "relay-taken", "relay-covered", "rewrite", "changed", "no-cluster",
+/* The names of all refusals, as they print them; some are never overridden, and say so. */
+static const char *const refusal_names[] = {
+	"open-secret", "snapshot-target", "dialect", "dialect-unknown", "relay-taken", "relay-covered", "rewrite", "changed",
+	"no-cluster", "cluster", "node-order", "port-25", "no-listener", "relay-listener", "not-local", "no-snapshot",
+	"new-server", "not-stalwart",
 };
 
 enum { CONNECT_SECONDS = 10, MAX_SECONDS = 60, SECONDS_MAX = 86400, RELAY_PORT = 25, NEAR_MAX = 3, WORD_MAX = 32, USAGE_WIDTH = 110 };
@@ -320,13 +322,13 @@ take_list(const char **list, size_t *count, size_t max, const char *name, const 
 }
 
 static bool
-is_force_name(const char *name)
+is_refusal_name(const char *name)
 {
 	size_t i;
 
-	for (i = 0; i < COUNT(force_names) && strcmp(force_names[i], name) != 0; i++)
+	for (i = 0; i < COUNT(refusal_names) && strcmp(refusal_names[i], name) != 0; i++)
 		;
-	return i < COUNT(force_names);
+	return i < COUNT(refusal_names);
 }
 
 /* --force NAME,NAME */
@@ -340,9 +342,8 @@ take_force(struct parse *p, const char *value, struct err *err)
 		name = pool_copy(p->pool, value, (size_t)(end - value));
 		if (!name)
 			return err_memory(err);
-		if (!is_force_name(name))
-			return err_set(err, ERR_USAGE, "--force \"%.40s\": that is not the name of a refusal that can be overridden; a "
-			    "refusal prints its own", name);
+		if (!is_refusal_name(name))
+			return err_set(err, ERR_USAGE, "--force \"%.40s\": no refusal has that name; each prints its own", name);
 		if (take_list(p->o->force, &p->o->force_count, FORCE_MAX, "force", name, err) == -1)
 			return -1;
 		if (!*end)

@@ -72,6 +72,8 @@ rewrite_fate(int minor, const char *key, const char *value)
 	bool special = strpbrk(value, "\"\\") != NULL;
 	enum rewrite a = fate_of_key(minor, key), b;
 
+	if (*key == '#' && strchr(value, '\n'))
+		return REWRITE_BREAKS;         /* only its first line is a comment */
 	b = strchr(value, '\n') || (len > LONG_VALUE && special) ? fate_of_raw(value, len) : fate_of_quoted(value);
 	return a > b ? a : b;
 }

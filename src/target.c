@@ -56,6 +56,30 @@ target_begin(struct target *t, const struct options *o, const struct url *url, s
 	return session_resolve(&t->session, o, url, err);
 }
 
+/*
+ * A snapshot may hold keys of a relay that goes by another name than this run's: they are read one by one. Other keys are
+ * found by prefix. What is no plain key was not written by stalprep.
+ */
+static int
+read_along(struct target *t, struct err *err)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	const char **extra = pool_zero(&t->pool, (t->loaded.count + 1) * sizeof(*extra));
+	size_t i, n = 0;
+
+	if (!extra)
+		return err_memory(err);
+	for (i = 0; i < t->loaded.count; i++) {
+		const char *key = t->loaded.keys[i].key;
+
+		if (t->loaded.keys[i].group == GROUP_OUTBOUND && strspn(key, plain) == strlen(key))
+			extra[n++] = key;
+	}
+	t->session.api.extra = extra;
+	t->session.api.extra_count = n;
+	return 0;
+}
+
 int
 target_load_snapshot(struct target *t, bool lock, struct err *err)
 {
@@ -76,7 +100,7 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 		err->name = "snapshot-target";
 		return -1;
 	}
-	return 0;
+	return t->has_snapshot ? read_along(t, err) : 0;
 }
 
 int

@@ -2,7 +2,8 @@
  * fuzz_plan.c - a server as lines: the options of a stage, those of a second one (or nothing), which version and how it is
  * read, then its settings as "key = value". What the plans say is done to the settings as target.c does it. Then: no key
  * of a listener on port 25 and no global list is ever written; whoever was trusted still is, and the proxy too; status
- * finds all of it; the same again changes nothing; clear gives back the first settings.
+ * finds all of it; the same again changes nothing; clear gives back the first settings, also where only some of the first
+ * stage's writes arrived.
  */
 #include "fuzz.h"
 
@@ -28,6 +29,7 @@ struct world {
 	int minor_first, minor_last;
 	bool shared;                   /* a second node: the database is the first one's to write */
 	bool rewrites;                 /* the check of the server's rewrite of its file is made */
+	unsigned lost;                 /* which of eight of the next write's keys never arrive, as bits */
 	bool anew;                     /* something was recorded as absent before although it stood there */
 	struct options o;
 	struct snapshot snapshot;
@@ -158,6 +160,13 @@ check_untouched(struct world *w)
 	}
 }
 
+/* Is it a key that the plan writes, and does that arrive? */
+static bool
+arrives(const struct world *w, const struct plan_key *k)
+{
+	return k && k->write && !(w->lost & 1u << (k - w->plan.keys) % 8);
+}
+
 /* Do what the plan says. */
 static void
 apply(struct world *w)
@@ -166,16 +175,14 @@ apply(struct world *w)
 	size_t i, written = 0;
 
 	for (i = 0; i < w->now.count; i++) {
-		const struct plan_key *k = key_of(&w->plan, w->now.items[i].key);
-
-		if (!k || !k->write)
+		if (!arrives(w, key_of(&w->plan, w->now.items[i].key)))
 			add(w, &after, w->now.items[i].key, w->now.items[i].value);
 	}
 	for (i = 0; i < w->plan.key_count; i++) {
 		const struct plan_key *k = &w->plan.keys[i];
 
 		written += k->write;
-		if (k->write && k->wanted)
+		if (arrives(w, k) && k->wanted)
 			add(w, &after, k->key, k->wanted);
 	}
 	CHECK(written == w->plan.write_count, "%zu writes are counted as %zu", written, w->plan.write_count);
@@ -284,20 +291,20 @@ is_proxy(const struct options *o, const char *value)
 static void
 check_forgotten(const struct world *w)
 {
-	struct world lost = *w;
+	struct world other = *w;
 	struct trusted before, after, global = { 0 };
 	size_t i, j;
 
-	memset(&lost.pool, 0, sizeof(lost.pool));
-	lost.has_snapshot = lost.rewrites = false;
-	lost.o.command = COMMAND_CLEAR;
-	plan(&lost, plan_clear, &lost.plan, &lost.o);
-	if (message_refusals(&lost.plan.messages))
+	memset(&other.pool, 0, sizeof(lost.pool));
+	other.has_snapshot = other.rewrites = false;
+	other.o.command = COMMAND_CLEAR;
+	plan(&other, plan_clear, &other.plan, &other.o);
+	if (message_refusals(&other.plan.messages))
 		goto done;
-	check_untouched(&lost);
-	CHECK(trusted_read(&global, &lost.pool, &w->now, TRUSTED_GLOBAL, NULL) == 0, "no memory");
-	for (i = 0; i < lost.plan.key_count; i++) {
-		const struct plan_key *k = &lost.plan.keys[i], *staged = key_of(&w->plan, k->key);
+	check_untouched(&other);
+	CHECK(trusted_read(&global, &other.pool, &w->now, TRUSTED_GLOBAL, NULL) == 0, "no memory");
+	for (i = 0; i < other.plan.key_count; i++) {
+		const struct plan_key *k = &other.plan.keys[i], *staged = key_of(&w->plan, k->key);
 		bool ours = staged && same_text(staged->wanted, k->now);
 
 		CHECK(!k->write || !k->wanted, "%s is written", k->key);
@@ -305,16 +312,16 @@ check_forgotten(const struct world *w)
 			ours |= !strcmp(global.items[j].value, k->now);
 		CHECK(!k->write || ours || is_proxy(&w->o, k->now), "%s = %s is not ours", k->key, k->now);
 	}
-	apply(&lost);
-	for (i = 0; i < lost.plan.listener_count; i++) {
-		trusted_by(&lost, &w->first, lost.plan.listeners[i].listener->id, &before);
-		trusted_by(&lost, &lost.now, lost.plan.listeners[i].listener->id, &after);
+	apply(&other);
+	for (i = 0; i < other.plan.listener_count; i++) {
+		trusted_by(&other, &w->first, other.plan.listeners[i].listener->id, &before);
+		trusted_by(&other, &other.now, other.plan.listeners[i].listener->id, &after);
 		for (j = 0; j < before.count; j++)
 			CHECK(!before.items[j].valid || is_proxy(&w->o, before.items[j].value) ||
 			    trusted_covering(&after, &before.items[j].net), "%s is trusted no more", before.items[j].value);
 	}
 done:
-	pool_free(&lost.pool);
+	pool_free(&other.pool);
 }
 
 /* One stage, if nothing is refused. */
@@ -332,6 +339,11 @@ stage(struct world *w, char *line)
 	w->anew |= w->plan.anew && !had;
 	keep(w);
 	apply(w);
+	if (w->lost) {
+		w->lost = 0;
+		w->snapshot.state = SNAPSHOT_SENDING;
+		return;
+	}
 	check_trust(w);
 	check_staged(w);
 	check_forgotten(w);
@@ -375,6 +387,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.minor_last = versions[(unsigned char)how[0] % COUNT(versions)].last;
 	w.shared = strchr(how, 'S');
 	w.rewrites = strchr(how, 'R');
+	w.lost = strchr(how, 'L') ? (unsigned char)strchr(how, 'L')[1] : 0;
 	read_settings(&w, &in);
 	w.first = w.now;
 	for (i = 0; i < STAGES; i++)
