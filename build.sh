@@ -138,17 +138,31 @@ check_binary() {
 	esac
 }
 
+# make_native GOAL: our own code, against the libraries that third_party/build.sh made for this machine
+make_native() {
+	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" LICENSES="$dir/licenses.txt" \
+		BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="-Oz -flto=auto" LDFLAGS="$ldflags" "$1"
+}
+
+settle_target() {
+	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
+	dir=$PWD/build/$target
+	binary=build/$target/stalprep
+}
+
 # What stands at $bin has passed the checks.
 build_native() {
-	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
-	dir=build/$target
-	binary=$dir/stalprep
+	settle_target
 	third_party/build.sh "$target" "$gcc"
-	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" \
-		LICENSES="$dir/licenses.txt" BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="-Oz -flto=auto" LDFLAGS="$ldflags"
+	make_native all
 	check_binary
 	cmp -s "$binary" "$bin" || { cp "$binary" "$bin.part" && mv "$bin.part" "$bin"; }
 	say "$bin: $size bytes"
+}
+
+build_helpers() {
+	settle_target
+	make_native helpers
 }
 
 # Run "$@" while no other build.sh does so in this folder.
@@ -203,9 +217,10 @@ run_fuzz() {
 
 test_e2e() {
 	say "tests of the binary"
+	locked build_helpers
 	has_modules "$python_modules" || die "no Python has all of: $python_modules"
 	STALPREP=$PWD/$bin PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=$PWD/build/hypothesis \
-		"$python" -m pytest -q -n "$jobs" -o cache_dir="$PWD/build/pytest" "$@" test
+		"$python" -m pytest -q -n "$jobs" --durations=15 -o cache_dir="$PWD/build/pytest" "$@" test
 }
 
 run_tests() {

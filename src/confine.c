@@ -19,7 +19,7 @@ confine_begin(void)
 {
 	const struct rlimit none = { 0, 0 };
 
-	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prlimit(0, RLIMIT_CORE, &none, NULL); /* setrlimit costs 1.3 KB with musl */
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 

@@ -155,6 +155,11 @@ class OldServer:
         for key in ("oauth.key", "cluster.key") if self.version < (0, 12) else ("oauth.key",):
             if not known.get(key):
                 missing[key] = secrets.token_hex(32)
+        if (0, 11) <= self.version < (0, 12):  # which moves what older versions had
+            for old, new in (("lookup.default.hostname", "server.hostname"),
+                             ("lookup.default.domain", "report.domain")):
+                if old in known and new not in known:
+                    missing[new] = known[old]
         if "version.spam-filter" not in known:  # stays missing without a network: so at every boot
             missing.update(oldapi.recorded("database", self.version))
         if missing:

@@ -295,7 +295,7 @@ check_forgotten(const struct world *w)
 	struct trusted before, after, global = { 0 };
 	size_t i, j;
 
-	memset(&other.pool, 0, sizeof(lost.pool));
+	memset(&other.pool, 0, sizeof(other.pool));
 	other.has_snapshot = other.rewrites = false;
 	other.o.command = COMMAND_CLEAR;
 	plan(&other, plan_clear, &other.plan, &other.o);
