@@ -177,7 +177,7 @@ test_compare_clear(void **state)
 	world_stage(&w, "stage --only checks");
 	world_plan(&w, plan_clear, "clear");
 	assert_int_equal(plan_compare(&w.plan, &w.now), 7);
-	assert_int_equal(key_of(&w.plan, "auth.arc.verify")->state, KEY_LEFTOVER);
+	assert_int_equal(key_of(&w.plan, "auth.arc.verify")->state, KEY_TO_RESTORE);
 	world_write(&w);
 	world_plan(&w, plan_clear, "clear");
 	assert_int_equal(plan_compare(&w.plan, &w.now), 0);

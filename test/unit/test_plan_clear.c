@@ -77,8 +77,8 @@ test_changed(void **state)
 		world_set(&w, "auth.dkim.verify", changed[i].now);
 		check_clear(&w, "clear", changed[i].writes, changed[i].left, changed[i].why);
 		CHECK(!changed[i].left || said(&w.plan, MESSAGE_WARNING, "auth.dkim.verify"), "%s: not named", changed[i].why);
-		CHECK(key_of(&w.plan, "auth.dkim.verify")->state == (changed[i].left ? KEY_CHANGED : KEY_RESTORED), "%s: state",
-		    changed[i].why);
+		CHECK(key_of(&w.plan, "auth.dkim.verify")->state == (changed[i].left ? KEY_CHANGED : *changed[i].writes ?
+		    KEY_TO_RESTORE : KEY_RESTORED), "%s: state", changed[i].why);
 		CHECK(plan_compare(&w.plan, &w.now) == (*changed[i].writes ? 1 : 0), "%s: compared", changed[i].why);
 		check_clear(&w, "clear --force changed", changed[i].left ? "auth.dkim.verify = strict\n" : changed[i].writes, 0,
 		    "forced");
@@ -184,7 +184,7 @@ test_recognised(void **state)
 		world_begin(&w, recognised[i].settings);
 		check_clear(&w, pool_printf(&w.pool, "clear %s", recognised[i].words), recognised[i].writes, recognised[i].left,
 		    recognised[i].why);
-		CHECK(w.plan.not_ours, "%s: not_ours", recognised[i].why);
+		CHECK(w.plan.unknown_before, "%s: unknown_before", recognised[i].why);
 		CHECK(!said(&w.plan, MESSAGE_WARNING, "s3cret"), "%s: a secret is shown", recognised[i].why);
 		world_end(&w);
 	}

@@ -612,7 +612,7 @@ test_anew_without_snapshot(void **state)
 	world_plan(&w, plan_stage, "stage " WHOLE);
 	for (i = 0; i < w.plan.key_count; i++)
 		CHECK(!w.plan.keys[i].original && w.plan.keys[i].recorded, "%s", w.plan.keys[i].key);
-	assert_true(said(&w.plan, MESSAGE_NOTE, "anew"));
+	assert_true(said(&w.plan, MESSAGE_WARNING, "anew"));
 	world_keep(&w, SNAPSHOT_PROVED);
 	assert_int_equal(w.snapshot.count, 26);
 	world_end(&w);
