@@ -13,6 +13,7 @@ import ipaddress
 import json
 import os
 import shlex
+import signal
 import subprocess
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 import oldconfig
 import oldserver
 import realserver
+
+# What is started in the background may ignore the interrupt, and the program then does so too: not here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("STALPREP", str(ROOT / "build" / "stalprep"))
@@ -122,14 +126,14 @@ class Tool:
         path.chmod(mode)
         return str(path)
 
-    def start(self, *args, password=PASSWORD, env=(), wrap=(), **options):
+    def start(self, *args, password=PASSWORD, env=(), wrap=(), binary=BINARY, **options):
         """The process, with a clean environment, no terminal and nothing on its standard input."""
         environment = {"PATH": os.environ["PATH"], **dict(env)}
         if password is not None:
             environment["STALPREP_PASSWORD"] = password
         given = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE,
                  "cwd": self.folder, "start_new_session": True, **options}
-        return subprocess.Popen([*wrap, *RUNNER, BINARY, *map(str, args)], env=environment, **given)
+        return subprocess.Popen([*wrap, *RUNNER, binary, *map(str, args)], env=environment, **given)
 
     def finish(self, process, text=None, status=None):
         try:

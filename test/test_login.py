@@ -1,16 +1,15 @@
 """Who one is: where the secret comes from, the second factor, and what the server says to it."""
 
-import fcntl
 import os
-import pty
 import select
 import signal
+import subprocess
 import termios
-import time
 
 import pytest
 
 import oldapi
+import process
 from conftest import CHANGE, PASSWORD, TIMEOUT, forms, reach, state, writes
 from oldserver import Fault
 
@@ -67,11 +66,10 @@ def test_environment_is_wiped(run, simulate):
         pytest.skip("no /proc here")
     seen = []
 
-    def look(process):
-        with open(f"/proc/{process.pid}/environ", "rb") as file:
-            seen.append(file.read())
-        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
-            seen.append(file.read())
+    def look(running):
+        for name in ("environ", "cmdline"):
+            with open(f"/proc/{running.pid}/{name}", "rb") as file:
+                seen.append(file.read())
     server = simulate()
     run.while_running(lambda call: server.faults.append(Fault(before=call)), look, "status", *reach(server), status=7)
     assert len(seen) == 2 and not [text for text in seen if PASSWORD.encode() in text]
@@ -200,42 +198,32 @@ def test_whole_stage_with_a_code(run, guarded):
 
 # The prompt
 
-class Terminal:
-    """A run with a terminal of its own; what is shown on it is kept."""
+class Screen(process.Terminal):
+    """A run with a terminal of its own."""
 
     def __init__(self, run, *args, **options):
-        self.run, self.shown = run, b""
-        self.master, self.slave = pty.openpty()
-        self.process = run.start(*args, **{"password": None, "stdin": self.slave, "preexec_fn": self.take, **options})
-
-    def take(self):
-        """In the child: this is the terminal."""
-        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        super().__init__()
+        self.run = run
+        self.process = run.start(*args, **{"password": None, "stdin": self.slave, "pass_fds": (self.slave,),
+                                           "preexec_fn": self.control, **options})
 
     def echoes(self):
         return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
 
     def wait(self, text):
-        deadline = time.monotonic() + TIMEOUT
-        while text not in self.shown:
-            assert select.select([self.master], [], [], deadline - time.monotonic())[0], self.shown
-            self.shown += os.read(self.master, 4096)
-
-    def type(self, text):
-        os.write(self.master, text.encode())
+        self.wait_for(text, TIMEOUT)
 
     def finish(self, wanted):
         ran = self.run.finish(self.process, status=wanted)
         while select.select([self.master], [], [], 0)[0]:
-            self.shown += os.read(self.master, 4096)
+            self.seen += os.read(self.master, 4096)
         return ran
 
     def close(self):
         if self.process.poll() is None:
             self.process.kill()
             self.process.communicate()
-        os.close(self.master)
-        os.close(self.slave)
+        super().close()
 
 
 @pytest.fixture
@@ -243,7 +231,7 @@ def terminal(run):
     started = []
 
     def start(*args, **options):
-        started.append(Terminal(run, *args, **options))
+        started.append(Screen(run, *args, **options))
         return started[-1]
     yield start
     for one in started:
@@ -255,50 +243,41 @@ def test_prompt(terminal, simulate):
     screen = terminal("status", *reach(server))
     screen.wait(b"Password of admin")
     assert not screen.echoes() and server.log == []
-    screen.type(PASSWORD + "\n")
+    screen.type(PASSWORD.encode() + b"\n")
     screen.finish(STATUS_OK)
-    assert screen.echoes() and PASSWORD.encode() not in screen.shown
+    assert screen.echoes() and PASSWORD.encode() not in screen.seen
 
 
 def test_prompt_with_redirected_input(terminal, simulate):
     """The terminal is asked, not standard input."""
     server = simulate()
-    with open(os.devnull, "rb") as null:
-        def take():
-            fcntl.ioctl(screen_slave[0], termios.TIOCSCTTY, 0)
-        screen_slave = []
-        master_slave = pty.openpty()
-        screen_slave.append(master_slave[1])
-        screen = terminal("status", *reach(server), stdin=null, preexec_fn=take, pass_fds=(master_slave[1],))
-        os.close(screen.master)
-        os.close(screen.slave)
-        screen.master, screen.slave = master_slave
-        screen.wait(b"Password of admin")
-        screen.type(PASSWORD + "\n")
-        screen.finish(STATUS_OK)
+    screen = terminal("status", *reach(server), stdin=subprocess.DEVNULL)
+    screen.wait(b"Password of admin")
+    screen.type(PASSWORD.encode() + b"\n")
+    screen.finish(STATUS_OK)
 
 
 def test_prompt_for_the_code(terminal, guarded):
     screen = terminal("status", *reach(guarded), "--user", "root2")
     screen.wait(b"Password of root2")
-    screen.type("root-pass\n")
+    screen.type(b"root-pass\n")
     screen.wait(b"code")
     assert not screen.echoes()
-    screen.type(code() + "\n")
+    screen.type(code().encode() + b"\n")
     screen.finish(STATUS_OK)
-    assert screen.echoes() and b"root-pass" not in screen.shown
+    assert screen.echoes() and b"root-pass" not in screen.seen
 
 
 def test_wrong_password_at_the_prompt(terminal, simulate):
     screen = terminal("status", *reach(simulate()))
     screen.wait(b"Password")
-    screen.type("wrong\n")
+    screen.type(b"wrong\n")
     assert "401" in screen.finish(4).err
 
 
 def test_nothing_typed(terminal, simulate):
     server = simulate()
-    for typed in ("\n", "\x04"):
+    for typed in (b"\n", b"\x04"):
         screen = terminal("status", *reach(server))
         screen.wait(b"Password")
         screen.type(typed)
@@ -313,7 +292,7 @@ def test_stopped_at_the_prompt(terminal, simulate, how):
     screen = terminal("status", *reach(server))
     screen.wait(b"Password")
     if how == "\x03":
-        screen.type("half" + how)
+        screen.type(b"half\x03")
     else:
         screen.process.send_signal(how)
     ran = screen.finish(128 + (signal.SIGINT if how == "\x03" else how))
@@ -322,4 +301,4 @@ def test_stopped_at_the_prompt(terminal, simulate, how):
 
 def test_asked_before_anything_is_sent_but_after_names_are_found(terminal):
     screen = terminal("status", "--url", "https://no-such-host.invalid")
-    assert "no-such-host.invalid" in screen.finish(3).err and b"Password" not in screen.shown
+    assert "no-such-host.invalid" in screen.finish(3).err and b"Password" not in screen.seen

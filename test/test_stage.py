@@ -691,6 +691,25 @@ def test_full_device_for_the_report(run, serve):
         assert run("stage", *reach(server), *CHANGE, "--dry-run", stdout=full, status=1)
 
 
+CLOSED = [(0,), (1,), (2,), (1, 2), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+def test_closed_streams(run, simulate, closed):
+    """What is opened later must not take their numbers and get the report."""
+    server = simulate()
+
+    def close():
+        for number in closed:
+            os.close(number)
+    for command in (("stage", *CHANGE), ("clear",)):
+        ran = run(*command, *reach(server), preexec_fn=close)
+        assert ran.status == (5 if 1 in closed else 0)
+        if command[0] == "stage":
+            assert run.snapshot()["state"] == "proved"
+    assert not [path for path in run.folder.iterdir() if b"Stalwart" in path.read_bytes()]
+
+
 # Who is there
 
 def test_new_server(run, simulate):

@@ -40,7 +40,6 @@ def check_told(ran, pair, names):
     assert len(times) == 3, "both dates and this machine's time"
     now = datetime.datetime.utcnow()
     assert abs(datetime.datetime.strptime(times[2], "%Y-%m-%dT%H:%M:%SZ") - now) < datetime.timedelta(minutes=10)
-    assert "Nothing was " in ran.err
 
 
 # Trusted
@@ -198,9 +197,9 @@ def test_curl_agrees_on_the_pin(serve, ca):
 
 
 def test_no_check_at_all(ask, simulate, ca):
-    """-k alone: it works, and it says that anybody could have answered."""
-    server = simulate(pair=ca.issue("other.example.org", days=(-30, -1)))
-    assert re.search("not checked|insecure|anybody", ask(server, "-k").said)
+    """-k alone is curl's, and it is said what that means."""
+    ran = ask(simulate(pair=ca.issue("other.example.org", days=(-30, -1))), "-k")
+    assert "not checked" in ran.err and "sha256//" in ran.err
 
 
 def test_told_pin_leads_on(ask, run, simulate, ca):
@@ -273,7 +272,7 @@ def test_silent_port(run):
 
 
 def test_tls_13_only(run, simulate, ca):
-    server = simulate(config=config(SMTP, HTTP, HTTPS + 'tls.disable-protocols = "TLSv1.2"\n'))
+    server = simulate(config=config(SMTP, HTTP, HTTPS + 'tls.disable-protocols = ["TLSv1.2"]\n'))
     ran = run("status", *reach(server, ca), status=3)
     assert "TLS 1.3" in ran.err and "loopback" in ran.err and untouched(server)
 
@@ -371,8 +370,7 @@ def test_page_of_another_server(run, s_server, ca):
 def test_login_never_reaches_an_untrusted_peer(run, s_server, ca):
     url, process = s_server("-tls1_2")
     run("stage", "--url", url, *CHANGE, status=3)
-    process.stdin.write(b"Q\n")
-    process.stdin.flush()
+    process.terminate()
     out = process.communicate(timeout=TIMEOUT)[0]
     assert b"Authorization" not in out and PASSWORD.encode() not in out and b"GET" not in out
 

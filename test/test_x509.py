@@ -5,6 +5,7 @@ import datetime
 import functools
 import hashlib
 import ipaddress
+import inspect
 import os
 import subprocess
 from dataclasses import dataclass, field, replace
@@ -632,7 +633,8 @@ def test_weak_signature(tmp_path, oid, who):
 def test_real_signatures(tmp_path):
     """RSA-PSS and Ed25519 as they really are."""
     root = ROOTCA.but(key="rsa2048/root")
-    check(verify(tmp_path, [make(root)], [make(LEAF.but(pss=True), root)]), "too weak or not supported")
+    if "rsa_padding" in inspect.signature(x509.CertificateBuilder.sign).parameters:  # from cryptography 41 on
+        check(verify(tmp_path, [make(root)], [make(LEAF.but(pss=True), root)]), "too weak or not supported")
     root = ROOTCA.but(key="ed25519/root")
     check(verify(tmp_path, [make(root)], [make(LEAF, root)]), "too weak or not supported")
 
