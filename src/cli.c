@@ -9,8 +9,10 @@
 #include "pool.h"
 #include "run.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static int cmd_help(const struct options *o, const char *program);
 static int cmd_version(const struct options *o, const char *program);
@@ -89,6 +91,21 @@ cmd_version(const struct options *o, const char *program)
 	return r;
 }
 
+/*
+ * A standard stream that is closed would give its number to the next file, and that file would get the report. The root
+ * folder stands in its place: it is always there, and can neither be read nor written.
+ */
+static void
+keep_streams(void)
+{
+	int fd;
+
+	for (fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) == -1 && open("/", O_RDONLY | O_DIRECTORY) != fd)
+			_exit(EXIT_REFUSED);
+	}
+}
+
 int
 cli_main(int argc, char **argv)
 {
@@ -98,6 +115,7 @@ cli_main(int argc, char **argv)
 	struct err err;
 	int status;
 
+	keep_streams();
 	confine_begin();
 	if (options_parse(&o, &pool, argc > 0 ? argc - 1 : 0, argv + 1, &err) == -1) {
 		fprintf(stderr, "stalprep: %s\n", err.text);

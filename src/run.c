@@ -134,6 +134,10 @@ run_read(struct run *r)
 			run_fail(r, &r->targets[i], &err);
 			return -1;
 		}
+		if (r->options->insecure && !r->trust.pinned && r->targets[i].session.tls)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "The certificate was not checked (-k without "
+			    "--pinnedpubkey): somebody on the way could read the password. The key that answered is %s; compare it with "
+			    "the server's own, then add --pinnedpubkey.", tls_pin(r->targets[i].session.tls));
 	}
 	credentials_settle(&r->credentials);
 	return 0;
