@@ -100,10 +100,11 @@ keep_streams(void)
 {
 	int fd;
 
-	for (fd = 0; fd <= 2; fd++) {
-		if (fcntl(fd, F_GETFD) == -1 && open("/", O_RDONLY | O_DIRECTORY) != fd)
-			_exit(EXIT_REFUSED);
-	}
+	do {
+		fd = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
 }
 
 int

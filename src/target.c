@@ -57,13 +57,13 @@ target_begin(struct target *t, const struct options *o, const struct url *url, s
 }
 
 /*
- * A snapshot may hold keys of a relay that goes by another name than this run's: they are read one by one. Other keys are
+ * A snapshot may hold keys of a relay, or of a new server, other than this run's: they are read one by one. Other keys are
  * found by prefix. What is no plain key was not written by stalprep.
  */
 static int
 read_along(struct target *t, struct err *err)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
 	const char **extra = pool_zero(&t->pool, (t->loaded.count + 1) * sizeof(*extra));
 	size_t i, n = 0;
 
@@ -72,7 +72,8 @@ read_along(struct target *t, struct err *err)
 	for (i = 0; i < t->loaded.count; i++) {
 		const char *key = t->loaded.keys[i].key;
 
-		if (t->loaded.keys[i].group == GROUP_OUTBOUND && strspn(key, plain) == strlen(key))
+		if ((t->loaded.keys[i].group == GROUP_OUTBOUND || t->loaded.keys[i].group == GROUP_ALLOW) &&
+		    strspn(key, plain) == strlen(key))
 			extra[n++] = key;
 	}
 	t->session.api.extra = extra;

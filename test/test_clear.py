@@ -101,6 +101,23 @@ def test_relay_id_that_changes(run, serve):
     assert state(server) == before
 
 
+ALLOWED = [("192.0.2.1",), ("2001:db8::1",), ("192.0.2.1", "2001:db8::1", "192.0.2.1")]
+
+
+@pytest.mark.parametrize("addresses", ALLOWED)
+def test_new_server_that_was_allowed(run, serve, addresses):
+    """One after the other; the last stays, and clear takes it without being told."""
+    server = serve()
+    before = state(server)
+    for address in addresses:
+        run("stage", *reach(server), *CHANGE, "--new-server", address, "--allow-new-server", status=0)
+        assert difference(before["settings"], server.settings()) == {
+            **guide(NEWEST), f"server.allowed-ip.{address}": ""}
+    assert run("status", *reach(server), status=0)
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
 def test_relay_that_is_not_staged_again(run, serve):
     """A second stage without --relay leaves the outbound group; clear still takes it."""
     server = serve()
