@@ -101,7 +101,7 @@ static const char *const format_names[FORMAT_COUNT] = {
 static const char *const refusal_names[] = {
 	"open-secret", "snapshot-target", "dialect", "dialect-unknown", "relay-taken", "relay-covered", "rewrite", "changed",
 	"no-cluster", "cluster", "node-order", "port-25", "no-listener", "relay-listener", "not-local", "no-snapshot",
-	"new-server", "not-stalwart",
+	"new-server", "not-stalwart", "listener-name",
 };
 
 enum { CONNECT_SECONDS = 10, MAX_SECONDS = 60, SECONDS_MAX = 86400, RELAY_PORT = 25, NEAR_MAX = 3, WORD_MAX = 32, USAGE_WIDTH = 110 };

@@ -139,6 +139,15 @@ check_named(struct build *b)
 	}
 }
 
+/* Its keys would lie among another listener's networks, which may be the one on port 25. */
+static void
+check_name(struct build *b, const struct plan_listener *pl)
+{
+	if (pl->chosen && strstr(pl->listener->id, ".proxy."))
+		build_refuse(b, "listener-name", true, "Listener \"%s\": with \".proxy.\" in its name, its keys can't be told from those "
+		    "of another listener. Rename it, or leave it out by naming the others with --listener.", pl->listener->id);
+}
+
 int
 build_listeners(struct build *b)
 {
@@ -160,8 +169,10 @@ build_listeners(struct build *b)
 		return 0;
 	check_named(b);
 	check_relay_listener(b);
-	for (i = 0; i < p->all.count; i++)
+	for (i = 0; i < p->all.count; i++) {
 		check_mixed(b, &p->all.items[i]);
+		check_name(b, &p->listeners[i]);
+	}
 	if (!p->all.count)
 		build_refuse(b, "no-listener", true, "The server shows no listener at all, so there is nothing to put behind the "
 		    "proxy. Is the account allowed to read server.listener.*?");
@@ -196,7 +207,8 @@ carry_over(struct build *b, const char *id, const char *list, struct trusted *ow
 	for (i = 0; i < global.count; i++) {
 		for (j = 0; j < b->o->proxy_count && strcmp(b->o->proxies[j], global.items[i].value) != 0; j++)
 			;
-		if (j < b->o->proxy_count)
+		/* By what the server can't read it trusts nobody; copied, it would be one more configuration error. A macro it may. */
+		if (j < b->o->proxy_count || (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
 			continue;
 		if (want_network(b, list, own, index, global.items[i].value) == -1)
 			return -1;
@@ -548,7 +560,8 @@ recognise(struct build *b, struct options *o)
 	text = o->public_origin[0] || !looks_staged(b, o) ? NULL : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
 	if (text)
 		snprintf(o->public_origin, sizeof(o->public_origin), "%s", text);
-	if (o->relay_host || !(o->groups & 1u << GROUP_OUTBOUND) || !settings_get(now, address))
+	/* Where options or a snapshot say what was meant, a relay that they do not name is somebody else's. */
+	if (b->o->change_options || b->in->snapshot || !(o->groups & 1u << GROUP_OUTBOUND) || !settings_get(now, address))
 		return 0;
 	o->relay_host = settings_get(now, address);
 	text = settings_get(now, port);

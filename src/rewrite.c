@@ -35,9 +35,14 @@ fate_of_key(int minor, const char *key)
 
 /* Between three single quotes nothing is escaped: a CR and a first LF are dropped, three quotes end it. */
 static enum rewrite
-fate_of_raw(const char *value, size_t len)
+fate_of_raw(const char *value)
 {
-	if (strstr(value, "'''") || value[len - 1] == '\'')
+	unsigned quotes = 0;
+	const char *p;
+
+	for (p = value; *p && quotes < 3; p++)
+		quotes = *p == '\'' ? quotes + 1 : *p == '\r' ? quotes : 0;
+	if (quotes)
 		return REWRITE_BREAKS;
 	return *value == '\n' || strchr(value, '\r') ? REWRITE_CHANGES : REWRITE_KEEPS;
 }
@@ -57,7 +62,7 @@ fate_of_quoted(const char *value)
 			fate = REWRITE_CHANGES;
 		if (*p != '\\')
 			continue;
-		if (!p[1])
+		if (!p[1 + strspn(p + 1, "\r")])
 			return REWRITE_BREAKS;         /* the closing quote is taken for an escaped one */
 		if (strchr("ntr\\\"", p[1]))
 			fate = REWRITE_CHANGES;
@@ -72,8 +77,8 @@ rewrite_fate(int minor, const char *key, const char *value)
 	bool special = strpbrk(value, "\"\\") != NULL;
 	enum rewrite a = fate_of_key(minor, key), b;
 
-	if (*key == '#' && strchr(value, '\n'))
+	if (*key == '#' && (strchr(key, '\n') || strchr(value, '\n')))
 		return REWRITE_BREAKS;         /* only its first line is a comment */
-	b = strchr(value, '\n') || (len > LONG_VALUE && special) ? fate_of_raw(value, len) : fate_of_quoted(value);
+	b = strchr(value, '\n') || (len > LONG_VALUE && special) ? fate_of_raw(value) : fate_of_quoted(value);
 	return a > b ? a : b;
 }

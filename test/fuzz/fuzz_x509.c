@@ -12,6 +12,7 @@
 #include "x509.h"
 
 #include <bearssl.h>
+#include <strings.h>
 
 enum { CHAIN_MAX = 5, POINT_LEN = 65, CERT_MAX = 4096 };
 enum { INSECURE = 4, PINNED = 8, AS_CLASS = 16 };
@@ -142,6 +143,19 @@ holds(const struct der *der, const char *bytes, size_t len)
 	return memmem(der->p, der->len, bytes, len) != NULL;
 }
 
+/* The same but for case. */
+static bool
+names(const struct der *der, const char *bytes, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i + len <= der->len; i++) {
+		if (!strncasecmp((const char *)der->p + i, bytes, len) && !memchr(bytes, '\0', len))
+			return true;
+	}
+	return holds(der, bytes, len);
+}
+
 static bool
 is_in_time(const struct given *g, int64_t time)
 {
@@ -180,7 +194,7 @@ check_accepted(const struct x509_policy *policy, const struct given *chain, size
 	size_t i;
 
 	CHECK(is_in_time(leaf, policy->time), "out of its time");
-	CHECK(holds(&leaf->der, host_bytes[host].bytes, host_bytes[host].len), "%s is not in it", policy->host);
+	CHECK(names(&leaf->der, host_bytes[host].bytes, host_bytes[host].len), "%s is not in it", policy->host);
 	CHECK(!holds(&leaf->der, "\x06\x03\x55\x1d\x25", 5) || holds(&leaf->der, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8),
 	    "not for servers");
 	if (anchors_same(policy->anchors, &leaf->der))
