@@ -11,9 +11,10 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
-enum { CHUNK = 16384, LOCK_TRIES = 3 };
+enum { CHUNK = 16384, LOCK_TRIES = 3, ATTRIBUTE_MAX = 65536 };   /* Linux has no longer attribute, and no longer list */
 
 int
 file_read(struct buf *out, const char *path, size_t max, struct err *err)
@@ -93,35 +94,81 @@ write_all(int fd, const char *data, size_t len)
 	return fsync(fd);
 }
 
+/* Give fd one extended attribute of like's. One that it has already, as a label of the system's, need not be set. */
+static int
+copy_attribute(int fd, int like, const char *name)
+{
+	char value[ATTRIBUTE_MAX], own[ATTRIBUTE_MAX];
+	ssize_t n = fgetxattr(like, name, value, sizeof(value)), m;
+
+	if (n == -1)
+		return -1;
+	m = fgetxattr(fd, name, own, sizeof(own));
+	if (m == n && !memcmp(value, own, (size_t)n))
+		return 0;
+	return fsetxattr(fd, name, value, (size_t)n, 0);
+}
+
+/* Give the open file fd the owner, extended attributes and mode of like. 0, or -1 with err. */
+static int
+take_after(int fd, int like, const char *path, struct err *err)
+{
+	char names[ATTRIBUTE_MAX];
+	struct stat st, own;
+	const char *name;
+	ssize_t n;
+
+	if (fstat(like, &st) == -1 || fstat(fd, &own) == -1 ||
+	    ((own.st_uid != st.st_uid || own.st_gid != st.st_gid) && fchown(fd, st.st_uid, st.st_gid) == -1))
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its owner can't be kept", path);
+	n = flistxattr(like, names, sizeof(names));
+	if (n == -1 && errno != ENOTSUP)
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its extended attributes can't be read", path);
+	for (name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
+		if (copy_attribute(fd, like, name) == -1)
+			return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its attribute %s can't be kept", path, name);
+	}
+	if (fchmod(fd, st.st_mode & 07777) == -1)
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its mode can't be kept", path);
+	return 0;
+}
+
+/* What may fail, while path is as it was: also whether the folder can be fsynced at all. */
+static int
+fill_temp(int fd, const char *path, const char *data, size_t len, int like, struct err *err)
+{
+	if (like != -1 && take_after(fd, like, path, err) == -1)
+		return -1;
+	if (write_all(fd, data, len) == -1)
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
+	return sync_folder(path, err);
+}
+
 int
-file_replace(const char *path, const char *data, size_t len, struct err *err)
+file_replace(const char *path, const char *data, size_t len, int like, struct err *err)
 {
 	char temp[PATH_MAX];
-	int fd, number;
+	int fd, failed, number;
 
 	if (snprintf(temp, sizeof(temp), "%s.XXXXXX", path) >= (int)sizeof(temp))
 		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
 	fd = mkostemp(temp, O_CLOEXEC);        /* mode 0600 */
 	if (fd == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be written: no new file can be made in its folder", path);
-	if (write_all(fd, data, len) == -1) {
-		number = errno;
-		close(fd);
-		unlink(temp);
-		return err_system(err, ERR_SYSTEM, number, "%s can't be written", path);
-	}
-	/* Whether the folder can be fsynced at all is found out while path is as it was. */
-	if (sync_folder(path, err) == -1) {
-		close(fd);
-		unlink(temp);
-		return -1;
-	}
-	if (close(fd) == -1 || rename(temp, path) == -1) {
-		number = errno;
-		unlink(temp);
-		return err_system(err, ERR_SYSTEM, number, "%s can't be written", path);
-	}
-	return sync_folder(path, err);
+	failed = fill_temp(fd, path, data, len, like, err);
+	if (close(fd) == 0 && !failed && rename(temp, path) == 0)
+		return sync_folder(path, err);
+	number = errno;
+	unlink(temp);
+	return failed ? -1 : err_system(err, ERR_SYSTEM, number, "%s can't be replaced", path);
+}
+
+int
+file_overwrite(int fd, const char *path, const char *data, size_t len, struct err *err)
+{
+	if (lseek(fd, 0, SEEK_SET) == 0 && write_all(fd, data, len) == 0 && ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0)
+		return 0;
+	return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
 }
 
 int

@@ -20,7 +20,7 @@ enum {
 enum option_id {
 	OPT_PROXY, OPT_PUBLIC_URL, OPT_RELAY, OPT_RELAY_ID, OPT_ONLY, OPT_SKIP, OPT_LISTENER, OPT_RELAY_LISTENER,
 	OPT_NEW_SERVER, OPT_ALLOW, OPT_SINGLE_NODE, OPT_DIALECT,
-	OPT_URL, OPT_CACERT, OPT_PINNEDPUBKEY, OPT_INSECURE, OPT_RESOLVE, OPT_CONNECT_TIMEOUT, OPT_MAX_TIME, OPT_HAPROXY,
+	OPT_CONFIG, OPT_URL, OPT_CACERT, OPT_PINNEDPUBKEY, OPT_INSECURE, OPT_RESOLVE, OPT_CONNECT_TIMEOUT, OPT_MAX_TIME, OPT_HAPROXY,
 	OPT_USER, OPT_PASSWORD_FILE, OPT_TOTP_FILE, OPT_API_KEY_FILE,
 	OPT_SNAPSHOT, OPT_SNAPSHOT_DIR, OPT_DRY_RUN, OPT_CHECK, OPT_RELOAD, OPT_FORCE, OPT_FORMAT, OPT_CLEAR, OPT_JSON, OPT_QUIET,
 	OPT_VERBOSE, OPT_VERSION, OPT_HELP, OPT_COUNT
@@ -49,6 +49,8 @@ const struct option options_table[] = {
 	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, "leave this cluster's other nodes out on purpose" },
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN,
 	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)" },
+	[OPT_CONFIG] = { "config", 0, "FILE", IN_PLAN,
+	    "in place of --url: the config.toml of a server that does not run; - for standard input and output" },
 	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API,
 	    "the old server's management API, such as https://mail.internal:443" },
 	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, "PEM certificates to trust, in place of the system's" },
@@ -101,7 +103,7 @@ static const char *const format_names[FORMAT_COUNT] = {
 static const char *const refusal_names[] = {
 	"open-secret", "snapshot-target", "dialect", "dialect-unknown", "relay-taken", "relay-covered", "rewrite", "changed",
 	"no-cluster", "cluster", "node-order", "port-25", "no-listener", "relay-listener", "not-local", "no-snapshot",
-	"new-server", "not-stalwart", "listener-name",
+	"new-server", "not-stalwart", "listener-name", "running", "in-place",
 };
 
 enum { CONNECT_SECONDS = 10, MAX_SECONDS = 60, SECONDS_MAX = 86400, RELAY_PORT = 25, NEAR_MAX = 3, WORD_MAX = 32, USAGE_WIDTH = 110 };
@@ -449,6 +451,9 @@ static int
 take_reach(struct options *o, enum option_id id, const char *value, struct err *err)
 {
 	switch (id) {
+	case OPT_CONFIG:
+		o->config = value;
+		return 0;
 	case OPT_URL:
 		return take_target(o, value, err);
 	case OPT_CACERT:
@@ -642,13 +647,34 @@ check_wanted(const struct options *o, struct err *err)
 	return 0;
 }
 
+/* A file is reached without any of what a server wants. */
 static int
-check_target(const struct options *o, struct err *err)
+check_config(const struct parse *p, struct err *err)
 {
+	const struct options *o = p->o;
+	size_t id;
+
+	for (id = 0; id < OPT_COUNT; id++) {
+		if (p->seen[id] && ((id >= OPT_URL && id <= OPT_API_KEY_FILE) || id == OPT_CHECK || id == OPT_RELOAD))
+			return err_set(err, ERR_USAGE, "--%s does not go with --config: the server is not asked", options_table[id].name);
+	}
+	if (!strcmp(o->config, "-") && o->json && !o->dry_run && o->command != COMMAND_STATUS)
+		return err_set(err, ERR_USAGE, "--json does not go with --config -: standard output is the file");
+	return 0;
+}
+
+static int
+check_target(const struct parse *p, struct err *err)
+{
+	const struct options *o = p->o;
+
 	if (!(options_table[OPT_PASSWORD_FILE].commands & 1u << o->command))
 		return 0;
-	if (!o->target_count)
-		return err_set(err, ERR_USAGE, "--url URL is wanted: the old server's management API");
+	if (o->config && check_config(p, err) == -1)
+		return -1;
+	if (!o->target_count && !o->config)
+		return err_set(err, ERR_USAGE, "--url URL is wanted: the old server's management API%s",
+		    o->command == COMMAND_RELOAD ? "" : "; or --config FILE where it does not run");
 	if (o->snapshot && o->target_count > 1)
 		return err_set(err, ERR_USAGE, "--snapshot names one file; with several --url use --snapshot-dir");
 	if (o->snapshot && o->snapshot_dir)
@@ -677,7 +703,7 @@ settle(struct parse *p, struct err *err)
 		return err_set(err, ERR_USAGE, "--listener goes with the group listeners, which is left out");
 	if (o->quiet && o->verbose)
 		return err_set(err, ERR_USAGE, "--quiet and --verbose exclude each other");
-	return check_target(o, err);
+	return check_target(p, err);
 }
 
 static void

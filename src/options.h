@@ -47,6 +47,7 @@ struct options {
 
 	struct url targets[TARGETS_MAX];
 	size_t target_count;
+	const char *config;            /* the file in place of those; "-" is standard input; NULL when not given */
 
 	char proxies[PROXIES_MAX][NET_TEXT_MAX];
 	size_t proxy_count;

@@ -85,6 +85,12 @@ output_messages(struct buf *out, const char *command, const struct messages *m, 
 static void
 add_server(struct buf *out, const struct target *t)
 {
+	if (t->is_file) {
+		add_clean(out, t->origin, (size_t)-1);
+		buf_printf(out, " is the configuration of an older Stalwart server. Its version can't be seen there%s%s.\n",
+		    t->planned ? ": as for " : "", t->planned ? t->plan.dialect->name : "");
+		return;
+	}
 	buf_printf(out, "%s is an older Stalwart server", t->origin);
 	if (t->facts.version)
 		buf_printf(out, ", version %s", t->facts.version);
@@ -206,8 +212,12 @@ add_applied(struct buf *out, const struct plan *p)
 static void
 add_next(struct buf *out, const struct report *r, const struct target *t)
 {
-	buf_str(out, "\nTo apply, at the cutover: restart the old server. No reload is needed first.\n");
-	buf_printf(out, "To undo: %s clear --url %s", r->program, t->origin);
+	if (t->is_file && configfile_is_stream(t->config.name))
+		return;
+	buf_str(out, t->is_file ? "\nThe server applies all of it when it starts with this file.\n" :
+	    "\nTo apply, at the cutover: restart the old server. No reload is needed first.\n");
+	buf_printf(out, "To undo: %s clear --%s ", r->program, t->is_file ? "config" : "url");
+	options_quote(out, t->origin);
 	options_retell_reach(out, t->options);
 	buf_str(out, " --snapshot ");
 	options_quote(out, t->snapshot_path);
@@ -228,6 +238,13 @@ add_rewrite(struct buf *out, const struct target *t)
 		buf_str(out, "The server has written its config.toml anew: sorted, without comments.\n");
 }
 
+void
+output_diff(struct buf *out, const struct target *t)
+{
+	if (t->is_file)
+		edits_diff(out, &t->edits, t->origin, t->config.text.data, t->config.text.len);
+}
+
 static void
 text_stage(struct buf *out, const struct report *r, const struct target *t)
 {
@@ -244,9 +261,13 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 		if (message_refusals(&p->messages))
 			return;
 		add_changes(out, r, t, "Would be staged:");
-		buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\nA real run makes the server write its config.toml "
-		    "anew, sorted and without comments: keep a copy of it first.\nWhat stands there now would be kept in %s.\n",
-		    p->write_count, p->key_count, t->snapshot_path);
+		buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n", p->write_count, p->key_count);
+		if (!t->is_file)
+			buf_str(out, "A real run makes the server write its config.toml anew, sorted and without comments: keep a copy of it "
+			    "first.\n");
+		if (t->snapshot_path[0])
+			buf_printf(out, "What stands there now would be kept in %s.\n", t->snapshot_path);
+		output_diff(out, t);
 		return;
 	}
 	if (t->progress == PROGRESS_NONE && r->exit != EXIT_DONE) {
@@ -268,7 +289,8 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 	if (t->progress == PROGRESS_UNPROVED)
 		return;
 	add_rewrite(out, t);
-	add_applied(out, p);
+	if (!t->is_file)
+		add_applied(out, p);
 	add_snapshot(out, t);
 	add_next(out, r, t);
 }
@@ -283,6 +305,7 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 		add_changes(out, r, t, p->unknown_before ? "Would be removed:" : "Would be restored:");
 		buf_printf(out, "\n%zu key%s would be %s. Nothing was written.\n", p->write_count, p->write_count == 1 ? "" : "s",
 		    p->unknown_before ? "removed" : "restored");
+		output_diff(out, t);
 		return;
 	}
 	if (t->progress == PROGRESS_NONE && r->exit != EXIT_DONE && r->exit != EXIT_PARTLY) {
@@ -305,7 +328,7 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 		buf_printf(out, "The snapshot stays at %s: not all that it holds is restored.\n", t->snapshot_path);
 	else if (t->has_snapshot)
 		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
-	if (!r->options->reload && t->changed)
+	if (!r->options->reload && t->changed && !t->is_file)
 		buf_printf(out, "\nWhat was never applied is gone with this. What was applied stays in force until a reload (%s reload),\n"
 		    "and listeners that run behind the proxy expect its header until the server is restarted.\n", r->program);
 }
@@ -346,7 +369,8 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 	size_t g, i;
 
 	add_listeners(out, t, false);
-	buf_str(out, "\nWhat the settings hold (what runs can't be seen over the API):\n");
+	buf_str(out, t->is_file ? "\nWhat the file holds (what the database holds can't be seen here):\n" :
+	    "\nWhat the settings hold (what runs can't be seen over the API):\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		c = plan_count(p, (enum group)g);
 		if (!c.keys && (g == GROUP_OUTBOUND || g == GROUP_ALLOW || !(r->options->groups & 1u << g)))
@@ -354,7 +378,7 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 		buf_printf(out, "  %-10s %s", group_name((enum group)g), group_state_words(&c));
 		if (c.keys)
 			buf_printf(out, " (%zu of %zu keys)", c.right, c.keys);
-		if (g == GROUP_URL && c.right)
+		if (g == GROUP_URL && c.right && !t->is_file)
 			buf_str(out, url_in_force(t) ? ", and in force" : ", not in force yet");
 		buf_char(out, '\n');
 	}
@@ -374,15 +398,16 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 			buf_printf(out, " [%s]\n", key_state_name(k->state));
 		}
 	}
-	if (count_applies(p, APPLIES_RELOAD) || count_applies(p, APPLIES_RESTART))
+	if (!t->is_file && (count_applies(p, APPLIES_RELOAD) || count_applies(p, APPLIES_RESTART)))
 		buf_printf(out, "Of what is staged, %zu keys want a reload and %zu a restart, unless that happened already.\n",
 		    count_applies(p, APPLIES_RELOAD), count_applies(p, APPLIES_RESTART));
 	if (t->has_snapshot) {
 		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path, snapshot_state_name(t->snapshot.state));
 		add_clean(out, t->snapshot.created, VALUE_MAX);
 		buf_str(out, ").\n");
-	} else
+	} else if (t->snapshot_path[0]) {
 		buf_printf(out, "There is no snapshot at %s.\n", t->snapshot_path);
+	}
 }
 
 void
@@ -508,6 +533,15 @@ json_target(struct buf *out, const struct target *t)
 	json_keys(out, p);
 	buf_char(out, ',');
 	json_member_text(out, "snapshot", t->snapshot_kept ? t->snapshot_path : NULL);
+	if (t->is_file) {
+		struct buf diff = { 0 };
+
+		output_diff(&diff, t);
+		buf_char(out, ',');
+		json_member_text(out, "diff", buf_text(&diff));
+		out->failed |= diff.failed;
+		buf_free(&diff);
+	}
 	buf_char(out, '}');
 }
 

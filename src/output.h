@@ -34,6 +34,9 @@ struct report {
 /* Append the report of stage, status or clear for a person. */
 void output_text(struct buf *out, const struct report *r);
 
+/* Append what changes in a target's file as a unified diff without context; nothing for a server. */
+void output_diff(struct buf *out, const struct target *t);
+
 /* Append the one JSON object. */
 void output_json(struct buf *out, const struct report *r);
 

@@ -163,7 +163,9 @@ build_settle(struct build *b)
 
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
-		k->local = localkeys_match(b->in->now, b->p->dialect->last, k->key);
+		k->local = b->in->file || localkeys_match(b->in->now, b->p->dialect->last, k->key);
+		if (b->in->file)
+			k->applies = APPLIES_RESTART;
 		k->recorded = !settings_same(k->original, k->wanted);
 		k->after = k->now;
 		k->state = state_of(k, k->now);

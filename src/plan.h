@@ -23,6 +23,7 @@ struct plan_input {
 	const struct snapshot *snapshot; /* of this target, or NULL */
 	int minor_first, minor_last;   /* the versions 0.minor that the answers allow */
 	bool shared_elsewhere;         /* the database's keys are another node's to write */
+	bool file;                     /* now is a config.toml of a server that does not run */
 };
 
 /* What became of a listener. */

@@ -108,8 +108,9 @@ check_cluster(struct build *b)
 		    "shows no cluster.* setting. Separate servers are staged one by one: run stalprep once for each.");
 	if (sign && i < b->p->key_count && b->o->target_count == 1 && !b->o->single_node)
 		build_refuse(b, "cluster", true, "This server is a node of a cluster (%s is set), and the listener keys live in each "
-		    "node's own config.toml. Name every node: --url once for each. If this is the only node, or the others are left out "
-		    "on purpose: --single-node.", sign);
+		    "node's own config.toml. %s. If this is the only node, or the others are left out on purpose: --single-node.", sign,
+		    b->in->file ? "Do the same to each node's file, each time with --single-node" :
+		    "Name every node: --url once for each");
 }
 
 /* The database's originals are in the first node's snapshot; another first node would take staged values for originals. */
@@ -128,9 +129,29 @@ check_order(struct build *b)
 	}
 }
 
+/* What a file can't show, and what a key in it means that usually lives elsewhere. */
+static void
+say_file(struct build *b)
+{
+	size_t i, strangers = 0;
+
+	for (i = 0; i < b->p->key_count; i++)
+		strangers += b->p->keys[i].wanted && !localkeys_match(b->in->now, b->p->dialect->last, b->p->keys[i].key);
+	if (strangers)
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL, "%zu of the keys usually live in the server's database. From "
+		    "config.toml they outrank it, and the server warns of them when it starts. They can't be deleted from the file "
+		    "over the API: take them out again with clear --config.", strangers);
+	if (b->o->groups & 1u << GROUP_OUTBOUND && b->o->relay_host)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "The database can't be seen from here. If it holds a routing "
+		    "rule (%s.*), that joins this one and no reload works any more. Once the server runs, ask it: stalprep reload "
+		    "--url URL --dry-run.", b->p->dialect->rule);
+}
+
 int
 build_check(struct build *b)
 {
+	if (b->in->file)
+		say_file(b);
 	if (b->o->groups & 1u << GROUP_LISTENERS && check_relay_ways(b) == -1)
 		return -1;
 	check_cluster(b);

@@ -174,8 +174,8 @@ build_listeners(struct build *b)
 		check_name(b, &p->listeners[i]);
 	}
 	if (!p->all.count)
-		build_refuse(b, "no-listener", true, "The server shows no listener at all, so there is nothing to put behind the "
-		    "proxy. Is the account allowed to read server.listener.*?");
+		build_refuse(b, "no-listener", true, "%s shows no listener at all, so there is nothing to put behind the proxy.%s",
+		    b->in->file ? "The file" : "The server", b->in->file ? "" : " Is the account allowed to read server.listener.*?");
 	else if (!chosen && !message_refusals(&p->messages))
 		build_refuse(b, "no-listener", true, "None of the server's listeners is one for the proxy; name them with "
 		    "--listener, or leave the group out: --skip listeners.");
@@ -472,8 +472,10 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	if (begin(&b, p, pool, in, err) == -1 || build_listeners(&b) == -1 || build_wanted(&b) == -1 ||
 	    restore_unwanted(&b) == -1 || build_settle(&b) == -1 || build_check(&b) == -1)
 		return -1;
-	check_local(&b);
-	decide_anew(&b);
+	if (!in->file) {
+		check_local(&b);
+		decide_anew(&b);
+	}
 	build_check_rewrite(&b);
 	return p->messages.failed ? err_memory(err) : 0;
 }

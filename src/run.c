@@ -54,7 +54,7 @@ run_fail(struct run *r, const struct target *t, const struct err *err)
 
 	message_add(&r->messages, &r->pool, level, err->name, "%s%s%s", err->text,
 	    len && strchr(".?)", err->text[len - 1]) ? "" : ".", end);
-	if (r->messages.count && t)
+	if (r->messages.count && t && !t->is_file)
 		r->messages.items[r->messages.count - 1].target = t->origin;
 	r->exit = anything_written(r) ? EXIT_UNPROVED : status_of(err);
 }
@@ -101,13 +101,14 @@ run_begin(struct run *r, const struct options *o, const char *program, bool lock
 	r->options = o;
 	r->program = program;
 	interrupt_catch();
-	r->targets = calloc(o->target_count, sizeof(*r->targets));
+	r->count = o->config ? 1 : o->target_count;
+	r->targets = calloc(r->count, sizeof(*r->targets));
 	if (!r->targets) {
+		r->count = 0;
 		err_memory(&err);
 		run_fail(r, NULL, &err);
 		return -1;
 	}
-	r->count = o->target_count;
 	for (i = 0; i < r->count; i++) {
 		if (target_begin(&r->targets[i], o, &o->targets[i], &err) == -1 ||
 		    target_load_snapshot(&r->targets[i], lock, &err) == -1) {
@@ -115,6 +116,8 @@ run_begin(struct run *r, const struct options *o, const char *program, bool lock
 			return -1;
 		}
 	}
+	if (o->config)
+		return 0;
 	if (trust_load(&r->trust, o, getenv("SSL_CERT_FILE"), &err) == -1 || credentials_take(&r->credentials, o, &err) == -1) {
 		run_fail(r, NULL, &err);
 		return -1;
@@ -165,6 +168,27 @@ take_messages(struct run *r, const struct target *t)
 	return tells ? 0 : message_refusals(&t->plan.messages);
 }
 
+/* What the files will be, which may turn out to be impossible. */
+static int
+edit_files(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+
+		if (t->unseen)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "Whether a server runs on %s can't be seen for certain: there "
+			    "is no /proc here, or it can not all be read. Make sure that none does.", t->origin);
+		if (t->is_file && t->plan.write_count && target_edit(t, &err) == -1) {
+			run_fail(r, t, &err);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int
 run_plan(struct run *r, run_planner *planner)
 {
@@ -177,6 +201,7 @@ run_plan(struct run *r, run_planner *planner)
 		struct plan_input in = {
 			.now = &t->facts.settings, .local = &t->local, .options = r->options, .snapshot = t->has_snapshot ? &t->loaded : NULL,
 			.minor_first = t->facts.minor_first, .minor_last = t->facts.minor_last, .shared_elsewhere = i > 0,
+			.file = t->is_file,
 		};
 
 		failed = planner(&t->plan, &t->pool, &in, &err);
@@ -190,7 +215,7 @@ run_plan(struct run *r, run_planner *planner)
 		refused += take_messages(r, t);
 	}
 	if (!refused)
-		return 0;
+		return edit_files(r);
 	message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "Nothing was written.");
 	r->exit = EXIT_REFUSED;
 	return -1;
@@ -250,16 +275,27 @@ print_report(struct run *r)
 		.options = r->options, .targets = r->targets, .count = r->count, .messages = &r->messages, .exit = r->exit,
 		.program = r->program,
 	};
+	const struct target *t = r->count && r->targets[0].is_file ? &r->targets[0] : NULL;
+	bool file_out = t && t->planned && configfile_is_stream(r->options->config) && r->options->command != COMMAND_STATUS &&
+	    !r->options->dry_run;
 	struct buf out = { 0 }, said = { 0 };
-	int failed;
+	int failed = 0;
 
 	if (r->options->json)
 		output_json(&out, &report);
 	else if (!r->options->quiet)
 		output_text(&out, &report);
+	else if (t && t->planned && r->options->dry_run)
+		output_diff(&out, t);
 	output_messages(&said, command_name(r->options->command), &r->messages,
 	    r->options->quiet ? MESSAGE_REFUSAL : MESSAGE_NOTE);
-	failed = run_print(&out);
+	/* With "-" it is the file that goes to standard output, whole or not at all. */
+	if (file_out && out.len)
+		fputs(buf_text(&out) ? buf_text(&out) : "", stderr);
+	if (file_out && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
+		failed = run_print(t->edited.len ? &t->edited : &t->config.text);
+	else if (!file_out)
+		failed = run_print(&out);
 	if (!r->options->json && said.len)
 		fputs(buf_text(&said) ? buf_text(&said) : "stalprep: no memory for the messages\n", stderr);
 	buf_free(&out);

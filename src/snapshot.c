@@ -80,6 +80,8 @@ take_key(struct snapshot *s, struct pool *pool, const struct json *from, struct 
 	    take_string(&k.before, pool, from, "before", true, err) == -1 ||
 	    take_string(&k.written, pool, from, "written", true, err) == -1)
 		return -1;
+	if (json_member(from, "text") && take_string(&k.text, pool, from, "text", false, err) == -1)
+		return -1;
 	if (!group_find(&k.group, group, strlen(group)))
 		return damaged(err, "group");
 	if (!json_is_bool(json_member(from, "local"), &k.local))
@@ -185,6 +187,10 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 		json_quote(out, s->keys[i].before);
 		buf_str(out, ", \"written\": ");
 		json_quote(out, s->keys[i].written);
+		if (s->keys[i].text) {
+			buf_str(out, ", \"text\": ");
+			json_quote(out, s->keys[i].text);
+		}
 		buf_char(out, '}');
 	}
 	buf_str(out, "\n  ]");
@@ -216,7 +222,7 @@ snapshot_save(const struct snapshot *s, const char *path, struct err *err)
 	if (!text.failed && (text.len > SNAPSHOT_MAX || s->count > SNAPSHOT_KEYS_MAX))
 		r = err_set(err, ERR_SYSTEM, "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX, SNAPSHOT_KEYS_MAX);
 	else
-		r = text.failed ? err_memory(err) : file_replace(path, text.data, text.len, err);
+		r = text.failed ? err_memory(err) : file_replace(path, text.data, text.len, -1, err);
 	buf_free(&text);
 	return r;
 }

@@ -28,6 +28,7 @@ struct snapshot_key {
 	const char *written;           /* NULL: it was removed */
 	enum group group;
 	bool local;                    /* it lives in this node's config.toml */
+	const char *text;              /* of a file: before, as it was spelled there; or NULL */
 };
 
 /* Strings live in the pool that it was made with. Zero-initialise. */

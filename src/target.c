@@ -6,6 +6,7 @@
 #include "localkeys.h"
 #include "options.h"
 #include "ops.h"
+#include "target_file.h"
 #include "when.h"
 
 #include <stdio.h>
@@ -20,22 +21,30 @@ static const char DUMMY[] = "server.stalprep.touch";
 static const char UNKNOWN_NOW[] = "Run the same command again: it finishes what was begun. Or take it back: stalprep clear.";
 
 /* HOST-PORT for a file's name: what is not plain becomes an underscore. */
-static int
-name_snapshot(struct target *t, const struct url *url, struct err *err)
+static void
+name_server(char name[NAME_MAX], const struct url *url)
 {
-	char host[HOST_MAX + 1], here[PATH_MAX], name[PATH_MAX];
 	size_t i;
 
-	snprintf(host, sizeof(host), "%s", url->host);
-	for (i = 0; host[i]; i++) {
-		if (host[i] == ':' || host[i] == '/')
-			host[i] = '_';
+	snprintf(name, NAME_MAX, "%s-%u", url->host, url->port);
+	for (i = 0; name[i]; i++) {
+		if (name[i] == ':' || name[i] == '/')
+			name[i] = '_';
 	}
+}
+
+/* Where the snapshot is: as the options say, else in this folder under a name of its own. */
+static int
+name_snapshot(struct target *t, const char *folder, const char *whose, struct err *err)
+{
+	char here[PATH_MAX], name[PATH_MAX];
+
+	if (t->options->snapshot_dir)
+		folder = t->options->snapshot_dir;
 	if (t->options->snapshot)
 		snprintf(name, sizeof(name), "%s", t->options->snapshot);
 	else
-		snprintf(name, sizeof(name), "%s%sstalprep-%s-%u.snapshot.json",
-		    t->options->snapshot_dir ? t->options->snapshot_dir : "", t->options->snapshot_dir ? "/" : "", host, url->port);
+		snprintf(name, sizeof(name), "%s%sstalprep-%s.snapshot.json", folder, *folder ? "/" : "", whose);
 	/* From the root, so that the report's words hold in any folder. */
 	if (*name == '/' || !getcwd(here, sizeof(here)) || *here != '/')
 		here[0] = '\0';
@@ -45,13 +54,41 @@ name_snapshot(struct target *t, const struct url *url, struct err *err)
 	return 0;
 }
 
+/* A file's snapshot lies beside it: a rescue system's current folder is soon gone. One that comes by a pipe may have none. */
+static int
+begin_file(struct target *t, struct err *err)
+{
+	const char *base;
+	char folder[PATH_MAX];
+
+	t->is_file = true;
+	if (configfile_find(&t->config, t->options->config, err) == -1)
+		return -1;
+	snprintf(t->origin, sizeof(t->origin), "%s", t->config.path[0] ? t->config.path : "standard input");
+	base = t->config.path[0] ? strrchr(t->config.path, '/') + 1 : "config.toml";
+	t->known_as = pool_printf(&t->pool, "file:%s", base);
+	if (!t->known_as)
+		return err_memory(err);
+	if (!t->config.path[0] && !t->options->snapshot && !t->options->snapshot_dir)
+		return 0;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(t->config.path[0] ? base - t->config.path - (base - t->config.path > 1) : 0),
+	    t->config.path);
+	return name_snapshot(t, folder, base, err);
+}
+
 int
 target_begin(struct target *t, const struct options *o, const struct url *url, struct err *err)
 {
+	char name[NAME_MAX];
+
 	t->options = o;
 	t->lock = -1;
+	if (o->config)
+		return begin_file(t, err);
 	url_format(url, t->origin);
-	if (name_snapshot(t, url, err) == -1)
+	t->known_as = t->origin;
+	name_server(name, url);
+	if (name_snapshot(t, "", name, err) == -1)
 		return -1;
 	return session_resolve(&t->session, o, url, err);
 }
@@ -86,6 +123,8 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 {
 	int r;
 
+	if (!t->snapshot_path[0])
+		return 0;
 	memcpy(t->lock_path, t->snapshot_path, sizeof(t->lock_path));
 	if (lock && file_lock(&t->lock, t->lock_path, err) == -1)
 		return -1;
@@ -95,9 +134,9 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 	t->has_snapshot = r == 0;
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
-	if (t->has_snapshot && strcmp(t->snapshot.target, t->origin) != 0 && !options_forced(t->options, "snapshot-target")) {
+	if (t->has_snapshot && strcmp(t->snapshot.target, t->known_as) != 0 && !options_forced(t->options, "snapshot-target")) {
 		err_set(err, ERR_REFUSED, "The snapshot %s belongs to %s, not to %s. Nothing was sent. If it is the same server "
-		    "under another name: --force snapshot-target.", t->snapshot_path, t->snapshot.target, t->origin);
+		    "under another name: --force snapshot-target.", t->snapshot_path, t->snapshot.target, t->known_as);
 		err->name = "snapshot-target";
 		return -1;
 	}
@@ -107,6 +146,8 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 int
 target_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
 {
+	if (t->is_file)
+		return target_file_read(t, err);
 	session_phase(&t->session, true);
 	if (session_open(&t->session, trust, c, err) == -1)
 		return -1;
@@ -140,14 +181,28 @@ options_text(struct pool *pool, const struct options *o)
 	return copy;
 }
 
+/* Of a file: how the value was spelled that stood there before. NULL: it is not known, or there was none. */
+static const char *
+original_text(struct target *t, const struct snapshot *old, const struct plan_key *k)
+{
+	const struct snapshot_key *known = old ? snapshot_find(old, k->key) : NULL;
+	const struct toml_entry *e = t->is_file && k->original ? toml_find(&t->toml, k->key) : NULL;
+
+	if (known)
+		return known->text;
+	return e && e->len ? pool_copy(&t->pool, t->config.text.data + e->at, e->len) : NULL;
+}
+
 int
 target_save_plan(struct target *t, int64_t now, struct err *err)
 {
-	struct snapshot s = { .target = t->origin, .state = SNAPSHOT_PLANNED };
+	struct snapshot s = { .target = t->known_as, .state = SNAPSHOT_PLANNED };
 	const struct snapshot *old = t->has_snapshot ? &t->loaded : NULL;
 	char when[WHEN_MAX];
 	size_t i;
 
+	if (!t->snapshot_path[0])
+		return 0;
 	when_format(when, now);
 	s.created = old ? old->created : pool_str(&t->pool, when);
 	s.dialect = t->plan.dialect->name;
@@ -162,7 +217,7 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	}
 	for (i = 0; i < t->plan.key_count; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
-		struct snapshot_key key = { k->key, k->original, k->wanted, k->group, k->local };
+		struct snapshot_key key = { k->key, k->original, k->wanted, k->group, k->local, original_text(t, old, k) };
 
 		if (k->recorded && (k->write || (old && snapshot_find(old, k->key))) && snapshot_add(&s, &t->pool, &key, err) == -1)
 			return -1;
@@ -345,16 +400,15 @@ explain_lost(struct target *t, const struct err *why, struct err *err)
 	return -1;
 }
 
-static int
-save_state(struct target *t, enum snapshot_state state, struct err *err)
+int
+target_save_state(struct target *t, enum snapshot_state state, struct err *err)
 {
 	t->snapshot.state = state;
 	return snapshot_save(&t->snapshot, t->snapshot_path, err);
 }
 
-/* Nothing was written after all: the snapshot on disk goes back to what it was, or away if it was new. */
-static int
-withdraw(struct target *t, struct err *err)
+int
+target_withdraw(struct target *t, struct err *err)
 {
 	struct err why;
 
@@ -379,12 +433,12 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	if (!ops->count)
 		return 0;
 	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
-		return withdraw(t, err);
+		return target_withdraw(t, err);
 	if (api_write(&t->session.api, ops, &written, &why) == 0)
 		return 0;
 	*err = why;
 	if (written == API_WRITTEN_NOTHING)
-		return withdraw(t, err);
+		return target_withdraw(t, err);
 	t->progress = PROGRESS_UNPROVED;
 	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err) : explain_lost(t, &why, err);
 }
@@ -463,7 +517,7 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 	    api_write(&t->session.api, &ops, &written, err) == -1)
 		return -1;
 	t->shadowed = ops.count;
-	return save_state(t, ops.count == wrong ? SNAPSHOT_PROVED : SNAPSHOT_SENDING, err);
+	return target_save_state(t, ops.count == wrong ? SNAPSHOT_PROVED : SNAPSHOT_SENDING, err);
 }
 
 /* Name the keys that are wrong, and say what is known of why. */
@@ -541,14 +595,16 @@ target_write(struct target *t, bool clearing, struct err *err)
 	struct ops ops = { 0 };
 	struct err why;
 
+	if (t->is_file)
+		return target_file_write(t, err);
 	if (make_ops(&ops, t, clearing, err) == -1)
 		return -1;
-	if ((t->has_snapshot || !clearing) && ops.count && save_state(t, SNAPSHOT_SENDING, err) == -1)
+	if ((t->has_snapshot || !clearing) && ops.count && target_save_state(t, SNAPSHOT_SENDING, err) == -1)
 		return -1;
 	session_phase(&t->session, false);
 	if (send_all(t, &ops, err) == -1 || prove(t, err) == -1)
 		return -1;
-	if (clearing || save_state(t, state_after(t), &why) == 0)
+	if (clearing || target_save_state(t, state_after(t), &why) == 0)
 		return 0;
 	/* All is written and read back, but the next run will think it has to write anew: it is told so. */
 	t->progress = PROGRESS_UNPROVED;
@@ -596,6 +652,8 @@ target_close(struct target *t)
 	session_close(&t->session);
 	file_unlock(t->lock, t->lock_path);
 	t->lock = -1;
+	configfile_free(&t->config);
+	buf_free(&t->edited);
 	pool_free(&t->local_pool);
 	pool_free(&t->pool);
 }

@@ -1,14 +1,18 @@
-/* target.h - one server of a run: its session, what was read, its snapshot and its plan */
+/* target.h - one server of a run, or its config.toml: what was read of it, its snapshot and its plan */
 #ifndef TARGET_H
 #define TARGET_H
 
 #include "api.h"
+#include "buf.h"
+#include "configfile.h"
 #include "def.h"
+#include "edits.h"
 #include "err.h"
 #include "plan.h"
 #include "pool.h"
 #include "session.h"
 #include "snapshot.h"
+#include "toml.h"
 
 #include <limits.h>
 #include <stdbool.h>
@@ -26,8 +30,15 @@ enum progress {
 /* In the caller's storage, never moved. Zero-initialise; target_close when done. */
 struct target {
 	const struct options *options;
-	char origin[ORIGIN_MAX];
-	struct session session;
+	char origin[PATH_MAX];         /* the URL's, or the file's name */
+	const char *known_as;          /* in the snapshot: the origin, or "file:config.toml" */
+	bool is_file;
+	struct session session;        /* of a server */
+	struct configfile config;      /* of a file, and the four below it */
+	struct toml toml;
+	struct edits edits;
+	struct buf edited;             /* the text as it will be, once planned */
+	bool unseen;                   /* whether a server runs on it could not be looked up */
 	struct pool pool;              /* what was read and planned */
 	struct api_facts facts;
 	bool read;                     /* facts are there */
@@ -73,6 +84,9 @@ int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED
  * leave it. 0 when all is proved; -1 with err, and progress says what is known.
  */
 int target_write(struct target *t, bool clearing, struct err *err) WARN_UNUSED;
+
+/* Of a file: make its new text, which may be refused. Nothing is written yet. 0 or -1. */
+int target_edit(struct target *t, struct err *err) WARN_UNUSED;
 
 /* After a clear: what is left of the snapshot is saved, or the file renamed with ".cleared". 0 or -1. */
 int target_retire_snapshot(struct target *t, struct err *err) WARN_UNUSED;

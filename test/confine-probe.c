@@ -152,7 +152,7 @@ do_snapshot(void)
 
 	if (path_in_folder(path, "probe.json") == -1 || path_in_folder(other, "probe.json.cleared") == -1)
 		return -1;
-	if (file_replace(path, "1", 1, &err) == -1 || file_replace(path, "2", 1, &err) == -1 ||
+	if (file_replace(path, "1", 1, -1, &err) == -1 || file_replace(path, "2", 1, -1, &err) == -1 ||
 	    file_rename(path, other, &err) == -1 || file_remove(other, &err) == -1) {
 		errno = err.code;
 		return -1;

@@ -16,15 +16,16 @@ LAYERS = [
     {"err", "utf8", "crc32", "transport", "interrupt", "when"},
     {"secret"},
     {"buf", "pool", "deadline", "confine"},
-    {"message", "addr", "json", "proxy2", "der", "pem", "file", "net", "settings", "tlserror"},
-    {"url", "cert", "changeset", "localkeys", "listener", "trusted", "http1", "rewrite"},
-    {"certname", "anchors", "options", "snapshot", "ops"},
+    {"message", "addr", "json", "proxy2", "der", "pem", "file", "net", "settings", "tlserror", "edits"},
+    {"url", "cert", "changeset", "localkeys", "listener", "trusted", "http1", "rewrite", "toml", "running"},
+    {"certname", "anchors", "options", "snapshot", "ops", "configfile"},
     {"x509", "plan"},
-    {"tls", "plan_build", "api"},
+    {"tls", "plan_build", "api", "configedit"},
     {"plan_stage", "plan_clear", "plan_check", "prompt", "print"},
     {"credentials"},
     {"session"},
     {"target"},
+    {"target_file"},
     {"output"},
     {"run"},
     {"faults"},
@@ -36,7 +37,8 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # One noun in several files: these belong to the header named.
-SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_clear": "plan_build", "plan_check": "plan_build"}
+SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_clear": "plan_build", "plan_check": "plan_build",
+         "target": "target_file"}
 
 # Who alone may use a library.
 ONLY = {"cJSON.h": {"json"}, "bearssl.h": {"x509", "tls", "tlserror"}}

@@ -82,14 +82,14 @@ test_replace(void **state)
 	(void)state;
 	folder_make(&f);
 	path = folder_path(&f, "f");
-	assert_int_equal(file_replace(path, "one", 3, &err), 0);
+	assert_int_equal(file_replace(path, "one", 3, -1, &err), 0);
 	check_text(path, "one");
 	assert_int_equal(chmod(path, 0644), 0);
-	assert_int_equal(file_replace(path, "", 0, &err), 0);
+	assert_int_equal(file_replace(path, "", 0, -1, &err), 0);
 	check_text(path, "");
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(file_replace(path, "three", 5, &err), 0);
+	assert_int_equal(file_replace(path, "three", 5, -1, &err), 0);
 	check_text(path, "three");
 	folder_remove(&f, names);      /* and no temporary file is left */
 }
@@ -107,7 +107,7 @@ test_current_folder(void **state)
 	folder_make(&f);
 	assert_non_null(getcwd(before, sizeof(before)));
 	assert_int_equal(chdir(f.name), 0);
-	assert_int_equal(file_replace("f", "x", 1, &err), 0);
+	assert_int_equal(file_replace("f", "x", 1, -1, &err), 0);
 	assert_int_equal(file_rename("f", "g", &err), 0);
 	assert_int_equal(file_lock(&fd, "g", &err), 0);
 	file_unlock(fd, "g");
@@ -127,14 +127,14 @@ test_replace_impossible(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++)
-		CHECK(file_replace(cases[i], "x", 1, &err) == -1 && err.kind == ERR_SYSTEM && has(err.text, cases[i]), "%s: %s",
+		CHECK(file_replace(cases[i], "x", 1, -1, &err) == -1 && err.kind == ERR_SYSTEM && has(err.text, cases[i]), "%s: %s",
 		    cases[i], err.text);
 	memset(longer, 'x', 4999);
 	longer[4999] = '\0';
-	assert_int_equal(file_replace(longer, "x", 1, &err), -1);
+	assert_int_equal(file_replace(longer, "x", 1, -1, &err), -1);
 	free(longer);
 	folder_make(&f);
-	assert_int_equal(file_replace(f.name, "x", 1, &err), -1);      /* a folder of that name */
+	assert_int_equal(file_replace(f.name, "x", 1, -1, &err), -1);      /* a folder of that name */
 	folder_remove(&f, names);
 }
 
@@ -150,7 +150,7 @@ write_too_much(const struct folder *f)
 	signal(SIGXFSZ, SIG_IGN);
 	if (setrlimit(RLIMIT_FSIZE, &limit) == -1)
 		return 2;
-	return file_replace(folder_path(f, "f"), text, sizeof(text), &err) == -1 && err.code == EFBIG ? 0 : 1;
+	return file_replace(folder_path(f, "f"), text, sizeof(text), -1, &err) == -1 && err.code == EFBIG ? 0 : 1;
 }
 
 static void
@@ -183,11 +183,11 @@ test_full(void **state)
 		skip();
 	}
 	memset(text, 'x', len);
-	assert_int_equal(file_replace(folder_path(&f, "f"), "old", 3, &err), 0);
-	assert_int_equal(file_replace(folder_path(&f, "f"), text, len, &err), -1);
+	assert_int_equal(file_replace(folder_path(&f, "f"), "old", 3, -1, &err), 0);
+	assert_int_equal(file_replace(folder_path(&f, "f"), text, len, -1, &err), -1);
 	assert_int_equal(err.code, ENOSPC);
 	check_text(folder_path(&f, "f"), "old");
-	assert_int_equal(file_replace(folder_path(&f, "f"), "new", 3, &err), 0);       /* nothing was left in the way */
+	assert_int_equal(file_replace(folder_path(&f, "f"), "new", 3, -1, &err), 0);       /* nothing was left in the way */
 	check_text(folder_path(&f, "f"), "new");
 	assert_int_equal(umount(f.name), 0);
 	folder_remove(&f, names);
@@ -202,7 +202,7 @@ replace_as_nobody(const struct folder *f)
 
 	if (geteuid() == 0 && setuid(NOBODY) == -1)
 		return 2;
-	if (file_replace(folder_path(f, "f"), "new", 3, &err) == 0)
+	if (file_replace(folder_path(f, "f"), "new", 3, -1, &err) == 0)
 		return 3;
 	return has(err.text, folder_path(f, "f")) || has(err.text, f->name) ? 0 : 1;
 }

@@ -1,0 +1,127 @@
+#include "target_file.h"
+
+#include "configedit.h"
+#include "options.h"
+#include "running.h"
+#include "target.h"
+
+#include <string.h>
+
+/* A server that runs on the file would not see the edit, and would write over it (server-facts). */
+static int
+check_running(struct target *t, struct err *err)
+{
+	struct running r;
+
+	if (configfile_is_stream(t->config.name) || (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR))
+		return 0;
+	running_find(&r, &t->config.st);
+	t->unseen = r.unseen;
+	if (!r.pid || options_forced(t->options, "running"))
+		return 0;
+	err_set(err, ERR_REFUSED, "Process %ld (%s) was started with %s. A server that runs does not see a change of its file, and writes "
+	    "over it: use --url, or stop it first. If that is no server: --force running.", (long)r.pid, r.name, t->origin);
+	err->name = "running";
+	return -1;
+}
+
+static int
+read_text(struct target *t, struct err *err)
+{
+	bool old_keys = t->options->minor != -1 && t->options->minor <= 12;
+	struct err why;
+
+	if (configfile_read(&t->config, err) == -1)
+		return -1;
+	if (toml_read(&t->toml, &t->pool, "", t->config.text.data, t->config.text.len, old_keys, &why) == -1)
+		return err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file", t->origin, why.text);
+	if (t->toml.no_utf8)
+		return err_set(err, ERR_REFUSED, "%s is not UTF-8: the server reads such a file as an empty one", t->origin);
+	if (toml_settings(&t->toml, &t->pool, &t->facts.settings, err) == -1)
+		return -1;
+	if (!settings_has_prefix(&t->facts.settings, "server.listener."))
+		return err_set(err, ERR_REFUSED, "%s is no config.toml of a server: it has no server.listener", t->origin);
+	return 0;
+}
+
+int
+target_file_read(struct target *t, struct err *err)
+{
+	if (read_text(t, err) == -1 || check_running(t, err) == -1)
+		return -1;
+	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
+	t->facts.minor_last = MINOR_LAST;
+	t->read = true;
+	return 0;
+}
+
+int
+target_edit(struct target *t, struct err *err)
+{
+	struct configedit c = {
+		.text = t->config.text.data, .len = t->config.text.len, .toml = &t->toml, .plan = &t->plan,
+		.old_keys = t->plan.dialect->last <= 12 && !t->toml.new_keys, .snapshot = t->has_snapshot ? &t->loaded : NULL,
+	};
+	struct err why;
+
+	if (configedit_make(&c, &t->pool, &t->edits, &t->edited, &why) == 0)
+		return 0;
+	return err_set(err, why.kind, "%s: %s", t->origin, why.text);
+}
+
+/* Is the file's text this one now? */
+static bool
+holds(const struct target *t, const struct buf *text)
+{
+	struct configfile now = { .fd = -1 };
+	struct err ignored;
+	bool same = configfile_find(&now, t->config.path, &ignored) == 0 && configfile_read(&now, &ignored) == 0 &&
+	    now.text.len == text->len && !memcmp(now.text.data, text->data, text->len);
+
+	configfile_free(&now);
+	return same;
+}
+
+/* All keys as the new text has them. */
+static int
+compare(struct target *t, struct err *err)
+{
+	struct settings after = { 0 };
+	struct toml toml;
+	size_t i;
+
+	if (toml_read(&toml, &t->pool, "", t->edited.data, t->edited.len, false, err) == -1 ||
+	    toml_settings(&toml, &t->pool, &after, err) == -1)
+		return -1;
+	plan_compare(&t->plan, &after);
+	for (i = 0; i < t->plan.key_count; i++)
+		t->changed += t->plan.keys[i].write;
+	t->progress = PROGRESS_PROVED;
+	return 0;
+}
+
+int
+target_file_write(struct target *t, struct err *err)
+{
+	bool torn = false;
+	struct err why;
+
+	if (configfile_is_stream(t->config.name))
+		return compare(t, err);
+	if (t->snapshot_kept && target_save_state(t, SNAPSHOT_SENDING, err) == -1)
+		return -1;
+	if (configfile_write(&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
+		if (torn || !holds(t, &t->config.text))
+			t->progress = PROGRESS_UNPROVED;
+		return t->progress == PROGRESS_NONE && t->snapshot_kept ? target_withdraw(t, err) : -1;
+	}
+	t->progress = PROGRESS_UNPROVED;
+	if (!holds(t, &t->edited))
+		return err_set(err, ERR_SYSTEM, "%s was written, but does not read back as written. Compare it with your copy.", t->origin);
+	if (compare(t, err) == -1)
+		return -1;
+	if (t->plan.clearing || !t->snapshot_kept || target_save_state(t, SNAPSHOT_PROVED, &why) == 0)
+		return 0;
+	return err_set(err, ERR_SYSTEM, "%s is written and read back, but the snapshot could not be brought up to date: %s. Run the same "
+	    "command again.", t->origin, why.text);
+}

@@ -1,0 +1,23 @@
+/* target_file.h - what target.c does where the target is a file, and what both need; for target*.c alone */
+#ifndef TARGET_FILE_H
+#define TARGET_FILE_H
+
+#include "def.h"
+#include "snapshot.h"
+
+struct err;
+struct target;
+
+/* target_read of a file: by the server's own rules. Refused where the server would not start with it, or runs on it. */
+int target_file_read(struct target *t, struct err *err) WARN_UNUSED;
+
+/* target_write of a file: the text that target_edit made takes its place and is read back. */
+int target_file_write(struct target *t, struct err *err) WARN_UNUSED;
+
+/* Put this state into the snapshot's file. 0 or -1. */
+int target_save_state(struct target *t, enum snapshot_state state, struct err *err) WARN_UNUSED;
+
+/* Nothing was written after all: the snapshot's file goes back to what it was, or away if it was new. Gives -1. */
+int target_withdraw(struct target *t, struct err *err);
+
+#endif
