@@ -77,6 +77,7 @@ need_to_test() {
 	need libcmocka-dev has_header cmocka.h
 	need shellcheck has shellcheck
 	need cppcheck has cppcheck
+	need mandoc has mandoc
 	need openssl has openssl
 	need clang has clang
 	need libclang-rt-dev has_fuzzer

@@ -1,0 +1,62 @@
+"""The manual agrees with the program: its options, exit statuses, refusals' names and JSON members."""
+
+import re
+import subprocess
+
+import pytest
+
+from conftest import BINARY, ROOT, RUNNER
+
+MANUAL = ROOT / "src" / "stalprep.1"
+COMMANDS = ["print", "stage", "status", "clear", "reload"]
+
+
+def text():
+    """The manual as it is read, without the overstrikes of bold and underlined."""
+    page = subprocess.run(["mandoc", "-T", "utf8", MANUAL], capture_output=True, text=True, check=True).stdout
+    return re.sub(".\b", "", page)
+
+
+def usage(command):
+    return subprocess.run([*RUNNER, BINARY, "help", command], capture_output=True, text=True, check=True).stdout
+
+
+def option_lines(page):
+    """Options by the lines that begin with them: {name: (letter, argument)}."""
+    found = {}
+    for letter, name, argument in re.findall(r"^ +(?:-(\w), )?--([a-z-]+)(?: (\S+))?", page, re.M):
+        found[name] = (letter, argument)
+    return found
+
+
+def test_it_has_no_fault():
+    assert subprocess.run(["mandoc", "-T", "lint", "-W", "warning", MANUAL], capture_output=True, text=True).stdout == ""
+
+
+def test_options_are_those_of_the_program():
+    in_manual, in_program = option_lines(text().split("What to write")[1].split("CONFIG.TOML")[0]), {}
+    for command in COMMANDS:
+        in_program |= option_lines(usage(command))
+    assert set(in_manual) == set(in_program)
+    for name, (letter, argument) in in_program.items():
+        assert in_manual[name][0] == letter, name
+        assert not argument.isupper() or in_manual[name][1] == argument, name
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "licenses"])
+def test_commands_are_there(command):
+    assert re.search(rf"^     {command}  +[A-Z]", text(), re.M)
+
+
+def test_exit_statuses_are_those_of_the_readme():
+    def statuses(page):
+        return set(re.findall(r"\b([0-7]|130|143)\b(?= {2,}|, )", page))
+    section = text().split("EXIT STATUS")[1].split("JSON")[0]
+    assert statuses(section) == statuses((ROOT / "README").read_text().split("EXIT STATUS")[1].split("--json")[0])
+
+
+def test_json_members_are_those_that_are_printed():
+    source = (ROOT / "src" / "output.c").read_text()
+    members = set(re.findall(r'json_member_text\(\w+, "(\w+)"', source)) | set(re.findall(r'\\"(\w+)\\":', source))
+    section = text().split("\nJSON")[1].split("\nCERTIFICATES")[0]
+    assert members <= set(re.findall(r"\w+", section))
