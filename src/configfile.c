@@ -146,6 +146,27 @@ configfile_write(struct configfile *f, const struct buf *text, bool in_place, bo
 	return -1;
 }
 
+bool
+configfile_holds(const struct configfile *f, const struct buf *text)
+{
+	int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	char chunk[CHUNK];
+	size_t at = 0;
+	ssize_t n;
+
+	if (fd == -1)
+		return false;
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n == -1 && errno == EINTR)) {
+		if (n == -1)
+			continue;
+		if ((size_t)n > text->len - at || memcmp(chunk, text->data + at, (size_t)n) != 0)
+			break;
+		at += (size_t)n;
+	}
+	close(fd);
+	return n == 0 && at == text->len;
+}
+
 void
 configfile_free(struct configfile *f)
 {

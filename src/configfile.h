@@ -37,6 +37,9 @@ int configfile_read(struct configfile *f, struct err *err) WARN_UNUSED;
  */
 int configfile_write(struct configfile *f, const struct buf *text, bool in_place, bool *torn, struct err *err) WARN_UNUSED;
 
+/* Is this, and nothing else, what stands in the file now? */
+bool configfile_holds(const struct configfile *f, const struct buf *text);
+
 /* Wipe and close. */
 void configfile_free(struct configfile *f);
 

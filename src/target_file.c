@@ -69,33 +69,24 @@ target_edit(struct target *t, struct err *err)
 	return err_set(err, why.kind, "%s: %s", t->origin, why.text);
 }
 
-/* Is the file's text this one now? */
-static bool
-holds(const struct target *t, const struct buf *text)
-{
-	struct configfile now = { .fd = -1 };
-	struct err ignored;
-	bool same = configfile_find(&now, t->config.path, &ignored) == 0 && configfile_read(&now, &ignored) == 0 &&
-	    now.text.len == text->len && !memcmp(now.text.data, text->data, text->len);
-
-	configfile_free(&now);
-	return same;
-}
-
-/* All keys as the new text has them. */
+/* All keys as the new text has them: configedit_make has read it, and found that they are as planned. */
 static int
 compare(struct target *t, struct err *err)
 {
 	struct settings after = { 0 };
-	struct toml toml;
 	size_t i;
 
-	if (toml_read(&toml, &t->pool, "", t->edited.data, t->edited.len, false, err) == -1 ||
-	    toml_settings(&toml, &t->pool, &after, err) == -1)
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+		const char *value = k->write ? k->wanted : k->now;
+
+		if (value && settings_add(&after, &t->pool, k->key, value, err) == -1)
+			return -1;
+		t->changed += k->write;
+	}
+	if (settings_sort(&after, err) == -1)
 		return -1;
 	plan_compare(&t->plan, &after);
-	for (i = 0; i < t->plan.key_count; i++)
-		t->changed += t->plan.keys[i].write;
 	t->progress = PROGRESS_PROVED;
 	return 0;
 }
@@ -111,12 +102,12 @@ target_file_write(struct target *t, struct err *err)
 	if (t->snapshot_kept && target_save_state(t, SNAPSHOT_SENDING, err) == -1)
 		return -1;
 	if (configfile_write(&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
-		if (torn || !holds(t, &t->config.text))
+		if (torn || !configfile_holds(&t->config, &t->config.text))
 			t->progress = PROGRESS_UNPROVED;
 		return t->progress == PROGRESS_NONE && t->snapshot_kept ? target_withdraw(t, err) : -1;
 	}
 	t->progress = PROGRESS_UNPROVED;
-	if (!holds(t, &t->edited))
+	if (!configfile_holds(&t->config, &t->edited))
 		return err_set(err, ERR_SYSTEM, "%s was written, but does not read back as written. Compare it with your copy.", t->origin);
 	if (compare(t, err) == -1)
 		return -1;

@@ -19,6 +19,7 @@ struct reader {
 	size_t line, line_start;
 	bool old_keys;
 	struct toml *out;
+	size_t room;                   /* for entries */
 	struct pool *pool;
 	struct err *err;
 	const char *table;
@@ -91,7 +92,7 @@ take(struct reader *r)
 
 	r->from = r->at;
 	if (c != END)
-		r->at += utf8_length(r->text + r->at, r->len - r->at);
+		r->at += c < 0x80 ? 1 : utf8_length(r->text + r->at, r->len - r->at);
 	return c;
 }
 
@@ -163,10 +164,41 @@ push(struct buf *b, const struct reader *r)
 	buf_add(b, r->text + r->from, r->at - r->from);
 }
 
+/* Take all up to a quote, a backslash or the end of a line at once: the same, but faster than one by one. */
+static void
+push_run(struct reader *r, int quote)
+{
+	const char *s = r->text + r->at, *end = r->text + r->len;
+
+	for (; s < end && *s != quote && *s != '\\' && *s != '\r' && *s != '\n'; s++)
+		;
+	buf_add(&r->value, r->text + r->at, (size_t)(s - r->text) - r->at);
+	r->at = (size_t)(s - r->text);
+}
+
 static int
 unexpected(struct reader *r, const char *where)
 {
 	return fail(r, "%.*s does not belong %s", (int)(r->at - r->from), r->text + r->from, where);
+}
+
+/* Room for one more entry. 0, or -1 when the memory ran out. */
+static int
+make_room(struct reader *r)
+{
+	struct toml *t = r->out;
+	struct toml_entry *entries;
+
+	if (t->entry_count < r->room)
+		return 0;
+	entries = pool_zero(r->pool, (r->room * 2 + 1) * sizeof(*entries));
+	if (!entries)
+		return -1;
+	if (t->entry_count)
+		memcpy(entries, t->entries, t->entry_count * sizeof(*entries));
+	t->entries = entries;
+	r->room = r->room * 2 + 1;
+	return 0;
 }
 
 /* Keep what was read under the key that stands in r->key. */
@@ -174,17 +206,16 @@ static int
 insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t len)
 {
 	struct toml *t = r->out;
-	struct toml_entry *entries = pool_grow(r->pool, t->entries, t->entry_count, sizeof(*entries)), *e;
 	const char *key = buf_text(&r->key);
+	struct toml_entry *e;
 
-	if (!entries || !key || r->value.failed)
+	if (!key || r->value.failed || make_room(r) == -1)
 		return err_memory(r->err);
 	if (r->key.len > TOML_KEY_MAX)
 		return fail(r, "this key has more than %d bytes", TOML_KEY_MAX);
 	if (memchr(key, '\0', r->key.len) || (value_len && memchr(value, '\0', value_len)))
 		return fail(r, "a NUL byte, here or before");
-	t->entries = entries;
-	e = &entries[t->entry_count++];
+	e = &t->entries[t->entry_count++];
 	e->key = pool_copy(r->pool, key, r->key.len);
 	e->value = pool_copy(r->pool, value, value_len);
 	e->at = at;
@@ -211,6 +242,13 @@ read_quoted_name(struct reader *r)
 	return 0;
 }
 
+/* May every server's name without quotes hold it? */
+static bool
+is_plain(int c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
+}
+
 /* Add a name to r->key, up to its "=", or in an inline table also up to a "," or "}". Gives that, or ERROR. */
 static int
 read_key(struct reader *r, bool inline_table)
@@ -235,13 +273,15 @@ read_key(struct reader *r, bool inline_table)
 			}
 			new_line(r);
 		} else if (c != ' ' && c != '\t' && c != '\r') {
-			if (!(c < 0x80 && is_word(r, r->from)) && !strchr("._-", c)) {
+			if (!is_plain(c)) {
 				r->out->new_keys = true;
 				if (r->old_keys) {
 					unexpected(r, "into a name without quotes (servers up to 0.12 refuse it)");
 					return ERROR;
 				}
 			}
+			while (is_plain(c) && is_plain(peek(r)))
+				r->at++;
 			push(&r->key, r);
 		}
 	}
@@ -256,6 +296,8 @@ read_line_string(struct reader *r, int quote)
 	int c, last = 0;
 
 	for (;; last = c) {
+		if (last != '\\')
+			push_run(r, quote);
 		c = next(r, false, true);
 		if (c == ERROR)
 			return -1;
@@ -423,19 +465,12 @@ read_value(struct reader *r, const char *stops, int nest)
 	return failed ? ERROR : read_stop(r, stops);
 }
 
-/* Begin a statement at the line that the reader is in. */
+/* Begin a statement at the line that the reader is in: there is room for one a line. */
 static struct toml_statement *
 begin(struct reader *r, enum toml_kind kind)
 {
-	struct toml *t = r->out;
-	struct toml_statement *all = pool_grow(r->pool, t->statements, t->statement_count, sizeof(*all)), *s;
+	struct toml_statement *s = &r->out->statements[r->out->statement_count++];
 
-	if (!all) {
-		err_memory(r->err);
-		return NULL;
-	}
-	t->statements = all;
-	s = &all[t->statement_count++];
 	s->kind = kind;
 	s->start = r->line_start;
 	s->line = r->line;
@@ -487,8 +522,6 @@ read_table(struct reader *r)
 {
 	struct toml_statement *s = begin(r, TOML_TABLE);
 
-	if (!s)
-		return -1;
 	take(r);
 	cut(&r->key, 0);
 	if (read_table_name(r) == -1)
@@ -507,8 +540,6 @@ read_assignment(struct reader *r)
 {
 	struct toml_statement *s = begin(r, TOML_VALUE);
 
-	if (!s)
-		return -1;
 	cut(&r->key, 0);
 	if (*r->table)
 		buf_printf(&r->key, "%s.", r->table);
@@ -518,30 +549,29 @@ read_assignment(struct reader *r)
 	return r->key.failed ? err_memory(r->err) : 0;
 }
 
-static int
+static void
 read_comment(struct reader *r)
 {
 	struct toml_statement *s = NULL;
 
 	if (r->at == r->line_start && r->len - r->at >= strlen(TOML_MARK) &&
-	    !memcmp(r->text + r->at, TOML_MARK, strlen(TOML_MARK)) && !(s = begin(r, TOML_COMMENT)))
-		return -1;
+	    !memcmp(r->text + r->at, TOML_MARK, strlen(TOML_MARK)))
+		s = begin(r, TOML_COMMENT);
 	skip_line(r);
 	if (s)
 		s->end = r->at;
-	return 0;
 }
 
 static int
 read_all(struct reader *r)
 {
-	int c, failed;
+	int c, failed = 0;
 
 	while ((c = seek(r, false)) != END) {
 		if (c == '[') {
 			failed = read_table(r);
 		} else if (c == '#') {
-			failed = read_comment(r);
+			read_comment(r);
 		} else if (c == '"' || (c < 0x80 && is_word(r, r->at))) {
 			failed = read_assignment(r);
 		} else {
@@ -585,18 +615,22 @@ toml_read(struct toml *t, struct pool *pool, const char *table, const char *text
 	struct reader r = {
 		.text = text, .len = len, .line = 1, .old_keys = old_keys, .out = t, .pool = pool, .err = err, .table = table,
 	};
-	size_t i, n;
+	size_t i, n, lines = 1;
 	int failed;
 
 	memset(t, 0, sizeof(*t));
 	for (i = 0; i < len; i += n) {
-		n = utf8_length(text + i, len - i);
+		lines += text[i] == '\n';
+		r.room += text[i] == '=';
+		n = (unsigned char)text[i] < 0x80 ? 1 : utf8_length(text + i, len - i);
 		if (!n) {
 			t->no_utf8 = true;
 			return 0;
 		}
 	}
-	failed = read_all(&r);
+	t->statements = pool_zero(pool, lines * sizeof(*t->statements));
+	t->entries = pool_zero(pool, (r.room + 1) * sizeof(*t->entries));
+	failed = t->statements && t->entries ? read_all(&r) : err_memory(err);
 	buf_free(&r.key);
 	buf_free(&r.value);
 	return failed ? -1 : sort(t, err);

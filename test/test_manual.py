@@ -34,7 +34,7 @@ def test_it_has_no_fault():
 
 
 def test_options_are_those_of_the_program():
-    in_manual, in_program = option_lines(text().split("What to write")[1].split("CONFIG.TOML")[0]), {}
+    in_manual, in_program = option_lines(text().split("What to write")[1].split("\nCONFIG.TOML")[0]), {}
     for command in COMMANDS:
         in_program |= option_lines(usage(command))
     assert set(in_manual) == set(in_program)
