@@ -47,7 +47,7 @@ write_all(struct run *r)
 
 		if (run_stopped(r))
 			return;
-		if (needed && run_write(r, t, true) == -1)
+		if (needed && run_write(r, t) == -1)
 			return;
 		if (target_retire_snapshot(t, &err) == -1) {
 			run_fail(r, t, &err);

@@ -64,7 +64,7 @@ write_all(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		if (run_stopped(r))
 			return;
-		if (r->targets[i].plan.write_count && run_write(r, &r->targets[i], false) == -1)
+		if (r->targets[i].plan.write_count && run_write(r, &r->targets[i]) == -1)
 			return;
 	}
 }

@@ -235,10 +235,10 @@ say_nodes(struct run *r)
 }
 
 int
-run_write(struct run *r, struct target *t, bool clearing)
+run_write(struct run *r, struct target *t)
 {
 	struct err err;
-	int failed = target_write(t, clearing, &err);
+	int failed = target_write(t, &err);
 
 	if (t->rewritten) {
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "%zu keys that the server had accepted were gone when they were "

@@ -48,7 +48,7 @@ typedef int run_planner(struct plan *p, struct pool *pool, const struct plan_inp
 int run_plan(struct run *r, run_planner *planner) WARN_UNUSED;
 
 /* target_write, with what it has to say said. 0; or -1 with the failure said and r->exit set. */
-int run_write(struct run *r, struct target *t, bool clearing) WARN_UNUSED;
+int run_write(struct run *r, struct target *t) WARN_UNUSED;
 
 /* Say a failure; the exit status comes of its kind, or is 5 once something may be written on any target. */
 void run_fail(struct run *r, const struct target *t, const struct err *err);

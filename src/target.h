@@ -79,11 +79,8 @@ int target_read(struct target *t, const struct trust *trust, struct credentials 
  */
 int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED;
 
-/*
- * Write what is planned, read it back, and save what is known of it. clearing: the snapshot's keys that are restored
- * leave it. 0 when all is proved; -1 with err, and progress says what is known.
- */
-int target_write(struct target *t, bool clearing, struct err *err) WARN_UNUSED;
+/* Write what is planned, read it back, and save what is known of it. 0 when all is proved; -1 with err, and progress says more. */
+int target_write(struct target *t, struct err *err) WARN_UNUSED;
 
 /* Of a file: make its new text, which may be refused. Nothing is written yet. 0 or -1. */
 int target_edit(struct target *t, struct err *err) WARN_UNUSED;

@@ -1,4 +1,4 @@
-#include "target_file.h"
+#include "target_build.h"
 
 #include "configedit.h"
 #include "options.h"

@@ -25,7 +25,8 @@ LAYERS = [
     {"credentials"},
     {"session"},
     {"target"},
-    {"target_file"},
+    {"target_build"},
+    {"target_api", "target_file"},
     {"output"},
     {"run"},
     {"faults"},
@@ -38,7 +39,7 @@ LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # One noun in several files: these belong to the header named.
 SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_clear": "plan_build", "plan_check": "plan_build",
-         "target": "target_file"}
+         "target": "target_build", "target_api": "target_build", "target_file": "target_build"}
 
 # Who alone may use a library.
 ONLY = {"cJSON.h": {"json"}, "bearssl.h": {"x509", "tls", "tlserror"}}

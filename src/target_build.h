@@ -1,12 +1,18 @@
-/* target_file.h - what target.c does where the target is a file, and what both need; for target*.c alone */
-#ifndef TARGET_FILE_H
-#define TARGET_FILE_H
+/* target_build.h - what target.c, target_api.c and target_file.c do for each other; for target*.c alone */
+#ifndef TARGET_BUILD_H
+#define TARGET_BUILD_H
 
 #include "def.h"
 #include "snapshot.h"
 
+struct credentials;
 struct err;
 struct target;
+struct trust;
+
+/* target_read and target_write of a server. */
+int target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err) WARN_UNUSED;
+int target_api_write(struct target *t, struct err *err) WARN_UNUSED;
 
 /* target_read of a file: by the server's own rules. Refused where the server would not start with it, or runs on it. */
 int target_file_read(struct target *t, struct err *err) WARN_UNUSED;
