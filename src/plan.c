@@ -77,6 +77,19 @@ build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...
 		b->p->messages.items[b->p->messages.count - 1].forced = forced;
 }
 
+int
+build_begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	memset(p, 0, sizeof(*p));
+	b->p = p;
+	b->pool = pool;
+	b->in = in;
+	b->o = in->options;
+	b->err = err;
+	build_dialect(b);
+	return build_base(b);
+}
+
 /* Does the snapshot's key count in this run? */
 static bool
 in_groups(const struct build *b, const struct snapshot_key *k)

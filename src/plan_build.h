@@ -16,6 +16,9 @@ struct build {
 	struct err *err;
 };
 
+/* Begin to plan a stage or a status: an empty plan, the dialect, b->base. 0 or -1. */
+int build_begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err) WARN_UNUSED;
+
 /*
  * What a key shall be (NULL: absent). A second call for the same key counts, the first's place in the order stays.
  * 0 or -1 with b->err.
@@ -39,6 +42,9 @@ int build_listeners(struct build *b) WARN_UNUSED;
 
 /* Want all keys of the chosen groups. 0 or -1. */
 int build_wanted(struct build *b) WARN_UNUSED;
+
+/* What an earlier stage wrote and this one does not want goes back to what it was. 0 or -1. */
+int build_restore_unwanted(struct build *b) WARN_UNUSED;
 
 /* What can be known to go wrong around the change set itself: the relay's way in, a cluster, the server's own rewrite. */
 int build_check(struct build *b) WARN_UNUSED;

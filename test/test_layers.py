@@ -21,7 +21,7 @@ LAYERS = [
     {"certname", "anchors", "options", "snapshot", "ops", "configfile"},
     {"x509", "plan"},
     {"tls", "plan_build", "api", "configedit"},
-    {"plan_stage", "plan_clear", "plan_check", "prompt", "print"},
+    {"plan_stage", "plan_status", "plan_clear", "plan_check", "prompt", "print"},
     {"credentials"},
     {"session"},
     {"target"},
@@ -38,7 +38,8 @@ LAYERS = [
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 
 # One noun in several files: these belong to the header named.
-SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_clear": "plan_build", "plan_check": "plan_build",
+SPLIT = {"plan": "plan_build", "plan_stage": "plan_build", "plan_status": "plan_build",
+         "plan_clear": "plan_build", "plan_check": "plan_build",
          "target": "target_build", "target_api": "target_build", "target_file": "target_build"}
 
 # Who alone may use a library.
