@@ -25,10 +25,6 @@ static const char *const keys[] = {
 	"cluster.bind-addr", "cluster.node-id",
 };
 
-/* Where local keys are under the default patterns (server-facts); judged for the server's rewrite of its file alone. */
-static const char local_prefixes[] = "/api/settings/keys?keys=lookup.default.hostname&prefixes=server,store,directory,tracer,"
-    "certificate,config,authentication.fallback-admin,cluster,storage,enterprise";
-
 enum { DETAIL_MAX = 200 };             /* bytes of the server's own words that are quoted */
 
 /* The server's own words in an error answer, cut and cleaned for one line; "" when there are none. */
@@ -207,13 +203,15 @@ api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct
 }
 
 int
-api_read_local(struct api *a, struct pool *pool, bool custom, struct settings *out, struct err *err)
+api_read_every(struct api *a, struct pool *pool, struct settings *out, struct err *err)
 {
 	struct http1_answer answer = { 0 };
 	int r = -1;
 
-	if (queue(a, "GET", custom ? "/api/settings/list" : local_prefixes, NULL, err) == 0 && http1_flush(a->http, err) == 0)
-		r = receive_settings(a, pool, custom, out, &answer, err);
+	if (queue(a, "GET", "/api/settings/list", NULL, err) == 0 && http1_flush(a->http, err) == 0)
+		r = receive_settings(a, pool, true, out, &answer, err);
+	if (r == -1)
+		err_add(err, "(That was the list of all settings, to judge what the server's rewrite of its config.toml would do.)");
 	http1_answer_free(&answer);
 	return r;
 }

@@ -48,11 +48,10 @@ enum api_written {
 int api_read(struct api *a, struct pool *pool, struct api_facts *facts, struct err *err) WARN_UNUSED;
 
 /*
- * Read every key that may live in config.toml, secrets among them: for the check of the server's own rewrite alone. Give
- * the pool back as soon as that is done. With custom patterns (localkeys_custom) any key may: then all settings are read.
- * 0 or -1 as api_read.
+ * Read every setting, secrets among them: for the check of the server's own rewrite alone. Give the pool back as soon as
+ * that is done. 0 or -1 as api_read.
  */
-int api_read_local(struct api *a, struct pool *pool, bool custom, struct settings *out, struct err *err) WARN_UNUSED;
+int api_read_every(struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
 
 /* Read the settings alone, for proof. 0 or -1 as api_read. */
 int api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;

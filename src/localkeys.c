@@ -147,14 +147,3 @@ localkeys_match(const struct settings *s, int minor, const char *key)
 		return match_defaults(minor, key);
 	return local || (minor >= 13 && !strncmp(key, "config.local-keys.", strlen("config.local-keys.")));
 }
-
-bool
-localkeys_custom(const struct settings *s)
-{
-	bool any = false;
-	size_t i;
-
-	for (i = settings_first(s, PATTERNS); settings_below(s, i, PATTERNS); i++)
-		(void)apply(s->items[i].value, "", &any);
-	return any;
-}

@@ -15,7 +15,4 @@ struct settings;
  */
 bool localkeys_match(const struct settings *s, int minor, const char *key);
 
-/* Does s hold patterns of its own? */
-bool localkeys_custom(const struct settings *s);
-
 #endif

@@ -101,7 +101,7 @@ static const char *const format_names[FORMAT_COUNT] = {
 
 /* The names of all refusals, as they print them; some are never overridden, and say so. */
 static const char *const refusal_names[] = {
-	"open-secret", "snapshot-target", "dialect", "dialect-unknown", "relay-taken", "relay-covered", "rewrite", "changed",
+	"open-secret", "snapshot-target", "dialect", "dialect-unknown", "relay-taken", "relay-covered", "rewrite", "rewrite-unseen", "changed",
 	"no-cluster", "cluster", "node-order", "port-25", "no-listener", "relay-listener", "not-local", "no-snapshot",
 	"new-server", "not-stalwart", "listener-name", "running", "in-place",
 };

@@ -18,7 +18,7 @@ struct snapshot;
 /* What the plan looks at. All of it is the caller's. */
 struct plan_input {
 	const struct settings *now;    /* sorted; by prefix reads, so that left-overs which the server ignores are not in it */
-	const struct settings *local;  /* what may live in config.toml, for the check of its rewrite alone; or NULL */
+	const struct settings *every;  /* all settings, for the check of the server's rewrite alone; NULL: it writes no file */
 	const struct options *options;
 	const struct snapshot *snapshot; /* of this target, or NULL */
 	int minor_first, minor_last;   /* the versions 0.minor that the answers allow */

@@ -199,14 +199,14 @@ run_plan(struct run *r, run_planner *planner)
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 		struct plan_input in = {
-			.now = &t->facts.settings, .local = &t->local, .options = r->options, .snapshot = t->has_snapshot ? &t->loaded : NULL,
+			.now = &t->facts.settings, .every = t->is_file ? NULL : &t->every, .options = r->options, .snapshot = t->has_snapshot ? &t->loaded : NULL,
 			.minor_first = t->facts.minor_first, .minor_last = t->facts.minor_last, .shared_elsewhere = i > 0,
 			.file = t->is_file,
 		};
 
 		failed = planner(&t->plan, &t->pool, &in, &err);
-		memset(&t->local, 0, sizeof(t->local));
-		pool_free(&t->local_pool);
+		memset(&t->every, 0, sizeof(t->every));
+		pool_free(&t->every_pool);
 		if (failed) {
 			run_fail(r, t, &err);
 			return -1;

@@ -270,6 +270,6 @@ target_close(struct target *t)
 	t->lock = -1;
 	configfile_free(&t->config);
 	buf_free(&t->edited);
-	pool_free(&t->local_pool);
+	pool_free(&t->every_pool);
 	pool_free(&t->pool);
 }

@@ -42,8 +42,8 @@ struct target {
 	struct pool pool;              /* what was read and planned */
 	struct api_facts facts;
 	bool read;                     /* facts are there */
-	struct pool local_pool;        /* of local, which holds secrets: given back right after the plan */
-	struct settings local;         /* for the check of the server's rewrite of its file */
+	struct pool every_pool;        /* of every, which holds secrets: given back right after the plan */
+	struct settings every;         /* for the check of the server's rewrite of its file */
 	struct snapshot loaded;        /* as the run found it */
 	bool has_snapshot;             /* it found one */
 	struct snapshot snapshot;      /* as it is on disk now */

@@ -1,7 +1,6 @@
 #include "target_build.h"
 
 #include "credentials.h"
-#include "localkeys.h"
 #include "options.h"
 #include "ops.h"
 #include "target.h"
@@ -37,7 +36,7 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 		t->session.api.capital = t->options->minor <= 10;
 	if (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR)
 		return 0;
-	return api_read_local(&t->session.api, &t->local_pool, localkeys_custom(&t->facts.settings), &t->local, err);
+	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
 }
 
 /* Steps of a write, in the order in which they are sent: a failed write of the file then leaves the database untouched. */

@@ -288,7 +288,7 @@ VALUES = [  # what stood in place of the guide's values
     {"http.url": f"'{ORIGIN}'"}, {"server.listener.imap.proxy.override": "false"},
     {"auth.dmarc.verify": "%{env:DMARC}%"}, {"auth.spf.verify.ehlo": ""},
     {"auth.arc.verify.0.if": "local_port = 25", "auth.arc.verify.0.then": "strict", "auth.arc.verify.1.else": "relaxed"},
-    {"auth.iprev.verify": "ü " * 40 + "\t\"quoted\" 'so'"},
+    {"auth.iprev.verify": "ü " * 40 + "\t'so' \"quoted\""},
 ]
 
 

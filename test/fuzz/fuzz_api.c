@@ -117,7 +117,7 @@ read_settings(struct api *a, struct pool *pool, unsigned how)
 	int r;
 
 	err_clear(&err);
-	r = how & CAPITAL ? api_read_settings(a, pool, &s, &err) : api_read_local(a, pool, how & FLAG, &s, &err);
+	r = how & CAPITAL ? api_read_settings(a, pool, &s, &err) : api_read_every(a, pool, &s, &err);
 	if (r == 0)
 		check_settings(&s);
 	else

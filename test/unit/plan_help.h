@@ -36,7 +36,7 @@ struct world {
 	bool has_snapshot;
 	int first, last;               /* what the answers allow */
 	bool shared;
-	const struct settings *local;  /* what may live in config.toml, or NULL */
+	const struct settings *every;  /* all settings, or NULL */
 	struct plan plan;
 };
 
@@ -61,7 +61,7 @@ static inline int
 world_try(struct world *w, planner *make, const char *line, struct err *err)
 {
 	struct plan_input in = {
-		.now = &w->now, .local = w->local, .options = &w->o, .snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.now = &w->now, .every = w->every, .options = &w->o, .snapshot = w->has_snapshot ? &w->snapshot : NULL,
 		.minor_first = w->first, .minor_last = w->last, .shared_elsewhere = w->shared,
 	};
 

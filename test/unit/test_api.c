@@ -195,33 +195,23 @@ test_read_new_server(void **state)
 	talk_end(&t);
 }
 
-/* All that may live in config.toml: by the default patterns' prefixes, or everything where there are others. */
+/* Whatever there is: what stands in config.toml is not told apart. */
 static void
-test_read_local(void **state)
+test_read_every(void **state)
 {
-	static const char *const prefixes[] = {
-		"store", "directory", "tracer", "server", "certificate", "config", "authentication.fallback-admin", "cluster",
-		"storage", "enterprise",
-	};
 	static const struct answer answers[] = {
-		{ 200, SETTINGS }, { 200, "{\"data\":{\"total\":1,\"items\":{\"store.x\":\"y\"}}}" }, { 200, SETTINGS },
+		{ 200, "{\"data\":{\"total\":1,\"items\":{\"store.x\":\"y\"}}}" }, { 200, SETTINGS },
 	};
 	struct settings s;
 	struct talk t;
 	struct err err;
-	size_t i;
 
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
-	CHECK(api_read_local(&t.api, &t.pool, false, &s, &err) == 0, "%s", err.text);
-	for (i = 0; i < COUNT(prefixes); i++)
-		CHECK(asks_for(t.peer.sent.data, "prefixes=", prefixes[i]), "the prefix %s is not read", prefixes[i]);
-	assert_true(asks_for(t.peer.sent.data, "keys=", "lookup.default.hostname"));
-	assert_int_equal(s.count, 2);
-	CHECK(api_read_local(&t.api, &t.pool, true, &s, &err) == 0, "%s", err.text);
+	CHECK(api_read_every(&t.api, &t.pool, &s, &err) == 0, "%s", err.text);
 	assert_true(has(t.peer.sent.data, "GET /api/settings/list HTTP/1.1\r\n"));
 	assert_string_equal(settings_get(&s, "store.x"), "y");
-	assert_int_equal(api_read_local(&t.api, &t.pool, true, &s, &err), -1);      /* no "items" */
+	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &err), -1);    /* no "items" */
 	assert_int_equal(err.kind, ERR_SERVER);
 	talk_end(&t);
 }
@@ -715,7 +705,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read_bytes), cmocka_unit_test(test_read_new_server),
-		cmocka_unit_test(test_read_local), cmocka_unit_test(test_read_slowly), cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_read_every), cmocka_unit_test(test_read_slowly), cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_second_factor), cmocka_unit_test(test_detail), cmocka_unit_test(test_versions),
 		cmocka_unit_test(test_version_unknown), cmocka_unit_test(test_write_bytes), cmocka_unit_test(test_writes),
 		cmocka_unit_test(test_write_unsent), cmocka_unit_test(test_write_second), cmocka_unit_test(test_reload),

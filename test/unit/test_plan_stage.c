@@ -561,17 +561,29 @@ test_anew(void **state)
 	}
 }
 
-/* Local keys that the server's rewrite of config.toml would spoil: refused where this run causes a rewrite. */
+/* Keys that the server's rewrite of config.toml would spoil: refused where this run causes a rewrite. */
+#define NODE "config.local-keys.0 = server.*\n"
+#define EXEMPT "--new-server 2001:db8::5 --allow-new-server"
 static const struct {
-	const char *local, *words, *refusal, *why;
-	int minor;
+	const char *every, *words, *refusal, *why;
+	int minor;                     /* the oldest that the answers allow; the newest is 0.15, or 0.11 */
 } rewrites[] = {
 	{ "store.x.path = /data\n", LEAD, NULL, "nothing special", 15 },
 	{ "store.x.path = C:\\\n", LEAD, "rewrite", "a value that ends in a backslash", 15 },
 	{ "certificate.*.example.org.cert = x\n", LEAD, "rewrite", "a star in a key, up to 0.12", 12 },
 	{ "certificate.*.example.org.cert = x\n", LEAD, NULL, "a star in a key, from 0.13 on", 15 },
 	{ "store.x.path = C:\\\n", "--only checks", NULL, "database keys alone cause no rewrite", 15 },
-	{ "auth.x = C:\\\n", LEAD, NULL, "a database key is not written to the file", 15 },
+	{ "certificate.*.example.org.cert = x\n", LEAD "--dialect 0.13", NULL, "the same, where the user knows the version", 12 },
+	{ "auth.x = C:\\\n", LEAD, "rewrite-unseen", "a database key may be in the file all the same", 15 },
+	{ "signature.rsa:example.org.domain = x\n", LEAD, "rewrite-unseen", "a colon in a key, up to 0.12", 12 },
+	{ "signature.rsa:example.org.domain = x\n", LEAD "--force rewrite-unseen", NULL, "somebody looked into the file", 12 },
+	{ "signature.rsa:example.org.domain = x\n", LEAD, NULL, "a colon in a key, from 0.13 on", 15 },
+	{ "auth.x = C:\\new\n", LEAD, NULL, "a database key's value that would only change", 15 },
+	{ "server.blocked-ip.2001:db8::1 = x\n", LEAD, NULL, "a ban is in the database", 11 },
+	{ "server.allowed-ip.2001:db8::1 = x\n", LEAD, NULL, "an exemption is in the database", 11 },
+	{ "server.x = y\n", LEAD EXEMPT, NULL, "its own key goes to the database", 12 },
+	{ NODE, LEAD EXEMPT, "rewrite", "its own key goes to the file", 12 },
+	{ NODE, LEAD EXEMPT, NULL, "its own key goes to the file, from 0.13 on", 13 },
 	{ "store.x.path = C:\\\n", LEAD "--force rewrite", "rewrite", "a boot that would fail can't be forced", 15 },
 	{ "store.x.path = C:\\new\n", LEAD "--force rewrite", NULL, "a value that would change can", 15 },
 };
@@ -583,19 +595,35 @@ test_rewrites(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(rewrites); i++) {
-		struct settings local;
+		const char *what = !strcmp(rewrites[i].every, NODE) ? "server.allowed-ip" : NULL;
+		struct settings every;
 		struct world w;
 
-		world_begin(&w, SMTP IMAP);
-		settings_of(&local, &w.pool, rewrites[i].local);
-		w.local = &local;
-		w.first = w.last = rewrites[i].minor;
+		world_begin(&w, what ? SMTP IMAP NODE : SMTP IMAP);
+		settings_of(&every, &w.pool, rewrites[i].every);
+		w.every = &every;
+		w.first = rewrites[i].minor;
+		w.last = w.first > 11 ? 15 : 11;
 		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", rewrites[i].words));
 		CHECK(same_text(refusal_of(&w.plan), rewrites[i].refusal), "%s: %s", rewrites[i].why, shown(refusal_of(&w.plan)));
-		CHECK(!refusal_of(&w.plan) || said(&w.plan, MESSAGE_REFUSAL, local.items[0].key), "%s: not named", rewrites[i].why);
+		CHECK(!refusal_of(&w.plan) || said(&w.plan, MESSAGE_REFUSAL, what ? what : every.items[0].key), "%s: not named", rewrites[i].why);
 		CHECK(!said(&w.plan, MESSAGE_REFUSAL, "C:"), "%s: the value is shown, it may be a secret", rewrites[i].why);
 		world_end(&w);
 	}
+}
+
+/* What a macro in the global list covers can't be seen: said, whether or not the rest of the list is in order. */
+static void
+test_macro_in_global_list(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w, SMTP IMAP "server.proxy.trusted-networks.0 = 10.0.0.0/8\nserver.proxy.trusted-networks.1 = %{env:NETS}%\n");
+	world_plan(&w, plan_stage, "stage " LEAD "--new-server 192.0.2.5");
+	assert_null(refusal_of(&w.plan));
+	assert_true(said(&w.plan, MESSAGE_WARNING, "server.proxy.trusted-networks.1 holds a macro"));
+	world_end(&w);
 }
 
 /* With no snapshot at all, the keys are recorded as absent before; clear then removes them. */
@@ -663,7 +691,8 @@ main(void)
 		cmocka_unit_test(test_shared_elsewhere), cmocka_unit_test(test_node_order),
 		cmocka_unit_test(test_restage_other_proxy),
 		cmocka_unit_test(test_restage_less), cmocka_unit_test(test_restage_other_relay), cmocka_unit_test(test_anew),
-		cmocka_unit_test(test_rewrites), cmocka_unit_test(test_anew_without_snapshot), cmocka_unit_test(test_anew_keeps_foreign_network),
+		cmocka_unit_test(test_rewrites), cmocka_unit_test(test_macro_in_global_list),
+		cmocka_unit_test(test_anew_without_snapshot), cmocka_unit_test(test_anew_keeps_foreign_network),
 		cmocka_unit_test(test_as_wanted),
 	};
 
