@@ -137,14 +137,14 @@ engine_error(const struct tls *t, struct err *err)
 	if (err) {
 		err->code = number;
 		if (tlserror_advice(e))
-			err_add(err, "%s", tlserror_advice(e));
+			err_add(err, "\n  %s", tlserror_advice(e));
 	}
 	return -1;
 }
 
 /* ---- the engine's pump ---- */
 
-/* Give the lower transport a record. */
+/* Give the lower transport a record. A handshake goes on where that fails: an alert that says why may wait to be read. */
 static int
 send_record(struct tls *t, struct err *err)
 {
@@ -153,7 +153,8 @@ send_record(struct tls *t, struct err *err)
 
 	if (t->lower->write(t->lower->ctx, data, len, err) == -1) {
 		t->broken = true;
-		return -1;
+		if (t->open)
+			return -1;
 	}
 	br_ssl_engine_sendrec_ack(&t->client.eng, len);
 	return 0;
