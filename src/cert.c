@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-enum { RSA_BITS_MAX = 4096 };          /* BearSSL's BR_MAX_RSA_SIZE */
-
 static const int64_t year_1950 = -631152000, year_2050 = 2524608000;
 
 /* An OID's bytes and their number, for a table's row. */
@@ -126,7 +124,7 @@ read_rsa(struct cert *c, struct der parameters, struct der bits)
 		return fault(c, "its RSA key's exponent is not one that is safe");
 	if (!(c->modulus.p[c->modulus.len - 1] & 1) || c->bits % 8)
 		return fault(c, "its RSA key's size is no multiple of 8 bits, or its modulus is even");
-	if (c->bits > RSA_BITS_MAX)
+	if (c->bits > CERT_RSA_BITS_MAX)
 		return fault(c, "its RSA key is longer than 4096 bits, which this program can't use");
 	return true;
 }

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 enum { CERT_EXTENSIONS_MAX = 64 };     /* extensions in one certificate */
+enum { CERT_RSA_BITS_MAX = 4096 };     /* BearSSL's BR_MAX_RSA_SIZE */
 
 enum cert_key { CERT_KEY_OTHER, CERT_KEY_RSA, CERT_KEY_EC };
 enum cert_curve { CERT_CURVE_NONE, CERT_P256, CERT_P384, CERT_P521 };

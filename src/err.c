@@ -74,7 +74,7 @@ err_add(struct err *err, const char *fmt, ...)
 	if (!err)
 		return;
 	len = strlen(err->text);
-	if (len && len + 2 < sizeof(err->text)) {
+	if (len && len + 2 < sizeof(err->text) && *fmt != '\n') {
 		err->text[len] = ' ';
 		err->text[len + 1] = '\0';
 	}

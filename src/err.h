@@ -32,7 +32,7 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LI
 /* The same with ": " and the message of the system error `number` appended; code becomes that number. */
 int err_system(struct err *err, enum err_kind kind, int number, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/* Append text to what err already says, after one blank. */
+/* Append text to what err already says, after one blank; or, where it begins with "\n  ", as a line of its own. */
 void err_add(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* No failure any more. */

@@ -20,9 +20,9 @@ static const char *const level_names[] = {
 
 /* A server's value on a terminal: control bytes become '?', so that none of them reaches it. */
 static void
-add_clean(struct buf *out, const char *text, size_t max)
+clean(struct buf *out, const char *text, size_t len, size_t max)
 {
-	size_t len = strlen(text), i, n;
+	size_t i, n;
 
 	for (i = 0; i < len; i += n) {
 		n = utf8_length(text + i, len - i);
@@ -39,7 +39,26 @@ add_clean(struct buf *out, const char *text, size_t max)
 	}
 }
 
-/* The same, with blanks behind it up to a column's width. */
+static void
+add_clean(struct buf *out, const char *text, size_t max)
+{
+	clean(out, text, strlen(text), max);
+}
+
+/* A message of several lines. All but the first are indented: what a server sends can't look like another message. */
+static void
+add_lines(struct buf *out, const char *text)
+{
+	const char *end;
+
+	for (; (end = strstr(text, "\n  ")) != NULL; text = end + 1) {
+		clean(out, text, (size_t)(end - text), (size_t)-1);
+		buf_char(out, '\n');
+	}
+	add_clean(out, text, (size_t)-1);
+}
+
+/* The same as add_clean, with blanks behind it up to a column's width. */
 static void
 add_cell(struct buf *out, const char *text, size_t width)
 {
@@ -77,7 +96,7 @@ output_messages(struct buf *out, const char *command, const struct messages *m, 
 			buf_str(out, "note: ");
 		if (x->target)
 			buf_printf(out, "%s: ", x->target);
-		add_clean(out, x->text, (size_t)-1);
+		add_lines(out, x->text);
 		buf_char(out, '\n');
 	}
 }

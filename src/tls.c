@@ -49,9 +49,9 @@ static const uint16_t suites[] = {
 	BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 };
 
-static const char likely[] = "Likely: the listener waits for a PROXY header (--haproxy-protocol); its key is one that this "
-    "program can't use (Ed25519, RSA-PSS); it accepts TLS 1.3 only; it does not speak TLS on this port; or it has banned this "
-    "address.";
+static const char likely[] = "\n  Likely: the listener waits for a PROXY header (--haproxy-protocol), or for none; its key is "
+    "one that this program can't use (Ed25519, RSA-PSS); it accepts TLS 1.3 only; it does not speak TLS on this port; or it has "
+    "banned this address. On its own host, use loopback http://.";
 
 /* ---- random numbers ---- */
 
@@ -124,6 +124,10 @@ engine_error(const struct tls *t, struct err *err)
 	int number = br_ssl_engine_last_error(&t->client.eng);
 	const struct tlserror *e = tlserror_find(number);
 
+	/* Who has sent its certificate has found a suite: what it misses is one of ours, or a second handshake. */
+	if (*x509_pin(t->x509) && (number == TLSERROR_ALERT_RECEIVED + BR_ALERT_HANDSHAKE_FAILURE ||
+	    number == TLSERROR_ALERT_RECEIVED + BR_ALERT_DECODE_ERROR))
+		e = tlserror_find(TLSERROR_ALERT_RECEIVED + 116);
 	if (x509_refusal(t->x509)) {
 		if (err)
 			*err = *x509_refusal(t->x509);
@@ -312,7 +316,7 @@ explain_failure(const struct tls *t, struct err *err)
 	if (!greeting_is_tls(t))
 		return not_tls(t, err);
 	was = *err;
-	err_set(err, was.kind, "The TLS handshake with %s failed: %s. %s", t->policy.host, was.text, likely);
+	err_set(err, was.kind, "The TLS handshake with %s failed: %s.%s", t->policy.host, was.text, likely);
 	err->code = was.code;
 	return -1;
 }
@@ -334,7 +338,7 @@ handshake(struct tls *t, struct err *err)
 	r = pump(t, BR_SSL_SENDAPP, err);
 	if (r == 0)
 		return greeting_is_tls(t) ? err_set(err, ERR_REACH, "%s ended the connection during the TLS handshake and did not "
-		    "say why. %s", t->policy.host, likely) : not_tls(t, err);
+		    "say why.%s", t->policy.host, likely) : not_tls(t, err);
 	return r == 1 ? 0 : explain_failure(t, err);
 }
 

@@ -19,12 +19,12 @@ static const char *const sentences[] = {
 	[UNSUPPORTED_KEY] = KEY_SENTENCE,
 	[ONLY_TLS13] = "It may accept TLS 1.3 only, and this program speaks TLS 1.2. Use loopback http:// on the server's own "
 	    "host, or enable TLS 1.2 on one listener (server.tls.disable-protocols, server.listener.ID.tls.disable-protocols).",
-	[NOT_TLS] = "Is this the port of HTTPS? A listener that waits for a PROXY header wants --haproxy-protocol.",
+	[NOT_TLS] = "Is this the port of HTTPS? --haproxy-protocol is for a listener that waits for a PROXY header, and for no other.",
 	[BROKEN] = "Either the server or something between is broken, or somebody interferes with the connection.",
 	[OURS] = "This is a fault of this program: please report it.",
 	[NAME_UNKNOWN] = "The server has no certificate for this host name. Name the host as the certificate has it, with --resolve for its address.",
-	[CLIENT_CERT] = "The server may ask for a client certificate, which this program does not have. Use another listener.",
-	[NO_COMMON] = KEY_SENTENCE " Or it accepts TLS 1.3 only, or insists on a client certificate.",
+	[CLIENT_CERT] = "This program has no client certificate: use another listener.",
+	[NO_COMMON] = KEY_SENTENCE " Or it accepts no TLS 1.2 (1.3 only, say), or X25519 alone.",
 	[SEE_LOG] = "Its log may say why: a listener without a certificate does this.",
 };
 
@@ -92,7 +92,7 @@ static const struct tlserror errors[] = {
 	{ ENGINE(X509_NOT_TRUSTED), .what = "it does not lead to a trusted certificate" },
 
 	{ ALERT(CLOSE_NOTIFY), .what = "the server ended the connection" },
-	{ ALERT(UNEXPECTED_MESSAGE), .what = "the server did not expect our message", .advice = BROKEN },
+	{ ALERT(UNEXPECTED_MESSAGE), .what = "the server did not expect our message", .advice = NOT_TLS },
 	{ ALERT(BAD_RECORD_MAC), .what = "the server says that a record was damaged on its way", .advice = BROKEN },
 	{ ALERT(RECORD_OVERFLOW), .what = "the server says that a record is too long", .advice = BROKEN },
 	{ ALERT(DECOMPRESSION_FAILURE), .what = "the server can't decompress", .advice = BROKEN },
@@ -106,7 +106,7 @@ static const struct tlserror errors[] = {
 	{ ALERT(ILLEGAL_PARAMETER), .what = "the server does not like a value in the handshake", .advice = BROKEN },
 	{ ALERT(UNKNOWN_CA), .what = "the server does not know our certificate's CA", .advice = CLIENT_CERT },
 	{ ALERT(ACCESS_DENIED), .what = "the server denies access", .advice = CLIENT_CERT },
-	{ ALERT(DECODE_ERROR), .what = "the server could not read our message", .advice = BROKEN },
+	{ ALERT(DECODE_ERROR), .what = "the server could not read our message", .advice = NOT_TLS },
 	{ ALERT(DECRYPT_ERROR), .what = "the server could not verify the handshake", .advice = BROKEN },
 	{ ALERT(PROTOCOL_VERSION), .what = "the server accepts no TLS 1.2", .advice = ONLY_TLS13 },
 	{ ALERT(INSUFFICIENT_SECURITY), .what = "the server wants stronger ciphers than TLS 1.2's AEAD suites", .advice = ONLY_TLS13 },
@@ -128,7 +128,7 @@ static const struct tlserror errors[] = {
 	{ .number = TLSERROR_ALERT_RECEIVED + 113, .what = "the server refuses our certificate's status", .advice = CLIENT_CERT },
 	{ .number = TLSERROR_ALERT_RECEIVED + 114, .what = "the server refuses our certificate", .advice = CLIENT_CERT },
 	{ .number = TLSERROR_ALERT_RECEIVED + 115, .what = "the server wants a shared key", .advice = CLIENT_CERT },
-	{ .number = TLSERROR_ALERT_RECEIVED + 116, .what = "the server insists on a client certificate", .advice = CLIENT_CERT },
+	{ .number = TLSERROR_ALERT_RECEIVED + 116, .what = "the server insists on a client certificate or on a new handshake", .advice = CLIENT_CERT },
 };
 
 static const struct tlserror unknown_alert = { .number = -1, .what = "the server ended the handshake with an unknown alert", .advice = BROKEN };

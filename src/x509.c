@@ -30,6 +30,7 @@ enum {
 static const int64_t clock_floor = 1735689600;
 static const int64_t days_to_1970 = 719528; /* from BearSSL's day 0, the 1st of January of year 0 */
 static const char pin_prefix[] = "sha256//";
+static const char self_signed[] = "it is self-signed and not among the trusted certificates (--cacert)";
 
 /* How telling a refusal is: with several paths the most telling one is shown. */
 enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_CA, RANK_PATH, RANK_SIGNATURE, RANK_BOUND };
@@ -242,6 +243,12 @@ refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt
 	s->rank = rank;
 }
 
+static bool
+is_usable(const struct cert *leaf)
+{
+	return leaf->key != CERT_KEY_OTHER && leaf->bits <= CERT_RSA_BITS_MAX;
+}
+
 static void
 describe(const struct x509_policy *policy, const struct cert *leaf, struct err *err)
 {
@@ -254,14 +261,15 @@ describe(const struct x509_policy *policy, const struct cert *leaf, struct err *
 	format_pin(&leaf->spki, pin);
 	certname_list(leaf, NAMES_SHOWN, &names);
 	certname_of(&leaf->issuer, &issuer);
-	err_add(err, "The certificate names %s, was issued by %s and is valid from %s to %s; this machine's time is %s.",
+	err_add(err, "\n  It names %s, was issued by %s and is valid from %s to %s; this machine's time is %s.",
 	    names.failed ? "?" : names.data, issuer.failed ? "?" : issuer.data, from, to, now);
 	if (policy->time < clock_floor)
 		err_add(err, "This machine's clock is wrong: set it first.");
-	err_add(err, "The server key's pin is %s.", pin);
-	if (!policy->pins)
-		err_add(err, "If that is the pin of your server's own certificate (compare it on the server), say "
-		    "--insecure --pinnedpubkey '%s'; or name its CA's certificate with --cacert.", pin);
+	if (is_usable(leaf))
+		err_add(err, "\n  If its key is your server's own (compare the pin on the server), this is enough: "
+		    "--insecure --pinnedpubkey '%s'.", pin);
+	else
+		err_add(err, "\n  %s", tlserror_advice(tlserror_find(BR_ERR_TOO_LARGE)));
 	buf_free(&names);
 	buf_free(&issuer);
 }
@@ -381,7 +389,7 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 		return "the host is neither an address nor a host name, so no certificate can name it";
 	why = certname_match(c, &host);
 	if (!why && c->ca && !own_anchor)
-		return cert_self_issued(c) ? "it is self-signed and not among the trusted certificates" :
+		return cert_self_issued(c) ? self_signed :
 		    "it is a CA's, not a server's";
 	return why;
 }
@@ -634,14 +642,14 @@ explain_untrusted(struct search *s)
 	}
 	certname_of(&c->issuer, &b);
 	if (!s->policy->anchors)
-		refuse(s, RANK_UNTRUSTED, NULL, "there are no trusted certificates to hold it against");
+		refuse(s, RANK_UNTRUSTED, NULL, "there are no trusted certificates (--cacert) to hold it against");
 	else if (c == &s->pool[0] && cert_self_issued(c))
-		refuse(s, RANK_UNTRUSTED, NULL, "it is self-signed and not among the trusted certificates");
+		refuse(s, RANK_UNTRUSTED, NULL, "%s", self_signed);
 	else if (cert_self_issued(c))
-		refuse(s, RANK_UNTRUSTED, NULL, "its root, %s, is not among the trusted certificates", b.data ? b.data : "?");
+		refuse(s, RANK_UNTRUSTED, NULL, "its root, %s, is not among the trusted certificates (--cacert)", b.data ? b.data : "?");
 	else
-		refuse(s, RANK_UNTRUSTED, NULL, "the certificate of its issuer, %s, is neither among the trusted certificates nor "
-		    "among those that the server sent", b.data ? b.data : "?");
+		refuse(s, RANK_UNTRUSTED, NULL, "the certificate of its issuer, %s, is neither among the trusted certificates (--cacert) "
+		    "nor among those that the server sent", b.data ? b.data : "?");
 	buf_free(&b);
 }
 
@@ -700,7 +708,7 @@ verify(struct search *s, const struct der *chain, size_t count, struct err *err)
 	if (!policy->insecure &&
 	    !search_path(s, policy->anchors && anchors_same(policy->anchors, &leaf->der)))
 		return refused(policy, leaf, s->reason, err);
-	if (leaf->key == CERT_KEY_OTHER || leaf->bits > 4096)
+	if (!is_usable(leaf))
 		return refused(policy, leaf, leaf->fault ? leaf->fault : "its key can't be used", err);
 	if (policy->pins && !has_pin(policy->pins, &leaf->spki))
 		return refused(policy, leaf, "its key is none of those that --pinnedpubkey names", err);

@@ -355,15 +355,15 @@ test_messages(void **state)
 	message_add(&m, &pool, MESSAGE_NOTE, NULL, "a note");
 	message_add(&m, &pool, MESSAGE_WARNING, NULL, "a warning");
 	message_add(&m, &pool, MESSAGE_REFUSAL, "port-25", "a refusal\n2");
-	message_add(&m, &pool, MESSAGE_ERROR, NULL, "an error");
+	message_add(&m, &pool, MESSAGE_ERROR, NULL, "an\n\n  error\n stage: \n  \x1b");
 	m.items[3].target = "https://b.example";
 	output_messages(&out, "stage", &m, MESSAGE_NOTE);
 	assert_string_equal(buf_text(&out), "stage: a note\nstage: note: a warning\nstage: refused (port-25): a refusal?2\n"
-	    "stage: https://b.example: an error\n");
+	    "stage: https://b.example: an?\n  error? stage: \n  ?\n");
 	buf_reset(&out);
 	m.items[2].forced = true;
 	output_messages(&out, "stage", &m, MESSAGE_REFUSAL);
-	assert_string_equal(buf_text(&out), "stage: forced (port-25): a refusal?2\nstage: https://b.example: an error\n");
+	assert_string_equal(buf_text(&out), "stage: forced (port-25): a refusal?2\nstage: https://b.example: an?\n  error? stage: \n  ?\n");
 	buf_free(&out);
 	pool_free(&pool);
 }
