@@ -502,7 +502,7 @@ engine_accepts(struct search *s, const struct cert *anchor, bool direct)
 	r = run_engine(s, anchor, direct);
 	if (r)
 		refuse(s, r == BR_ERR_X509_NOT_TRUSTED ? RANK_UNTRUSTED : RANK_SIGNATURE, NULL, "%s", r == BR_ERR_X509_NOT_TRUSTED ?
-		    "the trusted certificate of its CA's name has another key than the one that signed" :
+		    "the trusted certificate (--cacert) of its CA's name has another key than the one that signed" :
 		    tlserror_find((int)r)->what);
 	return r == 0;
 }

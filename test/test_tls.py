@@ -210,6 +210,34 @@ def test_told_pin_leads_on(ask, run, simulate, ca):
     ask(server, "--insecure", "--pinnedpubkey", pin)
 
 
+# What to do next
+
+def other_pin(_pair):
+    return ("--pinnedpubkey", "sha256//" + "A" * 43 + "=")
+
+
+NEXT = [  # (what it is issued with, options, is --cacert a way out?)
+    ((NAME,), {}, None, False), (("127.0.0.1",), {"days": (-30, -1)}, None, False),
+    (("127.0.0.1",), {"self_signed": True}, None, True), (("127.0.0.1",), {}, None, True),
+    (("127.0.0.1",), {"self_signed": True}, lambda pair: ("--pinnedpubkey", pair.pin), True),
+    (("127.0.0.1",), {}, lambda pair: ("-k", *other_pin(pair)), False),
+]
+
+
+@pytest.mark.parametrize("names,wish,options,by_ca", NEXT, ids=["name", "expired", "self-signed", "another CA",
+                                                                "pin without -k", "wrong pin"])
+def test_next_step(ask, simulate, ca, tmp_path, names, wish, options, by_ca):
+    """Short lines, the first with the cause; the pin as it would be enough; --cacert only where it would help."""
+    pair = ca.issue(*names, **wish)
+    server = simulate(pair=pair)
+    trusted = ca if not by_ca else Authority(tmp_path)
+    err = ask(server, "--cacert", trusted.file, *(options(pair) if options else ()), status=3).err
+    first, *others = err.splitlines()
+    assert "not accepted" in first and len(others) == 2 and all(line.startswith("  ") for line in others)
+    assert f"--insecure --pinnedpubkey '{pair.pin}'" in others[-1] and ("--cacert" in err) == by_ca
+    ask(server, "--insecure", "--pinnedpubkey", pair.pin)
+
+
 # Other peers
 
 @contextlib.contextmanager
@@ -317,21 +345,15 @@ def free_port():
         return sock.getsockname()[1]
 
 
-SUITES = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305",
-          "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-RSA-CHACHA20-POLY1305"]
 REFUSED_SUITES = ["ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA256", "AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256"]
 
 
-@pytest.mark.parametrize("suite", SUITES + REFUSED_SUITES)
-def test_suites(run, s_server, ca, suite):
-    """The six AEAD suites with ephemeral keys and no other."""
+@pytest.mark.parametrize("suite", REFUSED_SUITES)
+def test_other_suites(run, s_server, ca, suite):
+    """None but the six AEAD suites with ephemeral keys, which test_peers.py goes through."""
     pair = ca.issue("127.0.0.1", kind="p256" if "ECDSA" in suite else "rsa2048")
     url, _ = s_server("-tls1_2", "-cipher", suite, "-www", pair=pair)
-    ran = run("status", "--url", url, "--cacert", ca.file)
-    if suite in SUITES:
-        assert ran.status in (1, 3) and "handshake" not in ran.err, ran.err  # its page is no settings API
-    else:
-        assert ran.status == 3 and "in common" in ran.err, ran.err
+    assert "in common" in run("status", "--url", url, "--cacert", ca.file, status=3).err
 
 
 @pytest.mark.parametrize("version", ["-tls1", "-tls1_1"])
@@ -340,24 +362,17 @@ def test_old_versions(run, s_server, ca, version):
     assert run("status", "--url", url, "--cacert", ca.file, status=3)
 
 
-def test_renegotiation_is_refused(run, s_server, ca):
-    """s_server asks for a new handshake in the middle of the answer."""
+@pytest.mark.parametrize("command", ["r", "R"], ids=["", "with a client certificate"])
+def test_renegotiation_is_refused(run, s_server, ca, command):
+    """s_server asks for a new handshake while the client waits for the answer, and gives up."""
     url, process = s_server("-tls1_2")
-    client = run.start("status", "--url", url, "--cacert", ca.file, "--max-time", "20")
-    read_until(process, b"GET /api/settings/keys")  # the request is in, the client waits
-    process.stdin.write(b"r\n")
+    client = run.start("stage", *CHANGE, "--url", url, "--cacert", ca.file)
+    read_until(process, b"GET /api/settings/keys")
+    process.stdin.write(command.encode() + b"\n")
     process.stdin.flush()
-    process.stdin.write(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}\n")
-    with contextlib.suppress(OSError):
-        process.stdin.flush()
-    ran = run.finish(client)
-    assert ran.status in (1, 3), ran.said
-
-
-def test_client_certificate_wanted(run, s_server, ca):
-    url, _ = s_server("-tls1_2", "-Verify", "1", "-www")
-    ran = run("status", "--url", url, "--cacert", ca.file, status=3)
-    assert "client certificate" in ran.err
+    said = read_until(process, b"no renegotiation")
+    ran = run.finish(client, status=3)
+    assert "new handshake" in ran.err and "Nothing was written" in ran.err and b"CIPHER is" not in said
 
 
 def test_page_of_another_server(run, s_server, ca):
