@@ -257,6 +257,29 @@ def test_rights_of_each_version(probe, version):
         assert f"landlock={int(version > 0)}" in text and text.endswith("done\n")
 
 
+@native
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="registers are known for x86_64 only")
+@pytest.mark.parametrize("device", [True, False], ids=["from /dev/urandom", "no device either"])
+def test_kernel_without_getrandom(run, simulate, ca, device):
+    """Before Linux 3.17, so without Landlock too: the device serves as well, and without it no connection is made."""
+    rax, orig_rax, open_call, getrandom = 10, 15, 2, 318
+    server = simulate()
+    seen = []
+
+    def leave(register, set_register):
+        number = register(orig_rax)
+        refused = {CREATE_RULESET: 38, getrandom: 38, open_call: 2 if getrandom in seen and not device else 0}.get(number)
+        if refused:
+            set_register(rax, -refused & (1 << 64) - 1)
+        seen.append(number)
+    started = run.start("stage", *reach(server, ca), *CHANGE, preexec_fn=process.trace_me)
+    process.calls(started, leave)
+    ran = run.finish(started, status=0 if device else 1)
+    assert open_call in seen[seen.index(getrandom):]
+    if not device:
+        assert "random numbers" in ran.err and "Nothing was written" in ran.err and not server.requests
+
+
 LACKING = [("landlock",), ("seccomp",), ("landlock", "seccomp"), ("privileges",), ("landlock", "seccomp", "privileges")]
 needs_filter = pytest.mark.skipif(not FILTERS or PRCTL is None, reason="no filter that could hide a kernel's abilities")
 
