@@ -54,6 +54,12 @@ has_modules() {
 	return 1
 }
 
+# Servers are not in everybody's PATH.
+has_server() { [ -x "/usr/sbin/$1" ] || has "$1"; }
+
+# Can the tests have a rustls server that is not here yet?
+wants_deno() { [ "$(uname -m)" = x86_64 ] && [ -z "${STALPREP_SOURCES:-}" ] && [ ! -x build/deno/deno ] && ! has deno; }
+
 # need PACKAGE CHECK...: note the Debian package unless the check passes.
 need() {
 	package=$1
@@ -82,15 +88,28 @@ need_to_test() {
 	need clang has clang
 	need libclang-rt-dev has_fuzzer
 	need "$python_packages" has_modules "$python_modules"
+	need gnutls-bin has gnutls-serv
+	need nginx has_server nginx
+	need haproxy has_server haproxy
+	! wants_deno || [ "$(id -u)" != 0 ] || need npm has npm
 }
 
-# An update that fails does not matter if what it would list is known already.
-apt_install() {
+# What is installed is not to be started: invoke-rc.d asks this program. An update that fails does not matter if what it
+# would list is known already.
+apt_install() (
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap 'rm -f "$policy"' EXIT
+		trap 'exit 130' INT
+		trap 'exit 143' TERM
+		printf '#!/bin/sh\nexit 101\n' >"$policy"
+		chmod 755 "$policy"
+	fi
 	export DEBIAN_FRONTEND=noninteractive
 	apt-get -q update || :
 	# shellcheck disable=SC2086  # names are words
 	apt-get -q -y --no-install-recommends install $packages
-}
+)
 
 install_packages() {
 	[ -n "$packages" ] || return 0
@@ -220,6 +239,7 @@ test_e2e() {
 	say "tests of the binary"
 	locked build_helpers
 	has_modules "$python_modules" || die "no Python has all of: $python_modules"
+	! wants_deno || locked test/deno.sh build/deno || say "the tests with a rustls server are skipped"
 	STALPREP=$PWD/$bin PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=$PWD/build/hypothesis \
 		"$python" -m pytest -q -n "$jobs" --durations=15 -o cache_dir="$PWD/build/pytest" "$@" test
 }
