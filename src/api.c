@@ -346,7 +346,8 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 	}
 	if (r == 0 && !has_session) {
 		f->minor_first = MINOR_FIRST;
-		f->minor_last = 11;
+		if (session.status == 404)     /* any other answer is no sign of an older server */
+			f->minor_last = 11;
 		r = read_well_known(a, pool, f, err);
 	}
 	narrow_by_settings(f);

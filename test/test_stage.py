@@ -59,6 +59,24 @@ def test_finds_the_dialect(run, serve, version):
     assert difference(before, server.settings()) == guide(version)
 
 
+NO_SESSION = [(429, None), (503, "no server is available"), (200, '{"capabilities":')]
+
+
+@pytest.mark.parametrize("answer", NO_SESSION, ids=str)
+@pytest.mark.parametrize("version", ["0.12.5", "0.15.5"])
+def test_session_that_is_not_told(run, simulate, version, answer):
+    """Only a 404 is the sign of an older server, where the URL has another key: without it nothing is taken for sure."""
+    server = simulate(version)
+    server.faults.append(Fault(method="GET", path="/jmap/session", times=-1, answer=answer))
+    if version == "0.12.5":  # nothing else tells it from 0.11
+        ran = run("stage", *reach(server), *CHANGE, "--json", status=1)
+        assert "dialect-unknown" in ran.names() and writes(server) == 0
+        return
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert difference(before, server.settings()) == guide(version)
+
+
 def test_each_group_alone(run, simulate):
     server = simulate()
     for group in ("listeners", "checks", "url", "outbound"):
