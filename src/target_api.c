@@ -215,13 +215,19 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 {
 	enum api_written written = API_WRITTEN_MAYBE;
 	struct err why;
+	int tries;
 
 	if (!ops->count)
 		return 0;
-	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
-		return target_withdraw(t, err);
-	if (api_write(&t->session.api, ops, &written, &why) == 0)
-		return 0;
+	/* Twice: a server may close with its no to the first spelling of the operations. */
+	for (tries = 0; tries < 2; tries++) {
+		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
+			return target_withdraw(t, err);
+		if (api_write(&t->session.api, ops, &written, &why) == 0)
+			return 0;
+		if (written != API_WRITTEN_NOTHING || why.kind != ERR_REACH)
+			break;
+	}
 	*err = why;
 	if (written == API_WRITTEN_NOTHING)
 		return target_withdraw(t, err);

@@ -77,6 +77,16 @@ def test_session_that_is_not_told(run, simulate, version, answer):
     assert difference(before, server.settings()) == guide(version)
 
 
+@pytest.mark.parametrize("version", ["0.8.0", "0.10.7"])
+def test_refused_spelling_that_ends_the_connection(run, simulate, version):
+    server = simulate(version)
+    before = state(server)
+    for command in (("stage", *CHANGE), ("clear",)):
+        fail(server, "write", headers=(("connection", "close"),), end="close")
+        ran = run(command[0], *reach(server), *command[1:], status=0)
+    assert state(server) == before
+
+
 def test_each_group_alone(run, simulate):
     server = simulate()
     for group in ("listeners", "checks", "url", "outbound"):
