@@ -13,6 +13,7 @@ size_max=292144
 # A small "common page" keeps ld from filling the file up to a page in front of the data.
 ldflags="-Wl,-z,pack-relative-relocs -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,common-page-size=64"
 gcc=gcc
+cflags=-Oz
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
 python_packages="python3-cryptography python3-hypothesis python3-pytest python3-pytest-xdist"
@@ -161,7 +162,7 @@ check_binary() {
 # make_native GOAL: our own code, against the libraries that third_party/build.sh made for this machine
 make_native() {
 	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" LICENSES="$dir/licenses.txt" \
-		BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="-Oz -flto=auto" LDFLAGS="$ldflags" "$1"
+		BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="$cflags -flto=auto" LDFLAGS="$ldflags" "$1"
 }
 
 settle_target() {
@@ -173,7 +174,8 @@ settle_target() {
 # What stands at $bin has passed the checks.
 build_native() {
 	settle_target
-	third_party/build.sh "$target" "$gcc"
+	# shellcheck disable=SC2086  # flags are words
+	third_party/build.sh "$target" "$gcc" $cflags
 	make_native all
 	check_binary
 	cmp -s "$binary" "$bin" || { cp "$binary" "$bin.part" && mv "$bin.part" "$bin"; }
@@ -215,7 +217,7 @@ test_unit() {
 }
 
 run_unit() {
-	third_party/build.sh host "$gcc"
+	third_party/build.sh host "$gcc" -Oz
 	for suite in unit unit-asan; do
 		make -s -k -j"$jobs" "$suite" CC="$gcc" BEARSSL=build/host/bearssl CJSON=build/host/cjson \
 			LICENSES=build/host/licenses.txt BUILD=build/host/obj CFLAGS='-O1 -g' WERROR=-Werror ${1:+TESTS="$*"}
@@ -229,7 +231,7 @@ test_fuzz() {
 
 # From the committed corpora alone each time; `make fuzz` goes on from what it found.
 run_fuzz() {
-	third_party/build.sh host "$gcc"
+	third_party/build.sh host "$gcc" -Oz
 	rm -rf build/host/obj-fuzz/fuzz/*.fresh
 	make -s -k -j"$jobs" fuzz BEARSSL=build/host/bearssl CJSON=build/host/cjson LICENSES=build/host/licenses.txt \
 		BUILD=build/host/obj CFLAGS='-O1 -g' FUZZ_SECONDS="${FUZZ_SECONDS:-3}" FUZZ_CORPUS=fresh ${1:+TARGETS="$*"}

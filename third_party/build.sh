@@ -1,5 +1,5 @@
 #!/bin/sh
-# third_party/build.sh TARGET GCC - build what is not ours into build/TARGET/, as far as it is not there already
+# third_party/build.sh TARGET GCC [CFLAG...] - build what is not ours into build/TARGET/, as far as it is not there already
 #
 #   build/TARGET/musl, bearssl, cjson   each with include, lib, LICENSE and the stamp of what it was built from
 #   build/TARGET/bin/TARGET-cc          GCC against that musl; links static PIEs
@@ -15,13 +15,14 @@ cd "$(dirname "$0")/.."
 
 target=$1
 gcc=$2
+shift 2
 dir=$PWD/build/$target
 ar=$("$gcc" -print-prog-name=ar)
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 # Of BearSSL and cJSON the linker takes only the sections that are used. RDRAND: BearSSL would trust it alone. The other
 # switches leave one implementation of each algorithm, the portable one: a few kilobytes on the wire need no other.
-cflags="-Oz -fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong"
+cflags="-fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong $*"
 bearssl_flags="-DBR_RDRAND=0 -DBR_AES_X86NI=0 -DBR_SSE2=0 -DBR_INT128=0 -DBR_UMUL128=0"
 # In place of strtod, which costs 5 KB: src/json.c.
 cjson_flags="-Dstrtod=json_number"
@@ -29,9 +30,11 @@ cjson_flags="-Dstrtod=json_number"
 if [ "$target" = host ]; then
 	components="bearssl cjson"
 	cc=$gcc
+	lto=                                    # clang links these too, for fuzzing
 else
 	components="musl bearssl cjson"
 	cc=$dir/bin/$target-cc
+	lto="-flto -ffat-lto-objects"           # fat: where LTO does not fit, they are plain objects
 fi
 
 say() { printf '%s\n' "$*" >&2; }
@@ -49,6 +52,7 @@ stamp() {
 	{
 		grep -e "^$1 " -e '^musl ' VERSIONS
 		cat third_party/build.sh
+		echo "$cflags"
 		"$gcc" --version
 		"$gcc" -print-libgcc-file-name
 	} | sha256sum | cut -c1-64
@@ -68,7 +72,7 @@ build_musl() {
 }
 
 build_bearssl() {
-	make -j"$jobs" lib CC="$cc" CFLAGS="$cflags $bearssl_flags" AR="$ar" BUILD=out &&
+	make -j"$jobs" lib CC="$cc" CFLAGS="$cflags $lto $bearssl_flags" AR="$ar" BUILD=out &&
 	mkdir "$1/include" "$1/lib" &&
 	cp inc/*.h "$1/include" &&
 	cp out/libbearssl.a "$1/lib" &&
@@ -77,7 +81,7 @@ build_bearssl() {
 
 build_cjson() {
 	# shellcheck disable=SC2086  # flags are words
-	"$cc" $cflags $cjson_flags -c cJSON.c &&
+	"$cc" $cflags $lto $cjson_flags -c cJSON.c &&
 	mkdir "$1/lib" && mkdir -p "$1/include/cjson" &&
 	"$ar" rcs "$1/lib/libcjson.a" cJSON.o &&
 	cp cJSON.h "$1/include/cjson" &&
