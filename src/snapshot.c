@@ -122,14 +122,13 @@ take_all(struct snapshot *s, struct pool *pool, const struct json *doc, struct e
 static int
 check_sum(const char *text, size_t len, struct err *err)
 {
-	const char *last = NULL, *at = text;
+	size_t n = strlen(CHECK);
+	const char *last;
 	char *end;
 
-	while ((at = memmem(at, len - (size_t)(at - text), CHECK, strlen(CHECK)))) {
-		last = at;
-		at += strlen(CHECK);
-	}
-	if (!last)
+	for (last = text + len - (len < n ? len : n); last > text && memcmp(last, CHECK, n); last--)
+		;
+	if (last == text)
 		return damaged(err, "no checksum");
 	if (strtoul(last + strlen(CHECK), &end, 16) != crc32(text, (size_t)(last - text)) ||
 	    end != last + strlen(CHECK) + 8)
