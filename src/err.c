@@ -66,6 +66,15 @@ err_system(struct err *err, enum err_kind kind, int number, const char *fmt, ...
 }
 
 void
+err_end(struct err *err)
+{
+	size_t len = err ? strlen(err->text) : 0;
+
+	if (len && len + 2 < sizeof(err->text) && !strchr(".?:)", err->text[len - 1]))
+		strcpy(err->text + len, ".");
+}
+
+void
 err_add(struct err *err, const char *fmt, ...)
 {
 	size_t len;
@@ -73,11 +82,11 @@ err_add(struct err *err, const char *fmt, ...)
 
 	if (!err)
 		return;
+	if ((*fmt >= 'A' && *fmt <= 'Z') || *fmt == '\n')
+		err_end(err);
 	len = strlen(err->text);
-	if (len && len + 2 < sizeof(err->text) && *fmt != '\n') {
-		err->text[len] = ' ';
-		err->text[len + 1] = '\0';
-	}
+	if (len && len + 2 < sizeof(err->text) && *fmt != '\n')
+		strcpy(err->text + len, " ");
 	va_start(ap, fmt);
 	append(err, fmt, ap);
 	va_end(ap);

@@ -32,7 +32,13 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LI
 /* The same with ": " and the message of the system error `number` appended; code becomes that number. */
 int err_system(struct err *err, enum err_kind kind, int number, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/* Append text to what err already says, after one blank; or, where it begins with "\n  ", as a line of its own. */
+/* End the text with a full stop, unless it has its end already. A NULL err is allowed. */
+void err_end(struct err *err);
+
+/*
+ * Append to what err already says, after one blank, or as a line of its own where it begins with "\n  ". Before such a
+ * line, and before a capital letter, what was said so far is ended first.
+ */
 void err_add(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /* No failure any more. */

@@ -6,9 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-void
+struct message *
 message_add(struct messages *m, struct pool *pool, enum message_level level, const char *name, const char *fmt, ...)
 {
+	static struct message nobodys;
 	struct message *items = pool_grow(pool, m->items, m->count, sizeof(*items));
 	va_list ap;
 	char *text;
@@ -20,7 +21,7 @@ message_add(struct messages *m, struct pool *pool, enum message_level level, con
 	text = n < 0 ? NULL : pool_zero(pool, (size_t)n + 1);
 	if (!items || !text) {
 		m->failed = true;
-		return;
+		return &nobodys;
 	}
 	va_start(ap, fmt);
 	vsnprintf(text, (size_t)n + 1, fmt, ap);
@@ -29,7 +30,8 @@ message_add(struct messages *m, struct pool *pool, enum message_level level, con
 	memset(&items[m->count], 0, sizeof(*items));
 	items[m->count].level = level;
 	items[m->count].name = name;
-	items[m->count++].text = text;
+	items[m->count].text = text;
+	return &items[m->count++];
 }
 
 size_t

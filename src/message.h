@@ -30,8 +30,11 @@ struct messages {
 	bool failed;                   /* memory ran out: the list is not whole */
 };
 
-/* Add one. The text is formatted into the pool. */
-void message_add(struct messages *m, struct pool *pool, enum message_level level, const char *name, const char *fmt, ...)
+/*
+ * Add one. The text is formatted into the pool. Gives the message, for its other members, until the next one is added;
+ * where memory ran out it is one that belongs to no list.
+ */
+struct message *message_add(struct messages *m, struct pool *pool, enum message_level level, const char *name, const char *fmt, ...)
     PRINTF_LIKE(5, 6);
 
 /* How many refusals there are that nothing overrode. */
