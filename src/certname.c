@@ -10,7 +10,6 @@
 enum { AVA_MAX = 16 };                 /* attributes in one relative name that are compared */
 enum { SHOWN_MAX = 80 };               /* bytes of a name that a message shows */
 enum { FOLD_MAX = 512 };               /* bytes of an attribute's text that are compared without case */
-enum { LABEL_MAX = 63 };               /* RFC 1035, 2.3.4 */
 
 /* GeneralName's identifier bytes (RFC 5280, 4.2.1.6). */
 enum { NAME_EMAIL = DER_CONTEXT(1), NAME_DNS = DER_CONTEXT(2), NAME_DIRECTORY = DER_CONTEXT_CONSTRUCTED(4),
@@ -40,7 +39,7 @@ is_host_name(const unsigned char *p, size_t len)
 	size_t label = 0, i;
 	bool digits = true;
 
-	if (!len || len > 253)
+	if (!len || len > HOST_MAX)
 		return false;
 	for (i = 0; i <= len; i++) {
 		if (i == len || p[i] == '.') {

@@ -16,7 +16,7 @@ enum { CERTNAME_WORK_MAX = 1 << 18 };  /* comparisons of names with constraints 
 struct certname {
 	unsigned char addr[16];        /* network order */
 	unsigned addr_len;             /* 4 or 16; 0 when it is a name */
-	char name[254];                /* lower case, without a final dot */
+	char name[HOST_MAX + 1];       /* lower case, without a final dot */
 };
 
 /* Read a host as the user gave it (IPv6 without brackets; a scope is dropped). False when no certificate can name it. */

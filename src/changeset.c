@@ -102,6 +102,12 @@ changeset_parse_version(const char *text)
 	return text[2] != '0' && minor >= MINOR_FIRST && minor <= MINOR_LAST ? minor : -1;
 }
 
+enum applies
+group_applies(enum group g)
+{
+	return g == GROUP_LISTENERS ? APPLIES_RESTART : APPLIES_RELOAD;
+}
+
 const char *
 group_name(enum group g)
 {
@@ -155,7 +161,7 @@ add(struct changeset *set, struct pool *pool, enum group group, const char *key,
 		return err_memory(err);
 	set->entries = entries;
 	entries[set->count].group = group;
-	entries[set->count].applies = group == GROUP_LISTENERS ? APPLIES_RESTART : APPLIES_RELOAD;
+	entries[set->count].applies = group_applies(group);
 	entries[set->count].key = key;
 	entries[set->count++].value = value;
 	return 0;

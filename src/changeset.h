@@ -18,7 +18,7 @@ enum { GROUPS_DEFAULT = 1u << GROUP_LISTENERS | 1u << GROUP_CHECKS | 1u << GROUP
 /* What makes the server act on a key (the guide's last section). */
 enum applies { APPLIES_RELOAD, APPLIES_RESTART };
 
-/* Where a key lives unless config.local-keys says otherwise. */
+/* What a row of versions calls its keys and operations. */
 struct dialect {
 	const char *name;              /* "0.13 to 0.15" */
 	int first, last;               /* minor versions */
@@ -40,6 +40,9 @@ const struct dialect *changeset_dialect(int minor);
 
 /* "0.13" or "0.13.4": the minor version, or -1. */
 int changeset_parse_version(const char *text);
+
+/* What makes the server act on the group's keys. */
+enum applies group_applies(enum group g);
 
 /* The group's name as --only takes it, and what it is in a few words. */
 const char *group_name(enum group g);

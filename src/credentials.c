@@ -53,7 +53,7 @@ credentials_add_code(struct credentials *c, struct err *err)
 	if (!c->code.len && prompt_secret(&c->code, "Six-digit code of the second factor: ", "--totp-file FILE", err) == -1)
 		return -1;
 	if (strspn(c->code.data, "0123456789") != c->code.len || c->code.len < 6 || c->code.len > 8)
-		return err_set(err, ERR_USAGE, "The second factor's code must be six digits. Nothing was written.");
+		return err_set(err, ERR_USAGE, "The second factor's code must be six digits.");
 	r = secret_basic(&c->header, c->user, &c->password, &c->code, err);
 	credentials_settle(c);
 	return r;

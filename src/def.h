@@ -1,4 +1,4 @@
-/* def.h - small macros that every file may use */
+/* def.h - small macros, and two bounds, that every file may use */
 #ifndef DEF_H
 #define DEF_H
 
@@ -11,6 +11,8 @@
 #define WARN_UNUSED
 #define PRINTF_LIKE(fmt, first)
 #endif
+
+enum { HOST_MAX = 253, LABEL_MAX = 63 }; /* longest host name, and label of one, in bytes (RFC 1035, 2.3.4, as text) */
 
 /* The number of elements of an array (not of a pointer). */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

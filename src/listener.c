@@ -58,7 +58,6 @@ take_bind(struct listener *l, struct pool *pool, const char *bind, struct err *e
 	if (!l->binds)
 		return err_memory(err);
 	l->macro |= macro && port == -1;
-	l->bad |= !macro && port == -1;
 	l->on_25 |= port == 25;
 	l->elsewhere |= port != -1 && port != 25;
 	l->submission_only &= port == 465 || port == 587;
@@ -85,10 +84,8 @@ take_binds(struct listener *l, struct pool *pool, const struct settings *s, stru
 		if (take_bind(l, pool, s->items[i].value, err) == -1)
 			return -1;
 	}
-	if (!*l->binds) {
+	if (!*l->binds)
 		l->submission_only = false;
-		l->bad = true;
-	}
 	return 0;
 }
 

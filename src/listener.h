@@ -21,7 +21,6 @@ struct listener {
 	bool elsewhere;                /* a bind ends in another port */
 	bool submission_only;          /* it has binds, and each ends in 465 or 587 */
 	bool macro;                    /* a bind holds a macro: its port is not known here */
-	bool bad;                      /* a bind that the server can't read, or none at all */
 };
 
 /* Strings live in the pool and the settings. Zero-initialise. */

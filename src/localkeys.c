@@ -8,7 +8,7 @@
 
 static const char PATTERNS[] = "config.local-keys";
 
-/* What counts where config.local-keys holds nothing. last is the newest minor version that has the pattern. */
+/* What counts where config.local-keys holds nothing. first and last: the minor versions that have the pattern. */
 static const struct {
 	const char *pattern;
 	int first, last;

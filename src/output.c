@@ -93,7 +93,7 @@ output_messages(struct buf *out, const char *command, const struct messages *m, 
 		if (x->level == MESSAGE_REFUSAL)
 			buf_printf(out, x->forced ? "forced (%s): " : "refused (%s): ", x->name ? x->name : "");
 		else if (x->level == MESSAGE_WARNING)
-			buf_str(out, "note: ");
+			buf_str(out, "warning: ");
 		if (x->target)
 			buf_printf(out, "%s: ", x->target);
 		add_lines(out, x->text);
@@ -202,7 +202,7 @@ add_changes(struct buf *out, const struct report *r, const struct target *t, con
 	}
 }
 
-/* The keys of a set of groups that a given event applies: "36 keys (listeners)". */
+/* How many keys that stand as wanted a reload, or a restart, applies. */
 static size_t
 count_applies(const struct plan *p, enum applies applies)
 {

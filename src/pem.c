@@ -1,5 +1,6 @@
 #include "pem.h"
 
+#include "base64.h"
 #include "err.h"
 
 #include <string.h>
@@ -75,19 +76,12 @@ base64_decode(const char *text, size_t len, struct buf *out)
 void
 base64_encode(const void *data, size_t len, struct buf *out)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *p = data;
+	char four[4];
 	size_t i;
 
 	for (i = 0; i < len; i += 3) {
-		unsigned long v = (unsigned long)p[i] << 16;
-
-		v |= i + 1 < len ? (unsigned long)p[i + 1] << 8 : 0;
-		v |= i + 2 < len ? p[i + 2] : 0;
-		buf_char(out, digits[v >> 18 & 63]);
-		buf_char(out, digits[v >> 12 & 63]);
-		buf_char(out, i + 1 < len ? digits[v >> 6 & 63] : '=');
-		buf_char(out, i + 2 < len ? digits[v & 63] : '=');
+		base64_four(four, (const unsigned char *)data + i, len - i);
+		buf_add(out, four, sizeof(four));
 	}
 }
 

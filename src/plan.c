@@ -51,7 +51,7 @@ build_want(struct build *b, enum group group, const char *key, const char *wante
 		k->key = key;
 	}
 	k->group = group;
-	k->applies = group == GROUP_LISTENERS ? APPLIES_RESTART : APPLIES_RELOAD;
+	k->applies = group_applies(group);
 	k->wanted = wanted;
 	k->now = settings_get(b->in->now, key);
 	k->original = settings_get(&b->base, key);
@@ -72,9 +72,7 @@ build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	message_add(&b->p->messages, b->pool, MESSAGE_REFUSAL, name, "%s%s%s%s", text, fatal ? " Nothing overrides this." :
-	    forced ? "" : " To go on all the same: --force ", fatal || forced ? "" : name, fatal || forced ? "" : ".");
-	if (b->p->messages.count)
-		b->p->messages.items[b->p->messages.count - 1].forced = forced;
+	    forced ? "" : " To go on all the same: --force ", fatal || forced ? "" : name, fatal || forced ? "" : ".")->forced = forced;
 }
 
 int

@@ -24,7 +24,7 @@ read_line(struct secret *s, int fd, struct err *err)
 		/* A read alone would sleep on after a signal that came just before it. */
 		n = deadline_poll(&d, fd, POLLIN, "waiting for the terminal", err) == 0 ? read(fd, &c, 1) : -1;
 		if (interrupt_signal) {
-			err_set(err, ERR_INTERRUPT, "Stopped at the prompt. Nothing was sent.");
+			err_set(err, ERR_INTERRUPT, "Stopped at the prompt.");
 			err->code = interrupt_signal;
 			return -1;
 		}
@@ -37,8 +37,7 @@ read_line(struct secret *s, int fd, struct err *err)
 		if (secret_add(s, &c, 1, err) == -1)
 			return -1;
 	}
-	c = 0;
-	return s->len ? 0 : err_set(err, ERR_USAGE, "Nothing was typed. Nothing was sent.");
+	return s->len ? 0 : err_set(err, ERR_USAGE, "Nothing was typed.");
 }
 
 static void

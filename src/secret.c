@@ -1,5 +1,6 @@
 #include "secret.h"
 
+#include "base64.h"
 #include "err.h"
 
 #include <errno.h>
@@ -91,7 +92,7 @@ check_mode(int fd, const char *what, const char *path, bool lax, struct err *err
 		return err_system(err, ERR_USAGE, errno, "%s %s", what, path);
 	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) && !lax) {
 		err_set(err, ERR_REFUSED, "%s %s can be read by others (mode %03o). Mend it: chmod 600 %s; or say "
-		    "--force open-secret. Nothing was sent.", what, path, (unsigned)(st.st_mode & 0777), path);
+		    "--force open-secret.", what, path, (unsigned)(st.st_mode & 0777), path);
 		if (err)
 			err->name = "open-secret";
 		return -1;
@@ -143,21 +144,12 @@ secret_take_env(struct secret *s, const char *name, struct err *err)
 static int
 add_base64(struct secret *out, const struct secret *in, struct err *err)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *p = (const unsigned char *)in->data;
 	char four[4];
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < in->len && r == 0; i += 3) {
-		unsigned long v = (unsigned long)p[i] << 16;
-
-		v |= i + 1 < in->len ? (unsigned long)p[i + 1] << 8 : 0;
-		v |= i + 2 < in->len ? p[i + 2] : 0;
-		four[0] = digits[v >> 18 & 63];
-		four[1] = digits[v >> 12 & 63];
-		four[2] = i + 1 < in->len ? digits[v >> 6 & 63] : '=';
-		four[3] = i + 2 < in->len ? digits[v & 63] : '=';
+		base64_four(four, (const unsigned char *)in->data + i, in->len - i);
 		r = secret_add(out, four, sizeof(four), err);
 	}
 	wipe(four, sizeof(four));

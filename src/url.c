@@ -7,8 +7,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum { LABEL_MAX = 63 };
-
 static bool
 is_alnum(char c)
 {

@@ -8,7 +8,6 @@
 
 struct err;
 
-enum { HOST_MAX = 253 };               /* longest host name in bytes (RFC 1035, 2.3.4, as text) */
 enum { ORIGIN_MAX = HOST_MAX + 32 };   /* longest origin's text with its NUL */
 
 /* An origin: scheme, host, port. */

@@ -386,7 +386,7 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 	if (der_is(&c->subject, empty_name, sizeof(empty_name)) && !(c->has_san && c->san_critical))
 		return "its subject is empty and its subjectAltName is not critical";
 	if (!certname_parse(&host, s->policy->host))
-		return "the host is neither an address nor a host name, so no certificate can name it";
+		return "certificates are taken for addresses and for names of letters, digits and hyphens alone";
 	why = certname_match(c, &host);
 	if (!why && c->ca && !own_anchor)
 		return cert_self_issued(c) ? self_signed :
@@ -653,7 +653,7 @@ explain_untrusted(struct search *s)
 	buf_free(&b);
 }
 
-/* The leaf itself is trusted: only its own rules count. */
+/* Is there a path from the leaf to an anchor? Of a leaf that is one itself (own_anchor) only its own rules count. */
 static bool
 search_path(struct search *s, bool own_anchor)
 {

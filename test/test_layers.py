@@ -13,7 +13,7 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 # Lowest first. A file may include what stands in an earlier row than its own (its own header aside).
 LAYERS = [
     {"def"},
-    {"err", "utf8", "crc32", "transport", "interrupt", "when"},
+    {"err", "utf8", "crc32", "base64", "transport", "interrupt", "when"},
     {"secret"},
     {"buf", "pool", "deadline", "confine"},
     {"message", "addr", "json", "proxy2", "der", "pem", "file", "net", "settings", "tlserror", "edits"},

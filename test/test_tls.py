@@ -75,6 +75,7 @@ NAMES = [  # (names in the certificate, host, accepted)
     (("*.example.org",), NAME, False), (("internal.example.org",), NAME, False), (("*.org",), "example.org", False),
     (("other.example.org",), NAME, False), ((NAME,), "127.0.0.1", False), (("127.0.0.2",), "127.0.0.1", False),
     (("127.0.0.1",), NAME, False), (("127.0.0.1",), "localhost", False),
+    (("old_mail.example.org",), "old_mail.example.org", False),
 ]
 
 

@@ -358,7 +358,7 @@ test_messages(void **state)
 	message_add(&m, &pool, MESSAGE_ERROR, NULL, "an\n\n  error\n stage: \n  \x1b");
 	m.items[3].target = "https://b.example";
 	output_messages(&out, "stage", &m, MESSAGE_NOTE);
-	assert_string_equal(buf_text(&out), "stage: a note\nstage: note: a warning\nstage: refused (port-25): a refusal?2\n"
+	assert_string_equal(buf_text(&out), "stage: a note\nstage: warning: a warning\nstage: refused (port-25): a refusal?2\n"
 	    "stage: https://b.example: an?\n  error? stage: \n  ?\n");
 	buf_reset(&out);
 	m.items[2].forced = true;
