@@ -121,6 +121,8 @@ queue(struct api *a, const char *method, const char *target, const struct buf *b
 
 	if (body && !r.body)
 		return err_memory(err);
+	if (a->http->closed && a->reopen && a->reopen(a->ctx, err) == -1)
+		return -1;
 	return http1_queue(a->http, &r, err);
 }
 
@@ -198,6 +200,8 @@ api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct
 
 	if (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0)
 		r = receive_settings(a, pool, false, out, &answer, err);
+	if (r == -1)
+		err_end(err);
 	http1_answer_free(&answer);
 	return r;
 }
@@ -314,6 +318,15 @@ read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct er
 	return r;
 }
 
+/* The second answer of api_read. A server that closes after each one has not seen the second request. */
+static int
+receive_session(struct api *a, bool closed, struct http1_answer *answer, struct err *err)
+{
+	if (closed && (queue(a, "GET", "/jmap/session", NULL, err) == -1 || http1_flush(a->http, err) == -1))
+		return -1;
+	return http1_receive(a->http, answer, err);
+}
+
 int
 api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 {
@@ -334,7 +347,7 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 			*err = why;
 		goto done;
 	}
-	if (http1_receive(a->http, &session, r == -1 ? NULL : err) == 0)
+	if (receive_session(a, settings.close && (r == 0 || why.code == 404), &session, r == -1 ? NULL : err) == 0)
 		has_session = take_session(f, pool, &session);
 	else if (r == 0)
 		r = -1;
@@ -409,6 +422,7 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 		}
 		if (r == -1) {
 			*written = judge(a, &why, from == 0);
+			err_end(&why);
 			*err = why;
 		}
 		a->spelling_known = true;

@@ -16,6 +16,8 @@ struct secret;
 /* How to speak: all of it is the caller's. */
 struct api {
 	struct http1 *http;
+	int (*reopen)(void *ctx, struct err *err); /* connects again, where the server has closed; or NULL */
+	void *ctx;                     /* reopen's */
 	const char *host;              /* the Host field's value */
 	const struct secret *authorization;
 	const char *relay_id;          /* whose keys are read along */

@@ -1,9 +1,7 @@
 #include "net.h"
 
-#include "buf.h"
 #include "deadline.h"
 #include "err.h"
-#include "secret.h"
 #include "transport.h"
 
 #include <arpa/inet.h>
@@ -24,7 +22,7 @@
 #include <unistd.h>
 
 enum { TRY_MIN_MS = 2000 };            /* an address gets at least this, if the step has it */
-enum { WHAT_MAX = RESOLVE_HOST_MAX + 64 };
+enum { WHAT_MAX = HOST_MAX + 64 };
 
 /* What the child that looks a name up tells its parent: one record, one write (it is smaller than PIPE_BUF). */
 struct found {
@@ -113,6 +111,12 @@ addr_len(const union resolve_addr *a)
 	return a->sa.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
 }
 
+bool
+resolve_is_loopback(const union resolve_addr *a)
+{
+	return a->sa.sa_family == AF_INET ? ntohl(a->in.sin_addr.s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+}
+
 void
 resolve_format(const union resolve_addr *a, char *out)
 {
@@ -183,7 +187,7 @@ entry_host(struct resolve_entry *e, const char *text, const char **rest, struct 
 			return bad_entry(text, "the port is missing", err);
 		*rest = end + 1;
 	}
-	if (end == begin || (size_t)(end - begin) > RESOLVE_HOST_MAX)
+	if (end == begin || (size_t)(end - begin) > HOST_MAX)
 		return bad_entry(text, "the host is empty or too long", err);
 	memcpy(e->host, begin, (size_t)(end - begin));
 	e->host[end - begin] = '\0';
@@ -271,16 +275,14 @@ find_entry(const char *host, unsigned port, const struct resolve_entry *entries,
 
 /* The child: look up, tell, end. Nothing here may run the parent's atexit handlers or flush its streams. */
 static _Noreturn void
-look_up(const char *host, unsigned port, int out)
+look_up(const char *host, unsigned port, void (*in_child)(void), int out)
 {
 	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *list = NULL, *a;
 	struct found f = { .magic = FOUND_MAGIC };
-	struct secret mine = { 0 };
 	char service[8];
 
-	/* It reads what the network says, and has no use for the parent's secret. */
-	if (secret_take_env(&mine, SECRET_ENV, NULL) == 0)
-		secret_wipe(&mine);
+	if (in_child)
+		in_child();
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_IGN);       /* the terminal sends it to both; the parent decides */
 	signal(SIGTERM, SIG_DFL);
@@ -352,7 +354,8 @@ take_found(struct resolved *out, const struct found *f, const char *host, unsign
 
 /* getaddrinfo has no deadline of ours, so a child runs it that can be killed. */
 static int
-resolve_child(struct resolved *out, const char *host, unsigned port, const struct deadline *d, struct err *err)
+resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_child)(void), const struct deadline *d,
+    struct err *err)
 {
 	char what[WHAT_MAX];
 	struct found f;
@@ -365,7 +368,7 @@ resolve_child(struct resolved *out, const char *host, unsigned port, const struc
 	pid = fork();
 	if (pid == 0) {
 		close(fds[0]);
-		look_up(host, port, fds[1]);
+		look_up(host, port, in_child, fds[1]);
 	}
 	close(fds[1]);
 	if (pid == -1) {
@@ -382,7 +385,7 @@ resolve_child(struct resolved *out, const char *host, unsigned port, const struc
 
 int
 resolve(struct resolved *out, const char *host, unsigned port, const struct resolve_entry *entries, size_t count,
-    const struct deadline *deadline, struct err *err)
+    void (*in_child)(void), const struct deadline *deadline, struct err *err)
 {
 	const struct resolve_entry *e = find_entry(host, port, entries, count);
 	union resolve_addr a;
@@ -403,9 +406,9 @@ resolve(struct resolved *out, const char *host, unsigned port, const struct reso
 			add_addr(out, &a);
 		return 0;
 	}
-	if (!*host || strlen(host) > RESOLVE_HOST_MAX)
-		return err_set(err, ERR_REACH, "the host's name is empty or longer than %d bytes", RESOLVE_HOST_MAX);
-	return resolve_child(out, host, port, deadline, err);
+	if (!*host || strlen(host) > HOST_MAX)
+		return err_set(err, ERR_REACH, "the host's name is empty or longer than %d bytes", HOST_MAX);
+	return resolve_child(out, host, port, in_child, deadline, err);
 }
 
 /* ---- the connection ---- */

@@ -13,7 +13,6 @@ struct err;
 struct transport;
 
 enum { RESOLVE_MAX = 16 };             /* addresses of one name that are kept */
-enum { RESOLVE_HOST_MAX = 253 };       /* longest host name in bytes (RFC 1035, 2.3.4, as text) */
 enum { RESOLVE_TEXT_MAX = 72 };        /* longest text of an address and port with its NUL: [IPv6%scope]:port */
 
 /* An address and a port. */
@@ -31,7 +30,7 @@ struct resolved {
 
 /* One --resolve HOST:PORT:ADDR[,ADDR…]. */
 struct resolve_entry {
-	char host[RESOLVE_HOST_MAX + 1]; /* without brackets; "*" for any host */
+	char host[HOST_MAX + 1];       /* without brackets; "*" for any host */
 	unsigned port;
 	struct resolved to;
 };
@@ -44,14 +43,18 @@ int resolve_parse(struct resolve_entry *e, const char *text, struct err *err) WA
 
 /*
  * Find the addresses of a host (without brackets) and a port. The entries come first, then literal addresses and
- * "localhost", which need no file; any other name is looked up in a child that dies at the deadline.
+ * "localhost", which need no file; any other name is looked up in a child that dies at the deadline. The child reads what
+ * the network says: in_child (may be NULL) is called in it first, to take away what it has no use for.
  * 0 with at least one address; -1 with err of kind ERR_REACH, ERR_INTERRUPT or ERR_SYSTEM.
  */
 int resolve(struct resolved *out, const char *host, unsigned port, const struct resolve_entry *entries, size_t count,
-    const struct deadline *deadline, struct err *err) WARN_UNUSED;
+    void (*in_child)(void), const struct deadline *deadline, struct err *err) WARN_UNUSED;
 
 /* Write the address and port as text, IPv6 in brackets, into out[RESOLVE_TEXT_MAX]. */
 void resolve_format(const union resolve_addr *a, char *out);
+
+/* Is it this host's own (127.0.0.0/8, ::1)? */
+bool resolve_is_loopback(const union resolve_addr *a);
 
 /* A TCP connection. */
 struct conn {

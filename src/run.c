@@ -47,15 +47,12 @@ void
 run_fail(struct run *r, const struct target *t, const struct err *err)
 {
 	bool writes = r->options->command == COMMAND_STAGE || r->options->command == COMMAND_CLEAR;
-	const char *end = !writes || anything_written(r) || err->kind == ERR_USAGE || strstr(err->text, "Nothing was ") ? "" :
-	    " Nothing was written.";
+	const char *end = !writes || anything_written(r) || err->kind == ERR_USAGE ? "" : " Nothing was written.";
 	enum message_level level = err->kind == ERR_REFUSED && err->name ? MESSAGE_REFUSAL : MESSAGE_ERROR;
 	size_t len = strlen(err->text);
 
 	message_add(&r->messages, &r->pool, level, err->name, "%s%s%s", err->text,
-	    len && strchr(".?)", err->text[len - 1]) ? "" : ".", end);
-	if (r->messages.count && t && !t->is_file)
-		r->messages.items[r->messages.count - 1].target = t->origin;
+	    len && strchr(".?)", err->text[len - 1]) ? "" : ".", end)->target = t && !t->is_file ? t->origin : NULL;
 	r->exit = anything_written(r) ? EXIT_UNPROVED : status_of(err);
 }
 
@@ -92,6 +89,16 @@ give_up(struct run *r, bool writes)
 		    "seccomp %s.", c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no", c.seccomp ? "yes" : "no");
 }
 
+/* The child that looks a name up has no use for the password. */
+static void
+forget_password(void)
+{
+	struct secret mine = { 0 };
+
+	if (secret_take_env(&mine, SECRET_ENV, NULL) == 0)
+		secret_wipe(&mine);
+}
+
 int
 run_begin(struct run *r, const struct options *o, const char *program, bool lock)
 {
@@ -110,6 +117,7 @@ run_begin(struct run *r, const struct options *o, const char *program, bool lock
 		return -1;
 	}
 	for (i = 0; i < r->count; i++) {
+		r->targets[i].session.in_child = forget_password;
 		if (target_begin(&r->targets[i], o, &o->targets[i], &err) == -1 ||
 		    target_load_snapshot(&r->targets[i], lock, &err) == -1) {
 			run_fail(r, &r->targets[i], &err);
@@ -158,12 +166,8 @@ take_messages(struct run *r, const struct target *t)
 
 		if (tells && m.level == MESSAGE_REFUSAL)
 			m.level = MESSAGE_WARNING;
-		message_add(&r->messages, &r->pool, m.level, m.name, "%s", m.text);
-		if (!r->messages.count)
-			continue;
-		r->messages.items[r->messages.count - 1].forced = m.forced;
-		if (r->count > 1)
-			r->messages.items[r->messages.count - 1].target = t->origin;
+		m.target = r->count > 1 ? t->origin : NULL;
+		*message_add(&r->messages, &r->pool, m.level, m.name, "%s", m.text) = m;
 	}
 	return tells ? 0 : message_refusals(&t->plan.messages);
 }
@@ -240,11 +244,10 @@ run_write(struct run *r, struct target *t)
 	struct err err;
 	int failed = target_write(t, &err);
 
-	if (t->rewritten) {
+	if (t->rewritten)
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "%zu keys that the server had accepted were gone when they were "
-		    "read back, as happens when somebody reloads at that moment. They were written again.", t->rewritten);
-		r->messages.items[r->messages.count - 1].target = t->origin;
-	}
+		    "read back, as happens when somebody reloads at that moment. They were written again.", t->rewritten)->target =
+		    t->origin;
 	if (failed) {
 		run_fail(r, t, &err);
 		say_nodes(r);
@@ -278,6 +281,8 @@ print_report(struct run *r)
 	const struct target *t = r->count && r->targets[0].is_file ? &r->targets[0] : NULL;
 	bool file_out = t && t->planned && configfile_is_stream(r->options->config) && r->options->command != COMMAND_STATUS &&
 	    !r->options->dry_run;
+	/* A quiet clear that left keys alone still names them. */
+	bool left = r->exit == EXIT_PARTLY && r->options->command == COMMAND_CLEAR;
 	struct buf out = { 0 }, said = { 0 };
 	int failed = 0;
 
@@ -288,7 +293,7 @@ print_report(struct run *r)
 	else if (t && t->planned && r->options->dry_run)
 		output_diff(&out, t);
 	output_messages(&said, command_name(r->options->command), &r->messages,
-	    r->options->quiet ? MESSAGE_REFUSAL : MESSAGE_NOTE);
+	    !r->options->quiet ? MESSAGE_NOTE : left ? MESSAGE_WARNING : MESSAGE_REFUSAL);
 	/* With "-" it is the file that goes to standard output, whole or not at all. */
 	if (file_out && out.len)
 		fputs(buf_text(&out) ? buf_text(&out) : "", stderr);

@@ -53,6 +53,23 @@ session_phase(struct session *s, bool may_stop)
 	s->deadline.stop = may_stop ? &interrupt_signal : NULL;
 }
 
+/* What url_parse took for loopback, --resolve can send elsewhere. */
+static int
+check_loopback(const struct resolved *to, struct err *err)
+{
+	char text[RESOLVE_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; i < to->count; i++) {
+		if (resolve_is_loopback(&to->addr[i]))
+			continue;
+		resolve_format(&to->addr[i], text);
+		return err_set(err, ERR_USAGE, "plain http goes to a loopback address only, since the password would cross the network "
+		    "in the clear: not to %s", text);
+	}
+	return 0;
+}
+
 int
 session_resolve(struct session *s, const struct options *o, const struct url *url, struct err *err)
 {
@@ -69,7 +86,9 @@ session_resolve(struct session *s, const struct options *o, const struct url *ur
 	}
 	session_phase(s, true);
 	s->deadline.step = end_of(o->connect_timeout);
-	return resolve(&s->addresses, url->host, url->port, entries, o->resolve_count, &s->deadline, err);
+	if (resolve(&s->addresses, url->host, url->port, entries, o->resolve_count, s->in_child, &s->deadline, err) == -1)
+		return -1;
+	return url->https ? 0 : check_loopback(&s->addresses, err);
 }
 
 static int
@@ -100,6 +119,14 @@ open_stream(struct session *s, struct err *err)
 	return s->url->https ? open_tls(s, err) : 0;
 }
 
+static int
+reopen(void *ctx, struct err *err)
+{
+	struct session *s = ctx;
+
+	return session_open(s, s->trust, s->credentials, err);
+}
+
 int
 session_open(struct session *s, const struct trust *t, const struct credentials *c, struct err *err)
 {
@@ -119,6 +146,8 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	s->deadline.step = INT64_MAX;
 	http1_init(&s->http, s->url->https ? &s->secure : &s->raw);
 	s->api.http = &s->http;
+	s->api.reopen = reopen;
+	s->api.ctx = s;
 	s->api.host = s->authority;
 	s->api.authorization = &c->header;
 	s->api.relay_id = s->options->relay_id;

@@ -40,6 +40,7 @@ struct session {
 	const struct credentials *credentials;
 	const struct url *url;
 	char authority[ORIGIN_MAX];
+	void (*in_child)(void);        /* resolve's; set before session_resolve */
 	struct resolved addresses;
 	struct deadline deadline;
 	struct conn conn;

@@ -124,7 +124,7 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
 	if (t->has_snapshot && strcmp(t->snapshot.target, t->known_as) != 0 && !options_forced(t->options, "snapshot-target")) {
-		err_set(err, ERR_REFUSED, "The snapshot %s belongs to %s, not to %s. Nothing was sent. If it is the same server "
+		err_set(err, ERR_REFUSED, "The snapshot %s belongs to %s, not to %s. If it is the same server "
 		    "under another name: --force snapshot-target.", t->snapshot_path, t->snapshot.target, t->known_as);
 		err->name = "snapshot-target";
 		return -1;

@@ -296,7 +296,7 @@ def test_stopped_at_the_prompt(terminal, simulate, how):
     else:
         screen.process.send_signal(how)
     ran = screen.finish(128 + (signal.SIGINT if how == "\x03" else how))
-    assert screen.echoes() and "Nothing was sent" in ran.err and server.log == []
+    assert screen.echoes() and "Stopped at the prompt" in ran.err and server.log == []
 
 
 def test_asked_before_anything_is_sent_but_after_names_are_found(terminal):

@@ -719,6 +719,18 @@ def test_full_device_for_the_report(run, serve):
         assert run("stage", *reach(server), *CHANGE, "--dry-run", stdout=full, status=1)
 
 
+@pytest.mark.parametrize("how", ["", "full"])
+def test_nobody_reads_the_report(run, simulate, how):
+    """A pipe whose reader is gone: what went wrong is said on standard error all the same."""
+    server = simulate()
+    server.refuse_writes = how
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, "wb") as pipe:
+        ran = run("stage", *reach(server), *CHANGE, stdout=pipe, status=5)
+    assert "standard output" in ran.err and ("DO NOT RESTART" in ran.err) == (how == "full")
+
+
 CLOSED = [(0,), (1,), (2,), (1, 2), (0, 1, 2)]
 
 
