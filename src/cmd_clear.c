@@ -13,11 +13,11 @@ static int
 reload_one(struct run *r, struct target *t)
 {
 	struct api_reloaded answer;
+	size_t i, restored = 0;
 	struct err err;
 
 	session_phase(&t->session, false);
-	if (session_open(&t->session, &r->trust, &r->credentials, &err) == -1 ||
-	    api_reload(&t->session.api, &t->pool, false, &answer, &err) == -1) {
+	if (faults_reload(r, t, false, &answer, &err) == -1) {
 		t->progress = PROGRESS_UNPROVED;
 		run_fail(r, t, &err);
 		return -1;
@@ -29,9 +29,10 @@ reload_one(struct run *r, struct target *t)
 		r->exit = EXIT_UNPROVED;
 		return -1;
 	}
+	for (i = 0; i < t->plan.key_count; i++)
+		restored += t->plan.keys[i].state == KEY_RESTORED;
 	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, "Reloaded: %zu of %zu keys restored, and the removal applied. "
-	    "Listeners that ran behind the proxy still expect its header until the server is restarted.", t->plan.key_count -
-	    t->plan.left_count, t->plan.key_count);
+	    "Listeners that ran behind the proxy still expect its header until the server is restarted.", restored, t->plan.key_count);
 	return 0;
 }
 

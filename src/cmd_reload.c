@@ -14,9 +14,7 @@ reload_one(struct run *r, struct target *t)
 	struct api_reloaded answer;
 	struct err err;
 
-	if (api_reload(&t->session.api, &t->pool, r->options->dry_run, &answer, &err) == -1) {
-		if (err.kind == ERR_REACH && !r->options->dry_run)
-			err_add(&err, "It is not known whether the server reloaded.");
+	if (faults_reload(r, t, r->options->dry_run, &answer, &err) == -1) {
 		run_fail(r, t, &err);
 		return;
 	}

@@ -21,12 +21,12 @@ is_ours(const struct target *t, const char *key)
 {
 	size_t i;
 
-	for (i = 0; i < t->snapshot.count; i++) {
-		if (touches(t->snapshot.keys[i].key, key))
+	for (i = 0; i < t->loaded.count; i++) {
+		if (touches(t->loaded.keys[i].key, key))
 			return true;
 	}
-	for (i = 0; i < t->plan.key_count; i++) {
-		if (touches(t->plan.keys[i].key, key))
+	for (i = 0; i < t->plan.key_count && t->progress == PROGRESS_PROVED; i++) {
+		if (t->plan.keys[i].recorded && touches(t->plan.keys[i].key, key))
 			return true;
 	}
 	return false;
@@ -37,11 +37,12 @@ say_one(struct run *r, const struct target *t, const struct api_fault *f, enum m
 {
 	bool lookup = strstr(f->text, "lookup address") != NULL;
 
-	message_add(&r->messages, &r->pool, level, NULL, "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
+	struct message *m = message_add(&r->messages, &r->pool, level, NULL, "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
 	    *f->text ? ": " : "", f->text, is_ours(t, f->key) ? "stalprep staged this key." : "It is not stalprep's: it stood there "
 	    "before.", lookup ? " The server can't resolve a name; every reload fails until it can, or the setting is off." : "");
-	if (r->messages.count && r->count > 1)
-		r->messages.items[r->messages.count - 1].target = t->origin;
+
+	if (r->count > 1)
+		m->target = t->origin;
 }
 
 void
@@ -53,4 +54,17 @@ faults_say(struct run *r, const struct target *t, const struct api_reloaded *ans
 		say_one(r, t, &answer->warnings[i], MESSAGE_NOTE, "a warning");
 	for (i = 0; i < answer->error_count; i++)
 		say_one(r, t, &answer->errors[i], failure ? MESSAGE_ERROR : MESSAGE_WARNING, "an error");
+}
+
+int
+faults_reload(struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer, struct err *err)
+{
+	if (session_open(&t->session, &r->trust, &r->credentials, err) == -1)
+		return -1;
+	t->session.http.touched = false;
+	if (api_reload(&t->session.api, &t->pool, dry_run, answer, err) == 0)
+		return 0;
+	if (!dry_run && t->session.http.touched && err->kind != ERR_AUTH)
+		err_add(err, "It is not known whether the server reloaded.");
+	return -1;
 }

@@ -1,5 +1,8 @@
 """`reload`: what the server answers is told; an error anywhere means that nothing was applied."""
 
+import json
+import signal
+
 import pytest
 
 from conftest import CHANGE, ORIGIN, VERSIONS, guide, reach, write
@@ -73,6 +76,40 @@ def test_answer_that_is_lost(run, simulate):
     server.faults.append(Fault(path="/api/reload", times=-1, cut=0))
     ran = run("reload", *reach(server))
     assert ran.status in (3, 5) and "not known" in ran.err
+
+
+def test_interrupted_while_waiting(run, simulate):
+    server = simulate()
+    server.faults.append(Fault(path="/api/reload", cut=0, end="hang"))
+    ran = run.while_running(lambda call: setattr(server.faults[0], "after", call), lambda p: p.send_signal(signal.SIGINT),
+                            "reload", *reach(server), status=130)
+    assert "It is not known whether the server reloaded." in ran.err
+
+
+# stage --check
+
+BROKEN = {"type": "parse", "error": "x"}
+
+
+def test_check_before_tells_whose_errors(run, simulate):
+    """A rule that stands there is not stalprep's, though stage is about to replace it."""
+    server = simulate()
+    write(server, {"queue.strategy.route.0.if": "x ==== 1 (", "queue.strategy.route.0.then": "'local'",
+                   "queue.strategy.route.1.else": "'mx'"})
+    ran = run("stage", *reach(server), *CHANGE, "--relay", "new.example.org", "--check", status=0)
+    assert "It is not stalprep's" in ran.err and "stalprep staged this key" not in ran.err
+
+
+@pytest.mark.parametrize("before,after,status", [
+    (["other"], ["http.url"], 5), (["other"], ["other"], 0), (["other", "more"], ["more"], 0), ([], ["http.url"], 5)])
+def test_check_compares_keys(run, simulate, before, after, status):
+    """As many errors as before may still be others."""
+    server = simulate()
+    for keys in before, after:
+        body = json.dumps({"data": {"warnings": {}, "errors": dict.fromkeys(keys, BROKEN)}})
+        server.faults.append(Fault(path="/api/reload", answer=(200, body.encode())))
+    ran = run("stage", *reach(server), *CHANGE, "--check", status=status)
+    assert ("stalprep staged this key" in ran.err) == (status == 5)
 
 
 def test_writes_no_setting(run, simulate):
