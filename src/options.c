@@ -691,9 +691,13 @@ settle(struct parse *p, struct err *err)
 {
 	struct options *o = p->o;
 
-	if (p->seen[OPT_VERSION] || p->seen[OPT_HELP] || o->command >= COMMAND_LICENSES)
+	if (p->seen[OPT_VERSION] || p->seen[OPT_HELP])
 		return 0;
-	if (check_known(p, err) == -1 || settle_groups(p, err) == -1 || check_wanted(o, err) == -1)
+	if (check_known(p, err) == -1)
+		return -1;
+	if (o->command >= COMMAND_LICENSES)
+		return 0;
+	if (settle_groups(p, err) == -1 || check_wanted(o, err) == -1)
 		return -1;
 	if (o->allow_new_server && !o->new_server[0])
 		return err_set(err, ERR_USAGE, "--allow-new-server goes with --new-server ADDR");
@@ -788,9 +792,9 @@ options_usage(struct buf *out, enum command c)
 void
 options_quote(struct buf *out, const char *text)
 {
-	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=@%+[]";
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=@%+";
 
-	if (*text && strspn(text, safe) == strlen(text) && !strpbrk(text, "[]")) {
+	if (*text && strspn(text, safe) == strlen(text)) {
 		buf_str(out, text);
 		return;
 	}
@@ -856,6 +860,8 @@ options_retell(struct buf *out, const struct options *o)
 	}
 	for (i = 0; i < o->listener_count; i++)
 		retell_one(out, "listener", o->listeners[i]);
+	if (o->relay_listener)
+		retell_one(out, "relay-listener", o->relay_listener);
 	if (o->new_server[0])
 		retell_one(out, "new-server", o->new_server);
 	if (o->allow_new_server)

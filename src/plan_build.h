@@ -40,6 +40,9 @@ void build_dialect(struct build *b);
 /* Find the listeners in b->base and choose; refuse what must not be. 0 or -1. */
 int build_listeners(struct build *b) WARN_UNUSED;
 
+/* Want one listener's keys. 0 or -1. */
+int build_want_listener(struct build *b, const char *id) WARN_UNUSED;
+
 /* Want all keys of the chosen groups. 0 or -1. */
 int build_wanted(struct build *b) WARN_UNUSED;
 
@@ -48,6 +51,9 @@ int build_restore_unwanted(struct build *b) WARN_UNUSED;
 
 /* What can be known to go wrong around the change set itself: the relay's way in, a cluster, the server's own rewrite. */
 int build_check(struct build *b) WARN_UNUSED;
+
+/* Local keys must be written, and cleared, on every node of a cluster, and nothing here can find the others. */
+void build_check_cluster(struct build *b);
 
 /* Does the server's rewrite of its config.toml keep every local key? Refuse where it does not and this run causes one. */
 void build_check_rewrite(struct build *b);

@@ -98,9 +98,8 @@ check_ban(struct build *b)
 	return 0;
 }
 
-/* Local keys must be written on every node, and nothing here can find the others (server-facts: a cluster shows in...). */
-static void
-check_cluster(struct build *b)
+void
+build_check_cluster(struct build *b)
 {
 	static const char *const signs[] = { "cluster.coordinator", "cluster.bind-addr", "cluster.node-id" };
 	const char *sign = settings_has_prefix(b->in->now, "cluster.seed-nodes.") ? "cluster.seed-nodes" : NULL;
@@ -110,7 +109,7 @@ check_cluster(struct build *b)
 		sign = settings_get(b->in->now, signs[i]) ? signs[i] : NULL;
 	for (i = 0; i < b->p->key_count && !(b->p->keys[i].local && b->p->keys[i].write); i++)
 		;
-	if (!sign && b->o->target_count > 1)
+	if (!sign && b->o->target_count > 1 && !b->p->clearing)
 		build_refuse(b, "no-cluster", false, "Several --url name the nodes of one cluster, which share a database, but this server "
 		    "shows no cluster.* setting. Separate servers are staged one by one: run stalprep once for each.");
 	if (sign && i < b->p->key_count && b->o->target_count == 1 && !b->o->single_node)
@@ -161,7 +160,7 @@ build_check(struct build *b)
 		say_file(b);
 	if (b->o->groups & 1u << GROUP_LISTENERS && check_relay_ways(b) == -1)
 		return -1;
-	check_cluster(b);
+	build_check_cluster(b);
 	check_order(b);
 	return check_ban(b);
 }
@@ -213,7 +212,7 @@ build_check_rewrite(struct build *b)
 		if (k->local && k->write && k->wanted)
 			judge(b, k->key, k->wanted, REWRITE_CHANGES, &local);
 	}
-	for (i = 0; rewrites && i < b->in->every->count; i++) {
+	for (i = 0; rewrites && b->in->every && i < b->in->every->count; i++) {
 		const struct setting *s = &b->in->every->items[i];
 
 		if (!localkeys_match(b->in->now, b->p->dialect->last, s->key)) {

@@ -1,8 +1,6 @@
 #include "plan.h"
 
-#include "addr.h"
 #include "err.h"
-#include "localkeys.h"
 #include "options.h"
 #include "plan_build.h"
 #include "pool.h"
@@ -186,7 +184,7 @@ from_options(struct build *b)
 
 	if (!o->relay_host && !o->groups_named)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
-	if (!o->new_server[0])
+	if (!o->allow_new_server)              /* else an exemption may be the administrator's own */
 		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->unknown_before = true;
 	check_enough(b);
@@ -229,6 +227,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	}
 	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
 		return -1;
+	build_check_cluster(&b);
 	build_check_rewrite(&b);
 	for (i = 0; i < p->key_count; i++) {
 		if (p->keys[i].state != KEY_CHANGED)

@@ -231,8 +231,8 @@ move_scalar(struct build *b, const char *list, struct trusted *own, long *index)
 	return 0;
 }
 
-static int
-want_listener(struct build *b, const char *id)
+int
+build_want_listener(struct build *b, const char *id)
 {
 	const char *override = changeset_listener_key(b->pool, id, "override");
 	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
@@ -276,7 +276,7 @@ want_listeners(struct build *b)
 	size_t i;
 
 	for (i = 0; i < p->listener_count; i++) {
-		if (p->listeners[i].chosen && want_listener(b, p->listeners[i].listener->id) == -1)
+		if (p->listeners[i].chosen && build_want_listener(b, p->listeners[i].listener->id) == -1)
 			return -1;
 	}
 	return 0;

@@ -104,6 +104,42 @@ recognise(struct build *b, struct options *o)
 	return 0;
 }
 
+/* Does the snapshot hold a key of that listener? */
+static bool
+was_staged(const struct snapshot *s, const char *override)
+{
+	size_t len = strlen(override) - strlen("override"), i;
+
+	for (i = 0; i < s->count && strncmp(s->keys[i].key, override, len) != 0; i++)
+		;
+	return i < s->count;
+}
+
+/* A listener that was added since then would stay outside when all others go behind the proxy. */
+static int
+want_newer(struct build *b)
+{
+	size_t i, from;
+
+	for (i = 0; i < b->p->listener_count; i++) {
+		const char *id = b->p->listeners[i].listener->id, *override = changeset_listener_key(b->pool, id, "override");
+
+		if (!override)
+			return err_memory(b->err);
+		from = b->p->key_count;
+		if (!b->p->listeners[i].chosen || was_staged(b->in->snapshot, override))
+			continue;
+		if (build_want_listener(b, id) == -1)
+			return -1;
+		while (from < b->p->key_count && settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
+			from++;
+		if (from < b->p->key_count)
+			message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "Listener \"%s\" is not in the snapshot, and "
+			    "would stay outside of the proxy. If it is newer, stage again with the same options.", id);
+	}
+	return 0;
+}
+
 /* Without options the snapshot knows best which listeners and which relay were meant, and what was written. */
 static int
 want_snapshot(struct build *b, struct options *o)
@@ -122,7 +158,7 @@ want_snapshot(struct build *b, struct options *o)
 		if (groups & 1u << s->keys[i].group && build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written) == -1)
 			return -1;
 	}
-	return 0;
+	return known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener ") ? want_newer(b) : 0;
 }
 
 int

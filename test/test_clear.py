@@ -6,7 +6,7 @@ import signal
 import pytest
 
 import oldconfig
-from conftest import (CHANGE, NEWEST, ORIGIN, PROXY, REAL, RELAY, VERSIONS, dialect_of, difference, guide, reach, sent,
+from conftest import (CHANGE, HTTP, HTTPS, NEWEST, ORIGIN, PROXY, REAL, RELAY, VERSIONS, SMTP, config, dialect_of, difference, guide, reach, sent,
                       state, touched_keys, write, writes)
 from oldserver import Fault
 from test_stage import fail
@@ -252,6 +252,39 @@ def test_a_whole_default_setting_is_not_ours(run, simulate):
     run("clear", *reach(server), "--proxy", "192.0.2.7", "--public-url", "https://other.example.org", "--skip", "checks",
         status=6)
     assert state(server) == now
+
+
+def test_exemption_that_is_not_ours(run, simulate):
+    """--new-server alone claims nothing; with --allow-new-server the exemption is taken for stalprep's."""
+    server = simulate()
+    write(server, {"server.allowed-ip.203.0.113.20": "", "auth.dkim.verify": "disable"})
+    before = server.settings()
+    run("clear", *reach(server), *CHANGE, "--new-server", "203.0.113.20", status=0)
+    assert difference(before, server.settings()) == {"auth.dkim.verify": None}
+    run("clear", *reach(server), *CHANGE, "--new-server", "203.0.113.20", "--allow-new-server", status=0)
+    assert "server.allowed-ip.203.0.113.20" not in server.settings()
+
+
+def test_quiet_names_what_is_left(run, staged):
+    server, _ = staged
+    write(server, {"auth.dkim.verify": "strict"})
+    ran = run("clear", *reach(server), "-q", status=6)
+    assert ran.out == "" and ran.err.startswith("clear: warning: auth.dkim.verify was changed")
+
+
+# A cluster
+
+def test_one_node_of_several(run, simulate):
+    table = config(SMTP, HTTP, HTTPS, '[cluster]\ncoordinator = "x"\n')
+    one = simulate(config=table)
+    other = simulate(config=table, database=one.shared_database)
+    before = state(one), state(other)
+    run("stage", "--url", one.http_url, "--url", other.http_url, *CHANGE, status=0)
+    now = state(one), state(other)
+    ran = run("clear", *reach(one), status=1)
+    assert "refused (cluster)" in ran.err and (state(one), state(other)) == now
+    run("clear", "--url", one.http_url, "--url", other.http_url, status=0)
+    assert (state(one), state(other)) == before
 
 
 # With --reload

@@ -95,6 +95,8 @@ WRONG = [  # (arguments, words of the line, why)
     ((*STAGE, "--url", "https://b", "--snapshot", "a"), ["--snapshot", "--snapshot-dir"], "one file for two nodes"),
     ((*STAGE, "--api-key-file", "a", "--user", "b"), ["--api-key-file", "--user"], "one or the other"),
     ((*STAGE, "--password-file", "-", "--totp-file", "-"), ["--password-file", "--totp-file"], "one standard input"),
+    (("licenses", "--proxy", "203.0.113.1"), ["--proxy", "licenses"], "nothing to write"),
+    (("help", "stage", "--url", "https://a"), ["--url", "help"], "nothing to reach"),
     ((*STAGE, "--force", ""), ["--force"], "no name"),
     ((*STAGE, "--force", "a,,b"), ["--force"], "an empty name"),
 ]

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from conftest import (CHANGE, HTTP, NEWEST, ORIGIN, REAL, RELAY, SMTP, VERSIONS, config, dialect_of, guide, listener,
-                      reach, write, writes)
+                      reach, state, write, writes)
+from oldserver import Fault
 
 ALL = (*CHANGE, *RELAY)
 GROUP_OF = (("server.listener.", "listeners"), ("auth.", "checks"), ("session.", "checks"), ("http.", "url"),
@@ -121,6 +122,35 @@ def test_url_in_force(run, simulate):
     server.reload(dry_run=False)
     out = run("status", *reach(server), status=0).out
     assert "not in force" not in out and "in force" in out and ORIGIN in out
+
+
+def test_listener_that_was_added_since(run, simulate):
+    server = simulate()
+    run("stage", *reach(server), *CHANGE, status=0)
+    write(server, {"server.listener.imap2.bind.0": "[::]:1143", "server.listener.imap2.protocol": "imap"})
+    assert '"imap2" is not in the snapshot' in run("status", *reach(server), status=6).err
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert run("status", *reach(server), status=0).err == ""
+
+
+def test_server_that_closes_after_each_answer(run, simulate):
+    """Each request on a connection of its own; the session's URL, which the second asks for, is still seen."""
+    server = simulate()
+    server.faults.append(Fault(headers=(("Connection", "close"),), end="close", times=-1))
+    before = state(server)
+    assert "It advertises" in run("status", *reach(server), status=7).out
+    run("stage", *reach(server), *CHANGE, status=0)
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+def test_plain_http_stays_on_this_host(run, simulate):
+    """--resolve could lead "localhost" elsewhere."""
+    server = simulate()
+    port = server.http_url.rpartition(":")[2]
+    ran = run("status", "--url", f"http://localhost:{port}", "--resolve", f"localhost:{port}:192.0.2.2", status=2)
+    assert "192.0.2.2" in ran.err and "in the clear" in ran.err and server.log == []
+    run("status", "--url", f"http://localhost:{port}", "--resolve", f"localhost:{port}:127.0.0.1", status=7)
 
 
 def test_status_refuses_nothing(run, simulate):

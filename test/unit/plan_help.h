@@ -4,6 +4,7 @@
 
 #include "help.h"
 
+#include "buf.h"
 #include "plan.h"
 #include "snapshot.h"
 
@@ -181,9 +182,14 @@ world_write(struct world *w)
 static inline void
 world_keep(struct world *w, enum snapshot_state state)
 {
-	struct snapshot s = { .target = "https://old.example.org", .created = "", .dialect = "", .options = "", .state = state };
+	struct snapshot s = { .target = "https://old.example.org", .created = "", .dialect = "", .state = state };
+	struct buf options = { 0 };
 	struct err err;
 	size_t i;
+
+	options_retell(&options, &w->o);
+	s.options = pool_str(&w->pool, buf_text(&options));
+	buf_free(&options);
 
 	for (i = 0; w->has_snapshot && i < w->snapshot.count; i++) {
 		if (!(w->o.groups & 1u << w->snapshot.keys[i].group))

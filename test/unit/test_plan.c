@@ -54,6 +54,33 @@ test_staged(void **state)
 	}
 }
 
+/* A listener that came after the stage is wanted too, unless listeners were named then. */
+static void
+test_newer_listener(void **state)
+{
+	static const struct {
+		const char *stage;
+		bool missed;
+	} cases[] = { { WHOLE, true }, { WHOLE "--listener http", false }, { WHOLE "--relay-listener submission", false } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct group_count c;
+		struct world w;
+
+		world_begin(&w, DEFAULTS);
+		world_stage(&w, pool_printf(&w.pool, "stage %s", cases[i].stage));
+		world_set(&w, "server.listener.imap2.bind.0", "[::]:1143");
+		world_set(&w, "server.listener.imap2.protocol", "imap");
+		world_plan(&w, plan_status, "status");
+		c = plan_count(&w.plan, GROUP_LISTENERS);
+		CHECK((c.right < c.keys) == cases[i].missed, "%s: %zu of %zu", cases[i].stage, c.right, c.keys);
+		CHECK(said(&w.plan, MESSAGE_WARNING, "\"imap2\"") == cases[i].missed, "%s: not said", cases[i].stage);
+		world_end(&w);
+	}
+}
+
 /* Nothing staged: nothing right, nothing foreign, no word of what would be done. */
 static void
 test_not_staged(void **state)
@@ -219,7 +246,7 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_staged), cmocka_unit_test(test_not_staged), cmocka_unit_test(test_strange),
+		cmocka_unit_test(test_staged), cmocka_unit_test(test_newer_listener), cmocka_unit_test(test_not_staged), cmocka_unit_test(test_strange),
 		cmocka_unit_test(test_left_out), cmocka_unit_test(test_states), cmocka_unit_test(test_compare),
 		cmocka_unit_test(test_compare_clear), cmocka_unit_test(test_group_states), cmocka_unit_test(test_names),
 	};
