@@ -215,7 +215,7 @@ api_read_every(struct api *a, struct pool *pool, struct settings *out, struct er
 	if (queue(a, "GET", "/api/settings/list", NULL, err) == 0 && http1_flush(a->http, err) == 0)
 		r = receive_settings(a, pool, true, out, &answer, err);
 	if (r == -1)
-		err_add(err, "(That was the list of all settings, to judge what the server's rewrite of its config.toml would do.)");
+		err_add(err, "(That was the list of all settings.)");
 	http1_answer_free(&answer);
 	return r;
 }

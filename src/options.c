@@ -26,6 +26,9 @@ enum option_id {
 	OPT_VERBOSE, OPT_VERSION, OPT_HELP, OPT_COUNT
 };
 
+/* A plain value's place; none is at 0. */
+#define AT(member) offsetof(struct options, member)
+
 const struct option options_table[] = {
 	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN,
 	    "an address or network that the proxy connects from (repeatable)" },
@@ -45,42 +48,46 @@ const struct option options_table[] = {
 	[OPT_NEW_SERVER] = { "new-server", 0, "ADDR", IN_PRINT | IN_PLAN,
 	    "the address that the new server relays from: must not be one that port 25 wants a PROXY header from" },
 	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN,
-	    "also exempt --new-server from automatic bans" },
-	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, "leave this cluster's other nodes out on purpose" },
+	    "also exempt --new-server from automatic bans", AT(allow_new_server) },
+	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, "leave this cluster's other nodes out on purpose",
+	    AT(single_node) },
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN,
 	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)" },
 	[OPT_CONFIG] = { "config", 0, "FILE", IN_PLAN,
-	    "in place of --url: the config.toml of a server that does not run; - for standard input and output" },
+	    "in place of --url: the config.toml of a server that does not run; - for standard input and output", AT(config) },
 	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API,
 	    "the old server's management API, such as https://mail.internal:443" },
-	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, "PEM certificates to trust, in place of the system's" },
+	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, "PEM certificates to trust, in place of the system's", AT(cacert) },
 	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_API,
-	    "sha256//BASE64 of the server's public key, several with ;, or a file" },
+	    "sha256//BASE64 of the server's public key, several with ;, or a file", AT(pinnedpubkey) },
 	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_API,
-	    "do not check the certificate (safe with --pinnedpubkey alone)" },
+	    "do not check the certificate (safe with --pinnedpubkey alone)", AT(insecure) },
 	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API, "use this address for this host and port (repeatable)" },
 	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API,
 	    "the longest time for look-up, connection and handshake (10)" },
 	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API, "the longest time for the exchange with one server (60)" },
-	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, "send a PROXY v2 LOCAL header first" },
+	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, "send a PROXY v2 LOCAL header first", AT(haproxy) },
 	[OPT_USER] = { "user", 'u', "NAME", IN_API, "the administrator's login name (admin)" },
 	[OPT_PASSWORD_FILE] = { "password-file", 0, "FILE", IN_API,
-	    "the password's file, - for standard input; else $STALPREP_PASSWORD or a prompt" },
-	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API, "a file with the present six-digit code, - for standard input" },
-	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API, "an API key's file, in place of user and password" },
-	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, "where what stood before is kept" },
-	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN, "the folder for snapshots under their usual names (.)" },
+	    "the password's file, - for standard input; else $STALPREP_PASSWORD or a prompt", AT(password_file) },
+	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API, "a file with the present six-digit code, - for standard input",
+	    AT(totp_file) },
+	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API, "an API key's file, in place of user and password",
+	    AT(api_key_file) },
+	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, "where what stood before is kept", AT(snapshot) },
+	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN, "the folder for snapshots under their usual names (.)",
+	    AT(snapshot_dir) },
 	[OPT_DRY_RUN] = { "dry-run", 'n', NULL, IN_CHANGE | 1u << COMMAND_RELOAD,
-	    "say what would be done, write nothing" },
+	    "say what would be done, write nothing", AT(dry_run) },
 	[OPT_CHECK] = { "check", 0, NULL, 1u << COMMAND_STAGE,
-	    "also let the server try a reload before and after (not quite inert: it takes in certificates)" },
-	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR, "reload afterwards, which applies the removal" },
+	    "also let the server try a reload before and after (not quite inert: it takes in certificates)", AT(check) },
+	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR, "reload afterwards, which applies the removal", AT(reload) },
 	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, "override exactly these refusals" },
 	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, "text, curl, json, toml or keys (text)" },
-	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, "print the undoing" },
-	[OPT_JSON] = { "json", 0, NULL, IN_API, "one JSON object on standard output, for programs" },
-	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, "only what went wrong" },
-	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API, "also each key, and how the server was reached" },
+	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, "print the undoing", AT(clear) },
+	[OPT_JSON] = { "json", 0, NULL, IN_API, "one JSON object on standard output, for programs", AT(json) },
+	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, "only what went wrong", AT(quiet) },
+	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API, "also each key, and how the server was reached", AT(verbose) },
 	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, "the version" },
 	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, "this" },
 };
@@ -398,136 +405,82 @@ take_target(struct options *o, const char *value, struct err *err)
 	return 0;
 }
 
-/* Options that say what to write. */
 static int
-take_change(struct parse *p, enum option_id id, const char *value, struct err *err)
+take_public_url(struct options *o, const char *value, struct err *err)
 {
-	struct options *o = p->o;
+	if (url_parse_public(&o->public_url, value, "--public-url", err) == -1)
+		return -1;
+	url_format(&o->public_url, o->public_origin);
+	return 0;
+}
+
+static int
+take_new_server(struct options *o, const char *value, struct err *err)
+{
 	struct net addr;
 
-	o->change_options |= id != OPT_DIALECT && id != OPT_ONLY && id != OPT_SKIP && id != OPT_RELAY_LISTENER;
+	if (!addr_parse(&addr, value))
+		return err_set(err, ERR_USAGE, "--new-server \"%.60s\": an IP address is wanted, such as 203.0.113.20", value);
+	net_format(&addr, o->new_server);
+	o->new_server[strcspn(o->new_server, "/")] = '\0';
+	return 0;
+}
+
+static int
+take_user(struct options *o, const char *value, struct err *err)
+{
+	if (!*value || strchr(value, ':'))
+		return err_set(err, ERR_USAGE, "--user: a login name without a colon is wanted; the password comes from "
+		    "--password-file, $STALPREP_PASSWORD or a prompt");
+	o->user = value;
+	return 0;
+}
+
+/* Values that are more than a text or a flag. */
+static int
+take_value(struct parse *p, enum option_id id, const char *value, struct err *err)
+{
+	const char *name = options_table[id].name;
+	struct options *o = p->o;
+
 	switch (id) {
 	case OPT_PROXY:
 		return take_proxy(o, value, err);
 	case OPT_PUBLIC_URL:
-		if (url_parse_public(&o->public_url, value, "--public-url", err) == -1)
-			return -1;
-		url_format(&o->public_url, o->public_origin);
-		return 0;
+		return take_public_url(o, value, err);
 	case OPT_RELAY:
 		return take_relay(o, p->pool, value, err);
 	case OPT_RELAY_ID:
 		return take_relay_id(o, value, err);
 	case OPT_ONLY:
-		return take_groups(&p->only, "only", value, err);
+		return take_groups(&p->only, name, value, err);
 	case OPT_SKIP:
-		return take_groups(&p->skip, "skip", value, err);
+		return take_groups(&p->skip, name, value, err);
 	case OPT_LISTENER:
-		if (check_id("listener", value, err) == -1)
-			return -1;
-		return take_list(o->listeners, &o->listener_count, LISTENERS_MAX, "listener", value, err);
+		return check_id(name, value, err) == -1 ? -1 :
+		    take_list(o->listeners, &o->listener_count, LISTENERS_MAX, name, value, err);
 	case OPT_RELAY_LISTENER:
 		o->relay_listener = value;
-		return check_id("relay-listener", value, err);
+		return check_id(name, value, err);
 	case OPT_NEW_SERVER:
-		if (!addr_parse(&addr, value))
-			return err_set(err, ERR_USAGE, "--new-server \"%.60s\": an IP address is wanted, such as 203.0.113.20", value);
-		net_format(&addr, o->new_server);
-		o->new_server[strcspn(o->new_server, "/")] = '\0';
-		return 0;
-	case OPT_ALLOW:
-		o->allow_new_server = true;
-		return 0;
-	case OPT_SINGLE_NODE:
-		o->single_node = true;
-		return 0;
-	default:
+		return take_new_server(o, value, err);
+	case OPT_DIALECT:
 		return take_dialect(o, value, err);
-	}
-}
-
-/* Options that say how to reach the server and as whom. */
-static int
-take_reach(struct options *o, enum option_id id, const char *value, struct err *err)
-{
-	switch (id) {
-	case OPT_CONFIG:
-		o->config = value;
-		return 0;
 	case OPT_URL:
 		return take_target(o, value, err);
-	case OPT_CACERT:
-		o->cacert = value;
-		return 0;
-	case OPT_PINNEDPUBKEY:
-		o->pinnedpubkey = value;
-		return 0;
-	case OPT_INSECURE:
-		o->insecure = true;
-		return 0;
 	case OPT_RESOLVE:
-		return take_list(o->resolve, &o->resolve_count, RESOLVE_OPTIONS_MAX, "resolve", value, err);
+		return take_list(o->resolve, &o->resolve_count, RESOLVE_OPTIONS_MAX, name, value, err);
 	case OPT_CONNECT_TIMEOUT:
-		return take_seconds(&o->connect_timeout, "connect-timeout", value, err);
+		return take_seconds(&o->connect_timeout, name, value, err);
 	case OPT_MAX_TIME:
-		return take_seconds(&o->max_time, "max-time", value, err);
-	case OPT_HAPROXY:
-		o->haproxy = true;
-		return 0;
+		return take_seconds(&o->max_time, name, value, err);
 	case OPT_USER:
-		if (!*value || strchr(value, ':'))
-			return err_set(err, ERR_USAGE, "--user: a login name without a colon is wanted; the password comes from "
-			    "--password-file, $STALPREP_PASSWORD or a prompt");
-		o->user = value;
-		return 0;
-	case OPT_PASSWORD_FILE:
-		o->password_file = value;
-		return 0;
-	case OPT_TOTP_FILE:
-		o->totp_file = value;
-		return 0;
-	default:
-		o->api_key_file = value;
-		return 0;
-	}
-}
-
-static int
-take_run(struct parse *p, enum option_id id, const char *value, struct err *err)
-{
-	struct options *o = p->o;
-
-	switch (id) {
-	case OPT_SNAPSHOT:
-		o->snapshot = value;
-		return 0;
-	case OPT_SNAPSHOT_DIR:
-		o->snapshot_dir = value;
-		return 0;
-	case OPT_DRY_RUN:
-		o->dry_run = true;
-		return 0;
-	case OPT_CHECK:
-		o->check = true;
-		return 0;
-	case OPT_RELOAD:
-		o->reload = true;
-		return 0;
+		return take_user(o, value, err);
 	case OPT_FORCE:
 		return take_force(p, value, err);
 	case OPT_FORMAT:
 		return take_format(o, value, err);
-	case OPT_CLEAR:
-		o->clear = true;
-		return 0;
-	case OPT_JSON:
-		o->json = true;
-		return 0;
-	case OPT_QUIET:
-		o->quiet = true;
-		return 0;
 	default:
-		o->verbose = true;
 		return 0;
 	}
 }
@@ -535,14 +488,20 @@ take_run(struct parse *p, enum option_id id, const char *value, struct err *err)
 static int
 take_option(struct parse *p, enum option_id id, const char *value, struct err *err)
 {
+	char *field = (char *)p->o + options_table[id].at;
+	bool on = true;
+
 	p->seen[id] = true;
 	if (value && !*value)
 		return err_set(err, ERR_USAGE, "--%s: its value is empty", options_table[id].name);
-	if (id <= OPT_DIALECT)
-		return take_change(p, id, value, err);
-	if (id <= OPT_API_KEY_FILE)
-		return take_reach(p->o, id, value, err);
-	return id < OPT_VERSION ? take_run(p, id, value, err) : 0;
+	p->o->change_options |= id < OPT_DIALECT && id != OPT_ONLY && id != OPT_SKIP && id != OPT_RELAY_LISTENER;
+	if (!options_table[id].at)
+		return take_value(p, id, value, err);
+	if (value)
+		memcpy(field, &value, sizeof(value));
+	else
+		memcpy(field, &on, sizeof(on));
+	return 0;
 }
 
 /* --name, --name=value or --name value. *i is moved past what was used. */

@@ -36,6 +36,7 @@ struct option {
 	const char *arg;               /* its argument's name in usage, or NULL for none */
 	unsigned commands;             /* a set: 1u << COMMAND_… */
 	const char *help;
+	size_t at;                     /* where a text, or without an argument a flag, goes in struct options; 0: not so plain */
 };
 
 extern const struct option options_table[];

@@ -15,6 +15,8 @@
 
 enum { NAMED_MAX = 5 };                /* keys that a message names, of many */
 
+static const char REWRITES[] = "The server rewrites its config.toml whenever a key in it changes, and";
+static const char BOOT_FAILS[] = "its next boot would fail, and the mail with it";
 static const char REWRITE_WAY_OUT[] = "Rename the key or change its value on the server, or put the change set into config.toml by "
     "hand (stalprep print --format toml) while the server is stopped.";
 
@@ -225,13 +227,11 @@ build_check_rewrite(struct build *b)
 			judge(b, s->key, s->value, REWRITE_CHANGES, &local);
 	}
 	if (rewrites && local.count)
-		build_refuse(b, "rewrite", local.worst == REWRITE_BREAKS, "The server rewrites its config.toml whenever a key in it "
-		    "changes, and it does not write %s%s so that it reads the same again: %s %s", local.names,
-		    local.count > NAMED_MAX ? " and more" : "", local.worst == REWRITE_BREAKS ? "its next boot would fail, and the mail "
-		    "with it." : "its next boot would read other keys or values.", REWRITE_WAY_OUT);
+		build_refuse(b, "rewrite", local.worst == REWRITE_BREAKS, "%s it does not write %s%s so that it reads the same again: %s. %s",
+		    REWRITES, local.names, local.count > NAMED_MAX ? " and more" : "", local.worst == REWRITE_BREAKS ? BOOT_FAILS :
+		    "its next boot would read other keys or values", REWRITE_WAY_OUT);
 	if (unseen.count)
-		build_refuse(b, "rewrite-unseen", false, "The server rewrites its config.toml whenever a key in it changes, and if %s%s "
-		    "stand%s in that file, its next boot would fail, and the mail with it. Such a key usually lives in the database, "
-		    "but which of the two it is in can't be seen over the API. Search config.toml for it. If it is there: %s", unseen.names,
-		    unseen.count > NAMED_MAX ? " or more" : "", unseen.count > 1 ? "" : "s", REWRITE_WAY_OUT);
+		build_refuse(b, "rewrite-unseen", false, "%s if %s%s stand%s in that file, %s. Such a key usually lives in the database, but "
+		    "which of the two it is in can't be seen over the API. Search config.toml for it. If it is there: %s", REWRITES,
+		    unseen.names, unseen.count > NAMED_MAX ? " or more" : "", unseen.count > 1 ? "" : "s", BOOT_FAILS, REWRITE_WAY_OUT);
 }
