@@ -16,7 +16,7 @@ edits_add(struct edits *e, struct pool *pool, size_t at, size_t len, const char 
 		return err_memory(err);
 	e->items = items;
 	/* An insertion goes before what replaces the bytes there. */
-	for (i = e->count; i && (items[i - 1].at > at || (items[i - 1].at == at && !len < !items[i - 1].len)); i--)
+	for (i = e->count; i && (items[i - 1].at > at || (items[i - 1].at == at && !len > !items[i - 1].len)); i--)
 		items[i] = items[i - 1];
 	items[i].at = at;
 	items[i].len = len;
