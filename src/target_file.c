@@ -100,7 +100,7 @@ target_file_write(struct target *t, struct err *err)
 	if (configfile_is_stream(t->config.name))
 		return compare(t, err);
 	if (t->snapshot_kept && target_save_state(t, SNAPSHOT_SENDING, err) == -1)
-		return -1;
+		return target_withdraw(t, err);
 	if (configfile_write(&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
 		if (torn || !configfile_holds(&t->config, &t->config.text))
 			t->progress = PROGRESS_UNPROVED;
