@@ -91,6 +91,14 @@ check_same(const struct configfile *f, struct err *err)
 	return 0;
 }
 
+bool
+configfile_backup(const struct configfile *f, char name[PATH_MAX])
+{
+	struct stat there;
+
+	return snprintf(name, PATH_MAX, "%s.stalprep-backup", f->path) < PATH_MAX && f->path[0] && lstat(name, &there) == 0;
+}
+
 /* Write over it, with the old text beside it until that is done, and after it. */
 static int
 write_over(struct configfile *f, const struct buf *text, bool *torn, struct err *err)
@@ -99,9 +107,7 @@ write_over(struct configfile *f, const struct buf *text, bool *torn, struct err 
 	struct stat there;
 	int fd, r;
 
-	if (snprintf(backup, sizeof(backup), "%s.stalprep-backup", f->path) >= (int)sizeof(backup))
-		return err_set(err, ERR_SYSTEM, "%s: the name is too long", f->name);
-	if (lstat(backup, &there) == 0)
+	if (configfile_backup(f, backup))
 		return err_set(err, ERR_REFUSED, "%s is there already: move it away first", backup);
 	fd = open(f->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd == -1)

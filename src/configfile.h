@@ -40,6 +40,9 @@ int configfile_write(struct configfile *f, const struct buf *text, bool in_place
 /* Is this, and nothing else, what stands in the file now? */
 bool configfile_holds(const struct configfile *f, const struct buf *text);
 
+/* The name of that copy. Is there one, from an earlier run? */
+bool configfile_backup(const struct configfile *f, char name[PATH_MAX]);
+
 /* Wipe and close. */
 void configfile_free(struct configfile *f);
 

@@ -25,6 +25,18 @@ check_running(struct target *t, struct err *err)
 	return -1;
 }
 
+/* The server would not start with it. A run that was cut off while it wrote over it left a copy of what it was. */
+static int
+explain_unreadable(const struct target *t, const struct err *why, struct err *err)
+{
+	char backup[PATH_MAX];
+
+	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file", t->origin, why->text);
+	if (configfile_backup(&t->config, backup))
+		err_add(err, "(a run that was cut off may have done that: %s is what it was before; copy that over it)", backup);
+	return -1;
+}
+
 static int
 read_text(struct target *t, struct err *err)
 {
@@ -34,7 +46,7 @@ read_text(struct target *t, struct err *err)
 	if (configfile_read(&t->config, err) == -1)
 		return -1;
 	if (toml_read(&t->toml, &t->pool, "", t->config.text.data, t->config.text.len, old_keys, &why) == -1)
-		return err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file", t->origin, why.text);
+		return explain_unreadable(t, &why, err);
 	if (t->toml.no_utf8)
 		return err_set(err, ERR_REFUSED, "%s is not UTF-8: the server reads such a file as an empty one", t->origin);
 	if (toml_settings(&t->toml, &t->pool, &t->facts.settings, err) == -1)
