@@ -17,6 +17,7 @@ import pytest
 import oldlisteners
 import oldserver
 import realserver
+from conftest import BINARY, ROOT, TIMEOUT, dialect_of
 
 pytestmark = pytest.mark.skipif(not realserver.binary(), reason="STALWART is not set")
 SILENCE = 0.4
@@ -367,3 +368,111 @@ def test_config_by_the_server(pair, seed):
             pair.state()
         pair.restart(pair.config)
         pair.change(*({"type": "clear", "prefix": key} for key in keys))
+
+
+# config.toml as the program reads and edits it
+
+FLATTEN = ROOT / "build" / "test" / "flatten-config"
+ODD_TEXTS = [  # in front of the server's own; behind it what opens a table, and what has no line end
+    "zz.a = 1\r\n", '"zz.a b" = "x"\n', "zz . a = 'x'\n", 'zz.a = "a\\tb\\\\nc"\n', "zz.a = 'it\\'s'\n", 'zz.a = """\na"b\n"""\n',
+    'zz.a = """\r\na"""\n', "zz.a = '''a''b'''\n", 'zz.a = "one\nline"\n', "zz.a = [1, [2, 3], {a = 1, b}]\n", "zz.a = {b, c}\n",
+    "zz.a = [ # c\n 1, # d\n]\n", "zz.a = +1.5e3\n", "zz.a = %{env:PATH}%\n", 'zz.a = "%{env:NONE}%"\n', "zz.a:b = 1\n", "zz.ä = 1\n",
+    "zz.a = ä\n", '"" \n\n zz.a = 1\n', "\ufeffzz.a = 1\n", 'zz.a = 1\nzz."a" = 2\n', "zz.a = 1 2\n", "zz.a = \n1\n", "zz.a\n= 1\n",
+    'zz.a = "x\\\\"\n', "zz.a = [[[[[[[[[[1]]]]]]]]]]\n", "zz.a = [[[[[[[[[1]]]]]]]]]\n", "zz.a = {}\n", "zz.a = []\n", "-zz = 1\n",
+    "[zz] junk\na = 1\n", "[ZZ.Ab]\nCd = 1\n", '[zz."A b"]\na = 1\n', '["zz"]\na = 1\n',
+    "[[zz]]\na = 1\n[[zz]]\na = 2\n[[yy]]\na = 3\n", "[[zz]]\na = 1\n[[yy]]\na = 3\n[[zz]]\na = 1\n", "[zz]\na = 1\n[zz]\nb = 2\n", "[]\n",
+    "[zz\n", "[zz]", "# no end", "  ", "zz.a = 1", "[zz] # x", "[zz]\na = 1\rb = 2\n",
+]
+
+
+def flatten(path, version):
+    """What the program's own reader makes of a file: its keys, or why not."""
+    ran = subprocess.run([FLATTEN, *(["-o"] if version < (0, 13) else []), path], capture_output=True, timeout=TIMEOUT, check=False)
+    return json.loads(ran.stdout)
+
+
+def test_config_as_the_program_reads_it(pair):
+    refused = 0
+    for text in ODD_TEXTS:
+        behind = text.startswith("[") or not text.endswith("\n")
+        pair.restart(pair.config + text if behind else text + pair.config)
+        with open(pair.real.config_path, "w", encoding="utf-8", newline="") as file:  # some rewrite it as they start
+            file.write((pair.config + text if behind else text + pair.config).replace("FOLDER", pair.real.folder))
+        found = flatten(pair.real.config_path, pair.version)
+        assert pair.real.boots == isinstance(found, dict), text
+        if pair.real.boots:
+            held = pair.real.settings()
+            assert {key: held.get(key) for key in found} == found, text
+        refused += not pair.real.boots
+    assert len(ODD_TEXTS) / 4 < refused < len(ODD_TEXTS) / 2
+    pair.restart(pair.config)
+
+
+PROXY_HEADER = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
+PLAIN_PORTS = 25, 143, 587, 4190, 8080
+WAITS = b"<TimeoutError>"
+
+
+class Staged:
+    """A real server whose settings are staged and cleared by the program, over the API or in its file."""
+
+    def __init__(self, folder, certificate, by_file):
+        folder.mkdir()
+        self.by_file, self.folder = by_file, str(folder)
+        config = oldserver.default_config(realserver.version_name(), self.folder, *certificate)
+        self.server = realserver.RealServer(folder, config, certfile=certificate[0], keyfile=certificate[1])
+
+    def __enter__(self):
+        self.server.start()
+        return self
+
+    def __exit__(self, *_):
+        self.server.stop()
+
+    def run(self, *args, status=0):
+        way = ("--config", self.server.config_path) if self.by_file else ("--url", self.server.http_url)
+        if args[0] == "clear" and not self.by_file:
+            way += ("--haproxy-protocol",)  # from within the trusted network
+        ran = subprocess.run([BINARY, *args, *way], env={"STALPREP_PASSWORD": self.server.password}, cwd=self.folder,
+                             capture_output=True, text=True, timeout=TIMEOUT, check=False)
+        assert ran.returncode == status, ran.stdout + ran.stderr
+        return ran
+
+    def change(self, *args):
+        """With a restart behind it, or around it."""
+        if not self.by_file:
+            self.run(*args)
+            assert self.server.restart()
+            return
+        assert "refused (running)" in self.run(*args, status=1).stderr
+        self.server.stop()
+        self.run(*args)
+        assert self.server.start().boots
+
+    def shows(self):
+        """Its settings, and what its ports do without and with a header."""
+        held = {key: value.replace(self.folder, "FOLDER") for key, value in self.server.settings().items() if key not in RANDOM_KEYS}
+        return held, {port: [without_numbers(exchange(port, text)) for text in (b"", PROXY_HEADER)] for port in PLAIN_PORTS}
+
+
+def without_numbers(text):
+    """Session numbers and times, of which there is another every time."""
+    return re.sub(rb"[0-9a-f]{14,}|\d{6,}", b"N", text)
+
+
+def test_staged_in_the_file_and_over_the_api(tmp_path, certificate):
+    stage = ("stage", "--proxy", "127.0.0.1", "--public-url", "https://mail.example.org", "--relay", "new.example.org", "--dialect",
+             dialect_of(realserver.version_name()))
+    seen = {}
+    for by_file in False, True:
+        with Staged(tmp_path / str(by_file), certificate, by_file) as one:
+            seen[by_file] = [one.shows()]
+            for command in stage, ("clear",):
+                one.change(*command)
+                seen[by_file].append(one.shows())
+    assert seen[True] == seen[False]
+    (held, ports), (staged_held, staged), cleared = seen[True]
+    assert cleared == (held, ports) and len(staged_held) > len(held) + 20
+    assert staged[25] == ports[25] and staged[25][0].startswith(b"220")
+    for port in 143, 587, 4190:
+        assert staged[port][0] == WAITS and staged[port][1] == ports[port][0] != WAITS

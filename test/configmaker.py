@@ -1,0 +1,171 @@
+"""config.toml files for property tests: with every construct that server and reader take, and heaps of tokens besides."""
+
+from hypothesis import strategies as st
+
+BLANKS = st.sampled_from(["", " ", "\t", "  "])
+ENDS = st.sampled_from(["\n", "\r\n", "mixed"])
+COMMENTS = ["# c", "#", "   # [not.a.table]", "# a = \"b\"", "#stalprep-wasn't", "# ü ' \" {", "", "  ", "\t"]
+BEHIND = ["", "", " ", "  # c", "\t#", " # \"x\" ] }"]
+WORDS = ["a", "Ab", "x-1", "y_", "9", "zürich"]
+STRINGS = ["", "v", "a b", "true", "%{env:NAME}%", "#no", "[x]", "ü", "tab\there", "line\nfeed", "C:\\new", 'say "x"', "it's", "=,}"]
+SPELLED = ['""', "''", "'a\\'b'", '"a\\"b"', '"a\\\\b"', "'''it''s'''", '"""x\ny"""', "'''\nx\n#stalprep-was: y\n'''", "1", "-1.5", "+1",
+           ".5", "true", "1e9", "2020-01-01T00", "%x%"]
+
+
+def one_of(draw, values):
+    return draw(st.sampled_from(values))
+
+
+def spelled(draw, text):
+    """A value's text in one of the spellings that give it back."""
+    ways = ["'''" + text + "'''"] if not text.startswith("\n") and "'''" not in text and not text.endswith("'") else []
+    if "\\" not in text and "\n" not in text:
+        ways += ['"' + text.replace('"', '\\"') + '"', "'" + text.replace("'", "\\'") + "'"]
+        ways += ['"""' + text + '"""'] if not text.endswith('"') else []
+    return one_of(draw, ways)
+
+
+def value(draw, nest=0):
+    """Any value."""
+    kind = draw(st.integers(0, 9))
+    if kind == 0 and nest < 4:
+        items = [value(draw, nest + 1) for _ in range(draw(st.integers(0, 3)))]
+        between = one_of(draw, [", ", ",", " ,\n  ", ", # x\n"])
+        return one_of(draw, ["[", "[ ", "[\n"]) + between.join(items) + one_of(draw, ["]", " ]", "\n]", " # ]\n]"])
+    if kind == 1 and nest < 4:
+        pairs = [f"{name(draw, number)}{one_of(draw, ['=', ' = '])}{value(draw, nest + 1)}"
+                 for number in range(draw(st.integers(1, 3)))]
+        return "{" + one_of(draw, [",", ", "]).join(pairs) + one_of(draw, ["}", " }"])
+    if kind == 2 and nest < 4:
+        return one_of(draw, ["{a, b}", "{ a,b = 1 }", '{"a b"}'])
+    if kind == 3:
+        return one_of(draw, SPELLED[:-1])
+    return spelled(draw, one_of(draw, STRINGS))
+
+
+def name(draw, number):
+    """A key's name that no other number has."""
+    word = one_of(draw, WORDS)
+    return one_of(draw, [f"{word}{number}", f"k.{word}.{number}", f'"{word} {number}"', f'k{number}."{word}:*"', f'"k{number}\\"{word}"',
+                         f"k{number} . {word}"])
+
+
+def quoted(draw, key):
+    """One of the ways to write a plain dotted key."""
+    parts = key.split(".")
+    return one_of(draw, [key, f'"{key}"', ".".join(f'"{part}"' for part in parts), " . ".join(parts),
+                         ".".join([f'"{parts[0]}"', *parts[1:]])])
+
+
+def header(draw, table):
+    """The same between brackets, where a quote as the first character would be taken as it is."""
+    first, dot, rest = table.partition(".")
+    return first + dot + quoted(draw, rest) if dot else first
+
+
+def assignment(draw, key, text):
+    return f"{quoted(draw, key)}{draw(BLANKS)}={draw(BLANKS)}{text}{one_of(draw, BEHIND)}"
+
+
+def grouped(draw, top, pairs):
+    """Lines that give top.KEY the spelled value for all (KEY, spelled value), in one way or another; they need a table's end."""
+    way = draw(st.integers(0, 3))
+    if way == 0:
+        return [f"[{header(draw, top)}]{one_of(draw, ['', ' # x', ' junk'])}", *(assignment(draw, *pair) for pair in pairs)]
+    above, _, last = top.rpartition(".")
+    if way == 1 and above and not any("\n" in text for _, text in pairs):
+        inner = ", ".join(f"{quoted(draw, key)} = {text}" for key, text in pairs)
+        return [f"[{above}]", f"{last} = {{{inner}}}"]
+    if way == 2 and above:
+        return [f"[{above}]", *(assignment(draw, f"{last}.{key}", text) for key, text in pairs)]
+    return [f"[{top}]", *(line for pair in pairs for line in [one_of(draw, COMMENTS), assignment(draw, *pair)])]
+
+
+def networks(draw):
+    """(key, spelled value) of a list of networks that stands already."""
+    way = draw(st.integers(0, 5))
+    mine, other = '"198.51.100.0/24"', "'203.0.113.10/32'"
+    if way == 0:
+        return [("proxy.trusted-networks", mine)]
+    if way == 1:
+        return [("proxy.trusted-networks", one_of(draw, [f"[{mine}]", f"[\n  {mine}, # x\n  {other},\n]", f"[{mine},{other}]"]))]
+    if way == 2:
+        return [("proxy.trusted-networks.0", mine), ("proxy.override", one_of(draw, ["false", "true", '"true"']))]
+    if way == 3:
+        return [("proxy", one_of(draw, [f"{{trusted-networks = [{mine}], override = false}}", f"{{override = false, \"x y\" = 1}}",
+                                        f"{{trusted-networks = {mine}}}"]))]
+    return []
+
+
+def listener(draw, name_, protocol, port):
+    binds = [f'"[::]:{port}"', f"['[::]:{port}']", f'["[::]:{port}", "127.0.0.1:{port}"]']
+    pairs = [("bind", one_of(draw, binds)), ("protocol", spelled(draw, protocol))]
+    if port != 25:
+        pairs += networks(draw)
+    pairs = draw(st.permutations(pairs))
+    return grouped(draw, f"server.listener.{name_}", pairs)
+
+
+CHANGED = [("auth", "dkim.verify"), ("auth", "iprev.verify"), ("auth", "spf.verify.ehlo"), ("session", "ehlo.reject-non-fqdn"),
+           ("http", "url"), ("queue", "strategy.route")]
+BROUGHT = ["disable", "relaxed", "false", "'https://old.example.org'", "line\nfeed"]
+
+
+def standing(draw):
+    """Keys of the change set that stand already, alone or with company in one table."""
+    top, key = one_of(draw, CHANGED)
+    pairs = [(key, spelled(draw, one_of(draw, BROUGHT)))]
+    if draw(st.booleans()):
+        pairs.append(("other", value(draw)))
+    return top, grouped(draw, top, pairs)
+
+
+def foreign(draw, number):
+    """A table that is no business of ours, with anything in it."""
+    head = one_of(draw, [f"[t{number}]", f"[T{number}.Sub]", f'[t{number}."A b"] junk', f"[ t{number} ]", "[[arr]]", f"[t{number}] # x"])
+    if head == "[[arr]]":
+        head += f"\nnumber{number} = 1"
+    body = []
+    for i in range(draw(st.integers(0, 3))):
+        body += [one_of(draw, COMMENTS), f"{one_of(draw, ['', ' '])}{name(draw, i)} = {value(draw)}{one_of(draw, BEHIND)}"]
+    return [head, *body]
+
+
+def ended(draw, text):
+    """With these line ends, and the last line without one where the server allows that."""
+    end = draw(ENDS)
+    if end == "mixed":
+        text = "".join(line + one_of(draw, ["\n", "\r\n"]) for line in text.split("\n")[:-1])
+    else:
+        text = text.replace("\n", end)
+    return text + one_of(draw, ["", "", "", "# no end", "[none]", "  "])
+
+
+@st.composite
+def files(draw):
+    """A config.toml with a listener on port 25 and at least one other."""
+    parts = [listener(draw, "smtp", "smtp", 25), listener(draw, "imap", "imap", 143)]
+    if draw(st.booleans()):
+        parts.append(listener(draw, "web", "http", 443))
+    tops = set()
+    for _ in range(draw(st.integers(0, 3))):
+        top, lines = standing(draw)
+        if top not in tops:
+            tops.add(top)
+            parts.append(lines)
+    parts += [foreign(draw, number) for number in range(draw(st.integers(0, 3)))]
+    parts = draw(st.permutations(parts))
+    flat = [f"first.{name(draw, i)} = {value(draw)}" for i in range(draw(st.integers(0, 2)))]
+    lines = [*flat, *(line for part in parts for line in [*part, one_of(draw, COMMENTS)])]
+    return ended(draw, "\n".join(lines) + "\n")
+
+
+# Heaps of tokens, most of which no server takes
+
+TOKENS = ["a", "B", "9", "k", "é", "ﬀ", "²", "·", "\ufeff", "\0", ".", "-", "_", "+", "=", "=", " = ", '"', '"', "'", '"""', "'''", "\\", "\\n",
+          "\\\\", "\n", "\n", "\n", "\r", "\r\n", " ", "\t", "#", "# c\n", "[", "]", "[[", "]]", "{", "}", ",", "[a]\n", "[[a]]\n",
+          "k = 1\n", 'x = "v"\n', "a.b", ":", "*", "/", "%{env:X}%", "true", "{a = 1}", "[1, 2]"]
+
+
+def heap(chance):
+    return "".join(chance.choice(TOKENS) for _ in range(chance.randint(1, 14)))

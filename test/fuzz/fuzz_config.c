@@ -1,0 +1,225 @@
+/*
+ * fuzz_config.c - a config.toml: read, staged, staged with other options, cleared. After each edit the text reads as the
+ * plan says and all else as before; clear gives the first bytes, after one stage and after two. A value or a key that is
+ * written reads back.
+ */
+#include "fuzz.h"
+
+#include "buf.h"
+#include "configedit.h"
+#include "edits.h"
+#include "options.h"
+#include "plan.h"
+#include "pool.h"
+#include "settings.h"
+#include "snapshot.h"
+#include "toml.h"
+
+enum { WORDS_MAX = 24, STAGES = 2 };
+
+static const char *const stages[STAGES][WORDS_MAX] = {
+	{ "stage", "--config", "x", "--proxy", "203.0.113.10", "--public-url", "https://mail.example.org", "--dialect", "0.15" },
+	{ "stage", "--config", "x", "--proxy", "2001:db8::/64", "--relay", "new.example.org", "--skip", "checks,url", "--dialect", "0.15" },
+};
+
+/* A file, as the commands would have it. */
+struct world {
+	struct pool pool;
+	struct buf text;
+	struct toml toml;
+	struct settings now;
+	struct options o;
+	struct snapshot snapshot;
+	bool has_snapshot;
+	struct plan plan;
+};
+
+static bool
+read_text(struct world *w)
+{
+	struct err err;
+
+	err_clear(&err);
+	if (toml_read(&w->toml, &w->pool, "", w->text.data, w->text.len, false, &err) == -1) {
+		check_err(&err);
+		return false;
+	}
+	CHECK(toml_settings(&w->toml, &w->pool, &w->now, &err) == 0, "no settings");
+	return true;
+}
+
+static void
+take_options(struct world *w, const char *const *words)
+{
+	char *own[WORDS_MAX];
+	int n = 0;
+
+	while (n < WORDS_MAX && words[n]) {
+		own[n] = pool_str(&w->pool, words[n]);
+		n++;
+	}
+	CHECK(options_parse(&w->o, &w->pool, n, own, NULL) == 0, "the target's options");
+}
+
+/* What the plan did not change reads as before, and what it did as it says. */
+static void
+check_settings(const struct world *w, const struct settings *before)
+{
+	size_t i, j;
+
+	for (i = 0; i < w->plan.key_count; i++) {
+		const struct plan_key *k = &w->plan.keys[i];
+
+		CHECK(!k->write || same_text(settings_get(&w->now, k->key), k->wanted), "%s is not as planned", k->key);
+	}
+	for (i = 0; i < before->count + w->now.count; i++) {
+		const char *key = i < before->count ? before->items[i].key : w->now.items[i - before->count].key;
+
+		for (j = 0; j < w->plan.key_count && !(w->plan.keys[j].write && !strcmp(w->plan.keys[j].key, key)); j++)
+			;
+		CHECK(j < w->plan.key_count || same_text(settings_get(before, key), settings_get(&w->now, key)), "%s was changed", key);
+	}
+}
+
+/* Any edit can be shown. */
+static void
+check_difference(const struct edits *edits, const char *text, size_t len)
+{
+	struct buf out = { 0 };
+
+	edits_diff(&out, edits, "x", text, len);
+	CHECK(!out.failed && (out.len > 0) == (edits->count > 0), "no difference");
+	buf_free(&out);
+}
+
+/* Carry out the plan. false: it can't be, which is said. */
+static bool
+edit(struct world *w)
+{
+	struct configedit c = {
+		.text = w->text.data, .len = w->text.len, .toml = &w->toml, .plan = &w->plan,
+		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+	};
+	struct settings before = w->now;
+	struct edits edits = { 0 };
+	struct buf out = { 0 };
+	struct err err;
+
+	err_clear(&err);
+	if (configedit_make(&c, &w->pool, &edits, &out, &err) == -1) {
+		check_err(&err);
+		buf_free(&out);
+		return false;
+	}
+	check_difference(&edits, w->text.data, w->text.len);
+	buf_free(&w->text);
+	w->text = out;
+	CHECK(read_text(w), "the new text can't be read");
+	check_settings(w, &before);
+	return true;
+}
+
+/* As target.c does. */
+static void
+keep(struct world *w)
+{
+	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "" };
+	size_t i;
+
+	for (i = 0; w->has_snapshot && i < w->snapshot.count; i++) {
+		if (!(w->o.groups & 1u << w->snapshot.keys[i].group))
+			CHECK(snapshot_add(&s, &w->pool, &w->snapshot.keys[i], NULL) == 0, "no memory");
+	}
+	for (i = 0; i < w->plan.key_count; i++) {
+		const struct plan_key *k = &w->plan.keys[i];
+		const struct snapshot_key *old = w->has_snapshot ? snapshot_find(&w->snapshot, k->key) : NULL;
+		const struct toml_entry *e = k->original ? toml_find(&w->toml, k->key) : NULL;
+		const char *text = old ? old->text : e && e->len ? pool_copy(&w->pool, w->text.data + e->at, e->len) : NULL;
+		struct snapshot_key key = { k->key, k->original, k->wanted ? pool_str(&w->pool, k->wanted) : NULL, k->group, true, text };
+
+		if (k->recorded && (k->write || old))
+			CHECK(snapshot_add(&s, &w->pool, &key, NULL) == 0, "no memory");
+	}
+	w->snapshot = s;
+	w->has_snapshot = true;
+}
+
+static bool
+make_plan(struct world *w, int (*planner)(struct plan *, struct pool *, const struct plan_input *, struct err *))
+{
+	struct plan_input in = {
+		.now = &w->now, .options = &w->o, .snapshot = w->has_snapshot ? &w->snapshot : NULL, .minor_first = 8, .minor_last = 15,
+		.file = true,
+	};
+	struct err err;
+
+	err_clear(&err);
+	CHECK(planner(&w->plan, &w->pool, &in, &err) == 0, "no plan: %s", err.text);
+	return !message_refusals(&w->plan.messages);
+}
+
+/* Stage that often, then clear. */
+static void
+go(const uint8_t *data, size_t size, int times)
+{
+	static const char *const clear[] = { "clear", "--config", "x", NULL };
+	struct world w = { 0 };
+	int i;
+
+	buf_add(&w.text, (const char *)data, size);
+	if (!buf_text(&w.text) || !read_text(&w) || !settings_has_prefix(&w.now, "server.listener."))
+		goto done;
+	for (i = 0; i < times; i++) {
+		take_options(&w, stages[i]);
+		if (!make_plan(&w, plan_stage))
+			goto done;
+		keep(&w);
+		if (w.plan.write_count && !edit(&w))
+			goto done;
+	}
+	take_options(&w, clear);
+	CHECK(make_plan(&w, plan_clear), "clear is refused");
+	CHECK(!w.plan.write_count || edit(&w), "it can't be cleared");
+	CHECK(w.text.len == size && !memcmp(w.text.data, data, size), "cleared after %d: not the same bytes:\n%s", times, w.text.data);
+done:
+	buf_free(&w.text);
+	pool_free(&w.pool);
+}
+
+/* What is written reads back. */
+static void
+check_written(const char *value)
+{
+	struct pool pool = { 0 };
+	struct buf line = { 0 };
+	struct toml t;
+
+	buf_str(&line, "k = ");
+	if (toml_write_value(&line, value) == 0) {
+		buf_char(&line, '\n');
+		CHECK(toml_read(&t, &pool, "", line.data, line.len, true, NULL) == 0 && t.entry_count == 1, "not read: %s", line.data);
+		CHECK(!strcmp(t.entries[0].value, value), "read otherwise: %s", line.data);
+	}
+	buf_reset(&line);
+	toml_write_key(&line, value);
+	buf_str(&line, " = 1\n");
+	if (*value && !strpbrk(value, "\\\n\r") && toml_read(&t, &pool, "", line.data, line.len, true, NULL) == 0 && !t.no_utf8)
+		CHECK(t.entry_count == 1 && !strcmp(t.entries[0].key, value), "another key: %s", line.data);
+	pool_free(&pool);
+	buf_free(&line);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = text_of(data, size);
+
+	check_written(text);
+	/* Marks that somebody else wrote are taken for stalprep's. */
+	if (!strstr(text, TOML_MARK)) {
+		go(data, size, 1);
+		go(data, size, 2);
+	}
+	free(text);
+	return 0;
+}

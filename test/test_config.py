@@ -1,0 +1,814 @@
+"""Rescue: stage, status and clear on a config.toml itself, where no server runs. The file is edited by the server's own
+rules, no other byte of it changes, and whatever goes wrong leaves the old text or the new one."""
+
+import os
+import re
+import shutil
+import signal
+import stat
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import oldconfig
+from conftest import (BINARY, CHANGE, HTTP, ORIGIN, RUNNER, SMTP, TIMEOUT, config, difference, guide, insert, listener)
+from test_secrets import NOBODY, public  # noqa: F401
+
+VERSION = (0, 15, 5)
+MARK = "#stalprep-"
+STAGE = ("stage", *CHANGE, "--dialect", "0.15")
+OTHER = ("stage", "--proxy", "192.0.2.7", "--public-url", "https://other.example.org", "--relay", "new.example.org",
+         "--dialect", "0.15")
+CLEAR = ("clear",)
+LISTENERS = ("stage", "--proxy", "203.0.113.10", "--only", "listeners")
+PLAIN = """\
+# the mail server of example.org
+
+[server.listener.smtp]
+bind = "[::]:25"
+protocol = "smtp"
+
+[server.listener.imap] # for the old clients
+  protocol = "imap"
+  bind     = "[::]:143"
+
+[store.db]
+type = "sqlite"
+"""
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
+
+
+def can_mount():
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(not can_mount(), reason="nothing can be mounted here")
+native = pytest.mark.skipif(bool(RUNNER), reason="the runner would be looked at, not the program")
+
+
+class Bench:
+    """A folder with one config.toml, and the runs on it."""
+
+    def __init__(self, run, folder):
+        self.run, self.folder, self.path = run, folder, folder / "config.toml"
+
+    def put(self, text):
+        for path in self.folder.iterdir():
+            path.unlink()
+        self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    @property
+    def text(self):
+        return self.path.read_bytes().decode()
+
+    def keys(self):
+        return oldconfig.read_text(self.text, VERSION)
+
+    def files(self):
+        return {path.name: path.read_bytes() for path in self.folder.iterdir()}
+
+    def __call__(self, command, *options, status=0, path=None, **more):
+        return self.run(command, "--config", path or self.path, *options, password=None, status=status, **more)
+
+    def stage(self, *options):
+        """Stages; the file then reads as the report says, and all else in it as before, which is given."""
+        before = self.keys()
+        report = self("stage", *options, "--json").target
+        planned = {key["key"]: key["wanted"] for key in report["keys"]}
+        changed = difference(before, self.keys())
+        assert {key: value for key, value in planned.items() if value != before.get(key)} == changed
+        return before
+
+
+@pytest.fixture
+def bench(run, tmp_path):
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    bench = Bench(run, folder)
+    bench.put(PLAIN)
+    return bench
+
+
+# The edit
+
+BLOCK = f"""\
+{MARK}begin: what stalprep put here; stalprep clear takes it out again
+[auth]
+dkim.verify = "disable"
+arc.verify = "disable"
+spf.verify.ehlo = "disable"
+spf.verify.mail-from = "disable"
+dmarc.verify = "disable"
+iprev.verify = "disable"
+[session]
+ehlo.reject-non-fqdn = false
+[http]
+url = "'{ORIGIN}'"
+{MARK}end
+"""
+NEW_LINES = """\
+proxy.override = true
+proxy.trusted-networks.0 = "203.0.113.10/32"
+"""
+
+
+def test_where_a_person_would_put_it(bench):
+    bench(*STAGE)
+    own = '  bind     = "[::]:143"\n'
+    assert bench.text == PLAIN.replace(own, own + NEW_LINES) + BLOCK
+    assert difference(oldconfig.read_text(PLAIN, VERSION), bench.keys()) == guide("0.15.5", listeners=["imap"])
+    bench("status")
+    bench(*CLEAR)
+    assert bench.text == PLAIN and sorted(bench.files()) == ["config.toml", "stalprep-config.toml.snapshot.json.cleared"]
+
+
+IMAP = 'bind = "[::]:143"\nprotocol = "imap"\n'
+FILES = {  # what is odd: (text, lines that --only listeners makes of it, lines that it takes)
+    "below the parent": ('[server.listener]\n"imap".bind = "[::]:143"\nimap.protocol = "imap"\n',
+                         ["imap." + line for line in NEW_LINES.splitlines(True)], []),
+    "an inline table": ('[server.listener]\nimap = {bind = "[::]:143", protocol = "imap"}\n',
+                        ["imap." + line for line in NEW_LINES.splitlines(True)], []),
+    "quoted keys": ('[server."listener.imap"]\n"bind" = "[::]:143"\n"protocol" = "imap"\n"proxy"."override" = false\n',
+                    ['"proxy"."override" = true\n', 'proxy.trusted-networks.0 = "203.0.113.10/32"\n'],
+                    ['"proxy"."override" = false\n']),
+    "a list": ("[server.listener.imap]\n" + IMAP + 'proxy.trusted-networks = ["198.51.100.0/24"]\n',
+               NEW_LINES.replace(".0 =", ".1 =").splitlines(True), []),
+    "a scalar": ("[server.listener.imap]\n" + IMAP + 'proxy.trusted-networks = "198.51.100.0/24" # ours\n',
+                 [f'{MARK}was: proxy.trusted-networks = "198.51.100.0/24" # ours\n', "proxy.override = true\n",
+                  'proxy.trusted-networks.0 = "198.51.100.0/24"\n', 'proxy.trusted-networks.1 = "203.0.113.10/32"\n'],
+                 ['proxy.trusted-networks = "198.51.100.0/24" # ours\n']),
+    "one in a list": ("[server.listener.imap]\n" + IMAP + "proxy = {trusted-networks = ['203.0.113.0/24'], override = 'x'}\n",
+                      ["proxy = {trusted-networks = ['203.0.113.0/24'], override = true}\n"],
+                      ["proxy = {trusted-networks = ['203.0.113.0/24'], override = 'x'}\n"]),
+    "as the server writes it": ('server.listener.imap.bind = "[::]:143"\nserver.listener.imap.protocol = "imap"\n',
+                                ["server.listener.imap." + line for line in NEW_LINES.splitlines(True)], []),
+    "long lines": ("[server.listener.imap]\n" + IMAP.replace("\n", " \t# " + "x" * 5000 + "\n"), NEW_LINES.splitlines(True), []),
+}
+
+
+def changed_lines(old, new):
+    """Those that only new has, and those that only old has."""
+    old, new = old.encode().splitlines(True), new.encode().splitlines(True)
+    return [line.decode() for line in new if line not in old], [line.decode() for line in old if line not in new]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_edit(bench, name):
+    text, new, gone = FILES[name]
+    smtp = 'server."listener".smtp . protocol = "smtp"\nserver.listener.smtp.bind = ["[::]:25"]\n'
+    for text in (smtp + text, text + "[z]\n[server.listener.smtp]\nprotocol = 'smtp'\nbind = '[::]:25'\n# end\n"):
+        bench.put(text)
+        before = bench.keys()
+        bench(*LISTENERS)
+        staged = bench.text
+        assert changed_lines(text, staged) == (new, gone)
+        bench("status", "--only", "listeners")
+        bench(*LISTENERS)
+        assert bench.text == staged
+        bench(*OTHER)
+        assert "203.0.113.10/32" not in bench.text
+        bench(*CLEAR)
+        assert bench.text == text and bench.keys() == before
+
+
+@pytest.mark.parametrize("last,end", [("\n", "\n"), ("\r\n", "\r\n"), ("\r\n# x", "\r\n"), ("\n# x\r", "\n")])
+def test_line_ends(bench, last, end):
+    """New lines end as the last line does that has an end; all others keep theirs."""
+    for usual in "\n", "\r\n":
+        text = PLAIN.replace("\n", usual).removesuffix(usual) + last
+        bench.put(text)
+        bench(*LISTENERS)
+        assert changed_lines(text, bench.text) == (NEW_LINES.replace("\n", end).splitlines(True), [])
+        bench(*STAGE)
+        block = (BLOCK if last.endswith("\n") else "\n" + BLOCK.removesuffix("\n"))
+        assert bench.text.endswith(block.replace("\n", end)) or "# x" in last
+        bench(*CLEAR)
+        assert bench.text == text
+
+
+ODD = {
+    "one key, quoted in two ways": "\"http\".\"url\" = \"'https://old.example.org'\" # kept\n",
+    "below a table of an array": "[[other]]\na = 1\n[[other]]\nb.c = [[1], {d, e}]\n",
+    "a value on many lines": '[queue.strategy]\nroute = """\na"b\n""" # x\n[auth]\ndkim = { sign = [1, # x\n 2], verify = "strict" }\n',
+    "a rule": "[queue.strategy]\nroute = [\n  { if = \"is_local_domain('*', rcpt_domain)\", then = \"'local'\" }, # local\n"
+              "  { else = \"'mx'\" }\n]\n[queue]\nother = 1\n",
+    "text behind brackets": "[auth] x = 1\ndkim.verify = 'strict'\r\n",
+    "the same table again": "[auth]\ndkim.verify = 'relaxed'\n[session]\nehlo.reject-non-fqdn = true\n[auth]\narc.verify = 'relaxed'\n",
+    "no last line end": "[none]",
+    "no last line end, a comment": "# the end",
+    "only carriage returns": "# a\r# b\r",
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_given_back(bench, name):
+    for text in (PLAIN + ODD[name], *([ODD[name] + PLAIN] if ODD[name].endswith("\n") else [])):
+        for first in (STAGE, OTHER):
+            bench.put(text)
+            before = bench.stage(*first[1:])
+            assert bench.keys()["http.url"] != before.get("http.url")
+            bench(*(OTHER if first == STAGE else STAGE))
+            bench(*CLEAR)
+            assert bench.text == text
+
+
+def test_one_key(bench):
+    """Two keys that differ only in how they are quoted are one."""
+    bench.put(PLAIN + "[auth]\n\"dkim\".verify = 'relaxed'\n")
+    bench(*STAGE)
+    assert '"dkim".verify = "disable"\n' in bench.text and bench.text.count("dkim") == 1
+    bench(*CLEAR)
+    bench.put(PLAIN + "[auth]\n\"dkim\".verify = 'relaxed'\n[\"auth\"]\n")
+    assert bench(*STAGE, status=1).said.count("line 15") == 1
+    bench.put(PLAIN + "[auth]\n\"dkim\".verify = 'relaxed'\ndkim.\"verify\" = ''\n")
+    assert "lines 14 and 15" in bench(*STAGE, status=1).err
+
+
+def test_only_what_clear_may(bench):
+    """A value that somebody changed since is named and left alone; a block that somebody wrote into stays with what is his."""
+    bench(*STAGE)
+    bench.path.write_text(bench.text.replace('dkim.verify = "disable"', 'dkim.verify = "strict"').replace(
+        "[session]\n", "[session]\nmine = 1\n"))
+    ran = bench(*CLEAR, status=6)
+    assert "auth.dkim.verify was changed" in ran.err
+    assert difference(oldconfig.read_text(PLAIN, VERSION), bench.keys()) == {"auth.dkim.verify": "strict", "session.mine": "1"}
+    bench(*CLEAR, "--force", "changed")
+    assert difference(oldconfig.read_text(PLAIN, VERSION), bench.keys()) == {"session.mine": "1"}
+
+
+def test_without_a_snapshot(bench):
+    bench(*STAGE)
+    (bench.folder / "stalprep-config.toml.snapshot.json").unlink()
+    assert "no-snapshot" in bench(*CLEAR, "--dialect", "0.15", status=1).err
+    bench("status", "--dialect", "0.15")
+    bench(*CLEAR, *STAGE[1:])
+    assert bench.text == PLAIN
+
+
+def test_statuses(bench):
+    bench("status", "--dialect", "0.15", status=7)
+    bench(*LISTENERS)
+    bench("status", "--dialect", "0.15", status=6)
+    bench(*STAGE)
+    bench("status", "--dialect", "0.15")
+    ran = bench(*STAGE)
+    assert "already" in ran.out or "Nothing" in ran.out
+    for options in (("--url", "https://x"), ("--check",), ("--user", "x"), ("--cacert", "x"), ("-k",)):
+        assert "--config" in bench(*STAGE, *options, status=2).err
+    bench(*CLEAR, "--reload", status=2)
+    bench("reload", status=2)
+
+
+def test_the_server_between(bench, simulate):
+    """Staged by file, the server runs with it and rewrites it, and what clear then leaves is what was there, and his change."""
+    server = simulate(config=config(SMTP, HTTP, listener("imap", 143, "imap"), "# a comment"))
+    server.stop()
+    shutil.copy(server.config_path, bench.path)
+    before = bench.stage(*STAGE[1:])
+    shutil.copy(bench.path, server.config_path)
+    assert server.restart()
+    held = server.settings()
+    assert guide("0.15.5", listeners=["imap", "http"]).items() <= held.items()
+    insert(server, server__zz="his")
+    server.stop()
+    shutil.copy(server.config_path, bench.path)
+    assert "#" not in bench.text
+    bench("status")
+    bench(*CLEAR)
+    assert difference(before, bench.keys()) == {"server.zz": "his"}
+    assert bench.text == oldconfig.write_text(bench.keys())
+
+
+# The report
+
+def patched(text, shown):
+    """What patch(1) makes of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "text"
+        path.write_bytes(text)
+        subprocess.run(["patch", "--binary", "-s", str(path)], input=shown.encode(), timeout=TIMEOUT, check=True)
+        return path.read_bytes()
+
+
+def test_the_difference_is_a_patch(bench):
+    for text in (PLAIN, PLAIN + "[auth]\r\ndkim.verify = ''\r\n", PLAIN.replace("\n", "\r\n") + "# x",
+                 PLAIN + "[auth]\ndkim = {verify = 'a',\nb=1}\n"):
+        bench.put(text)
+        for command in (STAGE, OTHER, CLEAR):
+            ran, old = bench(*command, "--dry-run"), bench.files()
+            assert "Nothing was written" in ran.out
+            shown = ran.out[ran.out.index("--- "):]
+            assert bench(*command, "--dry-run", "-q").out == shown
+            assert bench(*command, "--dry-run", "--json").target["diff"] == shown
+            assert bench.files() == old
+            bench(*command)
+            assert patched(old["config.toml"], shown) == bench.path.read_bytes()
+
+
+def test_json(bench):
+    ran = bench(*STAGE, "--json")
+    target = ran.target
+    assert (ran.json["command"], ran.json["exit"], ran.json["changed"]) == ("stage", 0, True) and not ran.err
+    assert target["target"] == str(bench.path) and {key["applies"] for key in target["keys"]} == {"restart"}
+    assert target["snapshot"] == str(bench.folder / "stalprep-config.toml.snapshot.json")
+    assert {one["id"]: one["chosen"] for one in target["listeners"]} == {"imap": True, "smtp": False}
+    ran = bench(*CLEAR, "--json")
+    assert ran.json["changed"] and {key["state"] for key in ran.target["keys"]} == {"restored"}
+    bench.put("x\n")
+    ran = bench(*STAGE, "--json", status=1)
+    assert not ran.err and "line 1, column" in ran.json["messages"][0]["text"] and not ran.json["changed"]
+
+
+SECRETS = """\
+[server.listener.imap]
+%s
+tls.password = "hunter2-one"
+proxy.trusted-networks = "198.51.100.0/24"
+password = 'hunter2-two'
+[auth]
+secret = "hunter2-three"
+dkim.verify = "strict"
+[authentication.fallback-admin]
+user = "admin"
+secret = "hunter2-four"
+""" % IMAP
+
+
+def test_no_secret_is_shown(bench):
+    bench.put(PLAIN.split("[server.listener.imap]")[0] + SECRETS)
+    bench.run.secrets |= set(re.findall(r"hunter2-\w+", SECRETS))
+    kept = ("--snapshot-dir", bench.run.folder)
+    for command in (STAGE, OTHER, (*STAGE, "--force", "in-place"), CLEAR):
+        for more in ("--dry-run",), ("--dry-run", "--json"), ("-v",):
+            bench(*command, *more, *kept)
+        bench("status", "--json", *kept, status=None)
+    for bad in ('x = "hunter2-one', "x = hunter2-two hunter2-three", 'a."hunter2-four" = "hunter2-one" hunter2-two'):
+        bench.put(PLAIN + bad + "\n")
+        bench(*STAGE, *kept, status=1)
+
+
+# What is no config.toml
+
+REFUSED = {  # text: what is said
+    "0 bytes": (b"", "empty"),
+    "zeros": (b"\0" * 3000, "line 1, column 1"),
+    "over-long": (b"# " + b"x" * (64 << 20), "more than 64 MiB"),
+    "no listener": (b"[server]\nhostname = 'x'\n", "server.listener"),
+    "not UTF-8": (PLAIN.encode() + b"# \xff\n", "UTF-8"),
+    "a byte-order mark": (b"\xef\xbb\xbf" + PLAIN.encode(), "line 1, column 1"),
+    "carriage returns alone": (PLAIN.replace("\n", "\r").encode(), "server.listener"),
+    "no last line end": (PLAIN.encode()[:-1], "line 12"),
+    "a key twice": (PLAIN.encode() + b"type = 1\n", "lines 12 and 13"),
+    "no TOML": (b"<html>\n", "line 1, column 1"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refused(bench, name):
+    text, words = REFUSED[name]
+    bench.put(text)
+    for command in (STAGE, CLEAR, ("status",)):
+        ran = bench(*command, status=1)
+        assert words in ran.err and not ran.out.startswith("---")
+        assert command == ("status",) or "Nothing was written" in ran.err
+    assert bench.files() == {"config.toml": text}
+
+
+@pytest.mark.parametrize("kind", ["folder", "device", "fifo", "socket", "absent", "dangling"])
+def test_no_file(bench, kind):
+    bench.path.unlink()
+    path = bench.path
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "device":
+        path = "/dev/zero"
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    elif kind == "dangling":
+        path.symlink_to("nowhere")
+    ran = bench(*STAGE, path=path, status=1)
+    assert str(path) in ran.err and "Nothing was written" in ran.err
+    assert not list(bench.folder.glob("*.json"))
+
+
+@native
+def test_not_allowed(bench, public):  # noqa: F811
+    own = public / "etc"
+    own.mkdir()
+    (own / "config.toml").write_text(PLAIN)
+    ran = bench(*STAGE, path=own / "config.toml", status=1, binary=str(public / "stalprep"), cwd=public, **NOBODY)
+    assert "Nothing was written" in ran.err and [path.name for path in own.iterdir()] == ["config.toml"]
+
+
+# The file on disk
+
+ACL = struct.pack("<I" + "HHI" * 5, 2, 1, 6, 0xffffffff, 2, 4, 1234, 4, 4, 0xffffffff, 0x10, 4, 0xffffffff, 0x20, 0, 0xffffffff)
+
+
+def attributes(path):
+    st = os.stat(path)
+    return (st.st_uid, st.st_gid, oct(st.st_mode), {name: os.getxattr(path, name) for name in os.listxattr(path)})
+
+
+@needs_root
+@native
+def test_attributes_are_kept(bench):
+    try:
+        os.setxattr(bench.path, "user.note", b"kept\0so")
+        os.setxattr(bench.path, "system.posix_acl_access", ACL)
+    except OSError:
+        pytest.skip("no attributes can be set there")
+    os.chown(bench.path, 1000, 1001)
+    before = attributes(bench.path)
+    assert len(before[3]) == 2
+    for command in (STAGE, OTHER, CLEAR):
+        inode = os.stat(bench.path).st_ino
+        bench(*command)
+        assert attributes(bench.path) == before and os.stat(bench.path).st_ino != inode
+    os.chmod(bench.path, 0o4751)
+    before = attributes(bench.path)
+    bench(*STAGE)
+    assert attributes(bench.path) == before
+
+
+def test_a_link_stays(bench):
+    link = bench.run.folder / "link.toml"
+    link.symlink_to(os.path.relpath(bench.path, bench.run.folder))
+    other = bench.run.folder / "other"
+    other.symlink_to("link.toml")
+    bench(*STAGE, path=other)
+    assert link.is_symlink() and other.is_symlink() and MARK in bench.text
+    assert sorted(bench.files()) == ["config.toml", "stalprep-config.toml.snapshot.json"]
+    bench(*CLEAR, path=link)
+    assert bench.text == PLAIN and link.is_symlink()
+
+
+def test_a_hard_link_is_named(bench):
+    os.link(bench.path, bench.folder / "second")
+    ran = bench(*STAGE, status=1)
+    assert "2 names" in ran.err and "--force in-place" in ran.err and "Nothing was written" in ran.err
+    assert bench.files() == dict.fromkeys(["config.toml", "second"], PLAIN.encode())
+    bench(*STAGE, "--force", "in-place")
+    files = bench.files()
+    assert files["second"] == files["config.toml"] != PLAIN.encode() == files["config.toml.stalprep-backup"]
+    ran = bench(*CLEAR, "--force", "in-place", status=1)
+    assert "config.toml.stalprep-backup" in ran.err and bench.files() == files
+    (bench.folder / "config.toml.stalprep-backup").unlink()
+    bench(*CLEAR, "--force", "in-place")
+    assert bench.files()["second"] == PLAIN.encode()
+
+
+class Mounts:
+    """A mount namespace of its own, after a shell script in it ($1 is a folder); paths in it are seen from outside."""
+
+    def __init__(self, script, folder):
+        self.process = subprocess.Popen(["unshare", "-m", "sh", "-ec", script + "\necho\nread x", "sh", str(folder)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert self.process.stdout.readline() == b"\n"
+
+    def wrap(self):
+        return ["nsenter", "-t", str(self.process.pid), "-m"]
+
+    def see(self, path):
+        return Path(f"/proc/{self.process.pid}/root{path}")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate(b"\n", timeout=TIMEOUT)
+
+
+@needs_mounts
+@native
+def test_mounted_by_itself(bench):
+    """As containers mount a file: it can't be replaced."""
+    outside = bench.run.folder / "outside.toml"
+    outside.write_text(PLAIN)
+    os.chmod(outside, 0o640)
+    with Mounts('mount --bind "$1/../work/outside.toml" "$1/config.toml"', bench.folder) as there:
+        ran = bench(*STAGE, wrap=there.wrap(), status=1)
+        assert "--force in-place" in ran.err and "Nothing was written" in ran.err
+        assert outside.read_text() == PLAIN and list(bench.files()) == ["config.toml"]
+        bench(*STAGE, "--force", "in-place", wrap=there.wrap())
+        assert NEW_LINES in outside.read_text() and outside.stat().st_mode & 0o777 == 0o640
+        backup = bench.folder / "config.toml.stalprep-backup"
+        assert backup.read_text() == PLAIN and attributes(backup) == attributes(outside)
+        backup.unlink()
+        bench(*CLEAR, "--force", "in-place", wrap=there.wrap())
+        assert outside.read_text() == PLAIN
+
+
+@needs_mounts
+@native
+def test_a_read_only_file_system(bench):
+    with Mounts('cp -a "$1" /tmp/x; mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"; rm -r /tmp/x', bench.folder) as there:
+        ran = bench(*STAGE, wrap=there.wrap(), status=1)
+        assert "Read-only file system" in ran.err and "Nothing was written" in ran.err
+        ran = bench(*STAGE, "--snapshot-dir", bench.run.folder, wrap=there.wrap(), status=1)
+        assert "Read-only file system" in ran.err and "Nothing was written" in ran.err
+        assert not list(bench.run.folder.iterdir())
+        ran = bench(*STAGE, "--snapshot-dir", bench.run.folder, "--force", "in-place", wrap=there.wrap(), status=1)
+        assert not list(bench.run.folder.iterdir())
+        bench(*STAGE, "--dry-run", wrap=there.wrap())
+        assert bench.files() == {"config.toml": PLAIN.encode()}
+
+
+FULL = ('mount -t tmpfs -o size=64k none "$1"; cp "$1/../work/config.toml" "$1"; '
+        'cat /dev/zero > "$1/zeros" 2>/dev/null || :; truncate -s "-%s" "$1/zeros"')
+AFTER = {0: 1, 4096: 1, 8192: 5, 12288: 0}  # room on the disk: the exit status; the snapshot and each new file take 4096
+
+
+@needs_mounts
+@native
+@pytest.mark.parametrize("room", AFTER)
+def test_a_full_disk(bench, room):
+    (bench.run.folder / "config.toml").write_text(PLAIN)
+    with Mounts(FULL % room, bench.folder) as there:
+        ran = bench(*STAGE, wrap=there.wrap(), status=AFTER[room])
+        names = {path.name for path in there.see(bench.folder).iterdir()} - {"zeros"}
+        assert (there.see(bench.path).read_text() == PLAIN) == (ran.status == 1)
+        assert names == {"config.toml", *(["stalprep-config.toml.snapshot.json"] if ran.status != 1 else [])}
+        assert ran.status == 0 or "No space left" in ran.err and ("Nothing was written" in ran.err) == (ran.status == 1)
+        os.truncate(there.see(bench.folder / "zeros"), 0)
+        bench(*STAGE, wrap=there.wrap())
+        bench(*CLEAR, wrap=there.wrap())
+        assert there.see(bench.path).read_text() == PLAIN
+
+
+# Killed
+
+def can_trace():
+    strace = shutil.which("strace")
+    tried = strace and subprocess.run([strace, "-f", "-o", "/dev/null", "true"], capture_output=True, timeout=60, check=False)
+    return bool(tried) and tried.returncode == 0
+
+
+# An empty /proc: which processes there are would change the calls.
+QUIET = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+
+
+def calls(bench, command):
+    """(name, number) of each system call that the command makes."""
+    trace = bench.run.vault / "trace"
+    bench(*command, wrap=[*QUIET, "strace", "-o", trace], status=None)
+    counts, found = {}, []
+    for name in re.findall(r"^(\w+)\(", trace.read_text(), re.M):
+        counts[name] = counts.get(name, 0) + 1
+        found.append((name, counts[name]))
+    return found
+
+
+IN_PLACE = ("--force", "in-place")
+SCENES = {  # (done before, killed)
+    "stage": ((), STAGE), "clear": ((STAGE,), CLEAR), "stage another": ((STAGE,), OTHER),
+    "stage in place": ((), (*STAGE, *IN_PLACE)), "clear in place": (((*STAGE, *IN_PLACE),), (*CLEAR, *IN_PLACE)),
+}
+
+
+class Scene:
+    """The file, with a second name where it is to be written over, and its backup."""
+
+    def __init__(self, bench, name):
+        self.bench, (self.done, self.command) = bench, SCENES[name]
+        self.in_place, self.seen = IN_PLACE[0] in self.command, set()
+        self.backup = bench.folder / "config.toml.stalprep-backup"
+        self.begin()
+        self.old = bench.text
+        bench(*self.command)
+        self.new = bench.text
+        self.begin()
+
+    def begin(self):
+        self.bench.put(PLAIN)
+        if self.in_place:
+            os.link(self.bench.path, self.bench.folder / "second")
+        for one in self.done:
+            self.bench(*one)
+        self.backup.unlink(missing_ok=True)
+
+    def is_new(self):
+        left = (frozenset(re.sub(r"\.\w{6}$", "", path) for path in self.bench.files()), self.bench.text)
+        new = left not in self.seen
+        self.seen.add(left)
+        return new
+
+    def check_finishes(self):
+        """A second run does, with what it asks for."""
+        text, more = self.bench.text, IN_PLACE if self.in_place else ()
+        stage = STAGE if self.command[0] == "clear" else self.command
+        if self.backup.exists() and text != self.new:
+            assert str(self.backup) in self.bench(*self.command, status=1).err
+            self.bench.path.write_text(self.backup.read_text())
+        self.backup.unlink(missing_ok=True)
+        self.bench(*stage, *more)
+        assert self.bench.text == (self.old if stage == STAGE and self.done else self.new)
+        self.backup.unlink(missing_ok=True)
+        self.bench(*CLEAR, *more)
+        assert self.bench.text == PLAIN
+
+
+@needs_mounts
+@native
+@pytest.mark.skipif(not can_trace(), reason="there is no strace, or it may not trace")
+@pytest.mark.parametrize("name", SCENES)
+def test_killed(bench, name):
+    """kill -9 at every system call: the old file or the new one (in place: or the old one beside it), and a second run finishes."""
+    scene, killed = Scene(bench, name), 0
+    for call, number in calls(bench, scene.command):
+        scene.begin()
+        inject = f"inject={call}:signal=KILL:when={number}"
+        ran = bench(*scene.command, status=None, wrap=[*QUIET, "strace", "-o", "/dev/null", "-e", f"trace={call}", "-e", inject])
+        killed += ran.status == -signal.SIGKILL
+        assert bench.text in (scene.old, scene.new) or scene.in_place and scene.backup.read_text() == scene.old, (call, number)
+        if scene.is_new():
+            scene.check_finishes()
+    assert killed > 50 and len(scene.seen) > 3
+
+
+# A server that runs on it
+
+class Server:
+    """A process with these arguments that waits until it is told to end."""
+
+    def __init__(self, args, wrap=(), shell="sh", env=(), cwd=None):
+        self.process = subprocess.Popen([*wrap, shell, "-c", "echo; read x", "stalwart", *map(str, args)], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, env={"PATH": os.environ["PATH"], **dict(env)}, cwd=cwd)
+        assert self.process.stdout.readline() == b"\n"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate(b"\n", timeout=TIMEOUT)
+
+
+IN_MOUNTS = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /mnt && exec "$@"')
+IN_ROOT = ("unshare", "-m", "sh", "-c", 'mount --bind / "$0/../work" && mount --bind "$0" "$0/../work/mnt" && exec chroot "$0/../work" "$@"')
+STARTED = {  # how: (arguments, environment, what stands in front of it)
+    "--config=": (["--config={path}"], {}, ()), "--config": (["--config", "{path}"], {}, ()), "-c": (["-c", "{path}"], {}, ()),
+    "-c=": (["--other", "-c={path}"], {}, ()), "relative": (["--config=../etc/./config.toml"], {}, ()),
+    "relative, by the environment": ([], {"CONFIG_PATH": "../etc/config.toml"}, ()),
+    "the environment": ([], {"CONFIG_PATH": "{path}"}, ()), "a link": (["--config={folder}/../link"], {}, ()),
+    "other mounts": (["--config=/mnt/config.toml"], {}, IN_MOUNTS), "another root": (["--config", "/mnt/config.toml"], {}, IN_ROOT),
+    "another root, the environment": ([], {"CONFIG_PATH": "/mnt/config.toml"}, IN_ROOT),
+}
+
+
+@native
+@pytest.mark.parametrize("how", STARTED)
+def test_running(bench, how, tmp_path):
+    args, env, wrap = STARTED[how]
+    if wrap and not can_mount():
+        pytest.skip("nothing can be mounted here")
+    (tmp_path / "link").symlink_to("etc/config.toml")
+    names = {"path": bench.path, "folder": bench.folder}
+    args, env = [arg.format(**names) for arg in args], {key: value.format(**names) for key, value in env.items()}
+    with Server(args, [*wrap, str(bench.folder)] if wrap else (), env=env, cwd=bench.run.folder) as server:
+        for command in (STAGE, (*STAGE, "--dry-run"), CLEAR):
+            ran = bench(*command, status=1)
+            assert "refused (running)" in ran.err and f"Process {server.process.pid} (sh)" in ran.err and "Nothing was written" in ran.err
+        assert bench(*STAGE, "--json", status=1).names() == {"running"}
+        bench("status", "--dialect", "0.15", status=7)
+        assert bench.files() == {"config.toml": PLAIN.encode()}
+        bench(*STAGE, "--force", "running")
+    bench(*CLEAR)
+    assert bench.text == PLAIN
+
+
+@native
+def test_no_server(bench):
+    """An editor with the file, a server on another one, our own shell and its wrappers."""
+    other = bench.folder / "other.toml"
+    other.write_text(PLAIN)
+    with Server([bench.path]), Server(["--config", other]), Server(["--conf=" + str(bench.path)]), Server(["--config", "config.toml"], cwd="/"), \
+            Server(["--config=" + str(bench.path) + ".old"]), bench.path.open():
+        ran = bench(*STAGE, wrap=["sh", "-c", '"$@"; exit $?', "sh"])
+        assert "running" not in ran.err
+        bench(*CLEAR, wrap=["env", f"CONFIG_PATH={bench.path}", "sh", "-c", f'"$@"; exit $?; # --config={bench.path}', "sh"])
+
+
+@native
+@needs_root
+def test_not_all_can_be_seen(bench, public):  # noqa: F811
+    """Another user's server shows its arguments, but not its root."""
+    own = public / "etc"
+    own.mkdir()
+    path = own / "config.toml"
+    path.write_text(PLAIN)
+    for one in (own, path):
+        os.chown(one, 65534, 65534)
+    with Server(["--config", path]):
+        ran = bench(*STAGE, path=path, binary=str(public / "stalprep"), cwd=own, **NOBODY)
+        assert "can't be seen for certain" in ran.err
+    bench(*CLEAR, path=path, binary=str(public / "stalprep"), cwd=own, **NOBODY)
+    assert path.read_text() == PLAIN
+
+
+@native
+@needs_mounts
+def test_without_proc(bench):
+    assert "no /proc" in bench(*STAGE, wrap=QUIET).err
+    assert "no /proc" in bench(*CLEAR, wrap=QUIET).err
+
+
+# Standard input and output
+
+def test_a_stream(bench, run):
+    ran = bench(*STAGE, path="-", text=PLAIN.encode())
+    bench(*STAGE)
+    assert ran.out == bench.text and "Staged" in ran.err and "standard input" in ran.err
+    assert not list(run.folder.iterdir())
+    ran = bench(*CLEAR, *STAGE[1:], path="-", text=ran.out.encode())
+    assert ran.out == PLAIN
+    ran = bench(*STAGE, path="-", text=bench.text.encode())
+    assert ran.out == bench.text  # nothing to do
+    ran = bench(*STAGE, "-q", path="-", text=PLAIN.encode())
+    assert ran.out == bench.text and "Staged" not in ran.err
+
+
+def test_a_stream_with_a_snapshot(bench, run):
+    kept = ("--snapshot", run.folder / "kept.json")
+    text = PLAIN + "[auth]\ndkim.verify = 'strict' # mine\n"
+    staged = bench(*STAGE, *kept, path="-", text=text.encode()).out
+    assert bench("status", *kept, path="-", text=staged.encode()).out
+    assert bench(*CLEAR, *kept, path="-", text=staged.encode()).out == text
+
+
+@pytest.mark.parametrize("text", [b"", b"x\n", b"[a]\n", PLAIN.encode() + b"\xff", PLAIN.replace("imap", "smtp2").encode()])
+def test_a_stream_refused(bench, text):
+    for command in (STAGE, CLEAR):
+        ran = bench(*command, path="-", text=text, status=1)
+        assert not ran.out and "Nothing was written" in ran.err
+
+
+def test_a_stream_is_not_written(bench):
+    ran = bench(*STAGE, "--dry-run", path="-", text=PLAIN.encode())
+    assert ran.out.endswith(f"{MARK}end\n") and "+++ " in ran.out and "+proxy.override = true" in ran.out
+    assert bench(*STAGE, "--dry-run", "--json", path="-", text=PLAIN.encode()).target["diff"] in ran.out
+    assert "--json" in bench(*STAGE, "--json", path="-", text=PLAIN.encode(), status=2).err
+    assert bench("status", "--json", "--dialect", "0.15", path="-", text=PLAIN.encode(), status=7).json["exit"] == 7
+    with open("/dev/full", "w", encoding="ascii") as full:
+        ran = bench(*STAGE, path="-", text=PLAIN.encode(), stdout=full, status=5)
+        assert "could not be written" in ran.err
+
+
+# Anywhere
+
+@native
+@needs_root
+@pytest.mark.parametrize("user", ["0:0", "65534:65534"])
+def test_an_empty_root(bench, user):
+    """The binary and the file alone, as root and as another."""
+    root = bench.folder
+    shutil.copy(BINARY, root / "stalprep")
+    uid = int(user.split(":")[0])
+    for path in (root, bench.path):
+        os.chown(path, uid, uid)
+    inside = {"wrap": ["chroot", "--userspec", user, str(root)], "binary": "/stalprep", "path": "/config.toml"}
+    ran = bench(*STAGE, **inside)
+    assert "no /proc" in ran.err and NEW_LINES in bench.text
+    assert "/stalprep-config.toml.snapshot.json" in ran.out
+    bench("status", **inside)
+    bench(*CLEAR, **inside)
+    assert bench.text == PLAIN and bench.path.stat().st_uid == uid
+    assert set(bench.files()) == {"config.toml", "stalprep", "stalprep-config.toml.snapshot.json.cleared"}
+
+
+@native
+@needs_root
+@needs_mounts
+def test_a_read_only_root(bench):
+    """Only the mount that holds the file can be written to."""
+    root = bench.run.folder
+    shutil.copy(BINARY, root / "stalprep")
+    (root / "etc").mkdir()
+    script = 'cd "$1/.."; mount --bind work work; mount --bind etc work/etc; mount -o remount,ro,bind work'
+    with Mounts(script, bench.folder) as there:
+        inside = {"wrap": [*there.wrap(), "chroot", str(root)], "binary": "/stalprep", "path": "/etc/config.toml"}
+        bench(*STAGE, **inside)
+        assert NEW_LINES in bench.text
+        bench(*CLEAR, **inside)
+        assert bench.text == PLAIN
+
+
+# Cost
+
+def test_memory(bench):
+    """A small multiple of the file."""
+    kilobytes = {}
+    for size in (1 << 20, 8 << 20):
+        bench.put(PLAIN + "[other]\n" + "".join(f"key{n} = \"{'x' * 40}\" # comment\n" for n in range(size // 64)))
+        process = bench.run.start(*STAGE, "--config", bench.path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        kilobytes[size] = usage.ru_maxrss
+    grown = (kilobytes[8 << 20] - kilobytes[1 << 20]) * 1024 / (7 << 20)
+    assert grown < 16
