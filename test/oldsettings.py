@@ -37,9 +37,10 @@ class Patterns:
     """Which keys are local, by `config.local-keys.*`."""
 
     def __init__(self, keys, version):
-        self.version = version
         values = [keys[key] for key in sorted(keys) if key.startswith("config.local-keys")]
         patterns = [p for p in (self.clean(value) for value in values) if p]
+        # Up to 0.9.3 a configured star means the other end; the defaults are compared as they are meant.
+        self.swapped = bool(patterns) and version < (0, 9, 4)
         if not patterns:
             patterns = default_patterns(version)
         elif version >= (0, 13) and "config.local-keys.*" not in patterns:
@@ -61,7 +62,7 @@ class Patterns:
             return lambda key: True
         ends = [(pattern.endswith("*"), lambda key, p=pattern[:-1]: key.startswith(p)),
                 (pattern.startswith("*"), lambda key, p=pattern[1:]: key.endswith(p))]
-        if self.version < (0, 9):  # 0.8 has the two the wrong way round
+        if self.swapped:
             ends = [(pattern.startswith("*"), lambda key, p=pattern[1:]: key.startswith(p)),
                     (pattern.endswith("*"), lambda key, p=pattern[:-1]: key.endswith(p))]
         for applies, match in ends:

@@ -371,6 +371,7 @@ def test_rewrite_that_corrupts(key, value, version):
     ([], NEW, "server.a storage.data cluster.key directory.x enterprise.license-key", "server.blocked-ip.1 storage.x"),
     ([], (0, 11, 8), "cluster.a", "cluster.key lookup.default.hostname"),
     ([], (0, 10, 7), "lookup.default.hostname", "cluster.key"),
+    ([], (0, 8, 5), "server.a store.x", "cluster.a"), (["a.*", "*b"], (0, 9, 3), "x.a. bc", "a.c cb"),
     (["a.*", "!a.b"], NEW, "a.c config.local-keys.0", "a.b b"),
     (["a.*"], OLD, "a.c", "config.local-keys.0"),
     ([" A.* "], NEW, "a.c", "A.c"),
