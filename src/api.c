@@ -57,11 +57,13 @@ static int
 status_error(const struct http1_answer *answer, const char *what, struct err *err)
 {
 	char detail[DETAIL_MAX + 1];
-	enum err_kind kind = answer->status >= 401 && answer->status <= 403 ? ERR_AUTH :
-	    answer->status == 429 ? ERR_AUTH : ERR_SERVER;
+	int status = answer->status;
+	enum err_kind kind = (status >= 401 && status <= 403) || status == 429 ? ERR_AUTH : ERR_SERVER;
 
 	take_detail(detail, answer);
-	switch (answer->status) {
+	if (status == 403 && strstr(detail, "TOTP"))
+		status = 402;                  /* so it is up to 0.9 */
+	switch (status) {
 	case 401:
 		err_set(err, kind, "The server does not accept the login (401). Check --user (the account's name, not its mail "
 		    "address) and the password; a wrong second factor looks the same.");
@@ -86,7 +88,7 @@ status_error(const struct http1_answer *answer, const char *what, struct err *er
 			    *detail ? ": " : "", detail);
 	}
 	if (err)
-		err->code = answer->status;
+		err->code = status;
 	return -1;
 }
 

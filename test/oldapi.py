@@ -207,8 +207,7 @@ class Api:
             return Account(name, password)
         return self.refuse(True, api)
 
-    @staticmethod
-    def password_fits(account, password):
+    def password_fits(self, account, password):
         if not account.totp:
             return hmac.compare_digest(account.password.encode(), password.encode())
         first, _, code = password.rpartition("$")
@@ -217,7 +216,8 @@ class Api:
             codes = [totp_code(account.totp, now + skew) for skew in (-30, 0, 30)]
             return first == account.password and code in codes
         if password == account.password:
-            raise Failure(problem(402))
+            title, detail = PROBLEMS[402]
+            raise Failure(problem(402 if self.version >= (0, 10) else 403, detail, title))
         return False
 
     def demand(self, account, permission):

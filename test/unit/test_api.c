@@ -246,6 +246,7 @@ static const struct {
 	  "a wrong login" },
 	{ { { 402, PROBLEM(402, "TOTP") }, { 402, PROBLEM(402, "x") } }, ERR_AUTH, 402, NULL, "second factor", "a code is missing" },
 	{ { { 403, PROBLEM(403, "x") }, { 200, SESSION } }, ERR_AUTH, 403, NULL, "settings-list", "a permission is missing" },
+	{ { { 403, PROBLEM(403, "A TOTP code is required") }, { 403, "{}" } }, ERR_AUTH, 402, NULL, "second factor", "so up to 0.9" },
 	{ { { 429, PROBLEM(429, "x") }, { 429, PROBLEM(429, "x") } }, ERR_AUTH, 429, NULL, "429", "too many" },
 	{ { { 404, PROBLEM(404, "x") }, { 200, SESSION } }, ERR_REFUSED, 0, "new-server", "new server", "0.16" },
 	{ { { 404, "not here" }, { 404, "not here" } }, ERR_REFUSED, 0, "not-stalwart", "404", "something else" },
