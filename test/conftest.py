@@ -80,6 +80,15 @@ def dialect_of(version):
     return ".".join(version.split(".")[:2])
 
 
+def spelled(values, version=NEWEST):
+    """Keys and values of the newest dialect, with this version's keys."""
+    names = [("http.url", "server.http.url")] if parsed(version) < (0, 12) else []
+    if parsed(version) < (0, 13):
+        names += [("queue.strategy.route", "queue.outbound.next-hop"), ("queue.route.", "remote.")]
+    return {next((old + key[len(new):] for new, old in names if key.startswith(new)), key): value
+            for key, value in values.items()}
+
+
 # Running the binary
 
 @dataclass
@@ -294,7 +303,7 @@ def serve(tmp_path, ca):
 
 @pytest.fixture
 def simulate(serve):
-    """The same for what a real server can't do on demand: faults, a log of requests, odd accounts."""
+    """The same for what a real server can't do on demand: faults, a log of requests."""
     if REAL:
         pytest.skip("only the simulator can play this")
     return serve
@@ -340,7 +349,7 @@ def named(url, name=NAME):
 
 def state(server):
     """All that has to come back: what the API lists, the database as it is, the keys of config.toml."""
-    return {"settings": server.settings(), "database": None if REAL else server.database(),
+    return {"settings": server.settings(), "database": server.database(),
             "file": oldconfig.read_text(server.config_text(), server.version)}
 
 
@@ -366,12 +375,12 @@ def write(server, values):
 
 
 def sent(server, method="POST"):
-    """The bodies that the server got with this method, parsed."""
-    return [json.loads(body) for verb, _, body, _ in server.log if verb == method]
+    """The bodies that the server got with this method, parsed (a real one keeps no log)."""
+    return [json.loads(body) for verb, _, body, _ in server.log or () if verb == method]
 
 
 def writes(server):
-    """How many requests that could change something reached the server (a real one keeps no log)."""
+    """How many requests that could change something reached the server."""
     return sum(method != "GET" or target.startswith("/api/reload") and "dry-run=" not in target
                for method, target, _, _ in server.log or ())
 

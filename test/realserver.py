@@ -3,11 +3,13 @@
 
 It binds the configuration's own ports, so it runs only in a network namespace of its own:
 
-    unshare -n sh -c 'ip link set lo up; STALWART=/path/to/stalwart pytest test'
+    unshare -n -m sh -c 'ip link set lo up; STALWART=/path/to/stalwart pytest test'
 
 Without $STALWART nothing of this is used: `make` then gives the simulator.
 """
 
+import base64
+import hashlib
 import os
 import re
 import signal
@@ -16,6 +18,7 @@ import subprocess
 import time
 import urllib.parse
 
+import oldapi
 import oldconfig
 import oldlisteners
 import oldserver
@@ -96,6 +99,7 @@ class RealServer:
             file.write(config_toml)
         self.process, self.boots, self.boot_error, self.listeners = None, False, "", []
         self.faults, self.log = None, None  # no such thing here
+        self._refuse_writes = None
         self.ports = Ports()
 
     def start(self):
@@ -136,6 +140,7 @@ class RealServer:
         self.request("POST", "/api/settings", [{"type": "insert", "values": values, "assert_empty": False}])
 
     def stop(self):
+        self.refuse_writes = None
         if self.process is None:
             return
         if self.process.poll() is None:
@@ -160,6 +165,33 @@ class RealServer:
         self.start()
         return self.boots
 
+    @property
+    def refuse_writes(self):
+        return self._refuse_writes
+
+    @refuse_writes.setter
+    def refuse_writes(self, how):
+        """"read-only" lays the file over itself so (which wants a mount namespace); "full" can't be had."""
+        if how:
+            assert how == "read-only"
+            subprocess.run(["mount", "--bind", self.config_path, self.config_path], check=True)
+            subprocess.run(["mount", "-o", "remount,bind,ro", self.config_path], check=True)
+        elif self._refuse_writes:
+            subprocess.run(["umount", self.config_path], check=True)
+        self._refuse_writes = how
+
+    def add_account(self, name, password, permissions=oldapi.PERMISSIONS, totp="", kind="individual"):
+        """A secret that begins like a hash has to be one."""
+        secrets = ["{SHA}" + base64.b64encode(hashlib.sha1(password.encode()).digest()).decode()]
+        if totp:
+            secrets.append(f"otpauth://totp/test:{name}?secret={totp}&issuer=test&period=30&digits=6&algorithm=SHA1")
+        wanted = {"type": kind, "name": name, "secrets": secrets, "roles": ["admin"],
+                  "disabledPermissions": sorted(oldapi.PERMISSIONS - permissions)}
+        if self.version < (0, 10):
+            wanted = {"type": "superuser", "name": name, "secrets": secrets}
+        status, _, answer = self.request("POST", "/api/principal", wanted)
+        assert status == 200 and b'"data"' in answer, answer
+
     def settings(self):
         """All keys as the API lists them."""
         _, _, body = self.request("GET", "/api/settings/list")
@@ -167,7 +199,7 @@ class RealServer:
 
     def database(self):
         """Not to be seen from outside: the API hides what config.toml shadows."""
-        raise NotImplementedError
+        return None
 
     def config_text(self):
         with open(self.config_path, encoding="utf-8", newline="") as file:

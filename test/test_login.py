@@ -10,12 +10,13 @@ import pytest
 
 import oldapi
 import process
-from conftest import CHANGE, PASSWORD, TIMEOUT, forms, reach, state, writes
+from conftest import CHANGE, NEWEST, PASSWORD, REAL, TIMEOUT, VERSIONS, forms, parsed, reach, state, writes
 from oldserver import Fault
 
 ODD = ['$x"y\\z', "a:b", "pässwörd✉", " blanks ", "%41", "x" * 500]
 TOTP = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 STATUS_OK = 7  # of `status` on a server where nothing is staged
+PERMITTING = pytest.mark.skipif(parsed(NEWEST) < (0, 10), reason="API keys and permissions came with 0.10")
 
 
 def code():
@@ -31,8 +32,8 @@ def status(run, server, *options, **more):
 
 @pytest.mark.parametrize("password", ODD)
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
-def test_sources(run, simulate, password, end):
-    server = simulate()
+def test_sources(run, serve, password, end):
+    server = serve()
     server.add_account("root", password)
     run.secrets |= forms("root", password) - {" blanks "}
     status(run, server, "--user", "root", "--password-file", run.secret_file(password + end))
@@ -44,15 +45,16 @@ def test_file_wins_over_the_environment(run, serve):
     status(run, serve(), "--password-file", run.secret_file(PASSWORD), password="wrong")
 
 
-def test_login_name_of_the_server(run, simulate):
+def test_login_name_of_the_server(run, serve):
     """It is trimmed and lower-cased there."""
-    server = simulate()
+    server = serve()
     server.add_account("root", "x-password")
     status(run, server, "--user", "ROOT", password="x-password")
 
 
-def test_api_key(run, simulate):
-    server = simulate()
+@PERMITTING
+def test_api_key(run, serve):
+    server = serve()
     server.add_account("key1", "key-secret", kind="apiKey")
     key = "api_" + oldapi.base64.b64encode(b"key1:key-secret").decode()
     run.secrets |= {key, "key-secret"}
@@ -84,37 +86,37 @@ UNUSABLE = [  # (content, mode, status, word)
 
 @pytest.mark.parametrize("option", ["--password-file", "--api-key-file"])
 @pytest.mark.parametrize("content,mode,wanted,word", UNUSABLE)
-def test_files_that_are_not_taken(run, simulate, option, content, mode, wanted, word):
-    server = simulate()
+def test_files_that_are_not_taken(run, serve, option, content, mode, wanted, word):
+    server = serve()
     ran = status(run, server, option, run.secret_file(content, mode), status=wanted)
-    assert option in ran.err and word in ran.err and server.log == []
+    assert option in ran.err and word in ran.err and not server.log
 
 
 def test_open_file_by_force(run, serve):
     status(run, serve(), "--password-file", run.secret_file(PASSWORD, 0o644), "--force", "open-secret")
 
 
-def test_file_that_is_not_there(run, simulate):
-    server = simulate()
+def test_file_that_is_not_there(run, serve):
+    server = serve()
     ran = status(run, server, "--password-file", "no-such-file", status=2)
-    assert "no-such-file" in ran.err and server.log == []
+    assert "no-such-file" in ran.err and not server.log
 
 
-def test_folder_for_a_file(run, simulate):
-    assert status(run, simulate(), "--password-file", str(run.folder), "--force", "open-secret", status=2).err
+def test_folder_for_a_file(run, serve):
+    assert status(run, serve(), "--password-file", str(run.folder), "--force", "open-secret", status=2).err
 
 
-def test_no_source_and_no_terminal(run, simulate):
-    server = simulate()
+def test_no_source_and_no_terminal(run, serve):
+    server = serve()
     ran = status(run, server, status=2)
-    assert "--password-file" in ran.err and "STALPREP_PASSWORD" in ran.err and server.log == []
+    assert "--password-file" in ran.err and "STALPREP_PASSWORD" in ran.err and not server.log
 
 
 # What the server says to it
 
-@pytest.mark.parametrize("version", ["0.9.4", "0.11.8", "0.15.5"])
-def test_wrong_password(run, simulate, version):
-    server = simulate(version)
+@pytest.mark.parametrize("version", VERSIONS)
+def test_wrong_password(run, serve, version):
+    server = serve(version)
     before = state(server)
     for command in (("status",), ("stage", *CHANGE), ("clear", *CHANGE), ("reload",)):
         ran = run(*command, *reach(server), password="wrong", status=4)
@@ -128,9 +130,10 @@ PERMISSIONS = [  # (what the account lacks, command, status)
 ]
 
 
+@PERMITTING
 @pytest.mark.parametrize("lacking,command,wanted", PERMISSIONS)
-def test_missing_permission(run, simulate, lacking, command, wanted):
-    server = simulate()
+def test_missing_permission(run, serve, lacking, command, wanted):
+    server = serve()
     server.add_account("weak", "weak-pass", oldapi.PERMISSIONS - {lacking})
     before = state(server)
     ran = run(*command, *reach(server), "--user", "weak", password="weak-pass", status=wanted)
@@ -154,9 +157,9 @@ def test_one_failure_costs_few_logins(run, simulate):
 
 # The second factor
 
-@pytest.fixture
-def guarded(simulate, run):
-    server = simulate()
+@pytest.fixture(params=VERSIONS if REAL else ["0.9.4", NEWEST])  # up to 0.9 the missing code is a 403
+def guarded(serve, run, request):
+    server = serve(request.param)
     server.add_account("root2", "root-pass", totp=TOTP)
     run.secrets |= forms("root2", "root-pass")
     return server
@@ -238,19 +241,19 @@ def terminal(run):
         one.close()
 
 
-def test_prompt(terminal, simulate):
-    server = simulate()
+def test_prompt(terminal, serve):
+    server = serve()
     screen = terminal("status", *reach(server))
     screen.wait(b"Password of admin")
-    assert not screen.echoes() and server.log == []
+    assert not screen.echoes() and not server.log
     screen.type(PASSWORD.encode() + b"\n")
     screen.finish(STATUS_OK)
     assert screen.echoes() and PASSWORD.encode() not in screen.seen
 
 
-def test_prompt_with_redirected_input(terminal, simulate):
+def test_prompt_with_redirected_input(terminal, serve):
     """The terminal is asked, not standard input."""
-    server = simulate()
+    server = serve()
     screen = terminal("status", *reach(server), stdin=subprocess.DEVNULL)
     screen.wait(b"Password of admin")
     screen.type(PASSWORD.encode() + b"\n")
@@ -268,27 +271,27 @@ def test_prompt_for_the_code(terminal, guarded):
     assert screen.echoes() and b"root-pass" not in screen.seen
 
 
-def test_wrong_password_at_the_prompt(terminal, simulate):
-    screen = terminal("status", *reach(simulate()))
+def test_wrong_password_at_the_prompt(terminal, serve):
+    screen = terminal("status", *reach(serve()))
     screen.wait(b"Password")
     screen.type(b"wrong\n")
     assert "401" in screen.finish(4).err
 
 
-def test_nothing_typed(terminal, simulate):
-    server = simulate()
+def test_nothing_typed(terminal, serve):
+    server = serve()
     for typed in (b"\n", b"\x04"):
         screen = terminal("status", *reach(server))
         screen.wait(b"Password")
         screen.type(typed)
         assert "Nothing was" in screen.finish(2).err and screen.echoes()
-    assert server.log == []
+    assert not server.log
 
 
 @pytest.mark.parametrize("how", ["\x03", signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_stopped_at_the_prompt(terminal, simulate, how):
+def test_stopped_at_the_prompt(terminal, serve, how):
     """The echo is on again."""
-    server = simulate()
+    server = serve()
     screen = terminal("status", *reach(server))
     screen.wait(b"Password")
     if how == "\x03":
@@ -296,7 +299,7 @@ def test_stopped_at_the_prompt(terminal, simulate, how):
     else:
         screen.process.send_signal(how)
     ran = screen.finish(128 + (signal.SIGINT if how == "\x03" else how))
-    assert screen.echoes() and "Stopped at the prompt" in ran.err and server.log == []
+    assert screen.echoes() and "Stopped at the prompt" in ran.err and not server.log
 
 
 def test_asked_before_anything_is_sent_but_after_names_are_found(terminal):
