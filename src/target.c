@@ -11,11 +11,11 @@
 
 /* HOST-PORT for a file's name: what is not plain becomes an underscore. */
 static void
-name_server(char name[NAME_MAX], const struct url *url)
+name_server(char name[ORIGIN_MAX], const struct url *url)
 {
 	size_t i;
 
-	snprintf(name, NAME_MAX, "%s-%u", url->host, url->port);
+	snprintf(name, ORIGIN_MAX, "%s-%u", url->host, url->port);
 	for (i = 0; name[i]; i++) {
 		if (name[i] == ':' || name[i] == '/')
 			name[i] = '_';
@@ -68,7 +68,7 @@ begin_file(struct target *t, struct err *err)
 int
 target_begin(struct target *t, const struct options *o, const struct url *url, struct err *err)
 {
-	char name[NAME_MAX];
+	char name[ORIGIN_MAX];
 
 	t->options = o;
 	t->lock = -1;
