@@ -19,7 +19,7 @@ test_set(void **state)
 	assert_int_equal(err.code, ENOENT);
 	assert_string_equal(err.text, "f: No such file or directory");
 	err_add(&err, "Look at %s.", "it");
-	assert_string_equal(err.text, "f: No such file or directory Look at it.");
+	assert_string_equal(err.text, "f: No such file or directory. Look at it.");
 	err_add(&err, "\n  Or %s.", "there");
 	assert_string_equal(err.text, "f: No such file or directory Look at it.\n  Or there.");
 	assert_int_equal(err.code, ENOENT);
