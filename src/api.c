@@ -393,7 +393,7 @@ write_one(struct api *a, const struct buf *body, struct err *err)
 static enum api_written
 judge(const struct api *a, const struct err *err, bool first)
 {
-	if (err->code >= 500 && err->code <= 599 && err->kind == ERR_SERVER)
+	if (err->code == 500 && err->kind == ERR_SERVER)
 		return API_WRITTEN_FAILED;
 	if (first && err->code >= 400 && err->code <= 404 && (err->kind == ERR_SERVER || err->kind == ERR_AUTH))
 		return API_WRITTEN_NOTHING;

@@ -73,8 +73,10 @@ cmd_clear(const struct options *o, const char *program)
 			if (r.targets[i].plan.left_count)
 				r.exit = EXIT_PARTLY;
 		}
-		if (!o->dry_run)
+		if (!o->dry_run) {
 			write_all(&r);
+			run_withdraw(&r);
+		}
 	}
 	return run_end(&r);
 }

@@ -92,6 +92,7 @@ cmd_stage(const struct options *o, const char *program)
 	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 && run_plan(&r, plan_stage) == 0 && !o->dry_run &&
 	    (!o->check || check_all(&r, answers) == 0)) {
 		write_all(&r);
+		run_withdraw(&r);
 		if (o->check && r.exit == EXIT_DONE)
 			(void)check_all(&r, answers);
 	}

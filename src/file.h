@@ -15,7 +15,8 @@ int file_read(struct buf *out, const char *path, size_t max, struct err *err) WA
 /*
  * Put a file in path's place: written to a temporary file beside it, fsynced, renamed, the folder fsynced. Its owner,
  * mode, ACLs and other extended attributes are those of the open file like; with -1 it is the caller's, of mode 0600.
- * 0, or -1 with err (code is the errno) and path as it was before.
+ * 0, or -1 with err (code is the errno) and path as it was before; or, where only the folder's last fsync failed, as it is
+ * to be, which a power failure may undo.
  */
 int file_replace(const char *path, const char *data, size_t len, int like, struct err *err) WARN_UNUSED;
 

@@ -301,8 +301,10 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 		add_snapshot(out, t);
 		add_next(out, r, t);
 		return;
+	} else if (p->unread) {
+		buf_str(out, "\nIt could not be read back.\n");
 	} else {
-		add_changes(out, r, t, "Staged:");
+		add_changes(out, r, t, t->progress == PROGRESS_PROVED ? "Staged:" : "Read back:");
 		buf_printf(out, "\n%zu of %zu keys were read back as wanted, %zu of them written now.\n", right, p->key_count, t->changed);
 	}
 	if (t->progress == PROGRESS_UNPROVED)
@@ -333,8 +335,10 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 	}
 	if (t->progress == PROGRESS_NONE) {
 		buf_printf(out, "\nThere was nothing%s to restore.\n", p->left_count ? " else" : "");
+	} else if (p->unread) {
+		buf_str(out, "\nIt could not be read back.\n");
 	} else {
-		add_changes(out, r, t, p->unknown_before ? "Removed:" : "Restored:");
+		add_changes(out, r, t, t->progress != PROGRESS_PROVED ? "Read back:" : p->unknown_before ? "Removed:" : "Restored:");
 		for (i = 0; i < p->key_count; i++)
 			done += p->keys[i].state == KEY_RESTORED;
 		buf_printf(out, "\n%zu of %zu keys %s and were read back.\n", done, p->key_count, p->unknown_before ? "are gone" :
@@ -522,11 +526,11 @@ json_keys(struct buf *out, const struct plan *p)
 		buf_char(out, ',');
 		json_member_text(out, "wanted", k->wanted);
 		buf_char(out, ',');
-		json_member_text(out, "after", k->after);
+		json_member_text(out, "after", p->unread ? NULL : k->after);
 		buf_char(out, ',');
 		json_member_text(out, "applies", k->applies == APPLIES_RESTART ? "restart" : "reload");
 		buf_char(out, ',');
-		json_member_text(out, "state", key_state_name(k->state));
+		json_member_text(out, "state", p->unread ? "unknown" : key_state_name(k->state));
 		buf_printf(out, ",\"local\":%s}", k->local ? "true" : "false");
 	}
 	buf_char(out, ']');

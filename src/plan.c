@@ -39,7 +39,6 @@ int
 build_want(struct build *b, enum group group, const char *key, const char *wanted)
 {
 	struct plan_key *k = build_find(b, key), *keys;
-	const struct snapshot_key *old;
 
 	if (!k) {
 		keys = pool_grow(b->pool, b->p->keys, b->p->key_count, sizeof(*keys));
@@ -55,9 +54,6 @@ build_want(struct build *b, enum group group, const char *key, const char *wante
 	k->wanted = wanted;
 	k->now = settings_get(b->in->now, key);
 	k->original = settings_get(&b->base, key);
-	old = b->in->snapshot ? snapshot_find(b->in->snapshot, key) : NULL;
-	if (old)
-		k->original = old->before;
 	return 0;
 }
 
@@ -95,6 +91,41 @@ in_groups(const struct build *b, const struct snapshot_key *k)
 	return b->o->groups & 1u << k->group;
 }
 
+/*
+ * The administration page turns a list of one into a scalar when somebody saves the listener (server-facts): then our
+ * network is found at the list's own key.
+ */
+static bool
+is_our_scalar(const struct build *b, const struct setting *at)
+{
+	const struct snapshot *s = b->in->snapshot;
+	size_t len = strlen(at->key), i;
+
+	for (i = 0; s && i < s->count; i++) {
+		const struct snapshot_key *k = &s->keys[i];
+
+		if (k->group == GROUP_LISTENERS && in_groups(b, k) && !strncmp(k->key, at->key, len) && k->key[len] == '.' &&
+		    k->key[len + 1] <= '9' && !k->before && snapshot_knows(k, at->value) &&
+		    !settings_same(settings_get(b->in->now, k->key), at->value))
+			return !snapshot_find(s, at->key);
+	}
+	return false;
+}
+
+/* A key of the snapshot as it was before; but where somebody set another value since, that is what stood before. */
+static int
+add_original(struct build *b, const struct snapshot_key *k)
+{
+	const char *value = settings_get(b->in->now, k->key);
+
+	if (snapshot_knows(k, value))
+		value = k->before;
+	else if (!b->p->clearing)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s was changed since it was staged, to %s: that now counts "
+		    "as what stood before.", k->key, value ? value : "(absent)");
+	return value ? settings_add(&b->base, b->pool, k->key, value, b->err) : 0;
+}
+
 int
 build_base(struct build *b)
 {
@@ -105,17 +136,22 @@ build_base(struct build *b)
 
 	for (i = 0; i < now->count; i++) {
 		k = s ? snapshot_find(s, now->items[i].key) : NULL;
-		if (k && in_groups(b, k))
-			continue;
-		if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value, b->err) == -1)
-			return -1;
+		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i])) {
+			if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value, b->err) == -1)
+				return -1;
+		}
 	}
 	for (i = 0; s && i < s->count; i++) {
-		k = &s->keys[i];
-		if (in_groups(b, k) && k->before && settings_add(&b->base, b->pool, k->key, k->before, b->err) == -1)
+		if (in_groups(b, &s->keys[i]) && add_original(b, &s->keys[i]) == -1)
 			return -1;
 	}
-	return settings_sort(&b->base, b->err);
+	if (settings_sort(&b->base, b->err) == -1)
+		return -1;
+	for (i = 0; i < now->count; i++) {
+		if (is_our_scalar(b, &now->items[i]) && build_want(b, GROUP_LISTENERS, now->items[i].key, NULL) == -1)
+			return -1;
+	}
+	return 0;
 }
 
 /* Versions from a to b in words. */
@@ -192,6 +228,7 @@ plan_compare(struct plan *p, const struct settings *after)
 	struct plan_key *k;
 	size_t i, wrong = 0;
 
+	p->unread = false;
 	for (i = 0; i < p->key_count; i++) {
 		k = &p->keys[i];
 		k->after = settings_get(after, k->key);
@@ -204,6 +241,51 @@ plan_compare(struct plan *p, const struct settings *after)
 		wrong += !settings_same(k->after, k->wanted);
 	}
 	return wrong;
+}
+
+int
+plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s, struct pool *pool, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; old && i < old->count; i++) {
+		struct snapshot_key key = old->keys[i];
+
+		if (s->state == SNAPSHOT_PLANNED)
+			key.stood = key.written;
+		if (!(groups & 1u << key.group) && snapshot_add(s, pool, &key, err) == -1)
+			return -1;
+	}
+	for (i = 0; i < p->key_count; i++) {
+		const struct plan_key *k = &p->keys[i];
+		const struct snapshot_key *known = old ? snapshot_find(old, k->key) : NULL;
+		struct snapshot_key key = {
+			.key = k->key, .before = k->original, .written = k->wanted, .group = k->group, .local = k->local,
+			.text = known && settings_same(known->before, k->original) ? known->text : NULL,
+			/* What is written anew is deleted first. */
+			.stood = k->write && settings_same(k->now, k->wanted) ? NULL : k->now,
+		};
+
+		/* Also what goes back to its original: until that is proved, something of ours may be there. Values that stood stay. */
+		if ((k->write || (known && (k->recorded || k->original))) && snapshot_add(s, pool, &key, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+void
+plan_prove(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s)
+{
+	bool rewritten = false, local = false;
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++)
+		rewritten |= p->keys[i].write && p->keys[i].local;
+	for (i = 0; old && i < old->count; i++)
+		local |= old->keys[i].local;
+	s->state = old && old->state == SNAPSHOT_SENDING && ((local && !rewritten) || snapshot_is_open(old, groups)) ?
+	    SNAPSHOT_SENDING : SNAPSHOT_PROVED;
+	snapshot_settle(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
 }
 
 struct group_count

@@ -71,8 +71,9 @@ struct plan {
 	size_t key_count;
 	size_t write_count;
 	size_t left_count;             /* clear: keys that were left alone */
-	bool anew;                     /* every key is deleted and inserted again, so that the server writes its file */
+	bool anew;                     /* also what stands is written: deleted and inserted, so that the server writes its file */
 	bool clearing;                 /* it is the plan of a clear */
+	bool unread;                   /* what was written could not be read back: `after` says nothing */
 	bool unknown_before;           /* clear: there was no snapshot, so what stood before is not known */
 	const struct dialect *dialect;
 	struct messages messages;
@@ -91,6 +92,19 @@ int plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, 
 
 /* Put `after` and the state of every key by a read-back. Gives the number of keys that are not as planned. */
 size_t plan_compare(struct plan *p, const struct settings *after);
+
+/*
+ * Make the keys of a snapshot, whose state is set, of the plan, and of the old one (or NULL) those of groups that the run
+ * does not touch. 0 or -1.
+ */
+int plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s, struct pool *pool,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * The plan is carried out and read back: settle what the snapshot says. A write of any local key makes the server write its
+ * file whole; where this run had none, local keys that were "sending" in the old one still are.
+ */
+void plan_prove(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s);
 
 /* How a group stands, by the keys' states. */
 enum group_state { GROUP_NONE, GROUP_NOT_STAGED, GROUP_PARTLY, GROUP_STAGED };

@@ -12,7 +12,7 @@ struct build {
 	struct pool *pool;
 	const struct plan_input *in;
 	const struct options *o;
-	struct settings base;          /* the settings as if our snapshot's keys, in the chosen groups, were back */
+	struct settings base;          /* the settings as if what is ours of the snapshot's keys, in the chosen groups, were back */
 	struct err *err;
 };
 
@@ -31,7 +31,7 @@ struct plan_key *build_find(struct build *b, const char *key);
 /* Add a refusal, unless --force names it: then it is said all the same, as forced. fatal: nothing overrides it. */
 void build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/* Make b->base of in->now and in->snapshot. 0 or -1. */
+/* Make b->base of in->now and in->snapshot; want our networks away that became scalars. 0 or -1. */
 int build_base(struct build *b) WARN_UNUSED;
 
 /* Settle p->dialect from the options and what was seen; refuse where that matters. */

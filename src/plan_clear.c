@@ -10,8 +10,6 @@
 
 #include <string.h>
 
-static const char NETWORKS[] = ".proxy.trusted-networks.";
-
 /* A key that somebody changed since: named, and left alone unless forced. */
 static void
 settle_changed(struct build *b, struct plan_key *k)
@@ -31,46 +29,17 @@ settle_changed(struct build *b, struct plan_key *k)
 	    k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
 }
 
-/*
- * The administration page turns a list of one into a scalar when somebody saves the listener (server-facts): then our
- * network is found at the list's own key.
- */
-static int
-follow_scalar(struct build *b, const struct snapshot_key *s)
-{
-	const char *at = strstr(s->key, NETWORKS), *list, *value;
-	struct plan_key *k;
-
-	if (s->group != GROUP_LISTENERS || !at || s->before || settings_get(b->in->now, s->key))
-		return 0;
-	list = pool_copy(b->pool, s->key, (size_t)(at - s->key) + strlen(NETWORKS) - 1);
-	if (!list)
-		return err_memory(b->err);
-	value = settings_get(b->in->now, list);
-	if (!value || !settings_same(value, s->written) || snapshot_find(b->in->snapshot, list) || build_find(b, list))
-		return 0;
-	if (build_want(b, s->group, list, NULL) == -1)
-		return -1;
-	k = build_find(b, list);
-	k->written = value;
-	k->original = NULL;
-	return 0;
-}
-
 static int
 from_snapshot(struct build *b)
 {
 	const struct snapshot *s = b->in->snapshot;
+	const struct snapshot_key *old;
 	struct plan_key *k;
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
-		if (!(b->o->groups & 1u << s->keys[i].group))
-			continue;
-		if (build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
-			return -1;
-		build_find(b, s->keys[i].key)->written = s->keys[i].written;
-		if (follow_scalar(b, &s->keys[i]) == -1)
+		if (b->o->groups & 1u << s->keys[i].group &&
+		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
 			return -1;
 	}
 	if (build_settle(b) == -1)
@@ -78,7 +47,11 @@ from_snapshot(struct build *b)
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
 		k->state = KEY_TO_RESTORE;
-		if (k->write && !settings_same(k->now, k->written))
+		old = snapshot_find(s, k->key);
+		if (!old)
+			continue;      /* our network as a scalar */
+		k->written = old->written;
+		if (k->write && !snapshot_knows(old, k->now))
 			settle_changed(b, k);
 	}
 	return 0;

@@ -391,7 +391,7 @@ build_restore_unwanted(struct build *b)
 
 	for (i = 0; s && i < s->count; i++) {
 		if (b->o->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key) &&
-		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
+		    build_want(b, s->keys[i].group, s->keys[i].key, settings_get(&b->base, s->keys[i].key)) == -1)
 			return -1;
 	}
 	return 0;
@@ -416,6 +416,7 @@ check_local(struct build *b)
 /*
  * A server that failed to write its file, or a run that was cut off, leaves values in the server's memory alone; writing
  * the same again changes nothing there and answers 200. So all is deleted and inserted anew (server-facts: a plain 500).
+ * Without a snapshot that is no sign of it: config.toml's keys are written anew, and the database's taken as they are.
  */
 static void
 decide_anew(struct build *b)
@@ -424,14 +425,12 @@ decide_anew(struct build *b)
 	struct plan *p = b->p;
 	size_t i;
 
-	if (s && s->state != SNAPSHOT_SENDING && (s->state == SNAPSHOT_PROVED || p->write_count))
-		return;
-	if (!s && p->write_count)
+	if (s ? s->state != SNAPSHOT_SENDING : p->write_count)
 		return;
 	for (i = 0; i < p->key_count; i++) {
 		struct plan_key *k = &p->keys[i];
 
-		if (!k->wanted || k->kept || b->in->shared_elsewhere > k->local || (s && !k->recorded))
+		if (!k->wanted || k->kept || (!k->local && (!s || b->in->shared_elsewhere)) || (s && !k->recorded))
 			continue;
 		if (!s) {
 			k->original = NULL;
@@ -443,8 +442,9 @@ decide_anew(struct build *b)
 	}
 	if (p->anew && !s)
 		message_add(&p->messages, b->pool, MESSAGE_WARNING, NULL, "All of it stands on the server already, but there is no "
-		    "snapshot of it here. If you have one, stop and name it with --snapshot. Else it is written anew, so that the "
-		    "server surely writes its file, and the new snapshot says that there was nothing before.");
+		    "snapshot of it here. If you have one, stop and name it with --snapshot. Else config.toml's keys are written anew, so "
+		    "that the server surely writes its file, and the new snapshot says that they were not there before. Of the "
+		    "database's keys it says nothing: clear leaves them.");
 }
 
 int
@@ -453,12 +453,14 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	struct build b = { 0 };
 
 	if (build_begin(&b, p, pool, in, err) == -1 || build_listeners(&b) == -1 || build_wanted(&b) == -1 ||
-	    build_restore_unwanted(&b) == -1 || build_settle(&b) == -1 || build_check(&b) == -1)
+	    build_restore_unwanted(&b) == -1 || build_settle(&b) == -1)
 		return -1;
 	if (!in->file) {
 		check_local(&b);
 		decide_anew(&b);
 	}
+	if (build_check(&b) == -1)
+		return -1;
 	build_check_rewrite(&b);
 	return p->messages.failed ? err_memory(err) : 0;
 }

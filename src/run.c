@@ -116,6 +116,8 @@ run_begin(struct run *r, const struct options *o, const char *program, bool lock
 		run_fail(r, NULL, &err);
 		return -1;
 	}
+	for (i = 0; i < r->count; i++)
+		r->targets[i].lock = -1;
 	for (i = 0; i < r->count; i++) {
 		r->targets[i].session.in_child = forget_password;
 		if (target_begin(&r->targets[i], o, &o->targets[i], &err) == -1 ||
@@ -203,7 +205,7 @@ run_plan(struct run *r, run_planner *planner)
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 		struct plan_input in = {
-			.now = &t->facts.settings, .every = t->is_file ? NULL : &t->every, .options = r->options, .snapshot = t->has_snapshot ? &t->loaded : NULL,
+			.now = &t->facts.settings, .every = t->is_file ? NULL : &t->every, .options = r->options, .snapshot = target_known(t),
 			.minor_first = t->facts.minor_first, .minor_last = t->facts.minor_last, .shared_elsewhere = i > 0,
 			.file = t->is_file,
 		};
@@ -253,6 +255,18 @@ run_write(struct run *r, struct target *t)
 		say_nodes(r);
 	}
 	return failed;
+}
+
+void
+run_withdraw(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (target_withdraw(&r->targets[i], &err) == -1)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "The snapshot may say more than was sent: %s.", err.text);
+	}
 }
 
 int

@@ -50,6 +50,9 @@ int run_plan(struct run *r, run_planner *planner) WARN_UNUSED;
 /* target_write, with what it has to say said. 0; or -1 with the failure said and r->exit set. */
 int run_write(struct run *r, struct target *t) WARN_UNUSED;
 
+/* target_withdraw of all targets: what was planned for those that nothing was sent to is in no snapshot any more. */
+void run_withdraw(struct run *r);
+
 /* Say a failure; the exit status comes of its kind, or is 5 once something may be written on any target. */
 void run_fail(struct run *r, const struct target *t, const struct err *err);
 

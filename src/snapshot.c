@@ -6,6 +6,7 @@
 #include "file.h"
 #include "json.h"
 #include "pool.h"
+#include "settings.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,54 @@ snapshot_find(const struct snapshot *s, const char *key)
 	return NULL;
 }
 
+bool
+snapshot_knows(const struct snapshot_key *k, const char *value)
+{
+	return settings_same(value, k->before) || settings_same(value, k->written) || settings_same(value, k->stood);
+}
+
+void
+snapshot_settle(struct snapshot *s, unsigned groups)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s->count; i++) {
+		struct snapshot_key k = s->keys[i];
+
+		if (groups & 1u << k.group) {
+			k.stood = k.before;
+			if (settings_same(k.before, k.written))
+				continue;
+		}
+		s->keys[n++] = k;
+	}
+	s->count = n;
+}
+
+bool
+snapshot_is_open(const struct snapshot *s, unsigned groups)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++) {
+		if (!(groups & 1u << s->keys[i].group) && !settings_same(s->keys[i].stood, s->keys[i].before))
+			return s->state == SNAPSHOT_SENDING;
+	}
+	return false;
+}
+
+void
+snapshot_forget_plan(struct snapshot *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		s->keys[i].written = s->keys[i].stood;
+	snapshot_settle(s, ~0u);
+	if (s->count)
+		s->state = SNAPSHOT_PROVED;
+}
+
 static int
 damaged(struct err *err, const char *why)
 {
@@ -81,6 +130,9 @@ take_key(struct snapshot *s, struct pool *pool, const struct json *from, struct 
 	    take_string(&k.written, pool, from, "written", true, err) == -1)
 		return -1;
 	if (json_member(from, "text") && take_string(&k.text, pool, from, "text", false, err) == -1)
+		return -1;
+	k.stood = k.before;
+	if (json_member(from, "stood") && take_string(&k.stood, pool, from, "stood", true, err) == -1)
 		return -1;
 	if (!group_find(&k.group, group, strlen(group)))
 		return damaged(err, "group");
@@ -189,6 +241,10 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 		if (s->keys[i].text) {
 			buf_str(out, ", \"text\": ");
 			json_quote(out, s->keys[i].text);
+		}
+		if (!settings_same(s->keys[i].stood, s->keys[i].before)) {
+			buf_str(out, ", \"stood\": ");
+			json_quote(out, s->keys[i].stood);
 		}
 		buf_char(out, '}');
 	}

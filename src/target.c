@@ -71,7 +71,6 @@ target_begin(struct target *t, const struct options *o, const struct url *url, s
 	char name[ORIGIN_MAX];
 
 	t->options = o;
-	t->lock = -1;
 	if (o->config)
 		return begin_file(t, err);
 	url_format(url, t->origin);
@@ -121,6 +120,8 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 	if (r == -1)
 		return -1;
 	t->has_snapshot = r == 0;
+	if (t->loaded.state == SNAPSHOT_PLANNED)
+		snapshot_forget_plan(&t->loaded);
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
 	if (t->has_snapshot && strcmp(t->snapshot.target, t->known_as) != 0 && !options_forced(t->options, "snapshot-target")) {
@@ -150,25 +151,73 @@ options_text(struct pool *pool, const struct options *o)
 	return copy;
 }
 
-/* Of a file: how the value was spelled that stood there before. NULL: it is not known, or there was none. */
-static const char *
-original_text(struct target *t, const struct snapshot *old, const struct plan_key *k)
+const struct snapshot *
+target_known(const struct target *t)
 {
-	const struct snapshot_key *known = old ? snapshot_find(old, k->key) : NULL;
-	const struct toml_entry *e = t->is_file && k->original ? toml_find(&t->toml, k->key) : NULL;
+	return t->has_snapshot && (t->loaded.state != SNAPSHOT_PLANNED || t->options->command == COMMAND_CLEAR) ? &t->loaded : NULL;
+}
 
-	if (known)
-		return known->text;
-	return e && e->len ? pool_copy(&t->pool, t->config.text.data + e->at, e->len) : NULL;
+/* Of a file: how the values were spelled that stood there before. */
+static int
+add_texts(struct snapshot *s, struct target *t, struct err *err)
+{
+	const struct toml_entry *e;
+	size_t i;
+
+	for (i = 0; t->is_file && i < s->count; i++) {
+		e = s->keys[i].text ? NULL : toml_find(&t->toml, s->keys[i].key);
+		if (!e || !e->len || !settings_same(e->value, s->keys[i].before))
+			continue;
+		s->keys[i].text = pool_copy(&t->pool, t->config.text.data + e->at, e->len);
+		if (!s->keys[i].text)
+			return err_memory(err);
+	}
+	return 0;
+}
+
+/* Put it into the snapshot's file. What it says counts only once something was sent: see target_withdraw. */
+static int
+save(struct target *t, const struct snapshot *s, struct err *err)
+{
+	t->ahead = true;
+	if (snapshot_save(s, t->snapshot_path, err) == -1)
+		return -1;
+	t->snapshot = *s;
+	t->snapshot_kept = true;
+	return 0;
+}
+
+void
+target_unproved(struct target *t)
+{
+	t->progress = PROGRESS_UNPROVED;
+	t->plan.unread = true;
+}
+
+int
+target_save_sending(struct target *t, struct err *err)
+{
+	struct snapshot s = t->snapshot;
+
+	s.state = SNAPSHOT_SENDING;
+	return save(t, &s, err);
+}
+
+int
+target_save_proved(struct target *t, struct err *err)
+{
+	struct snapshot s = t->snapshot;
+
+	plan_prove(&t->plan, t->options->groups, t->has_snapshot ? &t->loaded : NULL, &s);
+	return save(t, &s, err);
 }
 
 int
 target_save_plan(struct target *t, int64_t now, struct err *err)
 {
 	struct snapshot s = { .target = t->known_as, .state = SNAPSHOT_PLANNED };
-	const struct snapshot *old = t->has_snapshot ? &t->loaded : NULL;
+	const struct snapshot *old = target_known(t);
 	char when[WHEN_MAX];
-	size_t i;
 
 	if (!t->snapshot_path[0])
 		return 0;
@@ -180,46 +229,20 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
 		s.state = SNAPSHOT_SENDING;    /* until it is proved, whatever this run does */
-	for (i = 0; old && i < old->count; i++) {
-		if (!(t->options->groups & 1u << old->keys[i].group) && snapshot_add(&s, &t->pool, &old->keys[i], err) == -1)
-			return -1;
-	}
-	for (i = 0; i < t->plan.key_count; i++) {
-		const struct plan_key *k = &t->plan.keys[i];
-		struct snapshot_key key = { k->key, k->original, k->wanted, k->group, k->local, original_text(t, old, k) };
-
-		if (k->recorded && (k->write || (old && snapshot_find(old, k->key))) && snapshot_add(&s, &t->pool, &key, err) == -1)
-			return -1;
-	}
-	if (snapshot_save(&s, t->snapshot_path, err) == -1)
+	if (plan_keep(&t->plan, t->options->groups, old, &s, &t->pool, err) == -1 || add_texts(&s, t, err) == -1)
 		return -1;
-	t->snapshot = s;
-	t->snapshot_kept = true;
-	return 0;
-}
-
-int
-target_save_state(struct target *t, enum snapshot_state state, struct err *err)
-{
-	t->snapshot.state = state;
-	return snapshot_save(&t->snapshot, t->snapshot_path, err);
+	return save(t, &s, err);
 }
 
 int
 target_withdraw(struct target *t, struct err *err)
 {
-	struct err why;
-
-	if (t->has_snapshot) {
-		t->snapshot = t->loaded;
-		if (snapshot_save(&t->loaded, t->snapshot_path, &why) == -1)
-			err_add(err, "(%s)", why.text);
-		return -1;
-	}
-	t->snapshot_kept = false;
-	if (file_remove(t->snapshot_path, &why) == -1)
-		err_add(err, "(%s)", why.text);
-	return -1;
+	if (!t->ahead || t->progress != PROGRESS_NONE)
+		return 0;
+	t->ahead = false;
+	t->snapshot = t->loaded;
+	t->snapshot_kept = t->has_snapshot;
+	return t->has_snapshot ? snapshot_save(&t->loaded, t->snapshot_path, err) : file_remove(t->snapshot_path, err);
 }
 
 int
@@ -249,7 +272,9 @@ target_retire_snapshot(struct target *t, struct err *err)
 			return -1;
 	}
 	if (left.count) {
-		left.state = SNAPSHOT_PROVED;
+		left.state = t->loaded.state;
+		if (!snapshot_is_open(&left, 0))
+			left.state = SNAPSHOT_PROVED;
 		t->snapshot = left;
 		return snapshot_save(&left, t->snapshot_path, err);
 	}

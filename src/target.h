@@ -27,7 +27,7 @@ enum progress {
 	PROGRESS_PROVED                /* all of it was read back */
 };
 
-/* In the caller's storage, never moved. Zero-initialise; target_close when done. */
+/* In the caller's storage, never moved. Zero-initialise, with -1 as the lock; target_close when done. */
 struct target {
 	const struct options *options;
 	char origin[PATH_MAX];         /* the URL's, or the file's name */
@@ -49,6 +49,7 @@ struct target {
 	struct snapshot snapshot;      /* as it is on disk now */
 	char snapshot_path[PATH_MAX];
 	bool snapshot_kept;            /* the file is there at the run's end */
+	bool ahead;                    /* the file says what may not be sent yet */
 	char lock_path[PATH_MAX];
 	int lock;                      /* -1: none */
 	struct plan plan;
@@ -67,6 +68,9 @@ int target_begin(struct target *t, const struct options *o, const struct url *ur
 /* Lock the snapshot (with `lock`) and load it if it is there. 0 or -1. */
 int target_load_snapshot(struct target *t, bool lock, struct err *err) WARN_UNUSED;
 
+/* What the run found in the snapshot, or NULL; of a plan that was never sent nothing is left, but clear can end it. */
+const struct snapshot *target_known(const struct target *t);
+
 /*
  * Connect and read the settings; asks for a second factor when the server wants it. 0, or -1 with err; nothing is
  * written in either case.
@@ -81,6 +85,12 @@ int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED
 
 /* Write what is planned, read it back, and save what is known of it. 0 when all is proved; -1 with err, and progress says more. */
 int target_write(struct target *t, struct err *err) WARN_UNUSED;
+
+/*
+ * When nothing was sent to it after all, the snapshot's file goes back to what it was, or away if it was new. To be called
+ * however a run that may have saved a plan ends. 0 or -1.
+ */
+int target_withdraw(struct target *t, struct err *err) WARN_UNUSED;
 
 /* Of a file: make its new text, which may be refused. Nothing is written yet. 0 or -1. */
 int target_edit(struct target *t, struct err *err) WARN_UNUSED;

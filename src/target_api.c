@@ -8,7 +8,10 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { TAKE_BACK_ROUNDS = 3 };
+enum {
+	TAKE_BACK_ROUNDS = 3,
+	NAMED_MAX = 5                  /* keys that a message names, of many */
+};
 
 /* The dummy that makes the server write its file; no server reads it (server-facts: names are not checked). */
 static const char DUMMY[] = "server.stalprep.touch";
@@ -43,14 +46,14 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 enum step { STEP_TOUCH, STEP_LOCAL_DELETE, STEP_LOCAL_INSERT, STEP_DATABASE_DELETE, STEP_DATABASE_INSERT, STEP_COUNT };
 
 static bool
-belongs(const struct plan *p, const struct plan_key *k, enum step step)
+belongs(const struct plan_key *k, enum step step)
 {
 	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
 	bool local = step == STEP_LOCAL_DELETE || step == STEP_LOCAL_INSERT;
 
 	if (!k->write || k->local != local)
 		return false;
-	return insert ? k->wanted != NULL : !k->wanted || p->anew;
+	return insert ? k->wanted != NULL : !k->wanted || settings_same(k->now, k->wanted);
 }
 
 static int
@@ -63,7 +66,7 @@ add_step(struct ops *ops, struct target *t, enum step step, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->wanted, step };
 
-		if (belongs(&t->plan, k, step) && ops_add(ops, &t->pool, &op, err) == -1)
+		if (belongs(k, step) && ops_add(ops, &t->pool, &op, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -140,9 +143,10 @@ read_back(struct target *t, struct settings *out, struct err *err)
 /*
  * The server could not write its config.toml, but its memory holds our keys: the next local write would put them into
  * the file unasked. Take them out one by one until a read is clean (server-facts: a delete that fails still does that).
+ * Gives how many are still there by the last read, and what that shows of the database.
  */
-static bool
-take_back(struct target *t)
+static size_t
+take_back(struct target *t, size_t *database)
 {
 	struct settings s;
 	struct err ignored;
@@ -151,41 +155,44 @@ take_back(struct target *t)
 
 	if (t->touched)
 		take_back_one(t, DUMMY, NULL);
-	for (round = 0; round < TAKE_BACK_ROUNDS && dirty; round++) {
+	for (round = 0; round <= TAKE_BACK_ROUNDS && dirty; round++) {
+		t->plan.unread = true;
 		if (read_back(t, &s, &ignored) == -1)
-			return false;
-		for (i = dirty = 0; i < t->plan.key_count; i++) {
-			const struct plan_key *k = &t->plan.keys[i];
-			const char *value = settings_get(&s, k->key);
-
-			if (!k->write || !k->local || settings_same(value, k->now))
-				continue;
-			dirty++;
-			take_back_one(t, k->key, k->now);
-		}
-	}
-	if (dirty && read_back(t, &s, &ignored) == 0) {
+			break;
 		plan_compare(&t->plan, &s);
-		for (i = dirty = 0; i < t->plan.key_count; i++) {
+		for (i = dirty = *database = 0; i < t->plan.key_count; i++) {
 			const struct plan_key *k = &t->plan.keys[i];
 
-			dirty += k->write && k->local && !settings_same(k->after, k->now);
+			if (!k->write || settings_same(k->after, k->now))
+				continue;
+			if (!k->local) {
+				++*database;
+				continue;
+			}
+			dirty++;
+			if (round < TAKE_BACK_ROUNDS)
+				take_back_one(t, k->key, k->now);
 		}
 	}
-	return !dirty;
+	return dirty;
 }
 
 static int
 explain_failed(struct target *t, const struct err *why, struct err *err)
 {
-	bool clean = take_back(t);
+	size_t database = 0, dirty = take_back(t, &database);
 
-	err_set(err, ERR_SERVER, "%s In most cases it could not write its config.toml (a full disk, a read-only file). The "
-	    "database's settings are untouched; %s. DO NOT RESTART the server: its config.toml may be incomplete. Check the "
-	    "disk and the file's permissions, compare the file with your copy, then run the same command again. That a read "
-	    "shows the old values proves nothing about the file. The snapshot is %s.", why->text,
-	    clean ? "stalprep took its keys out of the server's memory again" :
-	    "some of stalprep's keys may still be in the server's memory", t->snapshot_path);
+	err_set(err, ERR_SERVER, "%s In most cases it could not write its config.toml (a full disk, a read-only file).", why->text);
+	if (t->plan.unread)
+		err_add(err, "What its memory and its database hold now could not be read back.");
+	else if (database)
+		err_add(err, "%zu of the database's keys are changed all the same.", database);
+	else
+		err_add(err, "The database's settings are untouched.");
+	err_add(err, "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and the file's permissions, "
+	    "compare the file with your copy, then run the same command again. That a read shows the old values proves nothing "
+	    "about the file. The snapshot is %s.", dirty ? "Some of stalprep's keys may still be in the server's memory." :
+	    "stalprep took its keys out of the server's memory again.", t->snapshot_path);
 	err->code = why->code;
 	return -1;
 }
@@ -222,7 +229,7 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	/* Twice: a server may close with its no to the first spelling of the operations. */
 	for (tries = 0; tries < 2; tries++) {
 		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
-			return target_withdraw(t, err);
+			return -1;
 		if (api_write(&t->session.api, ops, &written, &why) == 0)
 			return 0;
 		if (written != API_WRITTEN_NOTHING || why.kind != ERR_REACH)
@@ -230,8 +237,8 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	}
 	*err = why;
 	if (written == API_WRITTEN_NOTHING)
-		return target_withdraw(t, err);
-	t->progress = PROGRESS_UNPROVED;
+		return -1;
+	target_unproved(t);
 	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err) : explain_lost(t, &why, err);
 }
 
@@ -277,57 +284,89 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 	    "failed: %s %s", why.text, UNKNOWN_NOW);
 }
 
+/* Send these, and compare all keys again. */
+static int
+send_again(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
+{
+	enum api_written written;
+
+	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1 ||
+	    api_write(&t->session.api, ops, &written, err) == -1 || read_back(t, s, err) == -1)
+		return -1;
+	plan_compare(&t->plan, s);
+	return 0;
+}
+
+static void
+forget_key(struct snapshot *s, const char *key)
+{
+	size_t i, n;
+
+	for (i = n = 0; i < s->count; i++) {
+		if (strcmp(s->keys[i].key, key) != 0)
+			s->keys[n++] = s->keys[i];
+	}
+	s->count = n;
+}
+
 /*
- * A database key that reads back as before is shadowed by config.toml: what was written has no effect, so it is deleted
- * from the database again and leaves the snapshot. What the database held behind it can't be known.
+ * A database key that reads back as before may be shadowed by config.toml. So it is deleted from the database, and read
+ * again. What still stands is the file's: ours had no effect, and the key leaves the snapshot (what the database held
+ * behind it can't be known). What is gone was somebody's own value, set since: it is put back.
  */
 static int
 drop_shadowed(struct target *t, size_t wrong, struct err *err)
 {
-	struct snapshot_key *keys = t->snapshot.keys;
-	enum api_written written;
-	struct ops ops = { 0 };
-	size_t i, j, n;
+	struct ops gone = { 0 }, back = { 0 };
+	struct settings s;
+	size_t i;
 
 	for (i = 0; i < t->plan.key_count; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
-		struct op op = { OP_DELETE, k->key, NULL, 0 };
+		struct op op = { OP_DELETE, k->key, k->now, 0 };
 
-		if (!k->write || k->local || !k->wanted || !k->now || !is_wrong(k) || !settings_same(k->after, k->now))
-			continue;
-		if (ops_add(&ops, &t->pool, &op, err) == -1)
+		if (k->write && !k->local && k->wanted && k->now && is_wrong(k) && settings_same(k->after, k->now) &&
+		    ops_add(&gone, &t->pool, &op, err) == -1)
 			return -1;
-		for (j = n = 0; j < t->snapshot.count; j++) {
-			if (strcmp(keys[j].key, k->key) != 0)
-				keys[n++] = keys[j];
-		}
-		t->snapshot.count = n;
 	}
-	if (!ops.count)
+	if (!gone.count)
 		return 0;
-	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1 ||
-	    api_write(&t->session.api, &ops, &written, err) == -1)
+	if (send_again(t, &gone, &s, err) == -1)
 		return -1;
-	t->shadowed = ops.count;
-	return target_save_state(t, ops.count == wrong ? SNAPSHOT_PROVED : SNAPSHOT_SENDING, err);
+	for (i = 0; i < gone.count; i++) {
+		struct op op = gone.items[i];
+
+		op.kind = OP_INSERT;
+		if (settings_get(&s, op.key)) {
+			forget_key(&t->snapshot, op.key);
+			t->shadowed++;
+		} else if (ops_add(&back, &t->pool, &op, err) == -1) {
+			return -1;
+		}
+	}
+	if (back.count && send_again(t, &back, &s, err) == -1)
+		return -1;
+	return t->shadowed == wrong ? target_save_proved(t, err) : target_save_sending(t, err);
 }
 
-/* Name the keys that are wrong, and say what is known of why. */
+/* Name keys that are wrong, and say what is known of why. */
 static int
 explain_wrong(struct target *t, size_t wrong, struct err *err)
 {
+	char names[512] = "";
 	struct err why;
-	size_t i;
+	size_t i, len, n = 0;
 
-	err_clear(&why);
-	err_set(err, ERR_SERVER, "The server accepted the write, but %zu of %zu keys do not read back as planned:", wrong,
-	    t->plan.key_count);
-	for (i = 0; i < t->plan.key_count; i++) {
+	for (i = 0; i < t->plan.key_count && n < NAMED_MAX; i++) {
+		len = strlen(names);
 		if (is_wrong(&t->plan.keys[i]))
-			err_add(err, "%s", t->plan.keys[i].key);
+			snprintf(names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", t->plan.keys[i].key);
 	}
-	err_add(err, ".");
-	if (drop_shadowed(t, wrong, &why) == -1)
+	err_set(err, ERR_SERVER, "The server accepted the write, but %zu of %zu keys do not read back as planned: %s%s.", wrong,
+	    t->plan.key_count, names, wrong > n ? " and more" : "");
+	if (t->plan.clearing)
+		err_add(err, "A key that stands in config.toml outranks the database: take it out there by hand while the server is stopped.");
+	else if (drop_shadowed(t, wrong, &why) == -1)
 		err_add(err, "%s", why.text);
 	if (t->shadowed)
 		err_add(err, "%zu of them stand in this server's config.toml, which outranks the database: what was written to the "
@@ -345,7 +384,7 @@ prove(struct target *t, struct err *err)
 	struct err why;
 	size_t wrong, i;
 
-	t->progress = PROGRESS_UNPROVED;
+	target_unproved(t);
 	if (read_back(t, &s, &why) == -1)
 		return err_set(err, why.kind, "The server accepted the write, but it can't be read back: %s %s", why.text,
 		    UNKNOWN_NOW);
@@ -362,25 +401,6 @@ prove(struct target *t, struct err *err)
 	return 0;
 }
 
-/*
- * What a stage that is proved says of the whole snapshot. A write of any local key makes the server write its file whole;
- * where this run had none, local keys of other groups that were "sending" before still are.
- */
-static enum snapshot_state
-state_after(const struct target *t)
-{
-	bool others = false;
-	size_t i;
-
-	for (i = 0; i < t->plan.key_count; i++) {
-		if (t->plan.keys[i].write && t->plan.keys[i].local)
-			return SNAPSHOT_PROVED;
-	}
-	for (i = 0; i < t->snapshot.count; i++)
-		others |= t->snapshot.keys[i].local;
-	return t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING && others ? SNAPSHOT_SENDING : SNAPSHOT_PROVED;
-}
-
 int
 target_api_write(struct target *t, struct err *err)
 {
@@ -389,12 +409,12 @@ target_api_write(struct target *t, struct err *err)
 
 	if (make_ops(&ops, t, err) == -1)
 		return -1;
-	if (t->snapshot_kept && ops.count && target_save_state(t, SNAPSHOT_SENDING, err) == -1)
+	if (t->snapshot_kept && ops.count && target_save_sending(t, err) == -1)
 		return -1;
 	session_phase(&t->session, false);
 	if (send_all(t, &ops, err) == -1 || prove(t, err) == -1)
 		return -1;
-	if (t->plan.clearing || target_save_state(t, state_after(t), &why) == 0)
+	if (t->plan.clearing || target_save_proved(t, &why) == 0)
 		return 0;
 	/* All is written and read back, but the next run will think it has to write anew: it is told so. */
 	t->progress = PROGRESS_UNPROVED;

@@ -3,7 +3,6 @@
 #define TARGET_BUILD_H
 
 #include "def.h"
-#include "snapshot.h"
 
 struct credentials;
 struct err;
@@ -20,10 +19,11 @@ int target_file_read(struct target *t, struct err *err) WARN_UNUSED;
 /* target_write of a file: the text that target_edit made takes its place and is read back. */
 int target_file_write(struct target *t, struct err *err) WARN_UNUSED;
 
-/* Put this state into the snapshot's file. 0 or -1. */
-int target_save_state(struct target *t, enum snapshot_state state, struct err *err) WARN_UNUSED;
+/* From here on something may be written, and nothing is known of it. */
+void target_unproved(struct target *t);
 
-/* Nothing was written after all: the snapshot's file goes back to what it was, or away if it was new. Gives -1. */
-int target_withdraw(struct target *t, struct err *err);
+/* Put into the snapshot's file that a write may have reached the server, or that a stage is proved. 0 or -1. */
+int target_save_sending(struct target *t, struct err *err) WARN_UNUSED;
+int target_save_proved(struct target *t, struct err *err) WARN_UNUSED;
 
 #endif

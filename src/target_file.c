@@ -103,27 +103,33 @@ compare(struct target *t, struct err *err)
 	return 0;
 }
 
+/* Its text takes the file's place, and is found there. */
+static int
+replace(struct target *t, struct err *err)
+{
+	bool torn = false;
+
+	if (t->snapshot_kept && target_save_sending(t, err) == -1)
+		return -1;
+	if (configfile_write(&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
+		if (torn || !configfile_holds(&t->config, &t->config.text))
+			target_unproved(t);
+		return -1;
+	}
+	target_unproved(t);
+	if (configfile_holds(&t->config, &t->edited))
+		return 0;
+	return err_set(err, ERR_SYSTEM, "%s was written, but does not read back as written. Compare it with your copy.", t->origin);
+}
+
 int
 target_file_write(struct target *t, struct err *err)
 {
-	bool torn = false;
 	struct err why;
 
-	if (configfile_is_stream(t->config.name))
-		return compare(t, err);
-	if (t->snapshot_kept && target_save_state(t, SNAPSHOT_SENDING, err) == -1)
-		return target_withdraw(t, err);
-	if (configfile_write(&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
-		if (torn || !configfile_holds(&t->config, &t->config.text))
-			t->progress = PROGRESS_UNPROVED;
-		return t->progress == PROGRESS_NONE && t->snapshot_kept ? target_withdraw(t, err) : -1;
-	}
-	t->progress = PROGRESS_UNPROVED;
-	if (!configfile_holds(&t->config, &t->edited))
-		return err_set(err, ERR_SYSTEM, "%s was written, but does not read back as written. Compare it with your copy.", t->origin);
-	if (compare(t, err) == -1)
+	if ((!configfile_is_stream(t->config.name) && replace(t, err) == -1) || compare(t, err) == -1)
 		return -1;
-	if (t->plan.clearing || !t->snapshot_kept || target_save_state(t, SNAPSHOT_PROVED, &why) == 0)
+	if (t->plan.clearing || !t->snapshot_kept || target_save_proved(t, &why) == 0)
 		return 0;
 	return err_set(err, ERR_SYSTEM, "%s is written and read back, but the snapshot could not be brought up to date: %s. Run the same "
 	    "command again.", t->origin, why.text);

@@ -178,11 +178,12 @@ world_write(struct world *w)
 	w->now = after;
 }
 
-/* Keep the snapshot of the plan: keys of groups that were left out stay (design: step 5). */
+/* Keep the snapshot of the plan as target_save_plan does, and what follows it. */
 static inline void
 world_keep(struct world *w, enum snapshot_state state)
 {
 	struct snapshot s = { .target = "https://old.example.org", .created = "", .dialect = "", .state = state };
+	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
 	struct buf options = { 0 };
 	struct err err;
 	size_t i;
@@ -190,18 +191,13 @@ world_keep(struct world *w, enum snapshot_state state)
 	options_retell(&options, &w->o);
 	s.options = pool_str(&w->pool, buf_text(&options));
 	buf_free(&options);
-
-	for (i = 0; w->has_snapshot && i < w->snapshot.count; i++) {
-		if (!(w->o.groups & 1u << w->snapshot.keys[i].group))
-			assert_int_equal(snapshot_add(&s, &w->pool, &w->snapshot.keys[i], &err), 0);
-	}
-	for (i = 0; i < w->plan.key_count; i++) {
-		const struct plan_key *k = &w->plan.keys[i];
-		struct snapshot_key key = { k->key, k->original, kept(w, k->wanted), k->group, k->local };
-
-		if (k->recorded && (k->write || (w->has_snapshot && snapshot_find(&w->snapshot, k->key))))
-			assert_int_equal(snapshot_add(&s, &w->pool, &key, &err), 0);
-	}
+	if (state == SNAPSHOT_PROVED)
+		s.state = old && old->state == SNAPSHOT_SENDING ? SNAPSHOT_SENDING : SNAPSHOT_PLANNED;
+	assert_int_equal(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, &err), 0);
+	for (i = 0; i < s.count; i++)
+		s.keys[i].written = kept(w, s.keys[i].written);
+	if (state == SNAPSHOT_PROVED)
+		plan_prove(&w->plan, w->o.groups, old, &s);
 	w->snapshot = s;
 	w->has_snapshot = true;
 }

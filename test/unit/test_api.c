@@ -548,7 +548,7 @@ static const struct {
 	{ { { 400, "{}" }, { 500, "{}" } }, false, false, -1, API_WRITTEN_FAILED, ERR_SERVER, 500, 2, "the second spelling, failed" },
 	{ { { 400, "{}" }, { 0, NULL } }, false, false, -1, API_WRITTEN_MAYBE, ERR_REACH, 0, 2, "the second spelling, cut off" },
 	{ { { 500, PROBLEM(500, "x") } }, false, false, -1, API_WRITTEN_FAILED, ERR_SERVER, 500, 1, "a plain 500 is final" },
-	{ { { 503, "" } }, false, false, -1, API_WRITTEN_FAILED, ERR_SERVER, 503, 1, "another 5xx" },
+	{ { { 504, "" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 504, 1, "a proxy's answer, not the server's own" },
 	{ { { 200, "{\"error\":\"assertFailed\"}" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 0, 1, "200 and an error" },
 	{ { { 200, "{\"error\":\"other\",\"details\":\"d\",\"reason\":\"r\"}" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 0, 1,
 	  "the same with details" },

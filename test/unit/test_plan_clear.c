@@ -97,7 +97,7 @@ test_scalar_of_the_page(void **state)
 	world_stage(&w, LEAD);
 	world_set(&w, LIST("imap") ".0", NULL);
 	world_set(&w, LIST("imap"), "203.0.113.10/32");
-	check_clear(&w, "clear", "server.listener.imap.proxy.override\n" LIST("imap") "\n", 0, "ours as a scalar");
+	check_clear(&w, "clear", LIST("imap") "\nserver.listener.imap.proxy.override\n", 0, "ours as a scalar");
 	world_set(&w, LIST("imap"), "198.51.100.1");
 	check_clear(&w, "clear", "server.listener.imap.proxy.override\n", 0, "a scalar that is not ours");
 	world_end(&w);

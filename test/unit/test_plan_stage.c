@@ -447,7 +447,7 @@ test_node_order(void **state)
 static void
 test_restage_other_proxy(void **state)
 {
-	static const enum snapshot_state states[] = { SNAPSHOT_PLANNED, SNAPSHOT_SENDING, SNAPSHOT_PROVED };
+	static const enum snapshot_state states[] = { SNAPSHOT_SENDING, SNAPSHOT_PROVED };
 	size_t i;
 
 	(void)state;
@@ -524,16 +524,15 @@ test_restage_other_relay(void **state)
 static const struct {
 	enum snapshot_state state;
 	bool snapshot, on_server, anew;
+	unsigned writes;
 	const char *why;
 } anews[] = {
-	{ SNAPSHOT_PROVED,  false, false, false, "a first stage" },
-	{ SNAPSHOT_PROVED,  false, true,  true,  "all there, no snapshot" },
-	{ SNAPSHOT_PROVED,  true,  true,  false, "all there and proved" },
-	{ SNAPSHOT_PLANNED, true,  true,  true,  "all there, not proved" },
-	{ SNAPSHOT_SENDING, true,  true,  true,  "all there, cut off while sending" },
-	{ SNAPSHOT_SENDING, true,  false, true,  "nothing there, cut off while sending" },
-	{ SNAPSHOT_PLANNED, true,  false, false, "nothing there, nothing sent" },
-	{ SNAPSHOT_PROVED,  true,  false, false, "proved, and taken away by somebody since" },
+	{ SNAPSHOT_PROVED,  false, false, false, 26, "a first stage" },
+	{ SNAPSHOT_PROVED,  false, true,  true,  18, "all there, no snapshot: config.toml's keys" },
+	{ SNAPSHOT_PROVED,  true,  true,  false, 0,  "all there and proved" },
+	{ SNAPSHOT_SENDING, true,  true,  true,  26, "all there, cut off while sending" },
+	{ SNAPSHOT_SENDING, true,  false, true,  26, "nothing there, cut off while sending" },
+	{ SNAPSHOT_PROVED,  true,  false, false, 26, "proved, and taken away by somebody since" },
 };
 
 static void
@@ -555,8 +554,7 @@ test_anew(void **state)
 			w.now = clean;
 		world_plan(&w, plan_stage, "stage " WHOLE);
 		CHECK(w.plan.anew == anews[i].anew, "%s: anew is %d", anews[i].why, w.plan.anew);
-		CHECK(w.plan.write_count == (anews[i].anew || !anews[i].on_server ? 26u : 0u), "%s: %zu writes", anews[i].why,
-		    w.plan.write_count);
+		CHECK(w.plan.write_count == anews[i].writes, "%s: %zu writes", anews[i].why, w.plan.write_count);
 		world_end(&w);
 	}
 }
@@ -626,7 +624,7 @@ test_macro_in_global_list(void **state)
 	world_end(&w);
 }
 
-/* With no snapshot at all, the keys are recorded as absent before; clear then removes them. */
+/* With no snapshot at all, config.toml's keys are recorded as absent before; clear removes them, and leaves the others. */
 static void
 test_anew_without_snapshot(void **state)
 {
@@ -638,11 +636,86 @@ test_anew_without_snapshot(void **state)
 	world_stage(&w, "stage " WHOLE);
 	w.has_snapshot = false;
 	world_plan(&w, plan_stage, "stage " WHOLE);
-	for (i = 0; i < w.plan.key_count; i++)
-		CHECK(!w.plan.keys[i].original && w.plan.keys[i].recorded, "%s", w.plan.keys[i].key);
+	for (i = 0; i < w.plan.key_count; i++) {
+		const struct plan_key *k = &w.plan.keys[i];
+
+		CHECK(k->recorded == k->local && !k->original == k->local, "%s", k->key);
+	}
 	assert_true(said(&w.plan, MESSAGE_WARNING, "anew"));
+	world_keep(&w, SNAPSHOT_PLANNED);
+	assert_int_equal(w.snapshot.count, 18);
+	snapshot_forget_plan(&w.snapshot);
+	assert_int_equal(w.snapshot.count, 0);  /* nothing was sent, so nothing is ours */
 	world_keep(&w, SNAPSHOT_PROVED);
-	assert_int_equal(w.snapshot.count, 26);
+	world_end(&w);
+	world_begin(&w, SMTP IMAP "http.url = 'https://mail.example.org'\n");
+	world_plan(&w, plan_stage, "stage --only url --public-url https://mail.example.org");
+	assert_int_equal(w.plan.write_count, 0);
+	assert_false(said(&w.plan, MESSAGE_WARNING, "anew"));
+	world_end(&w);
+}
+
+/* Also that is a write on one node of a cluster. */
+static void
+test_anew_on_a_node(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_begin(&w, SMTP IMAP OURS("imap") "cluster.coordinator = x\n");
+	world_plan(&w, plan_stage, "stage " LEAD);
+	assert_string_equal(refusal_of(&w.plan), "cluster");
+	world_end(&w);
+}
+
+/* What somebody set since the stage counts as what stood before; what is not wanted any more and is not ours is left. */
+static void
+test_restage_changed(void **state)
+{
+	const struct plan_key *k;
+	struct world w;
+
+	(void)state;
+	world_begin(&w, SMTP IMAP "auth.dkim.verify = relaxed\n");
+	world_stage(&w, "stage " WHOLE);
+	world_set(&w, "auth.dkim.verify", "strict");
+	world_set(&w, LIST("imap") ".0", "10.9.9.9");
+	world_stage(&w, "stage " WHOLE);
+	k = key_of(&w.plan, "auth.dkim.verify");
+	assert_true(k->write && same_text(k->original, "strict"));
+	assert_true(said(&w.plan, MESSAGE_WARNING, "auth.dkim.verify was changed since it was staged, to strict"));
+	assert_string_equal(key_of(&w.plan, LIST("imap") ".1")->wanted, "203.0.113.10/32");
+	assert_false(key_of(&w.plan, LIST("imap") ".0")->write);
+	assert_null(snapshot_find(&w.snapshot, LIST("imap") ".0"));
+	world_plan(&w, plan_clear, "clear");
+	assert_int_equal(w.plan.left_count, 0);
+	world_write(&w);
+	assert_string_equal(settings_get(&w.now, "auth.dkim.verify"), "strict");
+	assert_string_equal(settings_get(&w.now, LIST("imap") ".0"), "10.9.9.9");
+	assert_null(settings_get(&w.now, LIST("imap") ".1"));
+	world_end(&w);
+}
+
+/* The administration page made our network a scalar: staged again it becomes a list, and clear leaves nothing of it. */
+static void
+test_restage_scalar(void **state)
+{
+	struct world w;
+	const char *before;
+
+	(void)state;
+	world_begin(&w, SMTP IMAP);
+	before = lines_of(&w.pool, &w.now);
+	world_stage(&w, "stage " LEAD);
+	world_set(&w, LIST("imap") ".0", NULL);
+	world_set(&w, LIST("imap"), "203.0.113.10/32");
+	world_stage(&w, "stage " LEAD);
+	assert_null(settings_get(&w.now, LIST("imap")));
+	assert_string_equal(settings_get(&w.now, LIST("imap") ".0"), "203.0.113.10/32");
+	assert_int_equal(w.snapshot.count, 2);
+	world_plan(&w, plan_clear, "clear");
+	world_write(&w);
+	assert_string_equal(lines_of(&w.pool, &w.now), before);
 	world_end(&w);
 }
 
@@ -690,7 +763,8 @@ main(void)
 		cmocka_unit_test(test_homes), cmocka_unit_test(test_groups), cmocka_unit_test(test_listeners_left_out),
 		cmocka_unit_test(test_shared_elsewhere), cmocka_unit_test(test_node_order),
 		cmocka_unit_test(test_restage_other_proxy),
-		cmocka_unit_test(test_restage_less), cmocka_unit_test(test_restage_other_relay), cmocka_unit_test(test_anew),
+		cmocka_unit_test(test_restage_less), cmocka_unit_test(test_restage_changed), cmocka_unit_test(test_restage_scalar),
+		cmocka_unit_test(test_anew_on_a_node), cmocka_unit_test(test_restage_other_relay), cmocka_unit_test(test_anew),
 		cmocka_unit_test(test_rewrites), cmocka_unit_test(test_macro_in_global_list),
 		cmocka_unit_test(test_anew_without_snapshot), cmocka_unit_test(test_anew_keeps_foreign_network),
 		cmocka_unit_test(test_as_wanted),

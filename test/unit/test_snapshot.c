@@ -13,13 +13,16 @@ static void
 fill(struct snapshot *s, struct pool *pool)
 {
 	static const struct snapshot_key keys[] = {
-		{ "server.listener.imap.proxy.override", NULL, "true", GROUP_LISTENERS, true },
-		{ "auth.dkim.verify", "strict", "disable", GROUP_CHECKS, false },
-		{ "http.url", "", "'https://mail.example.org'", GROUP_URL, false },
-		{ "queue.strategy.route", "a\"b\\c\n\t\x01 \xc3\xa4", NULL, GROUP_OUTBOUND, false },
-		{ "server.allowed-ip.192.0.2.1", NULL, "", GROUP_ALLOW, false },
-		{ "x", NULL, NULL, GROUP_CHECKS, true },
-		{ ",\n  \"checksum\": \"00000000\"", "v", "w", GROUP_CHECKS, false },
+		{ "server.listener.imap.proxy.override", NULL, "true", GROUP_LISTENERS, true, NULL, NULL },
+		{ "auth.dkim.verify", "strict", "disable", GROUP_CHECKS, false, NULL, "strict" },
+		{ "http.url", "", "'https://mail.example.org'", GROUP_URL, false, NULL, "" },
+		{ "queue.strategy.route", "a\"b\\c\n\t\x01 \xc3\xa4", NULL, GROUP_OUTBOUND, false, NULL, "x" },
+		{ "server.allowed-ip.192.0.2.1", NULL, "", GROUP_ALLOW, false, NULL, NULL },
+		{ "x", NULL, NULL, GROUP_CHECKS, true, NULL, NULL },
+		{ "was.ours", "a", "b", GROUP_CHECKS, true, "'a'", "c" },
+		{ "was.away", "a", "b", GROUP_CHECKS, true, NULL, NULL },
+		{ "went.back", "", "", GROUP_CHECKS, true, NULL, "c" },
+		{ ",\n  \"checksum\": \"00000000\"", "v", "w", GROUP_CHECKS, false, NULL, "v" },
 	};
 	struct err err;
 	size_t i;
@@ -49,7 +52,7 @@ check_same(const struct snapshot *a, const struct snapshot *b)
 		const struct snapshot_key *x = &a->keys[i], *y = &b->keys[i];
 
 		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) && same_text(x->written, y->written) &&
-		    x->group == y->group && x->local == y->local, "%s is another one", x->key);
+		    same_text(x->text, y->text) && same_text(x->stood, y->stood) && x->group == y->group && x->local == y->local, "%s is another one", x->key);
 	}
 }
 
@@ -149,6 +152,10 @@ static const struct {
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"urls\"", "true", "null", "null") "]", "another group", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "1", "null", "null") "]", "local is no boolean", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "1", "null") "]", "before is a number", false },
+	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": null") "]",
+	  "stood: absent", true },
+	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": 1") "]",
+	  "stood is a number", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":[{\"key\":\"k\",\"group\":\"url\",\"local\":true,\"before\":null}]",
 	  "written is not there: not the same as null", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "null", "null") ","
@@ -191,7 +198,7 @@ test_bounds(void **state)
 		struct err err;
 
 		for (i = 0; i < n; i++) {
-			struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false };
+			struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false, NULL, NULL };
 
 			assert_int_equal(snapshot_add(&s, &pool, &k, &err), 0);
 		}
@@ -214,7 +221,7 @@ test_save_bounds(void **state)
 
 	(void)state;
 	for (i = 0; i <= SNAPSHOT_KEYS_MAX; i++) {
-		struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false };
+		struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false, NULL, NULL };
 
 		assert_int_equal(snapshot_add(&s, &pool, &k, &err), 0);
 	}
@@ -237,6 +244,77 @@ test_find(void **state)
 	assert_null(snapshot_find(&s, "auth.dkim"));
 	assert_null(snapshot_find(&s, "auth.dkim.verify.0"));
 	pool_free(&pool);
+}
+
+/* What we may have left under a key that was "b", was written as "w", and held "s" when the last write was planned. */
+static void
+test_knows(void **state)
+{
+	static const struct snapshot_key k = { "k", "b", "w", GROUP_CHECKS, false, NULL, "s" }, added = { "k", NULL, "w", GROUP_CHECKS,
+	    false, NULL, NULL };
+
+	(void)state;
+	assert_true(snapshot_knows(&k, "b") && snapshot_knows(&k, "w") && snapshot_knows(&k, "s"));
+	assert_false(snapshot_knows(&k, "x") || snapshot_knows(&k, NULL) || snapshot_knows(&k, ""));
+	assert_true(snapshot_knows(&added, NULL) && !snapshot_knows(&added, ""));
+}
+
+/* What is left of a snapshot when its plan was never sent, and when all of it is proved. */
+static void
+test_settled(void **state)
+{
+	static const struct {
+		const char *before, *written, *stood;
+		const char *unsent, *proved;       /* what counts as written then; "-": the key leaves it */
+		const char *why;
+	} cases[] = {
+		{ NULL, "w", NULL, "-", "w", "a first stage" },
+		{ "b", "w", "b", "-", "w", "a first stage over a value" },
+		{ NULL, "w", "old", "old", "w", "staged again, otherwise" },
+		{ NULL, "w", "w", "w", "w", "staged again, the same" },
+		{ "b", "b", "old", "old", "-", "goes back" },
+		{ "b", "w", NULL, NULL, "w", "was removed by us" },
+		{ NULL, NULL, NULL, "-", "-", "went back before" },
+	};
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		for (j = 0; j < 2; j++) {
+			struct snapshot_key key = { "k", cases[i].before, cases[i].written, GROUP_CHECKS, false, NULL, cases[i].stood };
+			struct snapshot s = { .keys = &key, .count = 1 };
+			const char *wanted = j ? cases[i].proved : cases[i].unsent;
+			bool gone = same_text(wanted, "-");
+
+			if (j)
+				snapshot_settle(&s, 1u << GROUP_CHECKS);
+			else
+				snapshot_forget_plan(&s);
+			CHECK(s.count == !gone, "%s: %zu keys", cases[i].why, s.count);
+			CHECK(gone || (same_text(key.written, wanted) && same_text(key.stood, key.before)), "%s: %s", cases[i].why,
+			    shown(key.written));
+			CHECK(s.state == (!j && !gone ? SNAPSHOT_PROVED : SNAPSHOT_PLANNED), "%s: state", cases[i].why);
+		}
+	}
+}
+
+/* A write that was cut off leaves it open which of its values a key holds, until its group is proved. */
+static void
+test_open(void **state)
+{
+	struct snapshot_key keys[] = {
+		{ "k", "b", "b", GROUP_CHECKS, false, NULL, "s" }, { "l", NULL, "w", GROUP_LISTENERS, false, NULL, NULL },
+	};
+	struct snapshot s = { .state = SNAPSHOT_SENDING, .keys = keys, .count = COUNT(keys) };
+
+	(void)state;
+	assert_true(snapshot_is_open(&s, 0) && snapshot_is_open(&s, 1u << GROUP_LISTENERS));
+	assert_false(snapshot_is_open(&s, 1u << GROUP_CHECKS));
+	snapshot_settle(&s, 1u << GROUP_LISTENERS);
+	assert_int_equal(s.count, 2);
+	snapshot_settle(&s, 1u << GROUP_CHECKS);
+	assert_int_equal(s.count, 1);
+	assert_false(snapshot_is_open(&s, 0));
 }
 
 static void
@@ -341,7 +419,8 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_appended), cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_contents), cmocka_unit_test(test_bounds), cmocka_unit_test(test_save_bounds), cmocka_unit_test(test_find),
+		cmocka_unit_test(test_contents), cmocka_unit_test(test_bounds), cmocka_unit_test(test_save_bounds), cmocka_unit_test(test_find), cmocka_unit_test(test_knows),
+		cmocka_unit_test(test_settled), cmocka_unit_test(test_open),
 		cmocka_unit_test(test_disk), cmocka_unit_test(test_disk_damage), cmocka_unit_test(test_disk_too_long),
 		cmocka_unit_test(test_disk_unwritable), cmocka_unit_test(test_states),
 	};
