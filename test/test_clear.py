@@ -298,6 +298,14 @@ def test_reload(run, staged):
         assert "auth.dkim.verify" not in server.running
 
 
+def test_reload_counts_what_was_restored(run, simulate):
+    """Values that are left alone are none of the keys."""
+    server = simulate()
+    write(server, {"auth.dkim.verify": "disable", "auth.arc.verify": "strict", "auth.dmarc.verify": "strict",
+                   "auth.iprev.verify": "strict"})
+    assert "Reloaded: 1 of 1 keys" in run("clear", *reach(server), "--only", "checks", "--reload").err
+
+
 def test_reload_that_fails(run, staged):
     server, before = staged
     write(server, {"auth.dkim.sign": "broken (("})

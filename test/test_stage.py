@@ -603,6 +603,57 @@ def test_write_that_does_not_last(run, simulate):
     run("stage", *reach(server), *CHANGE, status=0)
 
 
+def test_failure_of_a_proxy(run, simulate):
+    """504 is not the server's own 500: what a read shows is said, and nothing about a file that could not be written."""
+    server = simulate()
+    fail(server, "write", answer=(504, b""), done=True)
+    ran = run("stage", *reach(server), *CHANGE, status=5)
+    assert "DO NOT RESTART" not in ran.err and "26 of 26 keys are as planned" in ran.err
+
+
+def test_failure_in_the_database(run, simulate):
+    """A 500 after all was done: the keys of config.toml are taken back, and the database's are not said to be untouched."""
+    server = simulate()
+    fail(server, "write", answer=(500, b""), done=True)
+    ran = run("stage", *reach(server), *CHANGE, "--json", status=5)
+    said = " ".join(message["text"] for message in ran.json["messages"])
+    assert "8 of the database's keys are changed all the same" in said and "untouched" not in said
+    settings = server.settings()
+    assert {key["key"]: key["after"] for key in ran.target["keys"]} == {
+        key["key"]: settings.get(key["key"]) for key in ran.target["keys"]}
+
+
+@pytest.mark.parametrize("json_too", [False, True])
+def test_nothing_can_be_read_back(run, simulate, json_too):
+    """What is not known is not listed."""
+    server = simulate()
+    server.faults.append(Fault(method="POST", path="/api/settings", cut=0, end="reset", done=True,
+                               after=lambda one: setattr(one, "on_connect", "close")))
+    ran = run("stage", *reach(server), *CHANGE, *["--json"] * json_too, status=5)
+    if json_too:
+        assert {(key["after"], key["state"]) for key in ran.target["keys"]} == {(None, "unknown")}
+    else:
+        assert "could not be read back" in ran.out and "auth.dkim.verify" not in ran.out
+
+
+def test_many_wrong_keys(run, simulate):
+    """Five are named, and there is room for what to do."""
+    names = [f"a-rather-long-listener-name-{i:02}" for i in range(30)]
+    server = simulate(config=config(SMTP, HTTP, HTTPS, *[listener(name, 2000 + i, "imap") for i, name in enumerate(names)]))
+    fail(server, "write", times=-1, after=lambda one: [
+        one.store.local.pop(key) for key in list(one.store.local) if ".proxy." in key])
+    ran = run("stage", *reach(server), *CHANGE, status=5)
+    assert "as planned: server.listener." in ran.err and " and more. Run the same command again" in ran.err
+    assert ran.err.count(".proxy.override, ") + ran.err.count(".trusted-networks.0, ") == 4
+
+
+def test_snapshot_file_of_nobody(run):
+    """A file that only looks like a lock's stays, whatever fails before a lock is taken."""
+    (run.folder / ".lock").write_text("precious")
+    run("status", "--url", "https://no-such-host.invalid", "--url", "https://b.invalid", status=3)
+    assert run.snapshots() == [".lock"]
+
+
 # The snapshot
 
 def test_snapshot_file(run, serve):

@@ -170,3 +170,16 @@ def test_not_reached(run, simulate, how, status):
     server = simulate()
     server.on_connect = how
     assert run("status", *reach(server), status=status)
+
+
+def test_write_that_is_not_proved(run, simulate):
+    """The settings show all of it, and config.toml holds none: that is not done."""
+    server = simulate()
+    server.refuse_writes = "read-only"
+    server.faults.append(Fault(method="POST", path="/api/settings", cut=0, end="reset", done=True))
+    run("stage", *reach(server), "--only", "listeners", "--proxy", "203.0.113.10", status=5)
+    ran = run("status", *reach(server), "--only", "listeners", status=6)
+    assert "Run stage again" in ran.err and groups_of(ran.out)["listeners"] == "staged"
+    server.refuse_writes = None
+    run("stage", *reach(server), "--only", "listeners", "--proxy", "203.0.113.10", status=0)
+    run("status", *reach(server), "--only", "listeners", status=0)
