@@ -3,7 +3,6 @@
 #include "err.h"
 #include "options.h"
 #include "plan_build.h"
-#include "pool.h"
 #include "settings.h"
 #include "snapshot.h"
 #include "trusted.h"

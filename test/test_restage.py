@@ -30,8 +30,8 @@ def states(run):
 # Cut off
 
 @pytest.mark.parametrize("done", [False, True])
-@pytest.mark.parametrize("options", [OTHER, (*CHANGE, "--listener", "https"), ("--only", "listeners", "--proxy", "192.0.2.1"),
-                                     (*CHANGE, *RELAY)], ids=str)
+@pytest.mark.parametrize("options", [
+    OTHER, (*CHANGE, "--listener", "https"), ("--only", "listeners", "--proxy", "192.0.2.1"), (*CHANGE, *RELAY)], ids=str)
 def test_cut_off_while_staged(run, simulate, options, done):
     """Whether the second write arrived or not, all that the first or the second left goes."""
     server = simulate()
@@ -105,8 +105,8 @@ def test_killed_between_nodes(run, nodes, staged):
     before = state(first)
     if staged:
         run("stage", *both, *CHANGE, status=0)
-    run.while_running(lambda call: first.faults.append(Fault(method="POST", before=call)), lambda process: process.kill(),
-                      "stage", *both, *OTHER, status=-signal.SIGKILL)
+    run.while_running(lambda call: first.faults.append(Fault(method="POST", before=call)),
+                      lambda process: process.kill(), "stage", *both, *OTHER, status=-signal.SIGKILL)
     assert states(run) == ["planned", "sending"]
     if not staged:
         write(second, {"server.listener.https.proxy.trusted-networks.0": "198.51.100.7/32"})

@@ -639,7 +639,8 @@ def test_nothing_can_be_read_back(run, simulate, json_too):
 def test_many_wrong_keys(run, simulate):
     """Five are named, and there is room for what to do."""
     names = [f"a-rather-long-listener-name-{i:02}" for i in range(30)]
-    server = simulate(config=config(SMTP, HTTP, HTTPS, *[listener(name, 2000 + i, "imap") for i, name in enumerate(names)]))
+    many = [listener(name, 2000 + i, "imap") for i, name in enumerate(names)]
+    server = simulate(config=config(SMTP, HTTP, HTTPS, *many))
     fail(server, "write", times=-1, after=lambda one: [
         one.store.local.pop(key) for key in list(one.store.local) if ".proxy." in key])
     ran = run("stage", *reach(server), *CHANGE, status=5)
@@ -647,8 +648,8 @@ def test_many_wrong_keys(run, simulate):
     assert ran.err.count(".proxy.override, ") + ran.err.count(".trusted-networks.0, ") == 4
 
 
-def test_snapshot_file_of_nobody(run):
-    """A file that only looks like a lock's stays, whatever fails before a lock is taken."""
+def test_no_lock_is_taken_for_ours(run):
+    """A run that fails before it locks anything removes no file."""
     (run.folder / ".lock").write_text("precious")
     run("status", "--url", "https://no-such-host.invalid", "--url", "https://b.invalid", status=3)
     assert run.snapshots() == [".lock"]
