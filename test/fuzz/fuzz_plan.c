@@ -196,23 +196,21 @@ kept(struct world *w, const char *value)
 	return value ? pool_str(&w->pool, value) : NULL;
 }
 
-/* As target_save_plan does it. */
+/* As target_save_plan does it, and what follows. */
 static void
-keep(struct world *w)
+keep(struct world *w, bool proved)
 {
-	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_PROVED };
+	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
+	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_SENDING };
 	size_t i;
 
-	for (i = 0; w->has_snapshot && i < w->snapshot.count; i++) {
-		if (!(w->o.groups & 1u << w->snapshot.keys[i].group))
-			CHECK(snapshot_add(&s, &w->pool, &w->snapshot.keys[i], NULL) == 0, "no memory");
-	}
-	for (i = 0; i < w->plan.key_count; i++) {
-		const struct plan_key *k = &w->plan.keys[i];
-		struct snapshot_key key = { k->key, kept(w, k->original), kept(w, k->wanted), k->group, k->local };
-
-		if (k->recorded && (k->write || (w->has_snapshot && snapshot_find(&w->snapshot, k->key))))
-			CHECK(snapshot_add(&s, &w->pool, &key, NULL) == 0, "no memory");
+	CHECK(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, NULL) == 0, "no memory");
+	if (proved)
+		plan_prove(&w->plan, w->o.groups, old, &s);
+	for (i = 0; i < s.count; i++) {
+		s.keys[i].before = kept(w, s.keys[i].before);
+		s.keys[i].written = kept(w, s.keys[i].written);
+		s.keys[i].stood = kept(w, s.keys[i].stood);
 	}
 	w->snapshot = s;
 	w->has_snapshot = true;
@@ -270,7 +268,7 @@ check_staged(struct world *w)
 		    key_state_name(p.keys[i].state));
 	CHECK(w->shared || plan_compare(&p, &w->now) == 0, "not as planned");
 	plan(w, plan_stage, &p, &w->o);
-	CHECK(!p.write_count && !message_refusals(&p.messages), "again: %zu writes, %zu refusals", p.write_count,
+	CHECK((!p.write_count || w->snapshot.state == SNAPSHOT_SENDING) && !message_refusals(&p.messages), "again: %zu writes, %zu refusals", p.write_count,
 	    message_refusals(&p.messages));
 }
 
@@ -337,11 +335,10 @@ stage(struct world *w, char *line)
 		return;
 	check_untouched(w);
 	w->anew |= w->plan.anew && !had;
-	keep(w);
+	keep(w, !w->lost);
 	apply(w);
 	if (w->lost) {
 		w->lost = 0;
-		w->snapshot.state = SNAPSHOT_SENDING;
 		return;
 	}
 	check_trust(w);
