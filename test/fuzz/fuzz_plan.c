@@ -82,7 +82,7 @@ static void
 plan(struct world *w, planner *make, struct plan *p, const struct options *o)
 {
 	struct plan_input in = {
-		.now = &w->now, .local = w->rewrites ? &w->now : NULL, .options = o,
+		.now = &w->now, .every = w->rewrites ? &w->now : NULL, .options = o,
 		.snapshot = w->has_snapshot ? &w->snapshot : NULL, .minor_first = w->minor_first, .minor_last = w->minor_last,
 		.shared_elsewhere = w->shared,
 	};
