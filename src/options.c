@@ -825,6 +825,8 @@ options_retell(struct buf *out, const struct options *o)
 		retell_one(out, "new-server", o->new_server);
 	if (o->allow_new_server)
 		buf_str(out, " --allow-new-server");
+	if (o->single_node)
+		buf_str(out, " --single-node");
 	usual |= o->allow_new_server ? 1u << GROUP_ALLOW : 0;
 	if (o->groups == usual)
 		return;

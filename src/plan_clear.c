@@ -199,7 +199,9 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	}
 	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
 		return -1;
-	build_check_cluster(&b);
+	/* What was staged on this node alone is cleared there alone. */
+	if (!in->snapshot || !strstr(in->snapshot->options, "--single-node"))
+		build_check_cluster(&b);
 	build_check_rewrite(&b);
 	for (i = 0; i < p->key_count; i++) {
 		if (p->keys[i].state != KEY_CHANGED)

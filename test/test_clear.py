@@ -284,6 +284,10 @@ def test_one_node_of_several(run, simulate):
     assert "refused (cluster)" in ran.err and (state(one), state(other)) == now
     run("clear", "--url", one.http_url, "--url", other.http_url, status=0)
     assert (state(one), state(other)) == before
+    # What was staged on one alone is cleared there alone.
+    run("stage", *reach(one), *CHANGE, "--single-node", status=0)
+    run("clear", *reach(one), status=0)
+    assert (state(one), state(other)) == before
 
 
 # With --reload

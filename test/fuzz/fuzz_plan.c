@@ -353,6 +353,7 @@ clear(struct world *w)
 	size_t i;
 
 	o.command = COMMAND_CLEAR;
+	o.single_node = true;
 	o.groups = (1u << GROUP_COUNT) - 1;
 	w->rewrites = false;
 	plan(w, plan_clear, &w->plan, &o);

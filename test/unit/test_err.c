@@ -21,7 +21,7 @@ test_set(void **state)
 	err_add(&err, "Look at %s.", "it");
 	assert_string_equal(err.text, "f: No such file or directory. Look at it.");
 	err_add(&err, "\n  Or %s.", "there");
-	assert_string_equal(err.text, "f: No such file or directory Look at it.\n  Or there.");
+	assert_string_equal(err.text, "f: No such file or directory. Look at it.\n  Or there.");
 	assert_int_equal(err.code, ENOENT);
 	assert_int_equal(err_memory(&err), -1);
 	assert_int_equal(err.kind, ERR_SYSTEM);
@@ -30,6 +30,14 @@ test_set(void **state)
 	assert_true(err.kind == ERR_NONE && !err.code && !err.name && !*err.text);
 	err_add(&err, "alone");
 	assert_string_equal(err.text, "alone");
+	err_add(&err, "(really)");
+	assert_string_equal(err.text, "alone (really)");
+	err_end(&err);
+	assert_string_equal(err.text, "alone (really)");
+	err_set(&err, ERR_USAGE, "cut");
+	err_end(&err);
+	err_end(&err);
+	assert_string_equal(err.text, "cut.");
 }
 
 static void
@@ -40,6 +48,7 @@ test_nobody(void **state)
 	assert_int_equal(err_system(NULL, ERR_USAGE, ENOENT, "x"), -1);
 	assert_int_equal(err_memory(NULL), -1);
 	err_add(NULL, "x");
+	err_end(NULL);
 }
 
 /* A text that does not fit is cut at a character's edge, whatever the character's length and place. */
