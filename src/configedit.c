@@ -401,6 +401,10 @@ find_place(const struct work *w, const struct plan_key *k, size_t *at, const cha
 		*at = place_at(w, s);
 		return true;
 	}
+	if (!strchr(k->key, '.')) {
+		*at = 0;                       /* in no table; only a snapshot that somebody wrote holds such a key */
+		return true;
+	}
 	if (!w->c->plan->clearing || !is_flat(w))
 		return false;
 	for (i = 0; i < t->entry_count && strcmp(t->entries[i].key, k->key) < 0; i++)

@@ -708,8 +708,10 @@ toml_write_value(struct buf *out, const char *value)
 		return 0;
 	}
 	for (i = 0; i + 1 < COUNT(quotes); i++) {
-		out->len = start;
+		cut(out, start);
 		buf_str(out, quotes[i]);
+		if (quotes[i][1] && *value == '\n')
+			buf_char(out, '\n');          /* the reader drops one */
 		for (c = value; *c; c++) {
 			if (!quotes[i][1] && (*c == quotes[i][0] || *c == '\\'))
 				buf_char(out, '\\');
@@ -719,6 +721,6 @@ toml_write_value(struct buf *out, const char *value)
 		if (out->failed || reads_as(out->data + start, out->len - start, value))
 			return 0;
 	}
-	out->len = start;
+	cut(out, start);
 	return -1;
 }
