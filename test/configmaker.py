@@ -1,4 +1,4 @@
-"""config.toml files for property tests: with every construct that server and reader take, and heaps of tokens besides."""
+"""config.toml files for property tests, with every construct that the server takes; and heaps of tokens."""
 
 from hypothesis import strategies as st
 
@@ -7,8 +7,10 @@ ENDS = st.sampled_from(["\n", "\r\n", "mixed"])
 COMMENTS = ["# c", "#", "   # [not.a.table]", "# a = \"b\"", "#stalprep-wasn't", "# ü ' \" {", "", "  ", "\t"]
 BEHIND = ["", "", " ", "  # c", "\t#", " # \"x\" ] }"]
 WORDS = ["a", "Ab", "x-1", "y_", "9", "zürich"]
-STRINGS = ["", "v", "a b", "true", "%{env:NAME}%", "#no", "[x]", "ü", "tab\there", "line\nfeed", "C:\\new", 'say "x"', "it's", "=,}"]
-SPELLED = ['""', "''", "'a\\'b'", '"a\\"b"', '"a\\\\b"', "'''it''s'''", '"""x\ny"""', "'''\nx\n#stalprep-was: y\n'''", "1", "-1.5", "+1",
+STRINGS = ["", "v", "a b", "true", "%{env:NAME}%", "#no", "[x]", "ü", "tab\there", "line\nfeed", "C:\\new", 'say "x"',
+           "it's", "=,}"]
+SPELLED = ['""', "''", "'a\\'b'", '"a\\"b"', '"a\\\\b"', "'''it''s'''", '"""x\ny"""', "'''\nx\n#stalprep-was: y\n'''",
+           "1", "-1.5", "+1",
            ".5", "true", "1e9", "2020-01-01T00", "%x%"]
 
 
@@ -46,7 +48,8 @@ def value(draw, nest=0):
 def name(draw, number):
     """A key's name that no other number has."""
     word = one_of(draw, WORDS)
-    return one_of(draw, [f"{word}{number}", f"k.{word}.{number}", f'"{word} {number}"', f'k{number}."{word}:*"', f'"k{number}\\"{word}"',
+    return one_of(draw, [f"{word}{number}", f"k.{word}.{number}", f'"{word} {number}"', f'k{number}."{word}:*"',
+                         f'"k{number}\\"{word}"',
                          f"k{number} . {word}"])
 
 
@@ -68,10 +71,11 @@ def assignment(draw, key, text):
 
 
 def grouped(draw, top, pairs):
-    """Lines that give top.KEY the spelled value for all (KEY, spelled value), in one way or another; they need a table's end."""
+    """Lines that give top.KEY its value for all (KEY, spelled value), in one way or another."""
     way = draw(st.integers(0, 3))
     if way == 0:
-        return [f"[{header(draw, top)}]{one_of(draw, ['', ' # x', ' junk'])}", *(assignment(draw, *pair) for pair in pairs)]
+        behind = one_of(draw, ["", " # x", " junk"])
+        return [f"[{header(draw, top)}]{behind}", *(assignment(draw, *pair) for pair in pairs)]
     above, _, last = top.rpartition(".")
     if way == 1 and above and not any("\n" in text for _, text in pairs):
         inner = ", ".join(f"{quoted(draw, key)} = {text}" for key, text in pairs)
@@ -88,11 +92,13 @@ def networks(draw):
     if way == 0:
         return [("proxy.trusted-networks", mine)]
     if way == 1:
-        return [("proxy.trusted-networks", one_of(draw, [f"[{mine}]", f"[\n  {mine}, # x\n  {other},\n]", f"[{mine},{other}]"]))]
+        return [("proxy.trusted-networks", one_of(draw, [f"[{mine}]", f"[\n  {mine}, # x\n  {other},\n]",
+                                                         f"[{mine},{other}]"]))]
     if way == 2:
         return [("proxy.trusted-networks.0", mine), ("proxy.override", one_of(draw, ["false", "true", '"true"']))]
     if way == 3:
-        return [("proxy", one_of(draw, [f"{{trusted-networks = [{mine}], override = false}}", f"{{override = false, \"x y\" = 1}}",
+        return [("proxy", one_of(draw, [f"{{trusted-networks = [{mine}], override = false}}",
+                                        f"{{override = false, \"x y\" = 1}}",
                                         f"{{trusted-networks = {mine}}}"]))]
     return []
 
@@ -106,7 +112,8 @@ def listener(draw, name_, protocol, port):
     return grouped(draw, f"server.listener.{name_}", pairs)
 
 
-CHANGED = [("auth", "dkim.verify"), ("auth", "iprev.verify"), ("auth", "spf.verify.ehlo"), ("session", "ehlo.reject-non-fqdn"),
+CHANGED = [("auth", "dkim.verify"), ("auth", "iprev.verify"), ("auth", "spf.verify.ehlo"),
+           ("session", "ehlo.reject-non-fqdn"),
            ("http", "url"), ("queue", "strategy.route")]
 BROUGHT = ["disable", "relaxed", "false", "'https://old.example.org'", "line\nfeed"]
 
@@ -122,12 +129,14 @@ def standing(draw):
 
 def foreign(draw, number):
     """A table that is no business of ours, with anything in it."""
-    head = one_of(draw, [f"[t{number}]", f"[T{number}.Sub]", f'[t{number}."A b"] junk', f"[ t{number} ]", "[[arr]]", f"[t{number}] # x"])
+    head = one_of(draw, [f"[t{number}]", f"[T{number}.Sub]", f'[t{number}."A b"] junk', f"[ t{number} ]", "[[arr]]",
+                         f"[t{number}] # x"])
     if head == "[[arr]]":
         head += f"\nnumber{number} = 1"
     body = []
     for i in range(draw(st.integers(0, 3))):
-        body += [one_of(draw, COMMENTS), f"{one_of(draw, ['', ' '])}{name(draw, i)} = {value(draw)}{one_of(draw, BEHIND)}"]
+        line = f"{name(draw, i)} = {value(draw)}{one_of(draw, BEHIND)}"
+        body += [one_of(draw, COMMENTS), one_of(draw, ["", " "]) + line]
     return [head, *body]
 
 
@@ -162,8 +171,10 @@ def files(draw):
 
 # Heaps of tokens, most of which no server takes
 
-TOKENS = ["a", "B", "9", "k", "é", "ﬀ", "²", "·", "\ufeff", "\0", ".", "-", "_", "+", "=", "=", " = ", '"', '"', "'", '"""', "'''", "\\", "\\n",
-          "\\\\", "\n", "\n", "\n", "\r", "\r\n", " ", "\t", "#", "# c\n", "[", "]", "[[", "]]", "{", "}", ",", "[a]\n", "[[a]]\n",
+TOKENS = ["a", "B", "9", "k", "é", "ﬀ", "²", "·", "\ufeff", "\0", ".", "-", "_", "+", "=", "=", " = ", '"', '"',
+          "'", '"""', "'''", "\\", "\\n",
+          "\\\\", "\n", "\n", "\n", "\r", "\r\n", " ", "\t", "#", "# c\n", "[", "]", "[[", "]]", "{", "}", ",",
+          "[a]\n", "[[a]]\n",
           "k = 1\n", 'x = "v"\n', "a.b", ":", "*", "/", "%{env:X}%", "true", "{a = 1}", "[1, 2]"]
 
 

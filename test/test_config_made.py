@@ -17,7 +17,8 @@ FLATTEN = ROOT / "build" / "test" / "flatten-config"
 NEW, OLD = (0, 15, 5), (0, 12, 5)
 
 SPARING = settings(deadline=None, database=None, derandomize=True, print_blob=False,
-                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large,
+                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow,
+                                          HealthCheck.data_too_large,
                                           HealthCheck.large_base_example])
 
 # Reading
@@ -63,7 +64,8 @@ def test_heaps_of_tokens(tmp_path, version):
 
 
 @settings(SPARING, max_examples=100)
-@given(texts=st.lists(configmaker.files(), min_size=3, max_size=3), damage=st.lists(st.integers(0, 2000), min_size=3, max_size=3))
+@given(texts=st.lists(configmaker.files(), min_size=3, max_size=3), damage=st.lists(st.integers(0, 2000), min_size=3,
+                                                                                    max_size=3))
 def test_made_and_damaged(tmp_path, texts, damage):
     """As they are, and with a character gone or a line cut off."""
     compare(tmp_path, texts, NEW)

@@ -374,20 +374,27 @@ def test_config_by_the_server(pair, seed):
 
 FLATTEN = ROOT / "build" / "test" / "flatten-config"
 ODD_TEXTS = [  # in front of the server's own; behind it what opens a table, and what has no line end
-    "zz.a = 1\r\n", '"zz.a b" = "x"\n', "zz . a = 'x'\n", 'zz.a = "a\\tb\\\\nc"\n', "zz.a = 'it\\'s'\n", 'zz.a = """\na"b\n"""\n',
-    'zz.a = """\r\na"""\n', "zz.a = '''a''b'''\n", 'zz.a = "one\nline"\n', "zz.a = [1, [2, 3], {a = 1, b}]\n", "zz.a = {b, c}\n",
-    "zz.a = [ # c\n 1, # d\n]\n", "zz.a = +1.5e3\n", "zz.a = %{env:PATH}%\n", 'zz.a = "%{env:NONE}%"\n', "zz.a:b = 1\n", "zz.ä = 1\n",
-    "zz.a = ä\n", '"" \n\n zz.a = 1\n', "\ufeffzz.a = 1\n", 'zz.a = 1\nzz."a" = 2\n', "zz.a = 1 2\n", "zz.a = \n1\n", "zz.a\n= 1\n",
-    'zz.a = "x\\\\"\n', "zz.a = [[[[[[[[[[1]]]]]]]]]]\n", "zz.a = [[[[[[[[[1]]]]]]]]]\n", "zz.a = {}\n", "zz.a = []\n", "-zz = 1\n",
+    "zz.a = 1\r\n", '"zz.a b" = "x"\n', "zz . a = 'x'\n", 'zz.a = "a\\tb\\\\nc"\n', "zz.a = 'it\\'s'\n",
+    'zz.a = """\na"b\n"""\n',
+    'zz.a = """\r\na"""\n', "zz.a = '''a''b'''\n", 'zz.a = "one\nline"\n', "zz.a = [1, [2, 3], {a = 1, b}]\n",
+    "zz.a = {b, c}\n",
+    "zz.a = [ # c\n 1, # d\n]\n", "zz.a = +1.5e3\n", "zz.a = %{env:PATH}%\n", 'zz.a = "%{env:NONE}%"\n',
+    "zz.a:b = 1\n", "zz.ä = 1\n",
+    "zz.a = ä\n", '"" \n\n zz.a = 1\n', "\ufeffzz.a = 1\n", 'zz.a = 1\nzz."a" = 2\n', "zz.a = 1 2\n", "zz.a = \n1\n",
+    "zz.a\n= 1\n",
+    'zz.a = "x\\\\"\n', "zz.a = [[[[[[[[[[1]]]]]]]]]]\n", "zz.a = [[[[[[[[[1]]]]]]]]]\n", "zz.a = {}\n", "zz.a = []\n",
+    "-zz = 1\n",
     "[zz] junk\na = 1\n", "[ZZ.Ab]\nCd = 1\n", '[zz."A b"]\na = 1\n', '["zz"]\na = 1\n',
-    "[[zz]]\na = 1\n[[zz]]\na = 2\n[[yy]]\na = 3\n", "[[zz]]\na = 1\n[[yy]]\na = 3\n[[zz]]\na = 1\n", "[zz]\na = 1\n[zz]\nb = 2\n", "[]\n",
+    "[[zz]]\na = 1\n[[zz]]\na = 2\n[[yy]]\na = 3\n", "[[zz]]\na = 1\n[[yy]]\na = 3\n[[zz]]\na = 1\n",
+    "[zz]\na = 1\n[zz]\nb = 2\n", "[]\n",
     "[zz\n", "[zz]", "# no end", "  ", "zz.a = 1", "[zz] # x", "[zz]\na = 1\rb = 2\n",
 ]
 
 
 def flatten(path, version):
     """What the program's own reader makes of a file: its keys, or why not."""
-    ran = subprocess.run([FLATTEN, *(["-o"] if version < (0, 13) else []), path], capture_output=True, timeout=TIMEOUT, check=False)
+    ran = subprocess.run([FLATTEN, *(["-o"] if version < (0, 13) else []), path], capture_output=True, timeout=TIMEOUT,
+                         check=False)
     return json.loads(ran.stdout)
 
 
@@ -451,8 +458,10 @@ class Staged:
 
     def shows(self):
         """Its settings, and what its ports do without and with a header."""
-        held = {key: value.replace(self.folder, "FOLDER") for key, value in self.server.settings().items() if key not in RANDOM_KEYS}
-        return held, {port: [without_numbers(exchange(port, text)) for text in (b"", PROXY_HEADER)] for port in PLAIN_PORTS}
+        held = {key: value.replace(self.folder, "FOLDER") for key, value in self.server.settings().items()
+                if key not in RANDOM_KEYS}
+        return held, {port: [without_numbers(exchange(port, text)) for text in (b"",
+                                                                                PROXY_HEADER)] for port in PLAIN_PORTS}
 
 
 def without_numbers(text):
@@ -461,7 +470,8 @@ def without_numbers(text):
 
 
 def test_staged_in_the_file_and_over_the_api(tmp_path, certificate):
-    stage = ("stage", "--proxy", "127.0.0.1", "--public-url", "https://mail.example.org", "--relay", "new.example.org", "--dialect",
+    stage = ("stage", "--proxy", "127.0.0.1", "--public-url", "https://mail.example.org", "--relay", "new.example.org",
+             "--dialect",
              dialect_of(realserver.version_name()))
     seen = {}
     for by_file in False, True:
