@@ -159,6 +159,7 @@ running_find(struct running *r, const struct stat *st)
 	bool any = false;
 
 	memset(r, 0, sizeof(*r));
+	/* cppcheck-suppress readdirCalled ; there is one thread */
 	while (proc && !r->pid && (entry = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		enum seen seen = pid > 0 ? look_at(r, pid, st) : NO;
