@@ -120,7 +120,7 @@ cli_main(int argc, char **argv)
 	confine_begin();
 	if (options_parse(&o, &pool, argc > 0 ? argc - 1 : 0, argv + 1, &err) == -1) {
 		fprintf(stderr, "stalprep: %s\n", err.text);
-		status = EXIT_USAGE;
+		status = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
 	} else {
 		status = commands[o.command].run(&o, program);
 	}
