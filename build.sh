@@ -88,6 +88,7 @@ need_to_test() {
 	need cppcheck has cppcheck
 	need mandoc has mandoc
 	need openssl has openssl
+	need strace has strace
 	need clang has clang
 	need libclang-rt-dev has_fuzzer
 	need "$python_packages" has_modules "$python_modules"

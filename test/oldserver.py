@@ -301,8 +301,8 @@ class OldServer:
 
     def spawn(self, function, *arguments):
         thread = threading.Thread(target=function, args=arguments, daemon=True)
-        self.threads.append(thread)
         thread.start()
+        self.threads.append(thread)  # now it can be joined
 
     def accept(self, selector):
         stopping = self.stopping
