@@ -50,8 +50,11 @@ write_all(struct run *r)
 			return;
 		if (needed && run_write(r, t) == -1)
 			return;
-		if (target_retire_snapshot(t, &err) == -1) {
-			run_fail(r, t, &err);
+	}
+	/* Not before all nodes are done: a second run wants the snapshots of all. */
+	for (i = 0; i < r->count; i++) {
+		if (target_retire_snapshot(&r->targets[i], &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
 			return;
 		}
 	}

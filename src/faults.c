@@ -21,6 +21,8 @@ is_ours(const struct target *t, const char *key)
 {
 	size_t i;
 
+	if (t->plan.clearing && t->progress == PROGRESS_PROVED)
+		return false;                  /* what stood before is back */
 	for (i = 0; i < t->loaded.count; i++) {
 		if (touches(t->loaded.keys[i].key, key))
 			return true;

@@ -283,7 +283,7 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 		buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n", p->write_count, p->key_count);
 		if (!t->is_file)
 			buf_str(out, "A real run makes the server write its config.toml anew, sorted and without comments: keep a copy of it "
-			    "first.\n");
+			    "first (not all that is in it can be seen over the API).\n");
 		if (t->snapshot_path[0])
 			buf_printf(out, "What stands there now would be kept in %s.\n", t->snapshot_path);
 		output_diff(out, t);

@@ -179,6 +179,23 @@ from_options(struct build *b)
 	return build_settle(b);
 }
 
+/*
+ * A node that a stage never came to, or that was cleared by a run that failed on another one, has no snapshot: nothing of
+ * what that other one's says was written stands here.
+ */
+static bool
+was_left_out(const struct build *b)
+{
+	const struct snapshot *s = b->in->other;
+	size_t i;
+
+	for (i = 0; s && i < s->count; i++) {
+		if (s->keys[i].local && s->keys[i].written && settings_same(s->keys[i].written, settings_get(b->in->now, s->keys[i].key)))
+			return false;
+	}
+	return s != NULL;
+}
+
 int
 plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
@@ -191,6 +208,11 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	memset(p, 0, sizeof(*p));
 	p->clearing = true;
 	p->dialect = changeset_dialect(in->minor_last);
+	if (!in->snapshot && was_left_out(&b)) {
+		message_add(&p->messages, pool, MESSAGE_WARNING, NULL, "There is no snapshot of this node, and nothing of what was staged "
+		    "on another one stands here: it is left alone.");
+		return 0;
+	}
 	if (!in->snapshot) {
 		build_dialect(&b);
 		b.base = *in->now;

@@ -416,21 +416,24 @@ check_local(struct build *b)
 /*
  * A server that failed to write its file, or a run that was cut off, leaves values in the server's memory alone; writing
  * the same again changes nothing there and answers 200. So all is deleted and inserted anew (server-facts: a plain 500).
- * Without a snapshot that is no sign of it: config.toml's keys are written anew, and the database's taken as they are.
+ * Without a snapshot, only listener keys are a sure sign of a stage: an administrator may have set the others himself.
  */
 static void
 decide_anew(struct build *b)
 {
 	const struct snapshot *s = b->in->snapshot;
 	struct plan *p = b->p;
+	bool staged = s != NULL;
 	size_t i;
 
-	if (s ? s->state != SNAPSHOT_SENDING : p->write_count)
+	for (i = 0; i < p->key_count; i++)
+		staged |= p->keys[i].group == GROUP_LISTENERS && !p->keys[i].kept;
+	if (!staged || (s ? s->state != SNAPSHOT_SENDING : p->write_count))
 		return;
 	for (i = 0; i < p->key_count; i++) {
 		struct plan_key *k = &p->keys[i];
 
-		if (!k->wanted || k->kept || (!k->local && (!s || b->in->shared_elsewhere)) || (s && !k->recorded))
+		if (!k->wanted || k->kept || (!k->local && b->in->shared_elsewhere) || (s && !k->recorded))
 			continue;
 		if (!s) {
 			k->original = NULL;
@@ -442,9 +445,8 @@ decide_anew(struct build *b)
 	}
 	if (p->anew && !s)
 		message_add(&p->messages, b->pool, MESSAGE_WARNING, NULL, "All of it stands on the server already, but there is no "
-		    "snapshot of it here. If you have one, stop and name it with --snapshot. Else config.toml's keys are written anew, so "
-		    "that the server surely writes its file, and the new snapshot says that they were not there before. Of the "
-		    "database's keys it says nothing: clear leaves them.");
+		    "snapshot of it here. If you have one, stop and name it with --snapshot. Else it is written anew, so that the "
+		    "server surely writes its file, and the new snapshot says that there was nothing before.");
 }
 
 int

@@ -198,14 +198,18 @@ edit_files(struct run *r)
 int
 run_plan(struct run *r, run_planner *planner)
 {
+	const struct snapshot *any = NULL;
 	size_t refused = 0, i;
 	struct err err;
 	int failed;
 
+	for (i = 0; i < r->count && !any; i++)
+		any = target_known(&r->targets[i]);
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 		struct plan_input in = {
-			.now = &t->facts.settings, .every = t->is_file ? NULL : &t->every, .options = r->options, .snapshot = target_known(t),
+			.now = &t->facts.settings, .every = t->is_file ? NULL : &t->every, .options = r->options,
+			.snapshot = target_known(t), .other = target_known(t) ? NULL : any,
 			.minor_first = t->facts.minor_first, .minor_last = t->facts.minor_last, .shared_elsewhere = i > 0,
 			.file = t->is_file,
 		};

@@ -325,7 +325,7 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { OP_DELETE, k->key, k->now, 0 };
 
-		if (k->write && !k->local && k->wanted && k->now && is_wrong(k) && settings_same(k->after, k->now) &&
+		if (k->write && !k->local && k->now && is_wrong(k) && settings_same(k->after, k->now) &&
 		    ops_add(&gone, &t->pool, &op, err) == -1)
 			return -1;
 	}

@@ -1,4 +1,4 @@
-"""A snapshot that can't be kept: full and read-only disks, folders that vanish. Nothing is sent before it is on disk."""
+"""A snapshot that can't be kept: full and read-only disks, folders that vanish. Nothing is sent before it is kept."""
 
 import os
 import shutil

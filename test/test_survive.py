@@ -1,4 +1,4 @@
-"""Nothing lost: a run that is killed at each of its system calls, or whose calls fail, loses nothing, and a second run finishes.
+"""A run that is killed at each of its system calls, or whose calls fail, loses nothing, and a second run finishes.
 
 strace counts the calls of each name for itself, so a first traced run lists the pairs (name, how often). What a run
 leaves, at the server and in the folder, is seen by the next run alone: each state that is new is tried, and only once.
@@ -12,7 +12,8 @@ import subprocess
 
 import pytest
 
-from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, config, listener, named, reach, sent, state, write)
+from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, config, listener, named, reach, sent,
+                      state, write)
 from test_stage import dialect_options
 
 NETWORKS = "server.listener.imap.proxy.trusted-networks"
@@ -23,10 +24,13 @@ FEWER = ("stage", *CHANGE, "--only", "listeners", "--listener", "imap")
 CLEAR = ("clear", *CHANGE)
 
 
+def succeeds(*command):
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+
+
 def can_trace():
     strace = shutil.which("strace")
-    tried = strace and subprocess.run([strace, "-f", "-o", "/dev/null", "true"], capture_output=True, timeout=60, check=False)
-    return bool(tried) and tried.returncode == 0
+    return bool(strace) and succeeds(strace, "-f", "-o", "/dev/null", "true")
 
 
 pytestmark = [pytest.mark.skipif(bool(RUNNER), reason="the runner's calls would be counted"),
@@ -34,38 +38,42 @@ pytestmark = [pytest.mark.skipif(bool(RUNNER), reason="the runner's calls would 
 
 
 class Scene:
-    """A server where something stood before, the folder of the runs, and the way back to any moment of the two."""
+    """Servers (nodes of a cluster) where something stood, the folder of the runs, and the way back to any moment."""
 
-    def __init__(self, run, server):
-        self.run, self.server, self.way = run, server, reach(server)
-        write(server, STANDING)
+    def __init__(self, run, *servers):
+        self.run, self.servers = run, servers
+        self.way = [word for server in servers for word in reach(server)]
+        write(servers[0], STANDING)
         self.seen = []
-        self.before = state(server)
+        self.before = self.state()
 
     def __call__(self, command, *wrap, status=None, ails=None):
-        self.server.log.clear()
-        self.server.refuse_writes = ails
+        for server in self.servers:
+            server.log.clear()
+            server.refuse_writes = ails
         ran = self.run(*command, *self.way, wrap=wrap, status=status)
-        for thread in self.server.threads[1:]:  # what was sent is done, also when nobody waits for the answer
-            thread.join(TIMEOUT)
-        self.server.refuse_writes = None
+        for server in self.servers:
+            for thread in server.threads[1:]:  # what was sent is done, also when nobody waits for the answer
+                thread.join(TIMEOUT)
+            server.refuse_writes = None
         return ran
 
-    def files(self):
-        return {path.name: path.read_bytes() for path in self.run.folder.iterdir()}
+    def state(self):
+        return [state(server) for server in self.servers]
 
     def moment(self):
-        server = self.server
-        return dict(server.store.local), server.database(), server.config_text(), self.files()
+        files = {path.name: path.read_bytes() for path in self.run.folder.iterdir()}
+        own = [(dict(server.store.local), server.config_text()) for server in self.servers]
+        return own, self.servers[0].database(), files
 
     def go_to(self, moment):
-        local, database, text, files = moment
-        server = self.server
-        server.store.local = dict(local)
-        server.shared_database.clear()
-        server.shared_database.update(database)
-        with open(server.config_path, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        own, database, files = moment
+        for server, (local, text) in zip(self.servers, own):
+            server.store.local = dict(local)
+            with open(server.config_path, "w", encoding="utf-8", newline="") as file:
+                file.write(text)
+        self.servers[0].shared_database.clear()
+        self.servers[0].shared_database.update(database)
         for path in self.run.folder.iterdir():
             path.unlink()
         for name, data in files.items():
@@ -81,18 +89,23 @@ class Scene:
             self.seen.append((held, plain))
         return new
 
-    def snapshot(self):
-        """Parsed, or None where there is none under its own name."""
-        found = list(self.run.folder.glob("*.snapshot.json"))
-        return json.loads(found[0].read_text()) if found else None
+    def snapshots(self):
+        """Each server's, parsed; None where there is none under its own name."""
+        paths = [self.run.folder / f"stalprep-127.0.0.1-{server.http_url.rpartition(':')[2]}.snapshot.json"
+                 for server in self.servers]
+        paths += self.run.folder.glob(f"stalprep-{NAME}-*.snapshot.json")
+        return [json.loads(path.read_text()) if path.exists() else None for path in paths]
 
     # What must hold
 
-    def check_left(self, staged):
-        """After a run that did not end well: what is written is in a snapshot, and the snapshot does not say too much."""
-        snapshot = self.snapshot()
-        assert snapshot or state(self.server) == self.before
-        assert not snapshot or snapshot["state"] != "proved" or state(self.server) in staged
+    def check_left(self, *ends):
+        """After a run that did not end well: what is written is in a snapshot, and no snapshot says too much. The first
+        one is the database's."""
+        for number, kept in enumerate(self.snapshots()):
+            parts = ("file",) if number else ("file", "database")
+            now, before, *good = [[one[number][part] for part in parts] for one in (self.state(), self.before, *ends)]
+            assert kept or now == before
+            assert not kept or kept["state"] != "proved" or now in good
 
     def check_finishes(self, stage, staged):
         """A second stage finishes, and clear after it restores; or clear does at once."""
@@ -100,19 +113,25 @@ class Scene:
             return
         left = self.moment()
         self(stage, status=0)
-        assert state(self.server) == staged and self.snapshot()["state"] == "proved"
+        assert self.state() == staged and {kept["state"] for kept in self.snapshots()} == {"proved"}
         self(CLEAR, status=0)
-        assert state(self.server) == self.before
+        assert self.state() == self.before
         self.go_to(left)
-        if self.snapshot():
+        kept = self.snapshots()
+        if all(kept) or any(one and one["state"] != "planned" for one in kept):
             self(CLEAR, status=0)
-        assert state(self.server) == self.before
+        assert self.state() == self.before
 
 
 @pytest.fixture
-def scene(run, simulate):
+def new_scene(run, simulate):
     imap = listener("imap", 143, "imap", **{"proxy.trusted-networks": "198.51.100.0/24"})
-    return Scene(run, simulate(config=config(SMTP, HTTP, HTTPS, imap)))
+
+    def new(nodes=1):
+        database, sign = {}, 'cluster.coordinator = "redis"\n' if nodes > 1 else ""
+        text = config(sign, SMTP, HTTP, HTTPS, imap)
+        return Scene(run, *(simulate(config=text, database=database) for _ in range(nodes)))
+    return new
 
 
 def calls(scene, command, ails=None):
@@ -127,38 +146,39 @@ def calls(scene, command, ails=None):
 
 
 def inject(name, number, what):
-    """An error is given to a harmless call in its place: the filter would end the process at strace's own, which is none."""
+    """A harmless call gives the error: the program's filter would end it at what strace puts there, which is none."""
     what += ":syscall=getpid" if what.startswith("error") else ""
     return "strace", "-f", "-o", "/dev/null", "-e", f"trace={name}", "-e", f"inject={name}:{what}:when={number}"
 
 
 # Killed
 
-SCENES = {  # (what was done before, the run that is killed, what ails the server meanwhile)
-    "stage": ((), STAGE, None),
-    "clear": ((STAGE,), CLEAR, None),
-    "stage another": ((STAGE,), OTHER, None),
-    "stage fewer": ((STAGE,), FEWER, None),
-    "stage on a full disk": ((), STAGE, "full"),
-    "stage another on a full disk": ((STAGE,), OTHER, "full"),
-    "clear with a read-only file": ((STAGE,), CLEAR, "read-only"),
+SCENES = {  # (what was done before, the run that is killed, what ails the server meanwhile, on how many nodes)
+    "stage": ((), STAGE, None, 1),
+    "clear": ((STAGE,), CLEAR, None, 1),
+    "stage another": ((STAGE,), OTHER, None, 1),
+    "stage fewer": ((STAGE,), FEWER, None, 1),
+    "stage on a full disk": ((), STAGE, "full", 1),
+    "stage another on a full disk": ((STAGE,), OTHER, "full", 1),
+    "clear with a read-only file": ((STAGE,), CLEAR, "read-only", 1),
+    "stage a cluster": ((), STAGE, None, 2),
+    "clear a cluster": ((STAGE,), CLEAR, None, 2),
 }
 PARTS = 2  # for as many processors
-MEMORY = {"brk", "mmap", "munmap"}  # more than half of the calls, and nobody outside sees them: they count in two scenes
+MEMORY = {"brk", "mmap", "munmap"}  # more than half of the calls, and nobody outside sees them: in two scenes only
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("name", SCENES)
-def test_killed(scene, name, part):
+def test_killed(new_scene, name, part):
     """kill -9 at every system call."""
-    done, command, ails = SCENES[name]
+    done, command, ails, nodes = SCENES[name]
+    scene = new_scene(nodes)
     for one in done:
         scene(one, status=0)
-    staged = [state(scene.server)]
-    stage = STAGE if command == CLEAR else command
-    start = scene.moment()
+    begun, stage, start = scene.state(), STAGE if command == CLEAR else command, scene.moment()
     scene(stage, status=0)
-    staged.append(state(scene.server))
+    staged = scene.state()
     scene.go_to(start)
     killed, all_calls = 0, calls(scene, command, ails)
     if name not in ("stage", "clear"):
@@ -168,35 +188,36 @@ def test_killed(scene, name, part):
         ran = scene(command, *inject(*call, "signal=KILL"), ails=ails)
         killed += ran.status == -signal.SIGKILL
         if not ails:
-            scene.check_left(staged)
-        scene.check_finishes(stage, staged[-1])
+            scene.check_left(begun, staged)
+        scene.check_finishes(stage, staged)
     assert killed >= 0.9 * len(all_calls) / PARTS  # how often it polls and reads depends on the network
 
 
-KNOWN = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')  # a name that is looked up, and found
+KNOWN = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
 
 
-def test_killed_look_up(scene, ca):
+def test_killed_look_up(new_scene, ca):
     """Names are looked up in a child: the run ends where it dies, and the child where the run does."""
-    if subprocess.run([*KNOWN, "/etc/hosts", "true"], capture_output=True, timeout=60, check=False).returncode:
+    if not succeeds(*KNOWN, "/etc/hosts", "true"):
         pytest.skip("no name can be made known here")
+    scene = new_scene()
     hosts = scene.run.vault / "hosts"
     hosts.write_text(f"127.0.0.1 {NAME}\n")
-    scene.way = ("--url", named(scene.server.https_url)[0], "--cacert", ca.file)
+    scene.way = ("--url", named(scene.servers[0].https_url)[0], "--cacert", ca.file)
     start, known, lost = scene.moment(), (*KNOWN, hosts), 0
     for call in ("pipe2", 1), ("fork", 1), ("poll", 1), ("write", 1), ("read", 2), ("kill", 1), ("wait4", 1):
         scene.go_to(start)
         ran = scene(STAGE, *known, *inject(*call, "signal=KILL"))
         lost += ran.status == 3 and "ended without an answer" in ran.err and "Nothing was written" in ran.err
-        assert ran.status in (3, -signal.SIGKILL) and state(scene.server) == scene.before
+        assert ran.status in (3, -signal.SIGKILL) and scene.state() == scene.before
         scene(STAGE, *known, status=0)
     assert lost == 2  # the child alone: at its answer, and at its second read of /etc/hosts
 
 
 # Calls that fail
 
-FILES = ("open", "openat", "read", "write", "writev", "pwrite64", "fsync", "close", "rename", "renameat2", "unlink", "unlinkat",
-         "fstat", "stat", "newfstatat", "flock", "fcntl", "getcwd")
+FILES = ("open", "openat", "read", "write", "writev", "pwrite64", "fsync", "close", "rename", "renameat2", "unlink",
+         "unlinkat", "fstat", "stat", "newfstatat", "flock", "fcntl", "getcwd")
 NETWORK = ("socket", "setsockopt", "getsockopt", "connect", "poll", "ppoll", "sendto", "recvfrom")
 AGAIN = ("read", "write", "poll", "ppoll", "sendto", "recvfrom")  # done again when a signal came in between
 ERRORS = {**dict.fromkeys(FILES, ("EIO", "ENOSPC", "EINTR")), **dict.fromkeys(NETWORK, ("EIO", "EINTR")),
@@ -204,26 +225,27 @@ ERRORS = {**dict.fromkeys(FILES, ("EIO", "ENOSPC", "EINTR")), **dict.fromkeys(NE
 
 
 def check_told(scene, ran, call, before, after):
-    """The exit status and the words fit what happened; of a write whose sending fails nobody knows how much went out."""
-    if sent(scene.server):
+    """The exit status and the words fit what happened; of a write that can't be sent nobody knows how much went out."""
+    if any(map(sent, scene.servers)):
         assert ran.status in (0, 5), ran.said
     elif call == "sendto" and ran.status == 5:
         assert "not known" in ran.err
     else:
-        assert ran.status in (1, 3) and state(scene.server) == before, ran.said
+        assert ran.status in (1, 3) and scene.state() == before, ran.said
         assert "Nothing was" in ran.err or "no memory" in ran.err, ran.said
-    assert ran.status or state(scene.server) == after
+    assert ran.status or scene.state() == after
 
 
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("command", [STAGE, CLEAR], ids=["stage", "clear"])
-def test_failing_calls(scene, command, part):
+def test_failing_calls(new_scene, command, part):
     """Each call on a file, the network or memory fails once."""
+    scene = new_scene()
     if command == CLEAR:
         scene(STAGE, status=0)
-    start, before = scene.moment(), state(scene.server)
+    start, before = scene.moment(), scene.state()
     scene(STAGE, status=0)
-    staged = state(scene.server)
+    staged = scene.state()
     after = staged if command == STAGE else scene.before
     scene.go_to(start)
     cases = [(*call, error) for call in calls(scene, command) for error in ERRORS.get(call[0], ())]
@@ -233,5 +255,5 @@ def test_failing_calls(scene, command, part):
         ran = scene(command, *inject(name, number, f"error={error}"))
         check_told(scene, ran, name, before, after)
         assert ran.status == 0 or error != "EINTR" or name not in AGAIN, ran.said
-        scene.check_left([staged])
+        scene.check_left(staged)
         scene.check_finishes(STAGE, staged)

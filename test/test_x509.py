@@ -388,7 +388,7 @@ def check(out, reason):
     if reason is None:
         assert out == ""
     else:
-        assert reason in out.split(" The certificate names ")[0], out
+        assert reason in out.split("\n  It names ")[0], out
 
 
 def chain_of(leaf=LEAF, middle=CA, root=ROOTCA):
@@ -430,7 +430,7 @@ NAMES = [
     (dns("*l.example.org"), "mail.example.org", "not among its dNSName"),
     (dns("**.example.org"), "mail.example.org", "not among its dNSName"),
     (dns("xn--*.example.org"), "xn--bcher-kva.example.org", "not among its dNSName"),
-    (dns("under_score.example.org"), "under_score.example.org", "no certificate can name it"),
+    (dns("under_score.example.org"), "under_score.example.org", "names of letters, digits and hyphens alone"),
     # addresses: iPAddress alone
     (ips("192.0.2.1"), "192.0.2.1", None),
     (ips("2001:db8::1"), "2001:db8::1", None),
@@ -450,13 +450,13 @@ NAMES = [
     (None, "leaf", "no subjectAltName"),
     (dns("other.example.org"), "leaf", "not among its dNSName"),
     # hosts that no certificate can name
-    (dns("mail.example.org"), "mail..example.org", "no certificate can name it"),
-    (dns("mail.example.org"), "*.example.org", "no certificate can name it"),
-    (dns("*.example.org"), "-a.example.org", "no certificate can name it"),
-    (dns("mail.example.org"), "192.0.2.256", "no certificate can name it"),
-    (dns("mail.example.org"), ".".join(["a" * 63] * 4), "no certificate can name it"),
-    (dns("a" * 64 + ".example.org"), "a" * 64 + ".example.org", "no certificate can name it"),
-    (dns("mail.example.org"), "b\u00fccher.example", "no certificate can name it"),
+    (dns("mail.example.org"), "mail..example.org", "names of letters, digits and hyphens alone"),
+    (dns("mail.example.org"), "*.example.org", "names of letters, digits and hyphens alone"),
+    (dns("*.example.org"), "-a.example.org", "names of letters, digits and hyphens alone"),
+    (dns("mail.example.org"), "192.0.2.256", "names of letters, digits and hyphens alone"),
+    (dns("mail.example.org"), ".".join(["a" * 63] * 4), "names of letters, digits and hyphens alone"),
+    (dns("a" * 64 + ".example.org"), "a" * 64 + ".example.org", "names of letters, digits and hyphens alone"),
+    (dns("mail.example.org"), "b\u00fccher.example", "names of letters, digits and hyphens alone"),
 ]
 
 
@@ -1036,7 +1036,7 @@ def test_text(tmp_path):
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     pin = "sha256//" + base64.b64encode(hashlib.sha256(public).digest()).decode()
     for part in (HOST, "it has expired", "2025-05-02T12:00:00Z", "2025-05-31T12:00:00Z", "2025-06-01T12:00:00Z",
-                 f"names {HOST}, www.example.org, 192.0.2.1,", "CN=Middle CA", pin, "--pinnedpubkey", "--cacert"):
+                 f"names {HOST}, www.example.org, 192.0.2.1,", "CN=Middle CA", pin, "--insecure --pinnedpubkey"):
         assert part in out, out
     assert "clock" not in out
 
@@ -1053,7 +1053,7 @@ def test_hostile_names(tmp_path):
     anchors, chain = chain_of(LEAF, CA.but(cn=(evil,), end=NOW - DAY))
     out = verify(tmp_path, anchors, chain)
     assert "it has expired" in out
-    assert all(" " <= c <= "~" for c in out.rstrip("\n"))
+    assert all(" " <= c <= "~" for c in out.replace("\n  ", "").rstrip("\n"))
 
 
 def test_edges_of_validity(tmp_path):
