@@ -79,7 +79,9 @@ snapshot_is_open(const struct snapshot *s, unsigned groups)
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
-		if (!(groups & 1u << s->keys[i].group) && !settings_same(s->keys[i].stood, s->keys[i].before))
+		const struct snapshot_key *k = &s->keys[i];
+
+		if (!(groups & 1u << k->group) && !settings_same(k->stood, k->before) && !settings_same(k->stood, k->written))
 			return s->state == SNAPSHOT_SENDING;
 	}
 	return false;
