@@ -31,6 +31,8 @@ struct work {
 	struct err *err;
 	enum fate *fates;              /* of each statement */
 	bool *done;                    /* for each of the plan's keys */
+	struct parked *runs;           /* what an earlier stage made comments */
+	size_t run_count;
 	const struct toml_statement *begin, *end;  /* the block's marks, or NULL */
 	struct buf block;              /* lines for it */
 	const char *block_table;       /* that the next of them would stand in; NULL: none yet */
@@ -68,16 +70,16 @@ wanted_value(const struct work *w, const struct toml_entry *e)
 
 /* The spelling of a value: as it stood before where that comes back, else the plainest. NULL with err. */
 static const char *
-spelling(struct work *w, const struct plan_key *k, const char *value)
+spelling(struct work *w, const char *key, const char *value)
 {
-	const struct snapshot_key *old = k && w->c->snapshot ? snapshot_find(w->c->snapshot, k->key) : NULL;
+	const struct snapshot_key *old = w->c->snapshot ? snapshot_find(w->c->snapshot, key) : NULL;
 	struct buf text = { 0 };
 	const char *copy = NULL;
 
 	if (old && old->text && old->before && !strcmp(old->before, value))
 		return old->text;
 	if (toml_write_value(&text, value) == -1)
-		err_set(w->err, ERR_REFUSED, "the value of %s can't be spelled in a config.toml", k ? k->key : "a key");
+		err_set(w->err, ERR_REFUSED, "the value of %.120s can't be spelled in a config.toml", key);
 	else if (text.failed || !(copy = pool_copy(w->pool, text.data, text.len)))
 		err_memory(w->err);
 	buf_free(&text);
@@ -88,8 +90,7 @@ spelling(struct work *w, const struct plan_key *k, const char *value)
 static int
 add_line(struct work *w, struct buf *out, const char *table, const char *key, const char *value)
 {
-	const struct plan_key *k = changed(w, key);
-	const char *text = spelling(w, k, value);
+	const char *text = spelling(w, key, value);
 
 	if (!text)
 		return -1;
@@ -113,6 +114,78 @@ statement_of(const struct work *w, const struct toml_entry *e)
 	return &w->c->toml->statements[e->statement];
 }
 
+static bool
+starts_with(const struct work *w, const struct toml_statement *s, const char *text)
+{
+	size_t n = strlen(text);
+
+	return s->kind == TOML_COMMENT && s->end - s->start >= n && !memcmp(w->c->text + s->start, text, n);
+}
+
+/* The lines of statements first to first + count - 1 without what made them comments, read as they would be. */
+static int
+read_parked(struct work *w, struct parked *run, size_t first)
+{
+	const struct toml *t = w->c->toml;
+	struct buf text = { 0 };
+	struct err ignored;
+	int r = 0;
+
+	memset(run, 0, sizeof(*run));
+	run->first = first;
+	for (; first < t->statement_count && starts_with(w, &t->statements[first], WAS) &&
+	    (!run->count || t->statements[first - 1].end == t->statements[first].start); first++) {
+		const struct toml_statement *s = &t->statements[first];
+
+		buf_add(&text, w->c->text + s->start + strlen(WAS), s->end - s->start - strlen(WAS));
+		run->count++;
+	}
+	if (text.failed)
+		r = err_memory(w->err);
+	else if (toml_read(&run->toml, w->pool, t->statements[run->first].table, text.data ? text.data : "", text.len, false,
+	    &ignored) == -1)
+		memset(&run->toml, 0, sizeof(run->toml));  /* somebody edited them: comments, then */
+	buf_free(&text);
+	return r;
+}
+
+static int
+find_parked(struct work *w)
+{
+	const struct toml *t = w->c->toml;
+	size_t i;
+
+	for (i = 0; i < t->statement_count; i++) {
+		struct parked *run;
+
+		if (!starts_with(w, &t->statements[i], WAS))
+			continue;
+		w->runs = pool_grow(w->pool, w->runs, w->run_count, sizeof(*w->runs));
+		if (!w->runs)
+			return err_memory(w->err);
+		run = &w->runs[w->run_count++];
+		if (read_parked(w, run, i) == -1)
+			return -1;
+		i += run->count - 1;
+	}
+	return 0;
+}
+
+/* Does a line stand for a key of a statement that is a comment already? An earlier stage made it, then, and it need not be kept. */
+static bool
+is_parked(const struct work *w, const struct toml_entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < w->run_count && w->c->toml->statements[e->statement].entries == 1; i++) {
+		const struct toml_entry *before = toml_find(&w->runs[i].toml, e->key);
+
+		if (before && !strcmp(before->value, e->value))
+			return true;
+	}
+	return false;
+}
+
 /* Decide on the statements that hold keys which go. Others of the same statement get lines of their own. */
 static void
 decide_fates(struct work *w)
@@ -125,23 +198,55 @@ decide_fates(struct work *w)
 		const struct toml_entry *e = k->write && !k->wanted ? toml_find(w->c->toml, k->key) : NULL;
 
 		if (e && w->fates[e->statement] != IS_PARKED)
-			w->fates[e->statement] = k->original && !p->clearing ? IS_PARKED : GOES;
+			w->fates[e->statement] = k->original && !p->clearing && !is_parked(w, e) ? IS_PARKED : GOES;
 	}
+}
+
+/* The text of a statement, with the values that stood there before the first stage. */
+static int
+original_text(struct work *w, size_t statement, struct buf *out)
+{
+	const struct toml *t = w->c->toml;
+	struct edits edits = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->entry_count; i++) {
+		const struct toml_entry *e = &t->entries[i];
+		const struct snapshot_key *old = e->statement == statement && w->c->snapshot ? snapshot_find(w->c->snapshot, e->key) : NULL;
+		const char *text;
+
+		if (!old || !old->before || !e->len || !strcmp(old->before, e->value))
+			continue;
+		text = spelling(w, e->key, old->before);
+		if (!text || edits_add(&edits, w->pool, e->at, e->len, text, w->err) == -1)
+			return -1;
+	}
+	edits_apply(out, &edits, w->c->text, t->statements[statement].start, t->statements[statement].end);
+	return out->failed ? err_memory(w->err) : 0;
 }
 
 /* Make the lines of a statement comments. */
 static int
-park(struct work *w, const struct toml_statement *s)
+park(struct work *w, size_t statement)
 {
-	const char *text = w->c->text, *lf;
-	size_t at;
+	const struct toml_statement *s = &w->c->toml->statements[statement];
+	struct buf text = { 0 }, lines = { 0 };
+	const char *copy = NULL;
+	size_t at, n;
+	int r = original_text(w, statement, &text);
 
-	for (at = s->start; at < s->end; at = lf ? (size_t)(lf - text) + 1 : s->end) {
-		lf = memchr(text + at, '\n', s->end - at);
-		if (add(w, at, 0, WAS) == -1)
-			return -1;
+	for (at = 0; r == 0 && at < text.len; at += n) {
+		const char *lf = memchr(text.data + at, '\n', text.len - at);
+
+		n = lf ? (size_t)(lf - text.data) + 1 - at : text.len - at;
+		buf_str(&lines, WAS);
+		buf_add(&lines, text.data + at, n);
 	}
-	return 0;
+	if (r == 0 && (lines.failed || !(copy = pool_copy(w->pool, lines.data, lines.len))))
+		r = err_memory(w->err);
+	buf_free(&text);
+	buf_free(&lines);
+	return r == 0 ? add(w, s->start, s->end - s->start, copy) : -1;
 }
 
 /* Behind a statement, or before it where it is the last line and lacks a line end. */
@@ -197,7 +302,7 @@ drop_statements(struct work *w, bool block_goes)
 			return -1;
 		if (block_goes && in_block(w, s))
 			continue;
-		if (w->fates[i] == IS_PARKED ? park(w, s) == -1 : add(w, s->start, s->end - s->start, "") == -1)
+		if (w->fates[i] == IS_PARKED ? park(w, i) == -1 : add(w, s->start, s->end - s->start, "") == -1)
 			return -1;
 	}
 	return 0;
@@ -223,46 +328,11 @@ replace_values(struct work *w)
 		if (!e->len)
 			return err_set(w->err, ERR_REFUSED, "line %zu: %s stands in a set, without a value of its own",
 			    statement_of(w, e)->line, k->key);
-		text = spelling(w, k, k->wanted);
+		text = spelling(w, k->key, k->wanted);
 		if (!text || add(w, e->at, e->len, text) == -1)
 			return -1;
 	}
 	return 0;
-}
-
-static bool
-starts_with(const struct work *w, const struct toml_statement *s, const char *text)
-{
-	size_t n = strlen(text);
-
-	return s->kind == TOML_COMMENT && s->end - s->start >= n && !memcmp(w->c->text + s->start, text, n);
-}
-
-/* The lines of statements first to first + count - 1 without what made them comments, read as they would be. */
-static int
-read_parked(struct work *w, struct parked *run, size_t first)
-{
-	const struct toml *t = w->c->toml;
-	struct buf text = { 0 };
-	struct err ignored;
-	int r = 0;
-
-	memset(run, 0, sizeof(*run));
-	run->first = first;
-	for (; first < t->statement_count && starts_with(w, &t->statements[first], WAS) &&
-	    (!run->count || t->statements[first - 1].end == t->statements[first].start); first++) {
-		const struct toml_statement *s = &t->statements[first];
-
-		buf_add(&text, w->c->text + s->start + strlen(WAS), s->end - s->start - strlen(WAS));
-		run->count++;
-	}
-	if (text.failed)
-		r = err_memory(w->err);
-	else if (toml_read(&run->toml, w->pool, t->statements[run->first].table, text.data ? text.data : "", text.len, false,
-	    &ignored) == -1)
-		memset(&run->toml, 0, sizeof(run->toml));  /* somebody edited them: comments, then */
-	buf_free(&text);
-	return r;
 }
 
 /* May a statement that was made a comment come back? All of its keys are wanted again, or stand on lines of their own. */
@@ -284,7 +354,7 @@ comes_back(const struct work *w, const struct toml *parked, size_t statement)
 			return false;
 		if (now && (statement_of(w, now)->entries != 1 || w->fates[now->statement] != STAYS))
 			return false;
-		any |= !now;
+		any = true;
 	}
 	return any;
 }
@@ -319,18 +389,13 @@ bring_back(struct work *w, const struct parked *run, size_t statement)
 static int
 bring_all_back(struct work *w)
 {
-	const struct toml *t = w->c->toml;
-	struct parked run;
 	size_t i, j;
 
-	for (i = 0; i < t->statement_count; i += run.count ? run.count : 1) {
-		run.count = 0;
-		if (!starts_with(w, &t->statements[i], WAS))
-			continue;
-		if (read_parked(w, &run, i) == -1)
-			return -1;
-		for (j = 0; j < run.toml.statement_count; j++) {
-			if (comes_back(w, &run.toml, j) && bring_back(w, &run, j) == -1)
+	for (i = 0; i < w->run_count; i++) {
+		const struct parked *run = &w->runs[i];
+
+		for (j = 0; j < run->toml.statement_count; j++) {
+			if (comes_back(w, &run->toml, j) && bring_back(w, run, j) == -1)
 				return -1;
 		}
 	}
@@ -565,6 +630,8 @@ make(struct work *w, struct buf *out)
 	bool block_goes;
 
 	find_block(w);
+	if (find_parked(w) == -1)
+		return -1;
 	decide_fates(w);
 	if (bring_all_back(w) == -1 || replace_values(w) == -1 || insert_keys(w) == -1)
 		return -1;

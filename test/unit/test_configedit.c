@@ -115,6 +115,8 @@ static const struct {
 	{ "one of two", "[x]\na = {b = 1, c = 'y'}\n", "~x.a.b", "[x]\n" WAS "a = {b = 1, c = 'y'}\na.c = \"y\"\n" },
 	{ "one of two, the other is changed", "a = [1, 2]\n", "~a.0000\na.0001 = 3", WAS "a = [1, 2]\na.0001 = 3\n" },
 	{ "of a set", "a = {b, \"c d\"}\n", "~a.b", WAS "a = {b, \"c d\"}\n\"a.c d\" = \"\"\n" },
+	{ "a line that stands for one of a comment", WAS "a = {b = 1, c = 2}\na.c = 2\n", "~a.c", WAS "a = {b = 1, c = 2}\n" },
+	{ "not with another value", WAS "a = {b = 1, c = 2}\na.c = 3\n", "~a.c", WAS "a = {b = 1, c = 2}\n" WAS "a.c = 3\n" },
 	{ "CRLF", "a = [1,\r\n2]\r\n", "~a.0000\n~a.0001", WAS "a = [1,\r\n" WAS "2]\r\n" },
 };
 
@@ -126,6 +128,7 @@ static const struct {
 	{ "several", WAS "a = [ # c\n" WAS " 1,\n" WAS "]\n", "a.0000 = 1", "a = [ # c\n 1,\n]\n" },
 	{ "with what stood for it", WAS "a = {b = 1, c = 'y'}\na.c = \"y\"\n", "a.b = 1", "a = {b = 1, c = 'y'}\n" },
 	{ "with what stood for it, changed back", WAS "a = [1, 2]\na.0001 = 3\n", "a.0000 = 1\na.0001 = 2", "a = [1, 2]\n" },
+	{ "all of it stands on lines of its own", WAS "a = {b = 1, c = 2}\na.b = 1\na.c = 3\n", "a.c = 2", "a = {b = 1, c = 2}\n" },
 	{ "in its table", "[x]\n" WAS "a = 1\n[y]\n", "x.a = 1", "[x]\na = 1\n[y]\n" }, { "two runs", WAS "a = 1\nb = 1\n" WAS "c = 1\n", "c = 1\na = 1", "a = 1\nb = 1\nc = 1\n" },
 	{ "one of two in a run", WAS "a = 1\n" WAS "c = 1\n[x]\n", "c = 1", WAS "a = 1\nc = 1\n[x]\n" },
 	{ "CRLF", WAS "a = [1,\r\n" WAS "2]\r\n", "a.0000 = 1\na.0001 = 2", "a = [1,\r\n2]\r\n" },
@@ -185,6 +188,21 @@ test_spelling(void **state)
 	bench_end(&b);
 }
 
+/* What becomes a comment holds the values that stood first, also where an earlier stage put others there. */
+static void
+test_parked_as_it_was(void **state)
+{
+	struct snapshot_key key = { .key = "a.c", .before = "x\ny", .text = "'x\ny'", .group = GROUP_CHECKS };
+	struct bench b = { 0 };
+
+	(void)state;
+	b.snapshot.keys = &key;
+	b.snapshot.count = 1;
+	assert_int_equal(edit(&b, "a = {b = 1,\n c = 2}\n", "~a.b", false), 0);
+	assert_string_equal(buf_text(&b.out), WAS "a = {b = 1,\n" WAS " c = 'x\n" WAS "y'}\na.c = 2\n");
+	bench_end(&b);
+}
+
 static const struct {
 	const char *text, *changes, *said;
 } refused[] = {
@@ -210,7 +228,8 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_cases), cmocka_unit_test(test_cleared), cmocka_unit_test(test_spelling), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_cases), cmocka_unit_test(test_cleared), cmocka_unit_test(test_spelling),
+		cmocka_unit_test(test_parked_as_it_was), cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
