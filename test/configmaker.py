@@ -103,19 +103,37 @@ def networks(draw):
     return []
 
 
-def listener(draw, name_, protocol, port):
+def listener_pairs(draw, protocol, port):
     binds = [f'"[::]:{port}"', f"['[::]:{port}']", f'["[::]:{port}", "127.0.0.1:{port}"]']
     pairs = [("bind", one_of(draw, binds)), ("protocol", spelled(draw, protocol))]
-    if port != 25:
-        pairs += networks(draw)
-    pairs = draw(st.permutations(pairs))
-    return grouped(draw, f"server.listener.{name_}", pairs)
+    return draw(st.permutations(pairs + (networks(draw) if port != 25 else [])))
+
+
+def listeners(draw, chosen):
+    """Parts with all (name, protocol, port): each for itself, or all of them in one inline table."""
+    found = [(name_, listener_pairs(draw, protocol, port)) for name_, protocol, port in chosen]
+    if any("\n" in text for _, pairs in found for _, text in pairs) or draw(st.integers(0, 4)):
+        return [grouped(draw, f"server.listener.{name_}", pairs) for name_, pairs in found]
+    inner = [f"{quoted(draw, name_)} = {{" + ", ".join(f"{key} = {text}" for key, text in pairs) + "}" for name_, pairs in found]
+    return [["[server]", "listener = {" + ", ".join(inner) + "}" + one_of(draw, BEHIND)]]
 
 
 CHANGED = [("auth", "dkim.verify"), ("auth", "iprev.verify"), ("auth", "spf.verify.ehlo"),
            ("session", "ehlo.reject-non-fqdn"),
-           ("http", "url"), ("queue", "strategy.route")]
+           ("http", "url"), ("queue", "strategy.other")]
 BROUGHT = ["disable", "relaxed", "false", "'https://old.example.org'", "line\nfeed"]
+
+
+def rule(draw):
+    """A routing rule that stands already, as a list."""
+    first = ("if", '"true"'), ("then", "\"'local'\"")
+    entries = [first, (("else", "'\\'mx\\''"),)]
+    if draw(st.booleans()):
+        return [line for entry in entries for line in
+                ["[[queue.strategy.route]]", *(assignment(draw, *pair) for pair in entry)]]
+    between = one_of(draw, [", ", ",\n  ", ", # x\n"])
+    tables = ["{" + ", ".join(f"{key} = {text}" for key, text in entry) + "}" for entry in entries]
+    return ["[queue.strategy]", assignment(draw, "route", "[" + between.join(tables) + one_of(draw, ["]", "\n]"]))]
 
 
 def standing(draw):
@@ -153,9 +171,10 @@ def ended(draw, text):
 @st.composite
 def files(draw):
     """A config.toml with a listener on port 25 and at least one other."""
-    parts = [listener(draw, "smtp", "smtp", 25), listener(draw, "imap", "imap", 143)]
+    chosen = [("smtp", "smtp", 25), ("imap", "imap", 143), ("web", "http", 443)]
+    parts = listeners(draw, chosen[:draw(st.integers(2, 3))])
     if draw(st.booleans()):
-        parts.append(listener(draw, "web", "http", 443))
+        parts.append(rule(draw))
     tops = set()
     for _ in range(draw(st.integers(0, 3))):
         top, lines = standing(draw)

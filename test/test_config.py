@@ -2,6 +2,7 @@
 rules, no other byte of it changes, and whatever goes wrong leaves the old text or the new one."""
 
 import contextlib
+import itertools
 import os
 import re
 import shutil
@@ -222,6 +223,23 @@ def test_given_back(bench, name):
             bench(*(OTHER if first == STAGE else STAGE))
             bench(*CLEAR)
             assert bench.text == text
+
+
+ONE_LINE = """\
+[server]
+listener = {smtp = {bind = "[::]:25", protocol = 'smtp'}, imap = {bind = "[::]:143", protocol = 'imap', proxy.override = false, \
+proxy.trusted-networks.0 = '198.51.100.0/24'}, web = {bind = "[::]:443", protocol = 'http', proxy.trusted-networks = "198.51.100.0/24"}}
+"""
+
+
+@pytest.mark.parametrize("way", itertools.permutations([STAGE, OTHER, (*LISTENERS, "--listener", "imap")]))
+def test_one_line_for_all(bench, way):
+    """It is edited in place, made a comment, and half of it is wanted back."""
+    bench.put(ONE_LINE)
+    for options in way:
+        bench.stage(*options[1:])
+    bench(*CLEAR)
+    assert bench.text == ONE_LINE
 
 
 def test_one_key(bench):
