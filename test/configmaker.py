@@ -114,7 +114,8 @@ def listeners(draw, chosen):
     found = [(name_, listener_pairs(draw, protocol, port)) for name_, protocol, port in chosen]
     if any("\n" in text for _, pairs in found for _, text in pairs) or draw(st.integers(0, 4)):
         return [grouped(draw, f"server.listener.{name_}", pairs) for name_, pairs in found]
-    inner = [f"{quoted(draw, name_)} = {{" + ", ".join(f"{key} = {text}" for key, text in pairs) + "}" for name_, pairs in found]
+    inner = [f"{quoted(draw, name_)} = {{" + ", ".join(f"{key} = {text}" for key, text in pairs) + "}"
+             for name_, pairs in found]
     return [["[server]", "listener = {" + ", ".join(inner) + "}" + one_of(draw, BEHIND)]]
 
 

@@ -227,8 +227,9 @@ def test_given_back(bench, name):
 
 ONE_LINE = """\
 [server]
-listener = {smtp = {bind = "[::]:25", protocol = 'smtp'}, imap = {bind = "[::]:143", protocol = 'imap', proxy.override = false, \
-proxy.trusted-networks.0 = '198.51.100.0/24'}, web = {bind = "[::]:443", protocol = 'http', proxy.trusted-networks = "198.51.100.0/24"}}
+listener = {smtp = {bind = "[::]:25", protocol = 'smtp'}, imap = {bind = "[::]:143", protocol = 'imap', \
+proxy.override = false, proxy.trusted-networks.0 = '198.51.100.0/24'}, web = {bind = "[::]:443", protocol = 'http', \
+proxy.trusted-networks = "198.51.100.0/24"}}
 """
 
 
