@@ -40,7 +40,8 @@ scene_begin(struct scene *s)
 static void
 scene_read(struct scene *s, const char *name)
 {
-	CHECK(configfile_find(&s->file, path_of(s, name), &s->err) == 0 && configfile_read(&s->file, &s->err) == 0, "%s: %s", name, s->err.text);
+	CHECK(configfile_find(&s->file, path_of(s, name), &s->err) == 0 && configfile_read(&s->file, &s->err) == 0, "%s: %s", name,
+	    s->err.text);
 	assert_string_equal(buf_text(&s->file.text), OLD);
 }
 

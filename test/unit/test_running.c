@@ -54,13 +54,17 @@ static const struct {
 	bool found;
 	const char *why;
 } cases[] = {
-	{ { "--config=f" }, NULL, true, "" }, { { "--config", "f" }, NULL, true, "" }, { { "-c", "f" }, NULL, true, "" }, { { "-c=f" }, NULL, true, "" },
+	{ { "--config=f" }, NULL, true, "" }, { { "--config", "f" }, NULL, true, "" }, { { "-c", "f" }, NULL, true, "" },
+	{ { "-c=f" }, NULL, true, "" },
 	{ { "--config= \tf" }, NULL, true, "blanks are skipped" }, { { "-config", "./f" }, NULL, true, "one hyphen" },
 	{ { "--config=../%s/link" }, NULL, true, "a link" }, { { "x", "--config=g", "-c", "f" }, NULL, true, "the second" },
 	{ { NULL }, "CONFIG_PATH=f", true, "the environment" }, { { "--config=g" }, "CONFIG_PATH=f", true, "the environment too" },
-	{ { "--config=g" }, NULL, false, "another file" }, { { "--config=none" }, NULL, false, "none" }, { { "f" }, NULL, false, "an editor" },
-	{ { "--config" }, NULL, false, "nothing behind" }, { { "--config=" }, NULL, false, "nothing" }, { { "--configs=f" }, NULL, false, "another option" },
-	{ { "--conf=f" }, NULL, false, "another option" }, { { NULL }, "CONFIG=f", false, "another variable" }, { { "config=f" }, NULL, false, "no option" },
+	{ { "--config=g" }, NULL, false, "another file" }, { { "--config=none" }, NULL, false, "none" },
+	{ { "f" }, NULL, false, "an editor" },
+	{ { "--config" }, NULL, false, "nothing behind" }, { { "--config=" }, NULL, false, "nothing" },
+	{ { "--configs=f" }, NULL, false, "another option" },
+	{ { "--conf=f" }, NULL, false, "another option" }, { { NULL }, "CONFIG=f", false, "another variable" },
+	{ { "config=f" }, NULL, false, "no option" },
 	{ { "CONFIG_PATH=f" }, NULL, false, "an argument" }, { { NULL }, "XCONFIG_PATH=f", false, "another variable" },
 };
 
@@ -93,7 +97,8 @@ test_cases(void **state)
 		}
 		pid = start(args, cases[i].variable, folder.name, &input);
 		running_find(&r, &st);
-		CHECK(r.pid == (cases[i].found ? pid : 0), "%s %s: process %ld is found (%s)", shown(args[0]), cases[i].why, (long)r.pid, r.name);
+		CHECK(r.pid == (cases[i].found ? pid : 0), "%s %s: process %ld is found (%s)", shown(args[0]), cases[i].why, (long)r.pid,
+		    r.name);
 		CHECK(!cases[i].found || !strcmp(r.name, "sh") || !strcmp(r.name, "dash"), "it is called %s", r.name);
 		stop(pid, input);
 		running_find(&r, &st);

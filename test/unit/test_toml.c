@@ -18,29 +18,37 @@ static const struct {
 	{ "# a\rb = 1\r", "", "CR alone: one comment" }, { "\r\ra = 1\n", "a = 1\n", "CR alone is a blank" },
 	/* keys */
 	{ "a.b-c_d = 1\n", "a.b-c_d = 1\n", "a dotted key" }, { "a . b = 1\n", "a.b = 1\n", "blanks in a key vanish" },
-	{ "a b = 1\n", "ab = 1\n", "here too" }, { "\"a b\".c = 1\n", "a b.c = 1\n", "quotes" }, { "a\"b\"c = 1\n", "abc = 1\n", "anywhere" },
+	{ "a b = 1\n", "ab = 1\n", "here too" }, { "\"a b\".c = 1\n", "a b.c = 1\n", "quotes" },
+	{ "a\"b\"c = 1\n", "abc = 1\n", "anywhere" },
 	{ "\"a\\\"b\" = 1\n", "a\"b = 1\n", "an escaped quote" }, { "\"a\\nb\" = 1\n", "anb = 1\n", "a backslash vanishes" },
 	{ "\"a=b#\" = 1\n", "a=b# = 1\n", "what needs quotes" }, { "9 = 1\n", "9 = 1\n", "a digit" },
 	{ "aB.C = 1\n", "aB.C = 1\n", "a key keeps its case" }, { "\"\" \n\n a = 1\n", "a = 1\n", "an empty name, then lines" },
 	{ "a\r = 1\n", "a = 1\n", "CR in a key" }, { "a:*'[x]{y},@ = 1\n", "a:*'[x]{y},@ = 1\n", "anything, from 0.13 on" },
 	{ "a\xc3\xa4 = 1\n", "a\xc3\xa4 = 1\n", "here too" }, { "a#b = 1\n", "a#b = 1\n", "no comment" },
 	/* bare values */
-	{ "a = -1.5e+3\n", "a = -1.5e+3\n", "a number" }, { "a = true\n", "a = true\n", "a word" }, { "a = .+-\n", "a = .+-\n", "no number" },
-	{ "a = \xc3\xa4\xe4\xb8\xad\n", "a = \xc3\xa4\xe4\xb8\xad\n", "letters" }, { "a = 2020-01-01T00.5\n", "a = 2020-01-01T00.5\n", "a date" },
+	{ "a = -1.5e+3\n", "a = -1.5e+3\n", "a number" }, { "a = true\n", "a = true\n", "a word" },
+	{ "a = .+-\n", "a = .+-\n", "no number" },
+	{ "a = \xc3\xa4\xe4\xb8\xad\n", "a = \xc3\xa4\xe4\xb8\xad\n", "letters" },
+	{ "a = 2020-01-01T00.5\n", "a = 2020-01-01T00.5\n", "a date" },
 	/* strings */
 	{ "a = \"\"\nb = ''\n", "a = \nb = \n", "empty" }, { "a = \"x'y\"\nb = 'x\"y'\n", "a = x'y\nb = x\"y\n", "the other quote" },
-	{ "a = \"\\t\\r\\n\\\"\\\\x\\q\"\n", "a = \t\r\n\"\\xq\n", "escapes" }, { "a = '\\t\\'x\\\\'''\n", NULL, "line 1, column 15: ' does not belong" },
+	{ "a = \"\\t\\r\\n\\\"\\\\x\\q\"\n", "a = \t\r\n\"\\xq\n", "escapes" },
+	{ "a = '\\t\\'x\\\\'''\n", NULL, "line 1, column 15: ' does not belong" },
 	{ "a = 'it\\'s\\tx'\n", "a = it's\tx\n", "in both kinds" }, { "a = \"\\\\n\"\n", "a = \\\n\n", "a backslash and a line feed" },
 	{ "a = \"x\ny\"\n", "a = x\ny\n", "a line end" }, { "a = \"x\r\ny\"\n", "a = x\ny\n", "CR vanishes" },
 	{ "a = \"# [x] = {}\"\n", "a = # [x] = {}\n", "nothing of it counts" },
-	{ "a = \"\"\"x\"y\\t\"\"\"\n", "a = x\"y\\t\n", "three quotes: no escapes" }, { "a = '''x''y'''\n", "a = x''y\n", "two of three" },
+	{ "a = \"\"\"x\"y\\t\"\"\"\n", "a = x\"y\\t\n", "three quotes: no escapes" },
+	{ "a = '''x''y'''\n", "a = x''y\n", "two of three" },
 	{ "a = \"\"\"\nx\ny\n\"\"\"\n", "a = x\ny\n\n", "the first line feed goes" }, { "a = '''\n\nx'''\n", "a = \nx\n", "only one" },
 	{ "a = \"\"\"\r\nx\"\"\"\n", "a = \nx\n", "not with CRLF" }, { "a = \"\"\"\"\"\"\n", "a = \n", "six" },
 	{ "a = \"%{env:X}%\"\n", "a = %{env:X}%\n", "a macro" },
 	/* arrays */
-	{ "a = []\n", "", "nothing" }, { "a = [1]\n", "a.0000 = 1\n", "one" }, { "a = [1, 'b', [2, 3]]\n", "a.0000 = 1\na.0001 = b\na.0002.0000 = 2\na.0002.0001 = 3\n", "nested" },
-	{ "a = [\n 1, # c\n # d\n 2,\n]\n", "a.0000 = 1\na.0001 = 2\n", "lines and comments" }, { "a = [1 # ]\n]\n", "a.0000 = 1\n", "a comment behind" },
-	{ "a = [,1]\n", "a.0001 = 1\n", "a gap counts" }, { "a = " NINE_DEEP "1" NINE_UP "\n", "a.0000.0000.0000.0000.0000.0000.0000.0000.0000 = 1\n", "as deep as may be" },
+	{ "a = []\n", "", "nothing" }, { "a = [1]\n", "a.0000 = 1\n", "one" },
+	{ "a = [1, 'b', [2, 3]]\n", "a.0000 = 1\na.0001 = b\na.0002.0000 = 2\na.0002.0001 = 3\n", "nested" },
+	{ "a = [\n 1, # c\n # d\n 2,\n]\n", "a.0000 = 1\na.0001 = 2\n", "lines and comments" },
+	{ "a = [1 # ]\n]\n", "a.0000 = 1\n", "a comment behind" },
+	{ "a = [,1]\n", "a.0001 = 1\n", "a gap counts" },
+	{ "a = " NINE_DEEP "1" NINE_UP "\n", "a.0000.0000.0000.0000.0000.0000.0000.0000.0000 = 1\n", "as deep as may be" },
 	/* inline tables */
 	{ "a = {b = 1, c = {d = 'x'}}\n", "a.b = 1\na.c.d = x\n", "nested" }, { "a = {b, \"c d\"}\n", "a.b = \na.c d = \n", "a set" },
 	{ "a = {b.c = [1]}\n", "a.b.c.0000 = 1\n", "dotted" }, { "a = {\n b = 1,\n c = 2 }\n", "a.b = 1\na.c = 2\n", "lines" },
@@ -51,35 +59,44 @@ static const struct {
 	{ "[a.\"B c\"]\nd = 1\n", "a.B c.d = 1\n", "quotes" }, { "[a.\"b\\\"c\"]\nd = 1\n", "a.b\"c.d = 1\n", "an escaped one" },
 	{ "[a] b = 1\nc = 1\n", "a.c = 1\n", "what is behind is ignored" }, { "[a]# x\nb = 1\n", "a.b = 1\n", "a comment" },
 	{ "[a]\nb.c = 1\n", "a.b.c = 1\n", "a dotted key falls under it" }, { " [a]\n b = 1\n", "a.b = 1\n", "indented" },
-	{ "[*a]\nb = 1\n", "*a.b = 1\n", "the first character may be anything" }, { "[a\xc3\x84]\nb = 1\n", "a\xc3\x84.b = 1\n", "letters" },
+	{ "[*a]\nb = 1\n", "*a.b = 1\n", "the first character may be anything" },
+	{ "[a\xc3\x84]\nb = 1\n", "a\xc3\x84.b = 1\n", "letters" },
 	{ "[[a]]\nb = 1\n[[a]]\nb = 2\n[[c]]\nb = 3\n", "a.0000.b = 1\na.0001.b = 2\nc.0000.b = 3\n", "arrays count" },
 	{ "[[a]]\nb = 1\n[x]\n[[a]]\nb = 2\n", "a.0000.b = 1\na.0001.b = 2\n", "on, over a table" },
-	{ "[[A.B]]\nc = 1\n", "a.b.0000.c = 1\n", "in an array's name all is lowered" }, { "[[\"A\"]]\nc = 1\n", "A.0000.c = 1\n", "quotes" },
+	{ "[[A.B]]\nc = 1\n", "a.b.0000.c = 1\n", "in an array's name all is lowered" },
+	{ "[[\"A\"]]\nc = 1\n", "A.0000.c = 1\n", "quotes" },
 };
 
 static const struct {
 	const char *text, *said;
 } refused[] = {
-	{ "a = 1", "line 1, column 6: the file ends" }, { "a = \"x\"", "line 1, column 8: the file ends" }, { "\na", "line 2, column 2: the file ends" },
+	{ "a = 1", "line 1, column 6: the file ends" }, { "a = \"x\"", "line 1, column 8: the file ends" },
+	{ "\na", "line 2, column 2: the file ends" },
 	{ "a", "line 1, column 2: the file ends behind a name" }, { "a\nb = 1\n", "line 1, column 2: the line ends behind a name" },
 	{ "[a]\nb", "line 2, column 2: the file ends behind a name" }, { "a = \n1\n", "line 1, column 5: the line ends" },
 	{ "= 1\n", "line 1, column 1: = does not belong at a line's start" }, { "_a = 1\n", "line 1, column 1: _" },
-	{ "\xef\xbb\xbf""a = 1\n", "line 1, column 1: \xef\xbb\xbf does not belong" }, { "\xc3\xa4 = 1\n", "line 1, column 1: \xc3\xa4" },
+	{ "\xef\xbb\xbf""a = 1\n", "line 1, column 1: \xef\xbb\xbf does not belong" },
+	{ "\xc3\xa4 = 1\n", "line 1, column 1: \xc3\xa4" },
 	{ "a = 1\n  ' = 1\n", "line 2, column 3: '" }, { "\"a\nb\" = 1\n", "line 1, column 3: the line ends within a name" },
 	{ "a = 1 2\n", "line 1, column 7: 2 does not belong behind a value" }, { "a = \"x\"y\n", "line 1, column 8: y" },
 	{ "a = %{env:X}%\n", "line 1, column 5: % does not belong here: a value is wanted" }, { "a = ]\n", "line 1, column 5: ]" },
-	{ "a = \"\xc3\xa4\xe4\xb8\xad\" \xf0\x9f\x98\x80\n", "line 1, column 10: \xf0\x9f\x98\x80" }, { "a = \xe2\x82\xac\n", "line 1, column 5: \xe2\x82\xac" },
+	{ "a = \"\xc3\xa4\xe4\xb8\xad\" \xf0\x9f\x98\x80\n", "line 1, column 10: \xf0\x9f\x98\x80" },
+	{ "a = \xe2\x82\xac\n", "line 1, column 5: \xe2\x82\xac" },
 	{ "a = \"x\\\\\"\n", "line 2, column 1: the file ends" }, { "a = '''x''\n", "line 2, column 1: the file ends" },
 	{ "a = [1\n2]\n", "line 2, column 1: 2 does not belong behind a value" }, { "a = [1", "line 1, column 7: the file ends" },
-	{ "a = [1}\n", "line 1, column 7: }" }, { "a = {}\n", "line 1, column 6: a name is missing" }, { "a = {b = 1,}\n", "line 1, column 12: a name is missing" },
+	{ "a = [1}\n", "line 1, column 7: }" }, { "a = {}\n", "line 1, column 6: a name is missing" },
+	{ "a = {b = 1,}\n", "line 1, column 12: a name is missing" },
 	{ "a = {b = 1\n", "line 2, column 1: the file ends" }, { "a = {b\n}\n", "line 1, column 7: the line ends behind a name" },
 	{ "a = [" NINE_DEEP "1" NINE_UP "]\n", "line 1, column 14: more than 10 arrays" },
 	{ "a = {b = " NINE_DEEP "1" NINE_UP "}\n", "line 1, column 18: more than 10 arrays" },
-	{ "[]\n", "line 1, column 3: the line ends" }, { "[a\n", "line 1, column 3: the line ends" }, { "[a", "line 1, column 3: the file ends" },
+	{ "[]\n", "line 1, column 3: the line ends" }, { "[a\n", "line 1, column 3: the line ends" },
+	{ "[a", "line 1, column 3: the file ends" },
 	{ "[a:b]\n", "line 1, column 3: : does not belong into a table's name" }, { "[\"a\"]\n", "line 1, column 6: the line ends" },
 	{ "[[]]\n", "line 1, column 3: the table has no name" }, { "[a.\"b\n\"]\n", "line 1, column 6: the line ends" },
-	{ "a = 1\n[b]\n\na = 2\n[c]\n[b]\n\"a\" = 3\n", "lines 4 and 7: the key b.a is given twice" }, { "a = {b, b}\n", "lines 1 and 1: the key a.b" },
-	{ "a.0000 = 1\na = [2]\n", "lines 1 and 2: the key a.0000 is given twice" }, { "[[a]]\nb = 1\n[[c]]\n[[a]]\nb = 2\n", "lines 2 and 5" },
+	{ "a = 1\n[b]\n\na = 2\n[c]\n[b]\n\"a\" = 3\n", "lines 4 and 7: the key b.a is given twice" },
+	{ "a = {b, b}\n", "lines 1 and 1: the key a.b" },
+	{ "a.0000 = 1\na = [2]\n", "lines 1 and 2: the key a.0000 is given twice" },
+	{ "[[a]]\nb = 1\n[[c]]\n[[a]]\nb = 2\n", "lines 2 and 5" },
 };
 
 static void
@@ -272,7 +289,8 @@ static const struct {
 	const char *key, *written;
 } keys[] = {
 	{ "a", "a" }, { "a.b_C-9", "a.b_C-9" }, { "a b", "\"a b\"" }, { "a:b", "\"a:b\"" }, { "a\"b", "\"a\\\"b\"" }, { "", "\"\"" },
-	{ ".a", "\".a\"" }, { "_a", "\"_a\"" }, { "-a", "\"-a\"" }, { "9", "9" }, { "\xc3\xa4", "\"\xc3\xa4\"" }, { "a=b", "\"a=b\"" }, { "#", "\"#\"" },
+	{ ".a", "\".a\"" }, { "_a", "\"_a\"" }, { "-a", "\"-a\"" }, { "9", "9" }, { "\xc3\xa4", "\"\xc3\xa4\"" },
+	{ "a=b", "\"a=b\"" }, { "#", "\"#\"" },
 };
 
 static void
@@ -302,10 +320,13 @@ test_write_key(void **state)
 static const struct {
 	const char *value, *written;   /* NULL: it can't be */
 } values[] = {
-	{ "", "\"\"" }, { "true", "true" }, { "false", "false" }, { "25", "25" }, { "-1", "\"-1\"" }, { "True", "\"True\"" }, { "a b", "\"a b\"" },
+	{ "", "\"\"" }, { "true", "true" }, { "false", "false" }, { "25", "25" }, { "-1", "\"-1\"" }, { "True", "\"True\"" },
+	{ "a b", "\"a b\"" },
 	{ "'https://x'", "\"'https://x'\"" }, { "a\"b", "\"a\\\"b\"" }, { "C:\\dir", "\"C:\\\\dir\"" }, { "C:\\new", "'''C:\\new'''" },
-	{ "\\", "'''\\'''" }, { "\\\\", "'''\\\\'''" }, { "\\n", "'''\\n'''" }, { "a\nb", "\"a\nb\"" }, { "\n", "\"\n\"" }, { "\t", "\"\t\"" }, { "\xc3\xa4", "\"\xc3\xa4\"" },
-	{ "\\'", "\"\\\\'\"" }, { "''' \\", "\"\"\"''' \\\"\"\"" }, { "\n\\", "'''\n\n\\'''" }, { "''' \"\"\" \\", NULL }, { "a\rb", NULL },
+	{ "\\", "'''\\'''" }, { "\\\\", "'''\\\\'''" }, { "\\n", "'''\\n'''" }, { "a\nb", "\"a\nb\"" }, { "\n", "\"\n\"" },
+	{ "\t", "\"\t\"" }, { "\xc3\xa4", "\"\xc3\xa4\"" },
+	{ "\\'", "\"\\\\'\"" }, { "''' \\", "\"\"\"''' \\\"\"\"" }, { "\n\\", "'''\n\n\\'''" }, { "''' \"\"\" \\", NULL },
+	{ "a\rb", NULL },
 };
 
 static void
@@ -324,7 +345,8 @@ test_write_value(void **state)
 		buf_str(&out, "k = ");
 		r = toml_write_value(&out, values[i].value);
 		CHECK((r == 0) == (values[i].written != NULL), "%s: %d, %s", values[i].value, r, buf_text(&out));
-		CHECK(!strcmp(buf_text(&out) + 4, values[i].written ? values[i].written : ""), "%s is written %s", values[i].value, buf_text(&out));
+		CHECK(!strcmp(buf_text(&out) + 4, values[i].written ? values[i].written : ""), "%s is written %s", values[i].value,
+		    buf_text(&out));
 		buf_char(&out, '\n');
 		if (r == 0) {
 			CHECK(toml_read(&t, &pool, "", out.data, out.len, true, &err) == 0, "%s: %s", out.data, err.text);
