@@ -235,6 +235,8 @@ park(struct work *w, size_t statement)
 	size_t at, n;
 	int r = original_text(w, statement, &text);
 
+	if (r == 0 && memchr(text.data, '\0', text.len))
+		r = err_set(w->err, ERR_REFUSED, "line %zu: a NUL byte stands there", s->line);
 	for (at = 0; r == 0 && at < text.len; at += n) {
 		const char *lf = memchr(text.data + at, '\n', text.len - at);
 
