@@ -156,7 +156,7 @@ running_find(struct running *r, const struct stat *st)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
-	bool any = false;
+	bool first = false;
 
 	memset(r, 0, sizeof(*r));
 	/* cppcheck-suppress readdirCalled ; there is one thread */
@@ -164,11 +164,11 @@ running_find(struct running *r, const struct stat *st)
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		enum seen seen = pid > 0 ? look_at(r, pid, st) : NO;
 
-		any |= pid > 0;
+		first |= pid == 1;
 		r->unseen |= seen == UNSEEN;
 		r->pid = seen == YES ? pid : 0;
 	}
 	if (proc)
 		closedir(proc);
-	r->unseen |= !any;
+	r->unseen |= !first;                   /* where the first process is hidden, so are others */
 }

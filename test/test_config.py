@@ -755,6 +755,23 @@ def test_not_all_can_be_seen(bench, public):  # noqa: F811
     assert path.read_text() == PLAIN
 
 
+HIDDEN = ("unshare", "-m", "-p", "-f", "sh", "-c", "mount -t proc -o hidepid=2 proc /proc && "
+          'setpriv --reuid 65534 --regid 65534 --clear-groups "$@"; exit $?', "sh")
+
+
+@native
+@needs_root
+@needs_mounts
+def test_others_are_hidden(bench, public):  # noqa: F811
+    """What another user's /proc does not list may be a server."""
+    path = public / "config.toml"
+    path.write_text(PLAIN)
+    for one in (public, path):
+        os.chown(one, 65534, 65534)
+    ran = bench(*STAGE, path=path, binary=str(public / "stalprep"), cwd=public, wrap=HIDDEN)
+    assert "can't be seen for certain" in ran.err
+
+
 @native
 @needs_mounts
 def test_without_proc(bench):

@@ -1,4 +1,7 @@
-"""Files with every construct: read as the simulator reads them, staged in place, and given back byte for byte."""
+"""Files with every construct: read as the simulator reads them, staged in place, and given back byte for byte.
+
+EXAMPLES=1000 in the environment makes that many of each kind.
+"""
 
 import json
 import os
