@@ -120,9 +120,9 @@ edit(struct world *w)
 	return true;
 }
 
-/* As target.c does. */
-static void
-keep(struct world *w)
+/* The snapshot after this run, as target.c makes it; the edit goes by the one before. */
+static struct snapshot
+next_snapshot(struct world *w)
 {
 	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "" };
 	size_t i;
@@ -141,8 +141,7 @@ keep(struct world *w)
 		if (k->recorded && (k->write || old))
 			CHECK(snapshot_add(&s, &w->pool, &key, NULL) == 0, "no memory");
 	}
-	w->snapshot = s;
-	w->has_snapshot = true;
+	return s;
 }
 
 static bool
@@ -165,6 +164,7 @@ go(const uint8_t *data, size_t size, int times)
 {
 	static const char *const clear[] = { "clear", "--config", "x", NULL };
 	struct world w = { 0 };
+	struct snapshot next;
 	int i;
 
 	buf_add(&w.text, (const char *)data, size);
@@ -174,9 +174,11 @@ go(const uint8_t *data, size_t size, int times)
 		take_options(&w, stages[i]);
 		if (!make_plan(&w, plan_stage))
 			goto done;
-		keep(&w);
+		next = next_snapshot(&w);
 		if (w.plan.write_count && !edit(&w))
 			goto done;
+		w.snapshot = next;
+		w.has_snapshot = true;
 	}
 	take_options(&w, clear);
 	CHECK(make_plan(&w, plan_clear), "clear is refused");
