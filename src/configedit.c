@@ -625,6 +625,35 @@ verify(struct work *w, const struct buf *out)
 	return r;
 }
 
+/* Does an edit show the lines of this statement? */
+static bool
+is_shown(const struct work *w, const struct toml_statement *s)
+{
+	size_t i;
+
+	for (i = 0; i < w->edits->count; i++) {
+		const struct edit *x = &w->edits->items[i];
+
+		if (x->at < s->end && (x->len ? x->at + x->len > s->start : x->at >= s->start && !strchr(x->text, '\n')))
+			return true;
+	}
+	return false;
+}
+
+/* Keys that are not the plan's may be secrets, but for a listener's. */
+static void
+hide_others(struct work *w)
+{
+	const struct toml *t = w->c->toml;
+	size_t i;
+
+	for (i = 0; i < t->entry_count && !w->edits->hidden; i++) {
+		const struct toml_entry *e = &t->entries[i];
+
+		w->edits->hidden = strncmp(e->key, "server.listener.", 16) != 0 && !changed(w, e->key) && is_shown(w, statement_of(w, e));
+	}
+}
+
 static int
 make(struct work *w, struct buf *out)
 {
@@ -640,6 +669,7 @@ make(struct work *w, struct buf *out)
 	block_goes = block_is_empty(w);
 	if (drop_statements(w, block_goes) == -1 || (block_goes ? drop_block(w) : write_block(w)) == -1)
 		return -1;
+	hide_others(w);
 	edits_apply(out, w->edits, c->text, 0, c->len);
 	return out->failed ? err_memory(w->err) : verify(w, out);
 }

@@ -107,6 +107,10 @@ edits_diff(struct buf *out, const struct edits *e, const char *name, const char 
 	size_t i = 0, seen = 0, before = 0, shift = 0, start, end, old_lines, new_lines;
 	struct buf new = { 0 };
 
+	if (e->hidden) {
+		buf_str(out, "The differences are not shown: a line that changes also holds other settings, which may be secret.\n");
+		return;
+	}
 	if (e->count)
 		buf_printf(out, "--- %s\n+++ %s\n", name, name);
 	while (i < e->count) {

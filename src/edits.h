@@ -4,6 +4,8 @@
 
 #include "def.h"
 
+#include <stdbool.h>
+
 struct buf;
 struct err;
 struct pool;
@@ -18,6 +20,7 @@ struct edit {
 struct edits {
 	struct edit *items;            /* by offset, and in the order of their adding where they insert at the same */
 	size_t count;
+	bool hidden;                   /* a line that changes holds what must not be shown */
 };
 
 /* Add a change in its place. 0 or -1. */
@@ -28,7 +31,7 @@ void edits_apply(struct buf *out, const struct edits *e, const char *text, size_
 
 /*
  * Append the changes to text of len bytes as a unified diff without context, which patch(1) takes: the lines around
- * a change may hold secrets.
+ * a change may hold secrets. Where they are hidden, one line that says so.
  */
 void edits_diff(struct buf *out, const struct edits *e, const char *name, const char *text, size_t len);
 

@@ -17,8 +17,7 @@ enum { NAMED_MAX = 5 };                /* keys that a message names, of many */
 
 static const char REWRITES[] = "The server rewrites its config.toml whenever a key in it changes, and";
 static const char BOOT_FAILS[] = "its next boot would fail, and the mail with it";
-static const char REWRITE_WAY_OUT[] = "Rename the key or change its value on the server, or put the change set into config.toml by "
-    "hand (stalprep print --format toml) while the server is stopped.";
+static const char REWRITE_WAY_OUT[] = "Rename the key or change its value on the server, or stop the server and use --config.";
 
 /* The networks that a listener takes a PROXY header from: its own list, or else the global one. */
 static int

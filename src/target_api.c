@@ -365,13 +365,13 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 	err_set(err, ERR_SERVER, "The server accepted the write, but %zu of %zu keys do not read back as planned: %s%s.", wrong,
 	    t->plan.key_count, names, wrong > n ? " and more" : "");
 	if (t->plan.clearing)
-		err_add(err, "A key that stands in config.toml outranks the database: take it out there by hand while the server is stopped.");
+		err_add(err, "A key that stands in config.toml outranks the database: stop the server and take it out there.");
 	else if (drop_shadowed(t, wrong, &why) == -1)
 		err_add(err, "%s", why.text);
 	if (t->shadowed)
 		err_add(err, "%zu of them stand in this server's config.toml, which outranks the database: what was written to the "
 		    "database for them is deleted again (what it held before behind the file's value, if anything, can't be known). "
-		    "Change them in config.toml by hand while the server is stopped, or leave their group out.", t->shadowed);
+		    "Stop the server and use --config, or leave their group out.", t->shadowed);
 	if (t->shadowed < wrong)
 		err_add(err, "%s", UNKNOWN_NOW);
 	return -1;

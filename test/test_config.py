@@ -374,6 +374,9 @@ def test_no_secret_is_shown(bench):
         for more in ("--dry-run",), ("--dry-run", "--json"), ("-v",):
             bench(*command, *more, *kept)
         bench("status", "--json", *kept, status=None)
+    bench.put(PLAIN + 'session.ehlo = { reject-non-fqdn = true, token = "hunter2-one" }\n')
+    assert "not shown" in bench(*STAGE, "--dry-run", *kept).out
+    bench(*STAGE, "--dry-run", "--json", *kept)
     for bad in ('x = "hunter2-one', "x = hunter2-two hunter2-three", 'a."hunter2-four" = "hunter2-one" hunter2-two'):
         bench.put(PLAIN + bad + "\n")
         bench(*STAGE, *kept, status=1)

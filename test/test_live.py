@@ -269,7 +269,7 @@ def test_rewrite(run, simulate, version, lines, key, old, breaks):
     run(*STAGE, *reach(server), "--only", "checks", status=0)  # writes no file
     check_back_quietly(run, server, before)
     if refused:
-        check_refused(run, server, STAGE, "rewrite", not breaks, key, "--format toml",
+        check_refused(run, server, STAGE, "rewrite", not breaks, key, "use --config",
                       "next boot would fail" if breaks else "would read other keys or values")
     else:
         run(*STAGE, *reach(server), status=0)

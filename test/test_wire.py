@@ -205,7 +205,7 @@ def texts(ran):
 
 # The answers of an undisturbed run
 
-MARKS = [("keys", b"keys?keys=queue"), ("local", b"keys?keys=lookup"), ("session", b"/jmap/session"),
+MARKS = [("keys", b"keys?keys=queue"), ("every", b"/api/settings/list"), ("session", b"/jmap/session"),
          ("well-known", b"/.well-known/jmap"), ("write", b"POST /api/settings")]
 
 

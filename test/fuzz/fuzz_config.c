@@ -124,23 +124,18 @@ edit(struct world *w)
 static struct snapshot
 next_snapshot(struct world *w)
 {
-	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "" };
+	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_PLANNED };
+	const struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
+	const struct toml_entry *e;
 	size_t i;
 
-	for (i = 0; w->has_snapshot && i < w->snapshot.count; i++) {
-		if (!(w->o.groups & 1u << w->snapshot.keys[i].group))
-			CHECK(snapshot_add(&s, &w->pool, &w->snapshot.keys[i], NULL) == 0, "no memory");
+	CHECK(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, NULL) == 0, "no memory");
+	for (i = 0; i < s.count; i++) {
+		e = s.keys[i].text ? NULL : toml_find(&w->toml, s.keys[i].key);
+		if (e && e->len && settings_same(e->value, s.keys[i].before))
+			s.keys[i].text = pool_copy(&w->pool, w->text.data + e->at, e->len);
 	}
-	for (i = 0; i < w->plan.key_count; i++) {
-		const struct plan_key *k = &w->plan.keys[i];
-		const struct snapshot_key *old = w->has_snapshot ? snapshot_find(&w->snapshot, k->key) : NULL;
-		const struct toml_entry *e = k->original ? toml_find(&w->toml, k->key) : NULL;
-		const char *text = old ? old->text : e && e->len ? pool_copy(&w->pool, w->text.data + e->at, e->len) : NULL;
-		struct snapshot_key key = { k->key, k->original, k->wanted ? pool_str(&w->pool, k->wanted) : NULL, k->group, true, text };
-
-		if (k->recorded && (k->write || old))
-			CHECK(snapshot_add(&s, &w->pool, &key, NULL) == 0, "no memory");
-	}
+	plan_prove(&w->plan, w->o.groups, old, &s);
 	return s;
 }
 
