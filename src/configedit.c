@@ -236,7 +236,7 @@ park(struct work *w, size_t statement)
 	int r = original_text(w, statement, &text);
 
 	if (r == 0 && memchr(text.data, '\0', text.len))
-		r = err_set(w->err, ERR_REFUSED, "line %zu: a NUL byte stands there", s->line);
+		r = err_set(w->err, ERR_REFUSED, "line %u: a NUL byte stands there", s->line);
 	for (at = 0; r == 0 && at < text.len; at += n) {
 		const char *lf = memchr(text.data + at, '\n', text.len - at);
 
@@ -328,7 +328,7 @@ replace_values(struct work *w)
 		if (w->fates[e->statement] != STAYS)
 			continue;                  /* it gets a line of its own */
 		if (!e->len)
-			return err_set(w->err, ERR_REFUSED, "line %zu: %s stands in a set, without a value of its own",
+			return err_set(w->err, ERR_REFUSED, "line %u: %s stands in a set, without a value of its own",
 			    statement_of(w, e)->line, k->key);
 		text = spelling(w, k->key, k->wanted);
 		if (!text || add(w, e->at, e->len, text) == -1)

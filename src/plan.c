@@ -134,14 +134,18 @@ build_base(struct build *b)
 	const struct snapshot_key *k;
 	size_t i;
 
+	if (!s) {
+		b->base = *now;
+		return 0;
+	}
 	for (i = 0; i < now->count; i++) {
-		k = s ? snapshot_find(s, now->items[i].key) : NULL;
+		k = snapshot_find(s, now->items[i].key);
 		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i])) {
 			if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value, b->err) == -1)
 				return -1;
 		}
 	}
-	for (i = 0; s && i < s->count; i++) {
+	for (i = 0; i < s->count; i++) {
 		if (in_groups(b, &s->keys[i]) && add_original(b, &s->keys[i]) == -1)
 			return -1;
 	}

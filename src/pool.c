@@ -16,17 +16,16 @@ struct pool_block {
 	max_align_t data[];
 };
 
-void *
-pool_zero(struct pool *p, size_t n)
+/* n bytes of zeros at a multiple of align within a block. */
+static void *
+take(struct pool *p, size_t n, size_t align)
 {
 	struct pool_block *b = p->blocks;
-	size_t size;
-	void *piece;
+	size_t size, at = b ? (b->used + align - 1) / align * align : 0;
 
 	if (n > SIZE_MAX - BLOCK_SIZE)
 		return NULL;
-	n = (n + ALIGN - 1) / ALIGN * ALIGN;
-	if (!b || b->size - b->used < n) {
+	if (!b || at > b->size || b->size - at < n) {
 		size = n > BLOCK_SIZE ? n : BLOCK_SIZE;
 		b = calloc(1, sizeof(*b) + size);
 		if (!b)
@@ -34,16 +33,22 @@ pool_zero(struct pool *p, size_t n)
 		b->size = size;
 		b->next = p->blocks;
 		p->blocks = b;
+		at = 0;
 	}
-	piece = (char *)b->data + b->used;
-	b->used += n;
-	return piece;
+	b->used = at + n;
+	return (char *)b->data + at;
+}
+
+void *
+pool_zero(struct pool *p, size_t n)
+{
+	return take(p, n, ALIGN);
 }
 
 char *
 pool_copy(struct pool *p, const char *text, size_t len)
 {
-	char *piece = pool_zero(p, len + 1);
+	char *piece = len < SIZE_MAX ? take(p, len + 1, 1) : NULL;
 
 	if (piece && len)
 		memcpy(piece, text, len);

@@ -218,9 +218,9 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	e = &t->entries[t->entry_count++];
 	e->key = pool_copy(r->pool, key, r->key.len);
 	e->value = pool_copy(r->pool, value, value_len);
-	e->at = at;
-	e->len = len;
-	e->statement = t->statement_count - 1;
+	e->at = (unsigned)at;
+	e->len = (unsigned)len;
+	e->statement = (unsigned)t->statement_count - 1;
 	t->statements[e->statement].entries++;
 	return e->key && e->value ? 0 : err_memory(r->err);
 }
@@ -472,8 +472,8 @@ begin(struct reader *r, enum toml_kind kind)
 	struct toml_statement *s = &r->out->statements[r->out->statement_count++];
 
 	s->kind = kind;
-	s->start = r->line_start;
-	s->line = r->line;
+	s->start = (unsigned)r->line_start;
+	s->line = (unsigned)r->line;
 	s->table = r->table;
 	return s;
 }
@@ -531,7 +531,7 @@ read_table(struct reader *r)
 	r->table = pool_copy(r->pool, r->key.data, r->key.len);
 	s->table = r->table;
 	skip_line(r);                          /* whatever stands behind the bracket is ignored */
-	s->end = r->at;
+	s->end = (unsigned)r->at;
 	return r->table ? 0 : err_memory(r->err);
 }
 
@@ -545,7 +545,7 @@ read_assignment(struct reader *r)
 		buf_printf(&r->key, "%s.", r->table);
 	if (read_key(r, false) == ERROR || read_value(r, "\n", 0) == ERROR)
 		return -1;
-	s->end = r->at;
+	s->end = (unsigned)r->at;
 	return r->key.failed ? err_memory(r->err) : 0;
 }
 
@@ -559,7 +559,7 @@ read_comment(struct reader *r)
 		s = begin(r, TOML_COMMENT);
 	skip_line(r);
 	if (s)
-		s->end = r->at;
+		s->end = (unsigned)r->at;
 }
 
 static int
@@ -602,7 +602,7 @@ sort(struct toml *t, struct err *err)
 		const struct toml_entry *a = &t->entries[i - 1], *b = &t->entries[i];
 
 		if (!strcmp(a->key, b->key))
-			return err_set(err, ERR_REFUSED, "lines %zu and %zu: the key %.120s is given twice",
+			return err_set(err, ERR_REFUSED, "lines %u and %u: the key %.120s is given twice",
 			    t->statements[a->statement < b->statement ? a->statement : b->statement].line,
 			    t->statements[a->statement < b->statement ? b->statement : a->statement].line, a->key);
 	}

@@ -25,17 +25,18 @@ enum toml_kind { TOML_TABLE, TOML_VALUE, TOML_COMMENT };
 
 struct toml_statement {
 	enum toml_kind kind;
-	size_t start, end;             /* offsets: its first line's start, and behind its last line's end */
-	size_t line;                   /* its first, from 1 */
+	unsigned start, end;           /* offsets: its first line's start, and behind its last line's end */
+	unsigned line;                 /* its first, from 1 */
+	unsigned entries;              /* keys that it defines */
 	const char *table;             /* the one that it stands in, or opens; "" before the first */
-	size_t entries;                /* keys that it defines */
 };
 
 struct toml_entry {
 	const char *key, *value;       /* the flat key; the value without its quotes and escapes */
-	size_t at, len;                /* offset and length of the value as written; 0, 0 where there is none: {a, b} */
-	size_t statement;              /* index */
+	unsigned at, len;              /* offset and length of the value as written; 0, 0 where there is none: {a, b} */
+	unsigned statement;            /* index */
 };
+_Static_assert(TOML_TEXT_MAX < 1u << 31, "offsets are unsigned");
 
 /* All of it lives in the pool that it was read into, and refers to the text by offsets. Zero-initialise. */
 struct toml {
