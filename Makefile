@@ -98,7 +98,7 @@ FUZZ_CC      = clang
 FUZZ_SECONDS = 60
 FUZZ_CORPUS  = corpus
 TARGETS      = $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
-FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) WARN='-Wall -Wextra' FORTIFY= \
+FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) WARN='-Wall -Wextra -Wno-missing-field-initializers' FORTIFY= \
 	SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 fuzz:
