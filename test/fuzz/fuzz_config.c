@@ -131,6 +131,8 @@ next_snapshot(struct world *w)
 
 	CHECK(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, NULL) == 0, "no memory");
 	for (i = 0; i < s.count; i++) {
+		if (s.keys[i].written)         /* it may be the options', which the next stage overwrites */
+			s.keys[i].written = pool_str(&w->pool, s.keys[i].written);
 		e = s.keys[i].text ? NULL : toml_find(&w->toml, s.keys[i].key);
 		if (e && e->len && settings_same(e->value, s.keys[i].before))
 			s.keys[i].text = pool_copy(&w->pool, w->text.data + e->at, e->len);
