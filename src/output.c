@@ -240,7 +240,7 @@ add_next(struct buf *out, const struct report *r, const struct target *t)
 	options_retell_reach(out, t->options);
 	buf_str(out, " --snapshot ");
 	options_quote(out, t->snapshot_path);
-	buf_char(out, '\n');
+	buf_str(out, t->is_file && options_forced(t->options, "in-place") ? " --force in-place\n" : "\n");
 }
 
 static void
@@ -305,7 +305,10 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 		buf_str(out, "\nIt could not be read back.\n");
 	} else {
 		add_changes(out, r, t, t->progress == PROGRESS_PROVED ? "Staged:" : "Read back:");
-		buf_printf(out, "\n%zu of %zu keys were read back as wanted, %zu of them written now.\n", right, p->key_count, t->changed);
+		buf_printf(out, "\n%zu of %zu keys were read back as wanted", right, p->key_count);
+		if (t->progress == PROGRESS_PROVED)
+			buf_printf(out, ", %zu of them written now", t->changed);
+		buf_str(out, ".\n");
 	}
 	if (t->progress == PROGRESS_UNPROVED)
 		return;
@@ -408,7 +411,8 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 	for (i = 0; i < p->key_count; i++) {
 		const struct plan_key *k = &p->keys[i];
 
-		if (r->options->verbose || k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER ||
+		c = plan_count(p, k->group);
+		if (r->options->verbose || k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER || (k->state == KEY_MISSING && c.right) ||
 		    (k->state == KEY_AS_WANTED && (t->has_snapshot || r->exit == EXIT_PARTLY))) {
 			buf_str(out, "  ");
 			add_clean(out, k->key, (size_t)-1);

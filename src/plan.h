@@ -22,6 +22,7 @@ struct plan_input {
 	const struct options *options;
 	const struct snapshot *snapshot; /* of this target, or NULL */
 	int minor_first, minor_last;   /* the versions 0.minor that the answers allow */
+	const struct snapshot *cleared; /* where there is none of this target: its last one, that was cleared, or NULL */
 	const struct snapshot *other;  /* where there is none of this target: one of another node of the run, or NULL */
 	bool shared_elsewhere;         /* the database's keys are another node's to write */
 	bool file;                     /* now is a config.toml of a server that does not run */

@@ -84,7 +84,7 @@ recognise_listener(struct build *b, const char *id)
 	const char *override = changeset_listener_key(b->pool, id, "override");
 	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
 	struct trusted own = { 0 }, global = { 0 };
-	bool all;
+	bool all, ours = false;
 	size_t i, j;
 
 	if (!override || !list)
@@ -100,6 +100,7 @@ recognise_listener(struct build *b, const char *id)
 		for (j = 0; !all && j < b->o->proxy_count && strcmp(own.items[i].value, b->o->proxies[j]) != 0; j++)
 			;
 		if (all || j < b->o->proxy_count) {
+			ours = true;
 			if (build_want(b, GROUP_LISTENERS, own.items[i].key, NULL) == -1)
 				return -1;
 			continue;
@@ -108,6 +109,9 @@ recognise_listener(struct build *b, const char *id)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s holds %s, which is not of this change set: left alone.",
 		    own.items[i].key, own.items[i].value);
 	}
+	if (ours && !all && settings_get(b->in->now, override))
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s is left alone, since the listener has other networks. "
+		    "Remove it if it was not yours.", override);
 	return 0;
 }
 
@@ -179,21 +183,33 @@ from_options(struct build *b)
 	return build_settle(b);
 }
 
-/*
- * A node that a stage never came to, or that was cleared by a run that failed on another one, has no snapshot: nothing of
- * what that other one's says was written stands here.
- */
+/* Is there that snapshot, and does nothing of what it says was written stand here? all: the database's keys count too. */
 static bool
-was_left_out(const struct build *b)
+nothing_stands(const struct build *b, const struct snapshot *s, bool all)
 {
-	const struct snapshot *s = b->in->other;
 	size_t i;
 
 	for (i = 0; s && i < s->count; i++) {
-		if (s->keys[i].local && s->keys[i].written && settings_same(s->keys[i].written, settings_get(b->in->now, s->keys[i].key)))
+		const struct snapshot_key *k = &s->keys[i];
+
+		if ((k->local || all) && k->written && settings_same(k->written, settings_get(b->in->now, k->key)))
 			return false;
 	}
 	return s != NULL;
+}
+
+/* Without a snapshot: was this one cleared before, or is it a node that a stage never came to? That is said. */
+static bool
+was_left_out(const struct build *b)
+{
+	bool cleared = nothing_stands(b, b->in->cleared, true);
+
+	if (!cleared && !nothing_stands(b, b->in->other, false))
+		return false;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "There is no snapshot of this %s. Nothing stands here of what %s, so "
+	    "it is left alone.", cleared ? "server, but one that was cleared" : "node", cleared ? "that one says was staged" :
+	    "was staged on another one");
+	return true;
 }
 
 int
@@ -208,11 +224,8 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	memset(p, 0, sizeof(*p));
 	p->clearing = true;
 	p->dialect = changeset_dialect(in->minor_last);
-	if (!in->snapshot && was_left_out(&b)) {
-		message_add(&p->messages, pool, MESSAGE_WARNING, NULL, "There is no snapshot of this node, and nothing of what was staged "
-		    "on another one stands here: it is left alone.");
-		return 0;
-	}
+	if (!in->snapshot && was_left_out(&b))
+		return p->messages.failed ? err_memory(err) : 0;
 	if (!in->snapshot) {
 		build_dialect(&b);
 		b.base = *in->now;

@@ -30,7 +30,7 @@ format_text(struct buf *out, const struct print *p)
 
 	buf_printf(out, "%s on an older Stalwart server, version %s:\n", p->options->clear ? "The undoing of the change set" :
 	    "The change set", p->dialect->name);
-	if (!p->options->listener_count)
+	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
 		buf_str(out, "(The listeners are those of a default installation; stage finds the server's own, --listener names them here.)\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		head = false;
@@ -134,6 +134,13 @@ static const char curl_head[] =
     "}\n";
 
 static void
+say_assumed(struct buf *out, const struct print *p)
+{
+	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
+		buf_str(out, "# The listeners are those of a default installation: name the server's own with --listener.\n");
+}
+
+static void
 format_curl(struct buf *out, const struct print *p)
 {
 	struct buf body = { 0 };
@@ -141,8 +148,10 @@ format_curl(struct buf *out, const struct print *p)
 	size_t g;
 
 	buf_printf(out, "#!/bin/sh\n# %s, for an older Stalwart server of version %s. Nothing is reloaded or restarted.\n"
-	    "# Arguments go to curl, such as --cacert FILE. The password comes from $STALPREP_PASSWORD.\nset -eu\n",
+	    "# Arguments go to curl, such as --cacert FILE. The password comes from $STALPREP_PASSWORD.\n",
 	    p->options->clear ? "Clears the change set" : "Stages the change set", p->dialect->name);
+	say_assumed(out, p);
+	buf_str(out, "set -eu\n");
 	if (p->options->target_count) {
 		url_format(&p->options->targets[0], origin);
 		buf_str(out, "old=");
@@ -259,6 +268,7 @@ format_toml(struct buf *out, const struct print *p)
 	buf_printf(out, "# The change set for the config.toml of an older Stalwart server, version %s.\n%s", p->dialect->name,
 	    p->options->clear ? "# To undo it delete these keys; where a value of your own stood, put that back.\n" :
 	    "# It goes to the file's end; a key that is there already must be changed where it stands.\n");
+	say_assumed(out, p);
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];
 		const char *rest, *dot;

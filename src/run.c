@@ -187,6 +187,9 @@ edit_files(struct run *r)
 		if (t->unseen)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "Whether a server runs on %s can't be seen for certain: there "
 			    "is no /proc here, or it can not all be read. Make sure that none does.", t->origin);
+		if (t->is_file && !t->snapshot_path[0] && r->options->command == COMMAND_STAGE)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "No snapshot is kept (--snapshot FILE keeps one): without the "
+			    "file that was given, values that are replaced can't be brought back.");
 		if (t->is_file && t->plan.write_count && target_edit(t, &err) == -1) {
 			run_fail(r, t, &err);
 			return -1;
@@ -210,6 +213,7 @@ run_plan(struct run *r, run_planner *planner)
 		struct plan_input in = {
 			.now = &t->facts.settings, .every = t->is_file ? NULL : &t->every, .options = r->options,
 			.snapshot = target_known(t), .other = target_known(t) ? NULL : any,
+			.cleared = !target_known(t) && t->cleared.count ? &t->cleared : NULL,
 			.minor_first = t->facts.minor_first, .minor_last = t->facts.minor_last, .shared_elsewhere = i > 0,
 			.file = t->is_file,
 		};

@@ -86,24 +86,37 @@ target_begin(struct target *t, const struct options *o, const struct url *url, s
  * found by prefix. What is no plain key was not written by stalprep.
  */
 static int
-read_along(struct target *t, struct err *err)
+read_along(struct target *t, const struct snapshot *s, struct err *err)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
-	const char **extra = pool_zero(&t->pool, (t->loaded.count + 1) * sizeof(*extra));
+	const char **extra = pool_zero(&t->pool, (s->count + 1) * sizeof(*extra));
 	size_t i, n = 0;
 
 	if (!extra)
 		return err_memory(err);
-	for (i = 0; i < t->loaded.count; i++) {
-		const char *key = t->loaded.keys[i].key;
+	for (i = 0; i < s->count; i++) {
+		const char *key = s->keys[i].key;
 
-		if ((t->loaded.keys[i].group == GROUP_OUTBOUND || t->loaded.keys[i].group == GROUP_ALLOW) &&
+		if ((s->keys[i].group == GROUP_OUTBOUND || s->keys[i].group == GROUP_ALLOW) &&
 		    strspn(key, plain) == strlen(key))
 			extra[n++] = key;
 	}
 	t->session.api.extra = extra;
 	t->session.api.extra_count = n;
 	return 0;
+}
+
+/* A snapshot that a clear has done with tells a second clear that there is nothing to do. If it can't be read, so be it. */
+static void
+load_cleared(struct target *t)
+{
+	char path[PATH_MAX];
+	struct err ignored;
+
+	if (t->options->command == COMMAND_CLEAR &&
+	    snprintf(path, sizeof(path), "%s.cleared", t->snapshot_path) < (int)sizeof(path) &&
+	    snapshot_load(&t->cleared, &t->pool, path, &ignored) != 0)
+		t->cleared.count = 0;
 }
 
 int
@@ -130,7 +143,9 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 		err->name = "snapshot-target";
 		return -1;
 	}
-	return t->has_snapshot ? read_along(t, err) : 0;
+	if (!t->has_snapshot)
+		load_cleared(t);
+	return read_along(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
 }
 
 int

@@ -46,6 +46,7 @@ struct target {
 	struct settings every;         /* for the check of the server's rewrite of its file */
 	struct snapshot loaded;        /* as the run found it */
 	bool has_snapshot;             /* it found one */
+	struct snapshot cleared;       /* where it found none: the last one, that was cleared */
 	struct snapshot snapshot;      /* as it is on disk now */
 	char snapshot_path[PATH_MAX];
 	bool snapshot_kept;            /* the file is there at the run's end */

@@ -355,12 +355,15 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 {
 	char names[512] = "";
 	struct err why;
-	size_t i, len, n = 0;
+	size_t i, len, n = 0, elsewhere = 0;
 
-	for (i = 0; i < t->plan.key_count && n < NAMED_MAX; i++) {
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+
 		len = strlen(names);
-		if (is_wrong(&t->plan.keys[i]))
-			snprintf(names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", t->plan.keys[i].key);
+		elsewhere += is_wrong(k) && !k->local && !k->write;
+		if (is_wrong(k) && n < NAMED_MAX)
+			snprintf(names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
 	}
 	err_set(err, ERR_SERVER, "The server accepted the write, but %zu of %zu keys do not read back as planned: %s%s.", wrong,
 	    t->plan.key_count, names, wrong > n ? " and more" : "");
@@ -372,7 +375,10 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 		err_add(err, "%zu of them stand in this server's config.toml, which outranks the database: what was written to the "
 		    "database for them is deleted again (what it held before behind the file's value, if anything, can't be known). "
 		    "Stop the server and use --config, or leave their group out.", t->shadowed);
-	if (t->shadowed < wrong)
+	if (elsewhere)
+		err_add(err, "%zu of them were written through the first --url and do not show here, so the two share no database: "
+		    "clear them, then stage them one by one.", elsewhere);
+	if (t->shadowed + elsewhere < wrong)
 		err_add(err, "%s", UNKNOWN_NOW);
 	return -1;
 }

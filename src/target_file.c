@@ -59,10 +59,19 @@ read_text(struct target *t, struct err *err)
 int
 target_file_read(struct target *t, struct err *err)
 {
+	size_t i;
+
 	if (read_text(t, err) == -1 || check_running(t, err) == -1)
 		return -1;
 	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
 	t->facts.minor_last = MINOR_LAST;
+	/* What it was staged for it still is, unless --dialect says otherwise. */
+	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->options->minor == -1; i++) {
+		if (!strcmp(changeset_dialects[i].name, t->loaded.dialect)) {
+			t->facts.minor_first = changeset_dialects[i].first;
+			t->facts.minor_last = changeset_dialects[i].last;
+		}
+	}
 	t->read = true;
 	return 0;
 }
