@@ -62,6 +62,13 @@ check_all(struct run *r, struct api_reloaded *answers)
 	return 0;
 }
 
+/* Of a file that is as planned a cut-off run may have left it open that it is: then that is recorded. */
+static bool
+is_needed(const struct target *t)
+{
+	return t->plan.write_count || (t->is_file && t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
+}
+
 static void
 write_all(struct run *r)
 {
@@ -69,7 +76,7 @@ write_all(struct run *r)
 	size_t i;
 
 	for (i = 0; i < r->count; i++) {
-		if (r->targets[i].plan.write_count && target_save_plan(&r->targets[i], (int64_t)time(NULL), &err) == -1) {
+		if (is_needed(&r->targets[i]) && target_save_plan(&r->targets[i], (int64_t)time(NULL), &err) == -1) {
 			run_fail(r, &r->targets[i], &err);
 			return;
 		}
@@ -77,7 +84,7 @@ write_all(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		if (run_stopped(r))
 			return;
-		if (r->targets[i].plan.write_count && run_write(r, &r->targets[i]) == -1)
+		if (is_needed(&r->targets[i]) && run_write(r, &r->targets[i]) == -1)
 			return;
 	}
 }

@@ -47,7 +47,7 @@ cmd_status(const struct options *o, const char *program)
 		const struct target *t = &r.targets[i];
 
 		status = status_of(t, o->groups);
-		if (status == EXIT_DONE && t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING) {
+		if (status == EXIT_DONE && !t->is_file && t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING) {
 			status = EXIT_PARTLY;
 			message_add(&r.messages, &r.pool, MESSAGE_WARNING, NULL, "%s: the last write was not proved. The settings show all "
 			    "of it, and its config.toml may not hold it. Run stage again: it finishes what was begun.", t->origin);

@@ -9,10 +9,13 @@
 #include "toml.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 static const char BEGIN[] = TOML_MARK "begin: what stalprep put here; stalprep clear takes it out again";
 static const char END[] = TOML_MARK "end";
+enum { PARKED_LINES_MAX = 100 };       /* of one statement among others that don't read together with it */
+
 static const char WAS[] = TOML_MARK "was: ";   /* in front of a line that stood there before */
 
 /* What becomes of a statement. Of one that is dropped the file has all keys elsewhere. */
@@ -122,9 +125,12 @@ starts_with(const struct work *w, const struct toml_statement *s, const char *te
 	return s->kind == TOML_COMMENT && s->end - s->start >= n && !memcmp(w->c->text + s->start, text, n);
 }
 
-/* The lines of statements first to first + count - 1 without what made them comments, read as they would be. */
+/*
+ * At most so many of the lines from statement first on without what made them comments, read as they would be. 0; 1 where
+ * they can't be read; -1 when the memory ran out.
+ */
 static int
-read_parked(struct work *w, struct parked *run, size_t first)
+read_parked(struct work *w, struct parked *run, size_t first, size_t most)
 {
 	const struct toml *t = w->c->toml;
 	struct buf text = { 0 };
@@ -133,7 +139,7 @@ read_parked(struct work *w, struct parked *run, size_t first)
 
 	memset(run, 0, sizeof(*run));
 	run->first = first;
-	for (; first < t->statement_count && starts_with(w, &t->statements[first], WAS) &&
+	for (; run->count < most && first < t->statement_count && starts_with(w, &t->statements[first], WAS) &&
 	    (!run->count || t->statements[first - 1].end == t->statements[first].start); first++) {
 		const struct toml_statement *s = &t->statements[first];
 
@@ -144,8 +150,28 @@ read_parked(struct work *w, struct parked *run, size_t first)
 		r = err_memory(w->err);
 	else if (toml_read(&run->toml, w->pool, t->statements[run->first].table, text.data ? text.data : "", text.len, false,
 	    &ignored) == -1)
-		memset(&run->toml, 0, sizeof(run->toml));  /* somebody edited them: comments, then */
+		r = 1;
 	buf_free(&text);
+	return r;
+}
+
+/*
+ * The lines from statement first on: all that follow it, or where those don't read together (there is one of another stage, or
+ * somebody edited them) the first few that do, or else one that stays a comment.
+ */
+static int
+read_run(struct work *w, struct parked *run, size_t first)
+{
+	int r = read_parked(w, run, first, SIZE_MAX);
+	size_t most;
+
+	for (most = 1; r == 1 && most < PARKED_LINES_MAX; most++)
+		r = read_parked(w, run, first, most);
+	if (r == 1) {
+		memset(&run->toml, 0, sizeof(run->toml));
+		run->count = 1;
+		r = 0;
+	}
 	return r;
 }
 
@@ -164,7 +190,7 @@ find_parked(struct work *w)
 		if (!w->runs)
 			return err_memory(w->err);
 		run = &w->runs[w->run_count++];
-		if (read_parked(w, run, i) == -1)
+		if (read_run(w, run, i) == -1)
 			return -1;
 		i += run->count - 1;
 	}
@@ -255,6 +281,9 @@ park(struct work *w, size_t statement)
 static size_t
 place_at(const struct work *w, const struct toml_statement *s)
 {
+	/* The block may have given that line its end, and takes it away again. */
+	if (w->begin && s->end == w->begin->start && w->c->text[w->end->end - 1] != '\n')
+		return s->start;
 	return s->end && w->c->text[s->end - 1] == '\n' ? s->end : s->start;
 }
 
@@ -351,6 +380,8 @@ comes_back(const struct work *w, const struct toml *parked, size_t statement)
 		if (e->statement != statement)
 			continue;
 		k = changed(w, e->key);
+		if (k && w->done[k - w->c->plan->keys])
+			return false;
 		now = toml_find(w->c->toml, e->key);
 		if (!settings_same(k ? k->wanted : now ? now->value : NULL, e->value))
 			return false;
@@ -396,8 +427,11 @@ bring_all_back(struct work *w)
 	for (i = 0; i < w->run_count; i++) {
 		const struct parked *run = &w->runs[i];
 
-		for (j = 0; j < run->toml.statement_count; j++) {
-			if (comes_back(w, &run->toml, j) && bring_back(w, run, j) == -1)
+		for (j = 0; j < run->toml.entry_count; j++) {
+			const struct toml_entry *e = &run->toml.entries[j];
+			const struct plan_key *k = changed(w, e->key);
+
+			if (k && comes_back(w, &run->toml, e->statement) && bring_back(w, run, e->statement) == -1)
 				return -1;
 		}
 	}
@@ -411,10 +445,14 @@ bring_all_back(struct work *w)
 static const struct toml_statement *
 find_neighbour(const struct work *w, const char *key)
 {
-	const char *rest = strstr(key, ".proxy.");
 	const struct toml *t = w->c->toml;
 	const struct toml_statement *best = NULL;
-	size_t i, n = rest ? (size_t)(rest - key) + 1 : 0;
+	const char *rest = NULL, *at;
+	size_t i, n;
+
+	for (at = key; (at = strstr(at, ".proxy.")); at++)
+		rest = at;                     /* the last: "proxy" may be the listener's name */
+	n = rest ? (size_t)(rest - key) + 1 : 0;
 
 	for (i = 0; i < t->entry_count && n; i++) {
 		const struct toml_statement *s = &t->statements[t->entries[i].statement];
@@ -566,6 +604,7 @@ write_block(struct work *w)
 		text = pool_printf(w->pool, "%s%s%s%s%s%s", whole ? "" : "\n", BEGIN, w->line_end, text, END, whole ? w->line_end : "");
 	if (!text)
 		return err_memory(w->err);
+	w->edits->hidden |= !whole && !w->end;  /* the last line gets an end, and would be shown */
 	return add(w, w->end ? w->end->start : w->c->len, 0, text);
 }
 

@@ -2,6 +2,8 @@
 
 #include "err.h"
 #include "file.h"
+#include "interrupt.h"
+#include "secret.h"
 #include "toml.h"
 
 #include <errno.h>
@@ -64,14 +66,20 @@ configfile_read(struct configfile *f, struct err *err)
 	if (open_file(f, err) == -1)
 		return -1;
 	while ((n = read(f->fd, chunk, sizeof(chunk))) != 0) {
-		if (n == -1 && errno == EINTR)
+		if (n == -1 && errno == EINTR && !interrupt_signal)
 			continue;
+		if (n == -1 && errno == EINTR) {
+			err_set(err, ERR_INTERRUPT, "Stopped by a signal.");
+			err->code = interrupt_signal;
+			return -1;
+		}
 		if (n == -1)
 			return err_system(err, ERR_SYSTEM, errno, "%s can't be read", f->name);
 		if (f->text.len + (size_t)n > TOML_TEXT_MAX)
 			return no_config(f, "it has more than 64 MiB", err);
 		buf_add(&f->text, chunk, (size_t)n);
 	}
+	wipe(chunk, sizeof(chunk));
 	if (f->text.failed)
 		return err_memory(err);
 	return f->text.len ? 0 : no_config(f, "it is empty", err);
@@ -131,6 +139,8 @@ configfile_write(struct configfile *f, const struct buf *text, bool in_place, bo
 	static const char way_out[] = "To write over it in place, with a copy of it beside it: --force in-place.";
 
 	*torn = false;
+	if (!text->len)
+		return err_set(err, ERR_SYSTEM, "%s would be emptied", f->name);
 	if (check_same(f, err) == -1)
 		return -1;
 	if (f->st.st_nlink > 1 && !in_place) {
@@ -170,6 +180,7 @@ configfile_holds(const struct configfile *f, const struct buf *text)
 		at += (size_t)n;
 	}
 	close(fd);
+	wipe(chunk, sizeof(chunk));
 	return n == 0 && at == text->len;
 }
 

@@ -491,6 +491,8 @@ take_option(struct parse *p, enum option_id id, const char *value, struct err *e
 	char *field = (char *)p->o + options_table[id].at;
 	bool on = true;
 
+	if (id == OPT_CONFIG && p->seen[id])
+		return err_set(err, ERR_USAGE, "--config is given twice: each file is changed by a run of its own");
 	p->seen[id] = true;
 	if (value && !*value)
 		return err_set(err, ERR_USAGE, "--%s: its value is empty", options_table[id].name);

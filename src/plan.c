@@ -40,6 +40,8 @@ build_want(struct build *b, enum group group, const char *key, const char *wante
 {
 	struct plan_key *k = build_find(b, key), *keys;
 
+	if (!k && b->p->key_count > SNAPSHOT_KEYS_MAX)
+		return err_set(b->err, ERR_REFUSED, "more than %d keys would change", SNAPSHOT_KEYS_MAX);
 	if (!k) {
 		keys = pool_grow(b->pool, b->p->keys, b->p->key_count, sizeof(*keys));
 		if (!keys)
@@ -178,7 +180,7 @@ build_dialect(struct build *b)
 	if (named != -1) {
 		b->p->dialect = changeset_dialect(named);
 		if (named < b->in->minor_first || named > b->in->minor_last)
-			build_refuse(b, "dialect", false, "--dialect says 0.%d, but the server answers as %s does.", named,
+			build_refuse(b, "dialect", false, "--dialect says 0.%d, but it looks like %s.", named,
 			    range_words(b, b->in->minor_first, b->in->minor_last));
 		return;
 	}
@@ -287,7 +289,7 @@ plan_prove(const struct plan *p, unsigned groups, const struct snapshot *old, st
 		rewritten |= p->keys[i].write && p->keys[i].local;
 	for (i = 0; old && i < old->count; i++)
 		local |= old->keys[i].local;
-	s->state = old && old->state == SNAPSHOT_SENDING && ((local && !rewritten) || snapshot_is_open(old, groups)) ?
+	s->state = old && old->state == SNAPSHOT_SENDING && ((local && !rewritten && !p->file) || snapshot_is_open(old, groups)) ?
 	    SNAPSHOT_SENDING : SNAPSHOT_PROVED;
 	snapshot_settle(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
 }

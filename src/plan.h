@@ -75,6 +75,7 @@ struct plan {
 	size_t left_count;             /* clear: keys that were left alone */
 	bool anew;                     /* also what stands is written: deleted and inserted, so that the server writes its file */
 	bool clearing;                 /* it is the plan of a clear */
+	bool file;                     /* of a file, which is written whole or not at all */
 	bool unread;                   /* what was written could not be read back: `after` says nothing */
 	bool unknown_before;           /* clear: there was no snapshot, so what stood before is not known */
 	const struct dialect *dialect;

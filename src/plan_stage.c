@@ -282,7 +282,7 @@ want_listeners(struct build *b)
 	return 0;
 }
 
-/* Is value one of the entries of this set under that key? */
+/* Is key one of this set's? */
 static bool
 is_ours(const struct changeset *set, const char *key)
 {

@@ -28,6 +28,17 @@ read_proc(struct buf *out, pid_t pid, const char *name)
 
 enum seen { NO, YES, UNSEEN };
 
+/* Has it a root of its own, in which an absolute link leads elsewhere than from here? */
+static bool
+has_own_root(pid_t pid)
+{
+	struct stat own, its;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%ld/root/", (long)pid);
+	return stat("/", &own) == 0 && stat(path, &its) == 0 && (own.st_dev != its.st_dev || own.st_ino != its.st_ino);
+}
+
 /* Is what the process calls by this name the file? A relative one starts at its folder, an absolute one at its root. */
 static enum seen
 is_file(pid_t pid, const char *name, const struct stat *st)
@@ -38,7 +49,7 @@ is_file(pid_t pid, const char *name, const struct stat *st)
 	if (snprintf(path, sizeof(path), "/proc/%ld/%s/%s", (long)pid, *name == '/' ? "root" : "cwd", name) >= (int)sizeof(path))
 		return NO;
 	if (stat(path, &there) == -1)
-		return errno == EACCES || errno == EPERM ? UNSEEN : NO;
+		return errno == EACCES || errno == EPERM || has_own_root(pid) ? UNSEEN : NO;
 	return there.st_dev == st->st_dev && there.st_ino == st->st_ino ? YES : NO;
 }
 

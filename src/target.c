@@ -6,6 +6,7 @@
 #include "when.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -43,26 +44,32 @@ name_snapshot(struct target *t, const char *folder, const char *whose, struct er
 	return 0;
 }
 
-/* A file's snapshot lies beside it: a rescue system's current folder is soon gone. One that comes by a pipe may have none. */
+/*
+ * A file's snapshot lies beside it: a rescue system's current folder is soon gone. In a folder of snapshots its name has the
+ * whole path: each node's file is called config.toml. One that comes by a pipe may have none.
+ */
 static int
 begin_file(struct target *t, struct err *err)
 {
 	const char *base;
-	char folder[PATH_MAX];
+	char folder[PATH_MAX], *whose, *at;
 
 	t->is_file = true;
 	if (configfile_find(&t->config, t->options->config, err) == -1)
 		return -1;
 	snprintf(t->origin, sizeof(t->origin), "%s", t->config.path[0] ? t->config.path : "standard input");
 	base = t->config.path[0] ? strrchr(t->config.path, '/') + 1 : "config.toml";
-	t->known_as = pool_printf(&t->pool, "file:%s", base);
+	t->known_as = pool_printf(&t->pool, "file:%s", t->config.path[0] ? t->config.path : "/-");
 	if (!t->known_as)
 		return err_memory(err);
 	if (!t->config.path[0] && !t->options->snapshot && !t->options->snapshot_dir)
 		return 0;
 	snprintf(folder, sizeof(folder), "%.*s", (int)(t->config.path[0] ? base - t->config.path - (base - t->config.path > 1) : 0),
 	    t->config.path);
-	return name_snapshot(t, folder, base, err);
+	whose = pool_str(&t->pool, t->options->snapshot_dir && t->config.path[0] ? t->config.path + 1 : base);
+	for (at = whose; at && *at; at++)
+		*at = *at == '/' ? '_' : *at;
+	return whose ? name_snapshot(t, folder, whose, err) : err_memory(err);
 }
 
 int
@@ -106,6 +113,19 @@ read_along(struct target *t, const struct snapshot *s, struct err *err)
 	return 0;
 }
 
+/* A file's snapshot that lies beside it belongs to it, though both are mounted elsewhere by now. */
+static bool
+moved_along(const struct target *t)
+{
+	const char *own = strrchr(t->config.path, '/'), *its = strrchr(t->loaded.target, '/'), *end;
+	char path[PATH_MAX];
+
+	if (!t->is_file || !own || !its || strcmp(own, its) != 0 || !realpath(t->snapshot_path, path))
+		return false;
+	end = strrchr(path, '/');
+	return end - path == own - t->config.path && !memcmp(path, t->config.path, (size_t)(own - t->config.path));
+}
+
 /* A snapshot that a clear has done with tells a second clear that there is nothing to do. If it can't be read, so be it. */
 static void
 load_cleared(struct target *t)
@@ -137,7 +157,8 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 		snapshot_forget_plan(&t->loaded);
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
-	if (t->has_snapshot && strcmp(t->snapshot.target, t->known_as) != 0 && !options_forced(t->options, "snapshot-target")) {
+	if (t->has_snapshot && strcmp(t->snapshot.target, t->known_as) != 0 && !moved_along(t) &&
+	    !options_forced(t->options, "snapshot-target")) {
 		err_set(err, ERR_REFUSED, "The snapshot %s belongs to %s, not to %s. If it is the same server "
 		    "under another name: --force snapshot-target.", t->snapshot_path, t->snapshot.target, t->known_as);
 		err->name = "snapshot-target";

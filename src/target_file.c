@@ -90,7 +90,8 @@ target_edit(struct target *t, struct err *err)
 	return err_set(err, why.kind, "%s: %s", t->origin, why.text);
 }
 
-/* All keys as the new text has them: configedit_make has read it, and found that they are as planned. */
+/* All keys as the new text has them: configedit_make has read it, and found that they are as planned. (Without an edit they
+ * are so already.) */
 static int
 compare(struct target *t, struct err *err)
 {
@@ -136,7 +137,7 @@ target_file_write(struct target *t, struct err *err)
 {
 	struct err why;
 
-	if ((!configfile_is_stream(t->config.name) && replace(t, err) == -1) || compare(t, err) == -1)
+	if ((t->plan.write_count && !configfile_is_stream(t->config.name) && replace(t, err) == -1) || compare(t, err) == -1)
 		return -1;
 	if (t->plan.clearing || !t->snapshot_kept || target_save_proved(t, &why) == 0)
 		return 0;

@@ -616,12 +616,17 @@ toml_read(struct toml *t, struct pool *pool, const char *table, const char *text
 		.text = text, .len = len, .line = 1, .old_keys = old_keys, .out = t, .pool = pool, .err = err, .table = table,
 	};
 	size_t i, n, lines = 1;
+	bool begins = true;            /* nothing but blanks so far on this line */
 	int failed;
 
 	memset(t, 0, sizeof(*t));
 	for (i = 0; i < len; i += n) {
-		lines += text[i] == '\n';
-		r.room += text[i] == '=';
+		if (begins && !strchr(" \t\r\n", text[i])) {
+			/* A line that may begin a statement. */
+			lines += text[i] != '#' || (len - i >= strlen(TOML_MARK) && !memcmp(text + i, TOML_MARK, strlen(TOML_MARK)));
+			begins = false;
+		}
+		begins |= text[i] == '\n';
 		n = (unsigned char)text[i] < 0x80 ? 1 : utf8_length(text + i, len - i);
 		if (!n) {
 			t->no_utf8 = true;
@@ -629,7 +634,8 @@ toml_read(struct toml *t, struct pool *pool, const char *table, const char *text
 		}
 	}
 	t->statements = pool_zero(pool, lines * sizeof(*t->statements));
-	t->entries = pool_zero(pool, (r.room + 1) * sizeof(*t->entries));
+	t->entries = pool_zero(pool, lines * sizeof(*t->entries));
+	r.room = lines;
 	failed = t->statements && t->entries ? read_all(&r) : err_memory(err);
 	buf_free(&r.key);
 	buf_free(&r.value);
