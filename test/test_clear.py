@@ -414,3 +414,15 @@ def test_snapshot_is_whole_json(run, staged):
     run("clear", *reach(server), status=0)
     path, = run.folder.iterdir()
     assert json.loads(path.read_text())["format"] == "stalprep-snapshot"
+
+
+def test_cleared_already(run, serve):
+    """A second clear finds nothing to do, and says why; where somebody staged by hand since, it asks for a snapshot."""
+    server = serve()
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, status=0)
+    run("clear", *reach(server), status=0)
+    ran = run("clear", *reach(server), status=0)
+    assert "one that was cleared" in ran.err and "nothing to restore" in ran.out and state(server) == before
+    write(server, guide(NEWEST))
+    assert "no-snapshot" in run("clear", *reach(server), "--json", status=1).names()

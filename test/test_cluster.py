@@ -260,3 +260,14 @@ def test_no_sign_of_a_cluster(run, simulate):
     assert "no-cluster" in ran.names() and [writes(server) for server in servers] == [0, 0]
     for server in servers:
         run(*STAGE, *reach(server), status=0)
+
+
+def test_servers_that_share_no_database(run, simulate):
+    """It shows on reading back, when the first is done; clear undoes it."""
+    sign = 'cluster.coordinator = "redis"\n'
+    first, second = (simulate(config=config(sign, SMTP, HTTP)) for _ in range(2))
+    before, both = [state(first), state(second)], (*reach(first), *reach(second))
+    ran = run(*STAGE, *both, status=5)
+    assert "share no database" in ran.err and "Run the same command again" not in ran.err
+    run(*CLEAR, *both, status=0)
+    assert [state(first), state(second)] == before

@@ -263,3 +263,12 @@ def test_full_device(run):
 def test_name_in_the_script(run):
     out = run("print", *CHANGE, "--url", f"https://{NAME}:8443", "--format", "curl").out
     assert f"old=https://{NAME}:8443\n" in out
+
+
+@pytest.mark.parametrize("form", ["text", "curl", "toml"])
+def test_listeners_are_assumed(run, form):
+    """What is printed for a server that nobody has seen says so, unless its listeners are named."""
+    words = "listeners are those of a default installation"
+    assert words in run("print", *CHANGE, "--format", form, status=0).out
+    assert words not in run("print", *CHANGE, "--format", form, "--listener", "imap", status=0).out
+    assert words not in run("print", *CHANGE, "--format", form, "--skip", "listeners", status=0).out
