@@ -39,8 +39,8 @@ say_one(struct run *r, const struct target *t, const struct api_fault *f, enum m
 {
 	bool lookup = strstr(f->text, "lookup address") != NULL;
 
-	struct message *m = message_add(&r->messages, &r->pool, level, NULL, "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
-	    *f->text ? ": " : "", f->text, is_ours(t, f->key) ? "stalprep staged this key." : "It is not stalprep's: it stood there "
+	struct message *m = message_add(&r->messages, &r->pool, level, NULL, "The server reports %s at %s (%s)%s%s. %s%s", what,
+	    f->key, f->kind, *f->text ? ": " : "", f->text, is_ours(t, f->key) ? "stalprep staged this key." : "It is not stalprep's: it stood there "
 	    "before.", lookup ? " The server can't resolve a name; every reload fails until it can, or the setting is off." : "");
 
 	if (r->count > 1)

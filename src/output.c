@@ -265,6 +265,28 @@ output_diff(struct buf *out, const struct target *t)
 }
 
 static void
+text_would_stage(struct buf *out, const struct report *r, const struct target *t)
+{
+	const struct plan *p = &t->plan;
+
+	if (!p->write_count) {
+		add_changes(out, r, t, "As wanted already:");
+		buf_printf(out, "\nThere is nothing to do: all %zu keys stand as wanted. Nothing was written.\n", p->key_count);
+		return;
+	}
+	if (message_refusals(&p->messages))
+		return;
+	add_changes(out, r, t, "Would be staged:");
+	buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n", p->write_count, p->key_count);
+	if (!t->is_file)
+		buf_str(out, "A real run makes the server write its config.toml anew, sorted and without comments: keep a copy of it "
+		    "first (not all that is in it can be seen over the API).\n");
+	if (t->snapshot_path[0])
+		buf_printf(out, "What stands there now would be kept in %s.\n", t->snapshot_path);
+	output_diff(out, t);
+}
+
+static void
 text_stage(struct buf *out, const struct report *r, const struct target *t)
 {
 	const struct plan *p = &t->plan;
@@ -272,21 +294,7 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 
 	add_listeners(out, t, true);
 	if (r->options->dry_run) {
-		if (!p->write_count) {
-			add_changes(out, r, t, "As wanted already:");
-			buf_printf(out, "\nThere is nothing to do: all %zu keys stand as wanted. Nothing was written.\n", p->key_count);
-			return;
-		}
-		if (message_refusals(&p->messages))
-			return;
-		add_changes(out, r, t, "Would be staged:");
-		buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n", p->write_count, p->key_count);
-		if (!t->is_file)
-			buf_str(out, "A real run makes the server write its config.toml anew, sorted and without comments: keep a copy of it "
-			    "first (not all that is in it can be seen over the API).\n");
-		if (t->snapshot_path[0])
-			buf_printf(out, "What stands there now would be kept in %s.\n", t->snapshot_path);
-		output_diff(out, t);
+		text_would_stage(out, r, t);
 		return;
 	}
 	if (t->progress == PROGRESS_NONE && r->exit != EXIT_DONE) {

@@ -407,7 +407,8 @@ check_local(struct build *b)
 		if (b->p->keys[i].group == GROUP_LISTENERS && !b->p->keys[i].local) {
 			build_refuse(b, "not-local", true, "config.local-keys keeps %s out of this server's config.toml, and listeners are "
 			    "built from that file alone: written over the API, it would never take effect. Add \"server.listener.*\" "
-			    "to config.local-keys, or stop the server and use --config, or leave the group out: --skip listeners.", b->p->keys[i].key);
+			    "to config.local-keys, or stop the server and use --config, or leave the group out: --skip listeners.",
+			    b->p->keys[i].key);
 			return;
 		}
 	}

@@ -31,7 +31,8 @@ format_text(struct buf *out, const struct print *p)
 	buf_printf(out, "%s on an older Stalwart server, version %s:\n", p->options->clear ? "The undoing of the change set" :
 	    "The change set", p->dialect->name);
 	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
-		buf_str(out, "(The listeners are those of a default installation; stage finds the server's own, --listener names them here.)\n");
+		buf_str(out, "(The listeners are those of a default installation; stage finds the server's own, --listener names "
+		    "them here.)\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		head = false;
 		for (i = 0; i < p->set->count; i++) {

@@ -277,7 +277,8 @@ snapshot_save(const struct snapshot *s, const char *path, struct err *err)
 
 	snapshot_format(&text, s);
 	if (!text.failed && (text.len > SNAPSHOT_MAX || s->count > SNAPSHOT_KEYS_MAX))
-		r = err_set(err, ERR_SYSTEM, "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX, SNAPSHOT_KEYS_MAX);
+		r = err_set(err, ERR_SYSTEM, "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX,
+		    SNAPSHOT_KEYS_MAX);
 	else
 		r = text.failed ? err_memory(err) : file_replace(path, text.data, text.len, -1, err);
 	buf_free(&text);
