@@ -188,7 +188,7 @@ class Tool:
 
 @pytest.fixture
 def run(tmp_path):
-    folder, vault = tmp_path / "work", tmp_path / "vault"
+    folder, vault = tmp_path / "runs", tmp_path / "vault"
     folder.mkdir()
     vault.mkdir()
     return Tool(folder, vault)

@@ -524,7 +524,7 @@ def test_mounted_by_itself(bench):
     outside = bench.run.folder / "outside.toml"
     outside.write_text(PLAIN)
     os.chmod(outside, 0o640)
-    with Mounts('mount --bind "$1/../work/outside.toml" "$1/config.toml"', bench.folder) as there:
+    with Mounts('mount --bind "$1/../runs/outside.toml" "$1/config.toml"', bench.folder) as there:
         ran = bench(*STAGE, wrap=there.wrap(), status=1)
         assert "--force in-place" in ran.err and "Nothing was written" in ran.err
         assert outside.read_text() == PLAIN and list(bench.files()) == ["config.toml"]
@@ -552,7 +552,7 @@ def test_a_read_only_file_system(bench):
         assert bench.files() == {"config.toml": PLAIN.encode()}
 
 
-FULL = ('mount -t tmpfs -o size=64k none "$1"; cp "$1/../work/config.toml" "$1"; '
+FULL = ('mount -t tmpfs -o size=64k none "$1"; cp "$1/../runs/config.toml" "$1"; '
         'cat /dev/zero > "$1/zeros" 2>/dev/null || :; truncate -s "-%s" "$1/zeros"')
 AFTER = {0: 1, 4096: 1, 8192: 5, 12288: 0}  # room: the exit status; the snapshot and each new file take 4096
 
@@ -704,7 +704,7 @@ class Server:
 
 IN_MOUNTS = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /mnt && exec "$@"')
 IN_ROOT = ("unshare", "-m", "sh", "-c",
-           'cd "$0/../work" && mount --bind / . && cd . && mount --bind "$0" ../work/mnt && exec chroot ../work "$@"')
+           'cd "$0/../runs" && mount --bind / . && cd . && mount --bind "$0" ../runs/mnt && exec chroot ../runs "$@"')
 STARTED = {  # how: (arguments, environment, what stands in front of it)
     "--config=": (["--config={path}"], {}, ()), "--config": (["--config", "{path}"], {}, ()),
     "-c": (["-c", "{path}"], {}, ()),
@@ -868,7 +868,7 @@ def test_a_read_only_root(bench):
     root = bench.run.folder
     shutil.copy(BINARY, root / "stalprep")
     (root / "etc").mkdir()
-    script = 'cd "$1/.."; mount --bind work work; mount --bind etc work/etc; mount -o remount,ro,bind work'
+    script = 'cd "$1/.."; mount --bind runs runs; mount --bind etc runs/etc; mount -o remount,ro,bind runs'
     with Mounts(script, bench.folder) as there:
         inside = {"wrap": [*there.wrap(), "chroot", str(root)], "binary": "/stalprep", "path": "/etc/config.toml"}
         bench(*STAGE, **inside)

@@ -166,11 +166,11 @@ class World:
     """One simulator, which becomes another server for each example, and a folder for the runs."""
 
     def __init__(self, folder):
-        for name in ("server", "work", "vault"):
+        for name in ("server", "runs", "vault"):
             (folder / name).mkdir()
         self.server = oldserver.OldServer("0.15.5", folder / "server").start()
         self.url = self.server.http_url
-        self.run = Tool(folder / "work", folder / "vault")
+        self.run = Tool(folder / "runs", folder / "vault")
 
     def become(self, made):
         server = self.server
