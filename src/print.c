@@ -3,6 +3,7 @@
 #include "buf.h"
 #include "json.h"
 #include "options.h"
+#include "toml.h"
 
 #include <string.h>
 
@@ -248,18 +249,6 @@ toml_table(struct buf *out, const struct entry *e, size_t len)
 }
 
 static void
-toml_value(struct buf *out, const char *value)
-{
-	bool bare = !strcmp(value, "true") || !strcmp(value, "false") ||
-	    (*value && strspn(value, "0123456789") == strlen(value));
-
-	if (bare)
-		buf_str(out, value);
-	else
-		json_quote(out, value);
-}
-
-static void
 format_toml(struct buf *out, const struct print *p)
 {
 	const struct entry *before = NULL;
@@ -292,7 +281,7 @@ format_toml(struct buf *out, const struct print *p)
 		if (dot)
 			buf_str(out, dot);
 		buf_str(out, " = ");
-		toml_value(out, e->value);
+		out->failed |= toml_write_value(out, e->value) == -1;
 		buf_char(out, '\n');
 	}
 }

@@ -186,7 +186,7 @@ edit_files(struct run *r)
 
 		if (t->unseen)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "Whether a server runs on %s can't be seen for certain: there "
-			    "is no /proc here, or it can not all be read. Make sure that none does.", t->origin);
+			    "is no /proc here, or not all of it can be read. Make sure that none does.", t->origin);
 		if (t->is_file && !t->snapshot_path[0] && r->options->command == COMMAND_STAGE)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "No snapshot is kept (--snapshot FILE keeps one): without the "
 			    "file that was given, values that are replaced can't be brought back.");
