@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BITS_MIN = 8 };                 /* the server refuses wider networks (server-facts: what a network is) */
+enum { BITS_MIN = 8 }; /* the server refuses wider networks (server-facts: what a network is) */
 
 static const unsigned char mapped[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
@@ -48,7 +48,9 @@ mask(struct net *n)
 	unsigned i;
 
 	for (i = 0; i < bits_max(n) / 8; i++) {
-		keep = n->bits >= (i + 1) * 8 ? 0xff : n->bits <= i * 8 ? 0 : (unsigned char)(0xff << (8 - n->bits % 8));
+		keep = n->bits >= (i + 1) * 8 ? 0xff
+		    : n->bits <= i * 8        ? 0
+					      : (unsigned char)(0xff << (8 - n->bits % 8));
 		had |= (n->addr[i] & ~keep) != 0;
 		n->addr[i] &= keep;
 	}
@@ -72,7 +74,10 @@ parse_bits(const char *text)
 	return value;
 }
 
-/* Split ADDR[/BITS]; bits is -1 when there are none, -2 when they are no number. False when ADDR is no address. */
+/*
+ * Split ADDR[/BITS]; bits is -1 when there are none, -2 when they are no number. False when ADDR is
+ * no address.
+ */
 static bool
 split(struct net *n, const char *text, int *bits, bool *was_mapped)
 {
@@ -115,35 +120,50 @@ net_parse(struct net *n, const char *text, struct err *err)
 	int bits;
 
 	if (!split(n, text, &bits, &was_mapped))
-		return err_set(err, ERR_USAGE, "\"%.60s\" is not an IP address or network: ADDR or ADDR/BITS is wanted, "
-		    "such as 203.0.113.10 or 2001:db8::/64", text);
+		return err_set(err, ERR_USAGE,
+		    "\"%.60s\" is not an IP address or network: ADDR or ADDR/BITS is wanted, such "
+		    "as 203.0.113.10 or 2001:db8::/64",
+		    text);
 	if (was_mapped && bits >= 0) {
 		if (bits < 96 || (bits > 96 && bits < 96 + BITS_MIN) || bits > 128)
-			return err_set(err, ERR_USAGE, "\"%.60s\": a mapped network needs 104 to 128 bits; fewer would trust "
-			    "every IPv4 client. Write it as IPv4", text);
+			return err_set(err, ERR_USAGE,
+			    "\"%.60s\": a mapped network needs 104 to 128 bits; fewer would trust "
+			    "every IPv4 client. Write it as IPv4",
+			    text);
 		bits -= 96;
 		if (bits == 0)
-			return err_set(err, ERR_USAGE, "\"%.60s\" would trust every IPv4 client. Write the proxy's own "
-			    "address as IPv4", text);
+			return err_set(err, ERR_USAGE,
+			    "\"%.60s\" would trust every IPv4 client. Write the proxy's own "
+			    "address as IPv4",
+			    text);
 	}
 	if (bits == -1)
 		bits = (int)bits_max(n);
 	if (bits < BITS_MIN || bits > (int)bits_max(n))
-		return err_set(err, ERR_USAGE, "\"%.60s\": the server takes networks of %d to %u bits for IPv%d only; "
-		    "for this address alone write it without /BITS", text, BITS_MIN, bits_max(n), n->family);
+		return err_set(err, ERR_USAGE,
+		    "\"%.60s\": the server takes networks of %d to %u bits for IPv%d only; for "
+		    "this address alone write it without /BITS",
+		    text, BITS_MIN, bits_max(n), n->family);
 	n->bits = (unsigned char)bits;
 	if (mask(n)) {
 		net_format(n, right);
-		return err_set(err, ERR_USAGE, "\"%.60s\" has bits set behind its /%d: the network is %s (for the one "
-		    "address leave /%d out)", text, was_mapped ? bits + 96 : bits, right, was_mapped ? bits + 96 : bits);
+		return err_set(err, ERR_USAGE,
+		    "\"%.60s\" has bits set behind its /%d: the network is %s (for the one address "
+		    "leave /%d out)",
+		    text, was_mapped ? bits + 96 : bits, right, was_mapped ? bits + 96 : bits);
 	}
 	if (covers_mapped(n))
-		return err_set(err, ERR_USAGE, "\"%.60s\" covers ::ffff:0:0/96: the server would trust every IPv4 client by "
-		    "it. Name the proxy's own address", text);
+		return err_set(err, ERR_USAGE,
+		    "\"%.60s\" covers ::ffff:0:0/96: the server would trust every IPv4 client by "
+		    "it. Name the proxy's own address",
+		    text);
 	return 0;
 }
 
-/* The server reads both halves with blanks around them, and the bits as Rust's u32: a plus sign, leading zeros. */
+/*
+ * The server reads both halves with blanks around them, and the bits as Rust's u32: a plus sign,
+ * leading zeros.
+ */
 static void
 tidy_server(const char *text, char *out, size_t size)
 {
@@ -178,7 +198,8 @@ net_parse_server(struct net *n, const char *text)
 	if (!split(n, tidy, &bits, &was_mapped))
 		return false;
 	if (was_mapped && bits >= 96) {
-		bits -= 96;            /* the same IPv4 clients, written shorter; /96 is all of them */
+		/* the same IPv4 clients, written shorter; /96 is all of them */
+		bits -= 96;
 	} else if (was_mapped && bits >= BITS_MIN) {
 		memcpy(n->addr + 12, n->addr, 4);
 		memcpy(n->addr, mapped, sizeof(mapped));
@@ -223,5 +244,6 @@ net_is_loopback(const struct net *n)
 {
 	static const unsigned char one[16] = { [15] = 1 };
 
-	return n->family == 4 ? n->addr[0] == 127 : n->bits == 128 && !memcmp(n->addr, one, sizeof(one));
+	return n->family == 4 ? n->addr[0] == 127
+			      : n->bits == 128 && !memcmp(n->addr, one, sizeof(one));
 }

@@ -11,9 +11,11 @@
 #include <unistd.h>
 
 struct anchors {
-	struct cert *certs;            /* sorted by subject, then by their bytes; no two the same */
+	/* sorted by subject, then by their bytes; no two the same */
+	struct cert *certs;
 	size_t count, cap;
-	unsigned char *bytes;          /* what the certificates point into; decoded base64 never outgrows its text */
+	/* what the certificates point into; decoded base64 never outgrows its text */
+	unsigned char *bytes;
 	size_t used;
 };
 
@@ -98,13 +100,15 @@ add(struct anchors *a, const struct buf *block, const char *name, unsigned line,
 	struct der der = { copy, block->len };
 
 	if (a->count == ANCHORS_MAX)
-		return err_set(err, ERR_USAGE, "%s holds more than the %d certificates that are taken", name, ANCHORS_MAX);
+		return err_set(err, ERR_USAGE,
+		    "%s holds more than the %d certificates that are taken", name, ANCHORS_MAX);
 	if (!grow(a))
 		return err_memory(err);
 	if (block->len)
 		memcpy(copy, block->data, block->len);
 	if (!cert_parse(&a->certs[a->count], &der))
-		return err_set(err, ERR_USAGE, "%s, line %u: what begins here is not a well-formed certificate", name, line);
+		return err_set(err, ERR_USAGE,
+		    "%s, line %u: what begins here is not a well-formed certificate", name, line);
 	a->used += block->len;
 	a->count++;
 	return 0;
@@ -139,8 +143,10 @@ read_blocks(struct anchors *a, struct pem *pem, const char *name, struct err *er
 
 	while ((r = pem_next(pem, &block, &why)) == 1) {
 		if (!strcmp(pem->label, "TRUSTED CERTIFICATE"))
-			r = err_set(err, ERR_USAGE, "%s, line %u: OpenSSL's TRUSTED CERTIFICATE is not read; "
-			    "`openssl x509 -in FILE -out FILE` makes a plain one of it", name, pem->begun);
+			r = err_set(err, ERR_USAGE,
+			    "%s, line %u: OpenSSL's TRUSTED CERTIFICATE is not read; `openssl x509 "
+			    "-in FILE -out FILE` makes a plain one of it",
+			    name, pem->begun);
 		else if (is_certificate(pem->label))
 			r = add(a, &block, name, pem->begun, err);
 		if (r == -1)
@@ -172,8 +178,11 @@ anchors_parse(struct anchors **out, const char *text, size_t len, const char *na
 	}
 	if (!a->count) {
 		anchors_free(a);
-		return err_set(err, ERR_USAGE, "%s holds no certificate (PEM is wanted: -----BEGIN CERTIFICATE-----%s)", name,
-		    len && text[0] == 0x30 ? "; this may be DER: `openssl x509 -inform DER -in FILE` makes PEM of it" : "");
+		return err_set(err, ERR_USAGE,
+		    "%s holds no certificate (PEM is wanted: -----BEGIN CERTIFICATE-----%s)", name,
+		    len && text[0] == 0x30
+			? "; this may be DER: `openssl x509 -inform DER -in FILE` makes PEM of it"
+			: "");
 	}
 	settle(a);
 	*out = a;
@@ -229,7 +238,8 @@ anchors_same(const struct anchors *a, const struct der *certificate)
 {
 	struct cert c;
 	size_t count = 0, i;
-	const struct cert *run = cert_parse(&c, certificate) ? anchors_find(a, &c.subject, &count) : NULL;
+	const struct cert *run = cert_parse(&c, certificate) ? anchors_find(a, &c.subject, &count)
+							     : NULL;
 
 	for (i = 0; i < count; i++) {
 		if (der_equal(&run[i].der, certificate))

@@ -11,23 +11,43 @@
 #include <string.h>
 
 /*
- * Read by prefix: what lives in config.toml is judged by a prefix read, since a read by key also returns database
- * left-overs that the server ignores (server-facts). %s is the relay's id.
+ * Read by prefix: what lives in config.toml is judged by a prefix read, since a read by key also
+ * returns database left-overs that the server ignores (server-facts). %s is the relay's id.
  */
 static const char *const prefixes[] = {
-	"server.listener", "server.proxy", "server.http", "config", "http", "auth", "session.ehlo",
-	"queue.strategy", "queue.outbound", "queue.virtual", "queue.route.%s", "remote.%s", "cluster.seed-nodes",
+	"server.listener",
+	"server.proxy",
+	"server.http",
+	"config",
+	"http",
+	"auth",
+	"session.ehlo",
+	"queue.strategy",
+	"queue.outbound",
+	"queue.virtual",
+	"queue.route.%s",
+	"remote.%s",
+	"cluster.seed-nodes",
 };
 
-/* Read by key: signs of the version and of a cluster. cluster.* and queue.route.* at large may hold secrets. */
+/*
+ * Read by key: signs of the version and of a cluster. cluster.* and queue.route.* at large may hold
+ * secrets.
+ */
 static const char *const keys[] = {
-	"queue.route.local.type", "queue.route.mx.type", "queue.outbound.next-hop", "cluster.coordinator",
-	"cluster.bind-addr", "cluster.node-id",
+	"queue.route.local.type",
+	"queue.route.mx.type",
+	"queue.outbound.next-hop",
+	"cluster.coordinator",
+	"cluster.bind-addr",
+	"cluster.node-id",
 };
 
-enum { DETAIL_MAX = 200 };             /* bytes of the server's own words that are quoted */
+enum { DETAIL_MAX = 200 }; /* bytes of the server's own words that are quoted */
 
-/* The server's own words in an error answer, cut and cleaned for one line; "" when there are none. */
+/*
+ * The server's own words in an error answer, cut and cleaned for one line; "" when there are none.
+ */
 static void
 take_detail(char *out, const struct http1_answer *answer)
 {
@@ -37,7 +57,8 @@ take_detail(char *out, const struct http1_answer *answer)
 	size_t i, n = 0, step;
 
 	out[0] = '\0';
-	if (json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) == -1)
+	if (json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
+	    -1)
 		return;
 	for (i = 0; i < COUNT(names) && !text; i++)
 		text = json_string(json_member(doc, names[i]));
@@ -58,41 +79,53 @@ status_error(const struct http1_answer *answer, const char *what, struct err *er
 {
 	char detail[DETAIL_MAX + 1];
 	int status = answer->status;
-	enum err_kind kind = (status >= 401 && status <= 403) || status == 429 ? ERR_AUTH : ERR_SERVER;
+	enum err_kind kind = (status >= 401 && status <= 403) || status == 429 ? ERR_AUTH
+									       : ERR_SERVER;
 
 	take_detail(detail, answer);
 	if (status == 403 && strstr(detail, "TOTP"))
-		status = 402;                  /* so it is up to 0.9 */
+		status = 402; /* so it is up to 0.9 */
 	switch (status) {
 	case 401:
-		err_set(err, kind, "The server does not accept the login (401). Check --user (the account's name, not its mail "
-		    "address) and the password; a wrong second factor looks the same.");
+		err_set(err, kind,
+		    "The server does not accept the login (401). Check --user (the account's name, "
+		    "not its mail address) and the password; a wrong second factor looks the "
+		    "same.");
 		break;
 	case 402:
-		err_set(err, kind, "The password is right, and the server asks for the account's second factor (402).");
+		err_set(err, kind,
+		    "The password is right, and the server asks for the account's second factor "
+		    "(402).");
 		break;
 	case 403:
-		err_set(err, kind, "The account may not %s (403). It needs the permissions settings-list, settings-update, "
-		    "settings-delete and settings-reload.", what);
+		err_set(err, kind,
+		    "The account may not %s (403). It needs the permissions settings-list, "
+		    "settings-update, settings-delete and settings-reload.",
+		    what);
 		break;
 	case 429:
-		err_set(err, kind, "The server says that there were too many requests or failed logins (429). Wait, and check the "
-		    "password: after 100 failures a day it bans this address.");
+		err_set(err, kind,
+		    "The server says that there were too many requests or failed logins (429). "
+		    "Wait, and check the password: after 100 failures a day it bans this address.");
 		break;
 	default:
 		if (answer->status >= 300 && answer->status < 400)
-			err_set(err, kind, "The server redirects (%d) to %s, which is not followed. Give the management API's own "
-			    "URL.", answer->status, answer->location);
+			err_set(err, kind,
+			    "The server redirects (%d) to %s, which is not followed. Give the "
+			    "management API's own URL.",
+			    answer->status, answer->location);
 		else
-			err_set(err, kind, "The server answered %d when asked to %s%s%s.", answer->status, what,
-			    *detail ? ": " : "", detail);
+			err_set(err, kind, "The server answered %d when asked to %s%s%s.",
+			    answer->status, what, *detail ? ": " : "", detail);
 	}
 	if (err)
 		err->code = status;
 	return -1;
 }
 
-/* An answer of the management API: status 200 and no "error" in it. *doc is the caller's to free. */
+/*
+ * An answer of the management API: status 200 and no "error" in it. *doc is the caller's to free.
+ */
 static int
 take_answer(struct http1_answer *answer, const char *what, struct json **doc, struct err *err)
 {
@@ -102,23 +135,31 @@ take_answer(struct http1_answer *answer, const char *what, struct json **doc, st
 	*doc = NULL;
 	if (answer->status != 200)
 		return status_error(answer, what, err);
-	if (json_parse(doc, answer->body.data ? answer->body.data : "", answer->body.len, &why) == -1)
-		return err_set(err, ERR_SERVER, "The answer of the server makes no sense (%s).", why.text);
+	if (json_parse(doc, answer->body.data ? answer->body.data : "", answer->body.len, &why) ==
+	    -1)
+		return err_set(
+		    err, ERR_SERVER, "The answer of the server makes no sense (%s).", why.text);
 	if (json_member(*doc, "error") || !json_member(*doc, "data")) {
 		take_detail(detail, answer);
 		json_free(*doc);
 		*doc = NULL;
-		return err_set(err, ERR_SERVER, "The server could not %s%s%s.", what, *detail ? ": " : "", detail);
+		return err_set(err, ERR_SERVER, "The server could not %s%s%s.", what,
+		    *detail ? ": " : "", detail);
 	}
 	return 0;
 }
 
 static int
-queue(struct api *a, const char *method, const char *target, const struct buf *body, struct err *err)
+queue(
+    struct api *a, const char *method, const char *target, const struct buf *body, struct err *err)
 {
 	struct http1_request r = {
-		.method = method, .target = target, .host = a->host, .authorization = a->authorization,
-		.body = body ? buf_text(body) : NULL, .body_len = body ? body->len : 0,
+		.method = method,
+		.target = target,
+		.host = a->host,
+		.authorization = a->authorization,
+		.body = body ? buf_text(body) : NULL,
+		.body_len = body ? body->len : 0,
 	};
 
 	if (body && !r.body)
@@ -139,15 +180,17 @@ queue_read(struct api *a, struct err *err)
 	for (i = 0; i < COUNT(keys); i++)
 		buf_printf(&target, "%s%s", i ? "," : "", keys[i]);
 	if (*a->new_server)
-		buf_printf(&target, ",server.allowed-ip.%s,server.blocked-ip.%s", a->new_server, a->new_server);
+		buf_printf(&target, ",server.allowed-ip.%s,server.blocked-ip.%s", a->new_server,
+		    a->new_server);
 	for (i = 0; i < a->extra_count; i++)
 		buf_printf(&target, ",%s", a->extra[i]);
 	buf_str(&target, "&prefixes=");
 	for (i = 0; i < COUNT(prefixes); i++) {
 		const char *at = strstr(prefixes[i], "%s");
 
-		buf_printf(&target, "%s%.*s%s", i ? "," : "", at ? (int)(at - prefixes[i]) : (int)strlen(prefixes[i]),
-		    prefixes[i], at ? a->relay_id : "");
+		buf_printf(&target, "%s%.*s%s", i ? "," : "",
+		    at ? (int)(at - prefixes[i]) : (int)strlen(prefixes[i]), prefixes[i],
+		    at ? a->relay_id : "");
 	}
 	r = target.failed ? err_memory(err) : queue(a, "GET", target.data, NULL, err);
 	buf_free(&target);
@@ -156,7 +199,8 @@ queue_read(struct api *a, struct err *err)
 
 /* {"data":{"key":"value",…}}, or with "items" inside as a list has them, into a sorted map. */
 static int
-take_settings(struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
+take_settings(
+    struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
 {
 	const struct json *data = json_member(doc, "data"), *j;
 	const char *key, *value;
@@ -165,10 +209,12 @@ take_settings(struct settings *out, struct pool *pool, const struct json *doc, b
 	if (list)
 		data = json_member(data, "items");
 	if (!json_is_object(data))
-		return err_set(err, ERR_SERVER, "The answer of the server makes no sense (no settings in it).");
+		return err_set(err, ERR_SERVER,
+		    "The answer of the server makes no sense (no settings in it).");
 	for (j = json_first(data); j; j = json_next(j)) {
 		if (!json_string(j))
-			return err_set(err, ERR_SERVER, "The answer of the server makes no sense (a setting that is no text).");
+			return err_set(err, ERR_SERVER,
+			    "The answer of the server makes no sense (a setting that is no text).");
 		key = pool_str(pool, json_name(j));
 		value = pool_str(pool, json_string(j));
 		if (!key || !value)
@@ -180,8 +226,8 @@ take_settings(struct settings *out, struct pool *pool, const struct json *doc, b
 }
 
 static int
-receive_settings(struct api *a, struct pool *pool, bool list, struct settings *out, struct http1_answer *answer,
-    struct err *err)
+receive_settings(struct api *a, struct pool *pool, bool list, struct settings *out,
+    struct http1_answer *answer, struct err *err)
 {
 	struct json *doc;
 	int r;
@@ -228,7 +274,8 @@ origin_of(struct pool *pool, const char *text)
 {
 	const char *host = text ? strstr(text, "://") : NULL;
 
-	return host ? pool_copy(pool, text, (size_t)(host - text) + 3 + strcspn(host + 3, "/")) : NULL;
+	return host ? pool_copy(pool, text, (size_t)(host - text) + 3 + strcspn(host + 3, "/"))
+		    : NULL;
 }
 
 /* /jmap/session, from 0.12 on: the URL in force, and a sign of 0.14 and later (server-facts). */
@@ -239,7 +286,9 @@ take_session(struct api_facts *f, struct pool *pool, const struct http1_answer *
 	struct json *doc = NULL;
 	bool is_one;
 
-	if (answer->status != 200 || json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) == -1)
+	if (answer->status != 200 ||
+	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
+		-1)
 		return false;
 	capabilities = json_member(doc, "capabilities");
 	is_one = json_is_object(capabilities);
@@ -259,7 +308,9 @@ take_well_known(struct api_facts *f, struct pool *pool, const struct http1_answe
 	struct json *doc = NULL;
 	int minor;
 
-	if (answer->status != 200 || json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) == -1)
+	if (answer->status != 200 ||
+	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
+		-1)
 		return;
 	f->url_in_force = origin_of(pool, json_string(json_member(doc, "apiUrl")));
 	for (c = json_first(json_member(doc, "capabilities")); c; c = json_next(c)) {
@@ -282,12 +333,14 @@ explain_missing(const struct err *why, bool session, struct err *err)
 	if (why->kind != ERR_SERVER || why->code != 404)
 		return -1;
 	if (session)
-		err_set(err, ERR_REFUSED, "This is a new server (0.16 or later): it has no settings API, and it is not the one to "
-		    "prepare. Give the old server's URL.");
+		err_set(err, ERR_REFUSED,
+		    "This is a new server (0.16 or later): it has no settings API, and it is not "
+		    "the one to prepare. Give the old server's URL.");
 	else
-		err_set(err, ERR_REFUSED, "There is no settings API at this URL (404): it is no Stalwart server, or one "
-		    "older than 0.7, which has another API. Give the old server's management URL: the listener of protocol http "
-		    "that serves its administration page.");
+		err_set(err, ERR_REFUSED,
+		    "There is no settings API at this URL (404): it is no Stalwart server, or one "
+		    "older than 0.7, which has another API. Give the old server's management URL: "
+		    "the listener of protocol http that serves its administration page.");
 	if (err)
 		err->name = session ? "new-server" : "not-stalwart";
 	return -1;
@@ -320,11 +373,15 @@ read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct er
 	return r;
 }
 
-/* The second answer of api_read. A server that closes after each one has not seen the second request. */
+/*
+ * The second answer of api_read. A server that closes after each one has not seen the second
+ * request.
+ */
 static int
 receive_session(struct api *a, bool closed, struct http1_answer *answer, struct err *err)
 {
-	if (closed && (queue(a, "GET", "/jmap/session", NULL, err) == -1 || http1_flush(a->http, err) == -1))
+	if (closed &&
+	    (queue(a, "GET", "/jmap/session", NULL, err) == -1 || http1_flush(a->http, err) == -1))
 		return -1;
 	return http1_receive(a->http, answer, err);
 }
@@ -341,7 +398,8 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 	f->minor_first = 12;
 	f->minor_last = MINOR_LAST;
 	err_clear(&why);
-	if (queue_read(a, err) == -1 || queue(a, "GET", "/jmap/session", NULL, err) == -1 || http1_flush(a->http, err) == -1)
+	if (queue_read(a, err) == -1 || queue(a, "GET", "/jmap/session", NULL, err) == -1 ||
+	    http1_flush(a->http, err) == -1)
 		goto done;
 	r = receive_settings(a, pool, false, &f->settings, &settings, &why);
 	if (r == -1 && why.kind != ERR_SERVER && why.kind != ERR_AUTH) {
@@ -349,7 +407,8 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 			*err = why;
 		goto done;
 	}
-	if (receive_session(a, settings.close && (r == 0 || why.code == 404), &session, r == -1 ? NULL : err) == 0)
+	if (receive_session(a, settings.close && (r == 0 || why.code == 404), &session,
+		r == -1 ? NULL : err) == 0)
 		has_session = take_session(f, pool, &session);
 	else if (r == 0)
 		r = -1;
@@ -361,7 +420,7 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 	}
 	if (r == 0 && !has_session) {
 		f->minor_first = MINOR_FIRST;
-		if (session.status == 404)     /* any other answer is no sign of an older server */
+		if (session.status == 404) /* any other answer is no sign of an older server */
 			f->minor_last = 11;
 		r = read_well_known(a, pool, f, err);
 	}
@@ -395,7 +454,8 @@ judge(const struct api *a, const struct err *err, bool first)
 {
 	if (err->code == 500 && err->kind == ERR_SERVER)
 		return API_WRITTEN_FAILED;
-	if (first && err->code >= 400 && err->code <= 404 && (err->kind == ERR_SERVER || err->kind == ERR_AUTH))
+	if (first && err->code >= 400 && err->code <= 404 &&
+	    (err->kind == ERR_SERVER || err->kind == ERR_AUTH))
 		return API_WRITTEN_NOTHING;
 	return first && !a->http->touched ? API_WRITTEN_NOTHING : API_WRITTEN_MAYBE;
 }
@@ -415,7 +475,10 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 		err_clear(&why);
 		r = write_one(a, &body, &why);
 		if (r == -1 && why.code == 400 && from == 0 && !a->spelling_known) {
-			/* Raised before any operation is done, so the other spelling is safe to try (server-facts). */
+			/*
+			 * Raised before any operation is done, so the other spelling is safe to try
+			 * (server-facts).
+			 */
 			a->capital = !a->capital;
 			a->spelling_known = true;
 			a->http->touched = false;
@@ -435,7 +498,8 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 }
 
 static int
-take_faults(struct api_fault **out, size_t *count, struct pool *pool, const struct json *from, struct err *err)
+take_faults(struct api_fault **out, size_t *count, struct pool *pool, const struct json *from,
+    struct err *err)
 {
 	const struct json *j;
 	const char *text;
@@ -463,9 +527,13 @@ take_faults(struct api_fault **out, size_t *count, struct pool *pool, const stru
 }
 
 int
-api_reload(struct api *a, struct pool *pool, bool dry_run, struct api_reloaded *out, struct err *err)
+api_reload(
+    struct api *a, struct pool *pool, bool dry_run, struct api_reloaded *out, struct err *err)
 {
-	/* With no value, or an empty one, dry-run is ignored and the server really reloads (server-facts). */
+	/*
+	 * With no value, or an empty one, dry-run is ignored and the server really reloads
+	 * (server-facts).
+	 */
 	const char *target = dry_run ? "/api/reload?dry-run=1" : "/api/reload";
 	struct http1_answer answer = { 0 };
 	const struct json *data, *errors, *warnings;
@@ -481,7 +549,8 @@ api_reload(struct api *a, struct pool *pool, bool dry_run, struct api_reloaded *
 	errors = json_member(data, "errors");
 	warnings = json_member(data, "warnings");
 	if (!json_is_object(errors))
-		err_set(err, ERR_SERVER, "The answer of the server to the reload makes no sense (no errors in it).");
+		err_set(err, ERR_SERVER,
+		    "The answer of the server to the reload makes no sense (no errors in it).");
 	else if (take_faults(&out->errors, &out->error_count, pool, errors, err) == 0)
 		r = take_faults(&out->warnings, &out->warning_count, pool, warnings, err);
 done:

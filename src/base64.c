@@ -3,7 +3,8 @@
 void
 base64_four(char *out, const unsigned char *in, size_t len)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	unsigned long v = (unsigned long)in[0] << 16;
 
 	v |= len > 1 ? (unsigned long)in[1] << 8 : 0;

@@ -4,7 +4,10 @@
 
 #include "def.h"
 
-/* Write the four digits of up to three bytes into out[4]; len counts the bytes that are left, these and later ones. */
+/*
+ * Write the four digits of up to three bytes into out[4]; len counts the bytes that are left, these
+ * and later ones.
+ */
 void base64_four(char *out, const unsigned char *in, size_t len);
 
 #endif

@@ -10,7 +10,10 @@
 
 enum { BUF_MIN = 256 };
 
-/* Make room for n more bytes and a NUL. realloc could leave a copy behind, so: new block, copy, wipe, free. */
+/*
+ * Make room for n more bytes and a NUL. realloc could leave a copy behind, so: new block, copy,
+ * wipe, free.
+ */
 static bool
 grow(struct buf *b, size_t n)
 {

@@ -7,12 +7,13 @@
 #include <stdbool.h>
 
 /*
- * Adding to a buffer whose memory ran out does nothing and leaves `failed` set, so a run of additions needs
- * one check at its end (buf_text, or `failed` itself). Zero-initialise; buf_free when done.
+ * Adding to a buffer whose memory ran out does nothing and leaves `failed` set, so a run of
+ * additions needs one check at its end (buf_text, or `failed` itself). Zero-initialise; buf_free
+ * when done.
  */
 struct buf {
-	char *data;                    /* NUL-terminated whenever not NULL */
-	size_t len;                    /* bytes in use, without that NUL */
+	char *data; /* NUL-terminated whenever not NULL */
+	size_t len; /* bytes in use, without that NUL */
 	size_t cap;
 	bool failed;
 };

@@ -23,19 +23,27 @@ static const struct signature {
 	enum cert_hash hash;
 	const char *name;
 } signatures[] = {
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), CERT_KEY_RSA, CERT_SHA256, "RSA with SHA-256" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c"), CERT_KEY_RSA, CERT_SHA384, "RSA with SHA-384" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d"), CERT_KEY_RSA, CERT_SHA512, "RSA with SHA-512" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), CERT_KEY_RSA, CERT_SHA256,
+	    "RSA with SHA-256" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c"), CERT_KEY_RSA, CERT_SHA384,
+	    "RSA with SHA-384" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d"), CERT_KEY_RSA, CERT_SHA512,
+	    "RSA with SHA-512" },
 	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x02"), CERT_KEY_EC, CERT_SHA256, "ECDSA with SHA-256" },
 	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x03"), CERT_KEY_EC, CERT_SHA384, "ECDSA with SHA-384" },
 	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x04"), CERT_KEY_EC, CERT_SHA512, "ECDSA with SHA-512" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02"), CERT_KEY_RSA, CERT_HASH_OTHER, "RSA with MD2" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04"), CERT_KEY_RSA, CERT_HASH_OTHER, "RSA with MD5" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05"), CERT_KEY_RSA, CERT_HASH_OTHER, "RSA with SHA-1" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0e"), CERT_KEY_RSA, CERT_HASH_OTHER, "RSA with SHA-224" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02"), CERT_KEY_RSA, CERT_HASH_OTHER,
+	    "RSA with MD2" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04"), CERT_KEY_RSA, CERT_HASH_OTHER,
+	    "RSA with MD5" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05"), CERT_KEY_RSA, CERT_HASH_OTHER,
+	    "RSA with SHA-1" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0e"), CERT_KEY_RSA, CERT_HASH_OTHER,
+	    "RSA with SHA-224" },
 	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"), CERT_KEY_OTHER, CERT_HASH_OTHER, "RSA-PSS" },
 	{ OID("\x2a\x86\x48\xce\x3d\x04\x01"), CERT_KEY_EC, CERT_HASH_OTHER, "ECDSA with SHA-1" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x01"), CERT_KEY_EC, CERT_HASH_OTHER, "ECDSA with SHA-224" },
+	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x01"), CERT_KEY_EC, CERT_HASH_OTHER,
+	    "ECDSA with SHA-224" },
 	{ OID("\x2b\x65\x70"), CERT_KEY_OTHER, CERT_HASH_OTHER, "Ed25519" },
 	{ OID("\x2b\x65\x71"), CERT_KEY_OTHER, CERT_HASH_OTHER, "Ed448" },
 };
@@ -44,7 +52,7 @@ static const struct {
 	struct der oid;
 	enum cert_curve curve;
 	unsigned bits;
-	size_t point;                  /* bytes of an uncompressed point */
+	size_t point; /* bytes of an uncompressed point */
 } curves[] = {
 	{ OID("\x2a\x86\x48\xce\x3d\x03\x01\x07"), CERT_P256, 256, 65 },
 	{ OID("\x2b\x81\x04\x00\x22"), CERT_P384, 384, 97 },
@@ -63,7 +71,10 @@ no_parameters(struct der *in)
 	return !in->len || (der_take(in, DER_NULL, &null) && !null.len && !in->len);
 }
 
-/* What signed it. An algorithm that is not known is no fault here: an anchor's own signature is never checked. */
+/*
+ * What signed it. An algorithm that is not known is no fault here: an anchor's own signature is
+ * never checked.
+ */
 static void
 read_signature_algorithm(struct cert *c, struct der in)
 {
@@ -120,12 +131,15 @@ read_rsa(struct cert *c, struct der parameters, struct der bits)
 		return fault(c, "its RSA key is malformed");
 	c->key = CERT_KEY_RSA;
 	c->bits = bit_length(&c->modulus);
-	if (!(c->exponent.p[c->exponent.len - 1] & 1) || bit_length(&c->exponent) < 2 || c->exponent.len > 8)
+	if (!(c->exponent.p[c->exponent.len - 1] & 1) || bit_length(&c->exponent) < 2 ||
+	    c->exponent.len > 8)
 		return fault(c, "its RSA key's exponent is not one that is safe");
 	if (!(c->modulus.p[c->modulus.len - 1] & 1) || c->bits % 8)
-		return fault(c, "its RSA key's size is no multiple of 8 bits, or its modulus is even");
+		return fault(
+		    c, "its RSA key's size is no multiple of 8 bits, or its modulus is even");
 	if (c->bits > CERT_RSA_BITS_MAX)
-		return fault(c, "its RSA key is longer than 4096 bits, which this program can't use");
+		return fault(
+		    c, "its RSA key is longer than 4096 bits, which this program can't use");
 	return true;
 }
 
@@ -158,14 +172,17 @@ read_key(struct cert *c, struct der in)
 	unsigned unused;
 
 	if (!der_take(&in, DER_SEQUENCE, &algorithm) || !der_take(&algorithm, DER_OID, &oid) ||
-	    !der_take(&in, DER_BIT_STRING, &content) || in.len || !der_bits(&content, &bits, &unused) || unused)
+	    !der_take(&in, DER_BIT_STRING, &content) || in.len ||
+	    !der_bits(&content, &bits, &unused) || unused)
 		return false;
 	if (der_equal(&oid, &oid_rsa))
 		read_rsa(c, algorithm, bits);
 	else if (der_equal(&oid, &oid_ec))
 		read_ec(c, algorithm, bits);
 	else
-		fault(c, "its key is neither RSA nor EC on a NIST curve (Ed25519, RSA-PSS and DSA can't be used)");
+		fault(c,
+		    "its key is neither RSA nor EC on a NIST curve (Ed25519, RSA-PSS and DSA can't "
+		    "be used)");
 	return true;
 }
 
@@ -179,11 +196,13 @@ read_basic(struct cert *c, struct der in)
 	c->has_basic = true;
 	if (!der_take(&in, DER_SEQUENCE, &content) || in.len)
 		return false;
-	if (der_at(&content, DER_BOOLEAN) && (!der_take(&content, DER_BOOLEAN, &value) || !der_boolean(&value, &c->ca)))
+	if (der_at(&content, DER_BOOLEAN) &&
+	    (!der_take(&content, DER_BOOLEAN, &value) || !der_boolean(&value, &c->ca)))
 		return false;
 	if (content.len) {
 		c->has_path_len = true;
-		if (!c->ca || !der_take(&content, DER_INTEGER, &value) || !der_small(&value, 1 << 20, &c->path_len))
+		if (!c->ca || !der_take(&content, DER_INTEGER, &value) ||
+		    !der_small(&value, 1 << 20, &c->path_len))
 			return false;
 	}
 	return !content.len;
@@ -197,7 +216,8 @@ read_usage(struct cert *c, struct der in)
 	bool any = false;
 
 	c->has_usage = true;
-	if (!der_take(&in, DER_BIT_STRING, &content) || in.len || !der_bits(&content, &bits, &unused) || !bits.len)
+	if (!der_take(&in, DER_BIT_STRING, &content) || in.len ||
+	    !der_bits(&content, &bits, &unused) || !bits.len)
 		return false;
 	for (i = 0; i < 8; i++)
 		c->usage |= bits.p[0] & (0x80u >> i) ? 1u << i : 0;
@@ -236,7 +256,10 @@ is_visible(const struct der *text)
 	return true;
 }
 
-/* One GeneralName (RFC 5280, 4.2.1.6) with its tag; inside a constraint, addresses have a mask and names may be "". */
+/*
+ * One GeneralName (RFC 5280, 4.2.1.6) with its tag; inside a constraint, addresses have a mask and
+ * names may be "".
+ */
 static bool
 check_general_name(unsigned tag, const struct der *content, bool constraint)
 {
@@ -251,7 +274,8 @@ check_general_name(unsigned tag, const struct der *content, bool constraint)
 			return false;
 		return constraint ? !content->len || content->p[0] != '.' : content->len > 0;
 	case DER_CONTEXT(7):
-		return content->len == (constraint ? 8 : 4) || content->len == (constraint ? 32 : 16);
+		return content->len == (constraint ? 8 : 4) ||
+		    content->len == (constraint ? 32 : 16);
 	case DER_CONTEXT_CONSTRUCTED(4):
 		return der_take(&in, DER_SEQUENCE, &name) && !in.len;
 	case DER_CONTEXT(8):
@@ -305,8 +329,8 @@ check_subtrees(struct der list)
 	if (!list.len)
 		return false;
 	while (list.len) {
-		if (!der_take(&list, DER_SEQUENCE, &subtree) || !der_next(&subtree, &tag, &base) || subtree.len ||
-		    !check_general_name(tag, &base, true))
+		if (!der_take(&list, DER_SEQUENCE, &subtree) || !der_next(&subtree, &tag, &base) ||
+		    subtree.len || !check_general_name(tag, &base, true))
 			return false;
 		if (tag == DER_CONTEXT(7) && !check_mask(base.p + base.len / 2, base.len / 2))
 			return false;
@@ -323,10 +347,12 @@ read_constraints(struct cert *c, struct der in)
 	if (!der_take(&in, DER_SEQUENCE, &content) || in.len || !content.len)
 		return false;
 	if (der_at(&content, DER_CONTEXT_CONSTRUCTED(0)) &&
-	    (!der_take(&content, DER_CONTEXT_CONSTRUCTED(0), &c->permitted) || !check_subtrees(c->permitted)))
+	    (!der_take(&content, DER_CONTEXT_CONSTRUCTED(0), &c->permitted) ||
+		!check_subtrees(c->permitted)))
 		return false;
 	if (der_at(&content, DER_CONTEXT_CONSTRUCTED(1)) &&
-	    (!der_take(&content, DER_CONTEXT_CONSTRUCTED(1), &c->excluded) || !check_subtrees(c->excluded)))
+	    (!der_take(&content, DER_CONTEXT_CONSTRUCTED(1), &c->excluded) ||
+		!check_subtrees(c->excluded)))
 		return false;
 	return !content.len;
 }
@@ -361,13 +387,17 @@ read_access(struct cert *c, struct der in)
 		return false;
 	while (list.len) {
 		if (!der_take(&list, DER_SEQUENCE, &one) || !der_take(&one, DER_OID, &oid) ||
-		    !der_next(&one, &tag, &name) || one.len || !check_general_name(tag, &name, false))
+		    !der_next(&one, &tag, &name) || one.len ||
+		    !check_general_name(tag, &name, false))
 			return false;
 	}
 	return true;
 }
 
-/* What is known of an extension. Its fault when critical is NULL where critical is fine (or x509 judges it). */
+/*
+ * What is known of an extension. Its fault when critical is NULL where critical is fine (or x509
+ * judges it).
+ */
 static const struct extension {
 	struct der oid;
 	bool (*read)(struct cert *c, struct der value);
@@ -377,23 +407,31 @@ static const struct extension {
 	{ OID("\x55\x1d\x0f"), read_usage, "its keyUsage is malformed", NULL },
 	{ OID("\x55\x1d\x25"), read_eku, "its extKeyUsage is malformed", NULL },
 	{ OID("\x55\x1d\x11"), read_san,
-	    "its subjectAltName is malformed (an empty list, a NUL or another strange byte in a name, a wrong length)", NULL },
+	    "its subjectAltName is malformed (an empty list, a NUL or another strange byte in a "
+	    "name, a wrong length)",
+	    NULL },
 	{ OID("\x55\x1d\x1e"), read_constraints, "its nameConstraints are malformed", NULL },
 	{ OID("\x55\x1d\x23"), read_aki, "its authorityKeyIdentifier is malformed",
 	    "its authorityKeyIdentifier is critical, which RFC 5280 forbids" },
 	{ OID("\x55\x1d\x0e"), read_ski, "its subjectKeyIdentifier is malformed",
 	    "its subjectKeyIdentifier is critical, which RFC 5280 forbids" },
-	{ OID("\x2b\x06\x01\x05\x05\x07\x01\x01"), read_access, "its authorityInfoAccess is malformed",
+	{ OID("\x2b\x06\x01\x05\x05\x07\x01\x01"), read_access,
+	    "its authorityInfoAccess is malformed",
 	    "its authorityInfoAccess is critical, which RFC 5280 forbids" },
-	{ OID("\x2b\x06\x01\x05\x05\x07\x01\x0b"), read_access, "its subjectInfoAccess is malformed",
+	{ OID("\x2b\x06\x01\x05\x05\x07\x01\x0b"), read_access,
+	    "its subjectInfoAccess is malformed",
 	    "its subjectInfoAccess is critical, which RFC 5280 forbids" },
-	{ OID("\x55\x1d\x09"), NULL, NULL, "its subjectDirectoryAttributes are critical, which RFC 5280 forbids" },
+	{ OID("\x55\x1d\x09"), NULL, NULL,
+	    "its subjectDirectoryAttributes are critical, which RFC 5280 forbids" },
 	{ OID("\x55\x1d\x2e"), NULL, NULL, "its freshestCRL is critical, which RFC 5280 forbids" },
-	{ OID("\x55\x1d\x1f"), NULL, NULL, "its cRLDistributionPoints are critical, and revocation lists are not read" },
+	{ OID("\x55\x1d\x1f"), NULL, NULL,
+	    "its cRLDistributionPoints are critical, and revocation lists are not read" },
 	{ OID("\x55\x1d\x12"), NULL, NULL, "its issuerAltName is critical, and it is not checked" },
 	{ OID("\x55\x1d\x20"), NULL, NULL, NULL },
-	{ OID("\x55\x1d\x21"), NULL, NULL, "its policyMappings are critical, and policies are not processed" },
-	{ OID("\x55\x1d\x36"), NULL, NULL, "its inhibitAnyPolicy is critical, and policies are not processed" },
+	{ OID("\x55\x1d\x21"), NULL, NULL,
+	    "its policyMappings are critical, and policies are not processed" },
+	{ OID("\x55\x1d\x36"), NULL, NULL,
+	    "its inhibitAnyPolicy is critical, and policies are not processed" },
 };
 static const struct der oid_policy_constraints = OID("\x55\x1d\x24");
 static const struct der oid_basic = OID("\x55\x1d\x13");
@@ -441,7 +479,8 @@ take_extension(struct der *list, struct der *oid, bool *critical, struct der *va
 	*critical = false;
 	if (!der_take(list, DER_SEQUENCE, &one) || !der_take(&one, DER_OID, oid) || !der_oid(oid))
 		return false;
-	if (der_at(&one, DER_BOOLEAN) && (!der_take(&one, DER_BOOLEAN, &flag) || !der_boolean(&flag, critical)))
+	if (der_at(&one, DER_BOOLEAN) &&
+	    (!der_take(&one, DER_BOOLEAN, &flag) || !der_boolean(&flag, critical)))
 		return false;
 	return der_take(&one, DER_OCTET_STRING, value) && !one.len;
 }
@@ -479,7 +518,8 @@ read_tail(struct cert *c, struct der *tbs)
 	unsigned i;
 
 	for (i = 1; i <= 2; i++) {
-		if (der_at(tbs, DER_CONTEXT(i)) && (c->version < 2 || !der_take(tbs, DER_CONTEXT(i), &content)))
+		if (der_at(tbs, DER_CONTEXT(i)) &&
+		    (c->version < 2 || !der_take(tbs, DER_CONTEXT(i), &content)))
 			return fault(c, "its unique identifiers are malformed or not allowed");
 	}
 	if (der_at(tbs, DER_CONTEXT_CONSTRUCTED(3))) {
@@ -499,7 +539,8 @@ read_version(struct cert *c, struct der *tbs)
 	c->version = 1;
 	if (!der_at(tbs, DER_CONTEXT_CONSTRUCTED(0)))
 		return true;
-	if (!der_take(tbs, DER_CONTEXT_CONSTRUCTED(0), &content) || !der_take(&content, DER_INTEGER, &value) || content.len)
+	if (!der_take(tbs, DER_CONTEXT_CONSTRUCTED(0), &content) ||
+	    !der_take(&content, DER_INTEGER, &value) || content.len)
 		return false;
 	if (!der_small(&value, 2, &v) || !v)
 		fault(c, "its version is none of 1 to 3, or a version 1 that is written out");
@@ -549,8 +590,9 @@ read_front(struct cert *c, struct der *tbs, struct der *algorithm)
 
 	return read_version(c, tbs) && read_serial(c, tbs) &&
 	    der_take_whole(tbs, DER_SEQUENCE, &content, algorithm) &&
-	    der_take_whole(tbs, DER_SEQUENCE, &content, &c->issuer) && der_take(tbs, DER_SEQUENCE, &content) &&
-	    read_validity(c, content) && der_take_whole(tbs, DER_SEQUENCE, &content, &c->subject) &&
+	    der_take_whole(tbs, DER_SEQUENCE, &content, &c->issuer) &&
+	    der_take(tbs, DER_SEQUENCE, &content) && read_validity(c, content) &&
+	    der_take_whole(tbs, DER_SEQUENCE, &content, &c->subject) &&
 	    der_take_whole(tbs, DER_SEQUENCE, &key, &c->spki) && read_key(c, key);
 }
 
@@ -562,14 +604,15 @@ cert_parse(struct cert *c, const struct der *der)
 
 	memset(c, 0, sizeof(*c));
 	c->der = *der;
-	if (!der_take(&in, DER_SEQUENCE, &whole) || in.len || !der_take(&whole, DER_SEQUENCE, &tbs) ||
-	    !read_front(c, &tbs, &inner)) {
+	if (!der_take(&in, DER_SEQUENCE, &whole) || in.len ||
+	    !der_take(&whole, DER_SEQUENCE, &tbs) || !read_front(c, &tbs, &inner)) {
 		c->fault = "it is not a well-formed certificate";
 		return false;
 	}
 	read_tail(c, &tbs);
-	if (!der_take_whole(&whole, DER_SEQUENCE, &content, &outer) || !der_take(&whole, DER_BIT_STRING, &bits) ||
-	    whole.len || !der_bits(&bits, &bits, &unused) || unused) {
+	if (!der_take_whole(&whole, DER_SEQUENCE, &content, &outer) ||
+	    !der_take(&whole, DER_BIT_STRING, &bits) || whole.len ||
+	    !der_bits(&bits, &bits, &unused) || unused) {
 		fault(c, "its signature is malformed");
 		return true;
 	}

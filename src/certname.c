@@ -7,13 +7,17 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-enum { AVA_MAX = 16 };                 /* attributes in one relative name that are compared */
-enum { SHOWN_MAX = 80 };               /* bytes of a name that a message shows */
-enum { FOLD_MAX = 512 };               /* bytes of an attribute's text that are compared without case */
+enum { AVA_MAX = 16 };   /* attributes in one relative name that are compared */
+enum { SHOWN_MAX = 80 }; /* bytes of a name that a message shows */
+enum { FOLD_MAX = 512 }; /* bytes of an attribute's text that are compared without case */
 
 /* GeneralName's identifier bytes (RFC 5280, 4.2.1.6). */
-enum { NAME_EMAIL = DER_CONTEXT(1), NAME_DNS = DER_CONTEXT(2), NAME_DIRECTORY = DER_CONTEXT_CONSTRUCTED(4),
-	NAME_IP = DER_CONTEXT(7) };
+enum {
+	NAME_EMAIL = DER_CONTEXT(1),
+	NAME_DNS = DER_CONTEXT(2),
+	NAME_DIRECTORY = DER_CONTEXT_CONSTRUCTED(4),
+	NAME_IP = DER_CONTEXT(7)
+};
 
 /* Whether two things are the same may be beyond us. */
 enum same { SAME_NO, SAME_YES, SAME_UNKNOWN };
@@ -32,7 +36,9 @@ is_letter_or_digit(unsigned char c)
 	return (lower(c) >= 'a' && lower(c) <= 'z') || (c >= '0' && c <= '9');
 }
 
-/* Letters, digits and hyphens in labels of 1 to 63 bytes, no hyphen at a label's end, no final dot. */
+/*
+ * Letters, digits and hyphens in labels of 1 to 63 bytes, no hyphen at a label's end, no final dot.
+ */
 static bool
 is_host_name(const unsigned char *p, size_t len)
 {
@@ -56,7 +62,7 @@ is_host_name(const unsigned char *p, size_t len)
 		digits = digits && p[i] >= '0' && p[i] <= '9';
 		label++;
 	}
-	return !digits;                /* a last label of digits is an address's, not a name's */
+	return !digits; /* a last label of digits is an address's, not a name's */
 }
 
 bool
@@ -99,7 +105,10 @@ same_text(const unsigned char *a, const unsigned char *b, size_t len)
 	return true;
 }
 
-/* A dNSName: a host name, or "*." before one that has at least two labels. *base is the part after "*.". */
+/*
+ * A dNSName: a host name, or "*." before one that has at least two labels. *base is the part after
+ * "*.".
+ */
 static bool
 split_wildcard(const struct der *dns, struct der *base, bool *wildcard)
 {
@@ -138,15 +147,18 @@ certname_match(const struct cert *leaf, const struct certname *host)
 	unsigned tag;
 
 	if (!leaf->has_san)
-		return "it names no host: it has no subjectAltName, and the common name is not used";
+		return "it names no host: it has no subjectAltName, and the common name is not "
+		       "used";
 	while (list.len && der_next(&list, &tag, &content)) {
-		if (host->addr_len && tag == NAME_IP && der_is(&content, host->addr, host->addr_len))
+		if (host->addr_len && tag == NAME_IP &&
+		    der_is(&content, host->addr, host->addr_len))
 			return NULL;
 		if (!host->addr_len && tag == NAME_DNS && match_dns(&content, host->name))
 			return NULL;
 	}
-	return host->addr_len ? "it is for other hosts: the address is not among its iPAddress names" :
-	    "it is for other hosts: the name is not among its dNSName names";
+	return host->addr_len
+	    ? "it is for other hosts: the address is not among its iPAddress names"
+	    : "it is for other hosts: the name is not among its dNSName names";
 }
 
 /* ---- name constraints ---- */
@@ -163,8 +175,9 @@ is_within(const unsigned char *name, size_t len, const struct der *domain)
 }
 
 /*
- * Permitted: all that the name stands for lies within. Excluded: any of it does; so a wildcard also meets a constraint
- * one label below its base. A name that is none can't be told apart, so it meets every exclusion and no permission.
+ * Permitted: all that the name stands for lies within. Excluded: any of it does; so a wildcard also
+ * meets a constraint one label below its base. A name that is none can't be told apart, so it meets
+ * every exclusion and no permission.
  */
 static bool
 meets_dns(const struct der *name, const struct der *domain, bool excluded)
@@ -177,7 +190,8 @@ meets_dns(const struct der *name, const struct der *domain, bool excluded)
 		return excluded;
 	if (is_within(base.p, base.len, domain))
 		return true;
-	if (!wildcard || !excluded || domain->len <= base.len + 1 || !is_within(domain->p, domain->len, &base))
+	if (!wildcard || !excluded || domain->len <= base.len + 1 ||
+	    !is_within(domain->p, domain->len, &base))
 		return false;
 	dot = memchr(domain->p, '.', domain->len);
 	return dot && (size_t)(dot - domain->p) == domain->len - base.len - 1;
@@ -200,11 +214,14 @@ meets_ip(const struct der *name, const struct der *net)
 static bool
 is_text(unsigned tag)
 {
-	return tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_IA5 || tag == DER_TELETEX || tag == DER_BMP ||
-	    tag == DER_UNIVERSAL;
+	return tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_IA5 || tag == DER_TELETEX ||
+	    tag == DER_BMP || tag == DER_UNIVERSAL;
 }
 
-/* Text as RFC 5280 (7.1) compares it: lower case, runs of blanks as one, none at either end. Returns its length. */
+/*
+ * Text as RFC 5280 (7.1) compares it: lower case, runs of blanks as one, none at either end.
+ * Returns its length.
+ */
 static size_t
 fold(const struct der *text, unsigned char out[FOLD_MAX])
 {
@@ -239,8 +256,8 @@ same_value(unsigned tag_a, const struct der *a, unsigned tag_b, const struct der
 		return SAME_YES;
 	if (!is_text(tag_a) || !is_text(tag_b))
 		return SAME_NO;
-	if (tag_a >= DER_UNIVERSAL || tag_b >= DER_UNIVERSAL || a->len > FOLD_MAX || b->len > FOLD_MAX ||
-	    !is_ascii(a) || !is_ascii(b))
+	if (tag_a >= DER_UNIVERSAL || tag_b >= DER_UNIVERSAL || a->len > FOLD_MAX ||
+	    b->len > FOLD_MAX || !is_ascii(a) || !is_ascii(b))
 		return SAME_UNKNOWN;
 	len = fold(a, x);
 	return len == fold(b, y) && !memcmp(x, y, len) ? SAME_YES : SAME_NO;
@@ -252,7 +269,8 @@ take_attribute(struct der *set, struct der *oid, unsigned *tag, struct der *valu
 {
 	struct der one;
 
-	return der_take(set, DER_SEQUENCE, &one) && der_take(&one, DER_OID, oid) && der_next(&one, tag, value) && !one.len;
+	return der_take(set, DER_SEQUENCE, &one) && der_take(&one, DER_OID, oid) &&
+	    der_next(&one, tag, value) && !one.len;
 }
 
 /* Does a set hold this attribute? */
@@ -266,7 +284,8 @@ holds_attribute(struct der set, const struct der *oid, unsigned tag, const struc
 	while (set.len) {
 		if (!take_attribute(&set, &other_oid, &other_tag, &other))
 			return SAME_UNKNOWN;
-		one = der_equal(oid, &other_oid) ? same_value(tag, value, other_tag, &other) : SAME_NO;
+		one = der_equal(oid, &other_oid) ? same_value(tag, value, other_tag, &other)
+						 : SAME_NO;
 		if (one == SAME_YES)
 			return SAME_YES;
 		best = one == SAME_UNKNOWN ? one : best;
@@ -325,7 +344,8 @@ meets_directory(const struct der *name, const struct der *base, bool excluded)
 	struct der a = *name, b = *base, name_content, base_content;
 	enum same r;
 
-	if (!der_take(&a, DER_SEQUENCE, &name_content) || !der_take(&b, DER_SEQUENCE, &base_content))
+	if (!der_take(&a, DER_SEQUENCE, &name_content) ||
+	    !der_take(&b, DER_SEQUENCE, &base_content))
 		return excluded;
 	r = within_directory(name_content, base_content);
 	return excluded ? r != SAME_NO : r == SAME_YES;
@@ -342,7 +362,8 @@ meets(unsigned tag, const struct der *name, const struct der *base, bool exclude
 	case NAME_DIRECTORY:
 		return meets_directory(name, base, excluded);
 	default:
-		return excluded;       /* a form that is not compared: it meets every exclusion and no permission */
+		/* a form that is not compared: it meets every exclusion and no permission */
+		return excluded;
 	}
 }
 
@@ -356,16 +377,19 @@ check_list(unsigned tag, const struct der *name, struct der list, bool excluded,
 	bool any = false;
 	unsigned base_tag;
 
-	while (list.len && der_take(&list, DER_SEQUENCE, &subtree) && der_next(&subtree, &base_tag, &base)) {
+	while (list.len && der_take(&list, DER_SEQUENCE, &subtree) &&
+	    der_next(&subtree, &base_tag, &base)) {
 		if (++*work > CERTNAME_WORK_MAX)
 			return too_much;
 		if (base_tag != tag)
 			continue;
 		any = true;
 		if (meets(tag, name, &base, excluded))
-			return excluded ? "a name in it is excluded by its CA's name constraints" : NULL;
+			return excluded ? "a name in it is excluded by its CA's name constraints"
+					: NULL;
 	}
-	return any && !excluded ? "a name in it is not permitted by its CA's name constraints" : NULL;
+	return any && !excluded ? "a name in it is not permitted by its CA's name constraints"
+				: NULL;
 }
 
 static const char *
@@ -376,11 +400,15 @@ check_name(const struct cert *ca, unsigned tag, const struct der *name, unsigned
 	return why ? why : check_list(tag, name, ca->permitted, false, work);
 }
 
-/* The subject's own mail addresses count as e-mail names (RFC 5280, 4.2.1.10); their text is not compared. */
+/*
+ * The subject's own mail addresses count as e-mail names (RFC 5280, 4.2.1.10); their text is not
+ * compared.
+ */
 static const char *
 check_subject_email(const struct cert *ca, struct der rdns, unsigned *work)
 {
-	static const unsigned char email[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01 };
+	static const unsigned char email[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09,
+		0x01 };
 	struct der set, oid, value;
 	const char *why = NULL;
 	unsigned tag;
@@ -447,8 +475,14 @@ find_attribute(struct der rdns, unsigned char type, struct der *value)
 void
 certname_of(const struct der *name, struct buf *out)
 {
-	static const struct { unsigned char type; const char *text; } kinds[] = {
-		{ 3, "CN=" }, { 10, "O=" }, { 11, "OU=" }, { 6, "C=" },
+	static const struct {
+		unsigned char type;
+		const char *text;
+	} kinds[] = {
+		{ 3, "CN=" },
+		{ 10, "O=" },
+		{ 11, "OU=" },
+		{ 6, "C=" },
 	};
 	struct der in = *name, rdns, value;
 	size_t i;
@@ -483,7 +517,8 @@ certname_list(const struct cert *c, unsigned max, struct buf *out)
 			buf_str(out, "...");
 			return;
 		}
-		if (ip && inet_ntop(content.len == 4 ? AF_INET : AF_INET6, content.p, text, sizeof(text)))
+		if (ip &&
+		    inet_ntop(content.len == 4 ? AF_INET : AF_INET6, content.p, text, sizeof(text)))
 			buf_str(out, text);
 		else
 			add_shown(&content, out);

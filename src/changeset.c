@@ -6,24 +6,42 @@
 #include <string.h>
 
 const struct dialect changeset_dialects[DIALECT_COUNT] = {
-	{ .name = "0.8 to 0.10", .first = 8, .last = 10, .capital_ops = true, .url_key = "server.http.url",
-	  .relay_prefix = "remote.", .rule = "queue.outbound.next-hop" },
-	{ .name = "0.11", .first = 11, .last = 11, .url_key = "server.http.url",
-	  .relay_prefix = "remote.", .rule = "queue.outbound.next-hop" },
-	{ .name = "0.12", .first = 12, .last = 12, .url_key = "http.url",
-	  .relay_prefix = "remote.", .rule = "queue.outbound.next-hop" },
-	{ .name = "0.13 to 0.15", .first = 13, .last = 15, .url_key = "http.url",
-	  .relay_prefix = "queue.route.", .relay_has_type = true, .rule = "queue.strategy.route" },
+	{ .name = "0.8 to 0.10",
+	    .first = 8,
+	    .last = 10,
+	    .capital_ops = true,
+	    .url_key = "server.http.url",
+	    .relay_prefix = "remote.",
+	    .rule = "queue.outbound.next-hop" },
+	{ .name = "0.11",
+	    .first = 11,
+	    .last = 11,
+	    .url_key = "server.http.url",
+	    .relay_prefix = "remote.",
+	    .rule = "queue.outbound.next-hop" },
+	{ .name = "0.12",
+	    .first = 12,
+	    .last = 12,
+	    .url_key = "http.url",
+	    .relay_prefix = "remote.",
+	    .rule = "queue.outbound.next-hop" },
+	{ .name = "0.13 to 0.15",
+	    .first = 13,
+	    .last = 15,
+	    .url_key = "http.url",
+	    .relay_prefix = "queue.route.",
+	    .relay_has_type = true,
+	    .rule = "queue.strategy.route" },
 };
 
 static const struct {
 	const char *name, *words;
 } groups[GROUP_COUNT] = {
 	[GROUP_LISTENERS] = { "listeners", "PROXY protocol on every listener but port 25" },
-	[GROUP_CHECKS]    = { "checks", "inbound checks off" },
-	[GROUP_URL]       = { "url", "the advertised public URL" },
-	[GROUP_OUTBOUND]  = { "outbound", "outbound mail through the new server" },
-	[GROUP_ALLOW]     = { "allow", "the new server exempt from automatic bans" },
+	[GROUP_CHECKS] = { "checks", "inbound checks off" },
+	[GROUP_URL] = { "url", "the advertised public URL" },
+	[GROUP_OUTBOUND] = { "outbound", "outbound mail through the new server" },
+	[GROUP_ALLOW] = { "allow", "the new server exempt from automatic bans" },
 };
 
 /* In the guide's order. pop3 came with 0.10 (server-facts: default listeners). */
@@ -31,9 +49,15 @@ static const struct {
 	const char *id;
 	int since;
 } default_listeners[] = {
-	{ "imaptls", MINOR_FIRST }, { "imap", MINOR_FIRST }, { "pop3s", 10 }, { "pop3", 10 },
-	{ "submission", MINOR_FIRST }, { "submissions", MINOR_FIRST }, { "sieve", MINOR_FIRST },
-	{ "https", MINOR_FIRST }, { "http", MINOR_FIRST },
+	{ "imaptls", MINOR_FIRST },
+	{ "imap", MINOR_FIRST },
+	{ "pop3s", 10 },
+	{ "pop3", 10 },
+	{ "submission", MINOR_FIRST },
+	{ "submissions", MINOR_FIRST },
+	{ "sieve", MINOR_FIRST },
+	{ "https", MINOR_FIRST },
+	{ "http", MINOR_FIRST },
 };
 _Static_assert(COUNT(default_listeners) == LISTENERS_DEFAULT_MAX, "the guide has nine listeners");
 
@@ -94,7 +118,8 @@ changeset_parse_version(const char *text)
 
 	if (!digits || digits > 2)
 		return -1;
-	if (*rest && (*rest != '.' || !rest[1] || strspn(rest + 1, "0123456789") != strlen(rest + 1)))
+	if (*rest &&
+	    (*rest != '.' || !rest[1] || strspn(rest + 1, "0123456789") != strlen(rest + 1)))
 		return -1;
 	minor = text[2] - '0';
 	if (digits == 2)
@@ -153,7 +178,8 @@ changeset_listener_key(struct pool *pool, const char *id, const char *what)
 }
 
 static int
-add(struct changeset *set, struct pool *pool, enum group group, const char *key, const char *value, struct err *err)
+add(struct changeset *set, struct pool *pool, enum group group, const char *key, const char *value,
+    struct err *err)
 {
 	struct entry *entries = pool_grow(pool, set->entries, set->count, sizeof(*entries));
 
@@ -168,23 +194,26 @@ add(struct changeset *set, struct pool *pool, enum group group, const char *key,
 }
 
 int
-changeset_add_listener(struct changeset *set, struct pool *pool, const char *id, const char *const *networks,
-    size_t count, struct err *err)
+changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
+    const char *const *networks, size_t count, struct err *err)
 {
 	size_t i;
 
-	if (add(set, pool, GROUP_LISTENERS, changeset_listener_key(pool, id, "override"), "true", err) == -1)
+	if (add(set, pool, GROUP_LISTENERS, changeset_listener_key(pool, id, "override"), "true",
+		err) == -1)
 		return -1;
 	for (i = 0; i < count; i++) {
 		if (add(set, pool, GROUP_LISTENERS,
-		    pool_printf(pool, "server.listener.%s.proxy.trusted-networks.%zu", id, i), networks[i], err) == -1)
+			pool_printf(pool, "server.listener.%s.proxy.trusted-networks.%zu", id, i),
+			networks[i], err) == -1)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-add_relay(struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d, struct err *err)
+add_relay(struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d,
+    struct err *err)
 {
 	const char *value;
 	size_t i;
@@ -198,20 +227,22 @@ add_relay(struct changeset *set, struct pool *pool, const struct wanted *w, cons
 		else if (!strcmp(relay[i].name, "port"))
 			value = pool_printf(pool, "%u", w->relay_port);
 		if (add(set, pool, GROUP_OUTBOUND,
-		    pool_printf(pool, "%s%s.%s", d->relay_prefix, w->relay_id, relay[i].name), value, err) == -1)
+			pool_printf(pool, "%s%s.%s", d->relay_prefix, w->relay_id, relay[i].name),
+			value, err) == -1)
 			return -1;
 	}
 	for (i = 0; i < COUNT(rule); i++) {
 		value = rule[i].value ? rule[i].value : pool_printf(pool, "'%s'", w->relay_id);
-		if (add(set, pool, GROUP_OUTBOUND, pool_printf(pool, "%s.%s", d->rule, rule[i].name), value, err) == -1)
+		if (add(set, pool, GROUP_OUTBOUND,
+			pool_printf(pool, "%s.%s", d->rule, rule[i].name), value, err) == -1)
 			return -1;
 	}
 	return 0;
 }
 
 int
-changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d,
-    struct err *err)
+changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted *w,
+    const struct dialect *d, struct err *err)
 {
 	size_t i;
 
@@ -219,14 +250,18 @@ changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted
 		if (add(set, pool, GROUP_CHECKS, checks[i].key, checks[i].value, err) == -1)
 			return -1;
 	}
-	/* The value is an expression whose result is the text, hence the inner quotes (the guide). */
+	/*
+	 * The value is an expression whose result is the text, hence the inner quotes (the guide).
+	 */
 	if (w->groups & 1u << GROUP_URL &&
-	    add(set, pool, GROUP_URL, d->url_key, pool_printf(pool, "'%s'", w->public_url), err) == -1)
+	    add(set, pool, GROUP_URL, d->url_key, pool_printf(pool, "'%s'", w->public_url), err) ==
+		-1)
 		return -1;
 	if (w->groups & 1u << GROUP_OUTBOUND && add_relay(set, pool, w, d, err) == -1)
 		return -1;
 	if (w->groups & 1u << GROUP_ALLOW &&
-	    add(set, pool, GROUP_ALLOW, pool_printf(pool, "server.allowed-ip.%s", w->allow), "", err) == -1)
+	    add(set, pool, GROUP_ALLOW, pool_printf(pool, "server.allowed-ip.%s", w->allow), "",
+		err) == -1)
 		return -1;
 	return 0;
 }

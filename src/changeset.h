@@ -20,13 +20,13 @@ enum applies { APPLIES_RELOAD, APPLIES_RESTART };
 
 /* What a row of versions calls its keys and operations. */
 struct dialect {
-	const char *name;              /* "0.13 to 0.15" */
-	int first, last;               /* minor versions */
-	bool capital_ops;              /* Insert, Delete, Clear */
+	const char *name; /* "0.13 to 0.15" */
+	int first, last;  /* minor versions */
+	bool capital_ops; /* Insert, Delete, Clear */
 	const char *url_key;
-	const char *relay_prefix;      /* before the relay's id */
+	const char *relay_prefix; /* before the relay's id */
 	bool relay_has_type;
-	const char *rule;              /* the routing rule's key */
+	const char *rule; /* the routing rule's key */
 };
 
 enum { MINOR_FIRST = 8, MINOR_LAST = 15 };
@@ -51,7 +51,10 @@ const char *group_words(enum group g);
 /* Find a group by name of len bytes; false when there is none. */
 bool group_find(enum group *g, const char *name, size_t len);
 
-/* The default listeners of 0.minor, less the one on port 25; fills ids[] (room for LISTENERS_DEFAULT_MAX), gives the count. */
+/*
+ * The default listeners of 0.minor, less the one on port 25; fills ids[] (room for
+ * LISTENERS_DEFAULT_MAX), gives the count.
+ */
 enum { LISTENERS_DEFAULT_MAX = 9 };
 size_t changeset_default_listeners(int minor, const char **ids);
 
@@ -70,22 +73,25 @@ struct changeset {
 /* The values that go into the change set; all strings outlive it. */
 struct wanted {
 	unsigned groups;
-	const char *public_url;        /* an origin, for GROUP_URL */
-	const char *relay_host;        /* for GROUP_OUTBOUND */
+	const char *public_url; /* an origin, for GROUP_URL */
+	const char *relay_host; /* for GROUP_OUTBOUND */
 	unsigned relay_port;
 	const char *relay_id;
-	const char *allow;             /* the new server's address, for GROUP_ALLOW */
+	const char *allow; /* the new server's address, for GROUP_ALLOW */
 };
 
 /* "server.listener.ID.proxy." + what, in the pool; NULL when memory ran out. */
 const char *changeset_listener_key(struct pool *pool, const char *id, const char *what);
 
-/* Add one listener's keys: override, and the networks given as texts under the indexes first, first + 1, … 0 or -1. */
-int changeset_add_listener(struct changeset *set, struct pool *pool, const char *id, const char *const *networks,
-    size_t count, struct err *err) WARN_UNUSED;
+/*
+ * Add one listener's keys: override, and the networks given as texts under the indexes first, first
+ * + 1, … 0 or -1.
+ */
+int changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
+    const char *const *networks, size_t count, struct err *err) WARN_UNUSED;
 
 /* Add the keys of all other groups in w->groups, in the guide's order. 0 or -1. */
-int changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d,
-    struct err *err) WARN_UNUSED;
+int changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted *w,
+    const struct dialect *d, struct err *err) WARN_UNUSED;
 
 #endif

@@ -24,15 +24,18 @@ reload_one(struct run *r, struct target *t)
 	}
 	faults_say(r, t, &answer, true);
 	if (answer.error_count) {
-		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "The keys are cleared, but the server applied nothing: an error "
-		    "anywhere blocks a whole reload.");
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
+		    "The keys are cleared, but the server applied nothing: an error anywhere "
+		    "blocks a whole reload.");
 		r->exit = EXIT_UNPROVED;
 		return -1;
 	}
 	for (i = 0; i < t->plan.key_count; i++)
 		restored += t->plan.keys[i].state == KEY_RESTORED;
-	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, "Reloaded: %zu of %zu keys restored, and the removal applied. "
-	    "Listeners that ran behind the proxy still expect its header until the server is restarted.", restored, t->plan.key_count);
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+	    "Reloaded: %zu of %zu keys restored, and the removal applied. Listeners that ran "
+	    "behind the proxy still expect its header until the server is restarted.",
+	    restored, t->plan.key_count);
 	return 0;
 }
 
@@ -44,7 +47,8 @@ write_all(struct run *r)
 
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
-		bool needed = t->plan.write_count || (t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
+		bool needed = t->plan.write_count ||
+		    (t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
 
 		if (run_stopped(r))
 			return;
@@ -71,7 +75,8 @@ cmd_clear(const struct options *o, const char *program)
 	size_t i;
 
 	memset(&r, 0, sizeof(r));
-	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 && run_plan(&r, plan_clear) == 0) {
+	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 &&
+	    run_plan(&r, plan_clear) == 0) {
 		for (i = 0; i < r.count; i++) {
 			if (r.targets[i].plan.left_count)
 				r.exit = EXIT_PARTLY;

@@ -16,22 +16,28 @@
 static const char PLACEHOLDER[] = "?";
 
 static int
-build(struct changeset *set, struct pool *pool, const struct options *o, const struct dialect *d, int minor, struct err *err)
+build(struct changeset *set, struct pool *pool, const struct options *o, const struct dialect *d,
+    int minor, struct err *err)
 {
 	const char *defaults[LISTENERS_DEFAULT_MAX], *networks[PROXIES_MAX] = { PLACEHOLDER };
 	const char *const *ids = o->listener_count ? o->listeners : defaults;
-	size_t count = o->listener_count ? o->listener_count : changeset_default_listeners(minor, defaults), i;
+	size_t count = o->listener_count ? o->listener_count
+					 : changeset_default_listeners(minor, defaults),
+	       i;
 	struct wanted w = {
 		.groups = o->groups & ~(1u << GROUP_LISTENERS),
 		.public_url = o->public_origin[0] ? o->public_origin : PLACEHOLDER,
-		.relay_host = o->relay_host ? o->relay_host : PLACEHOLDER, .relay_port = o->relay_port, .relay_id = o->relay_id,
+		.relay_host = o->relay_host ? o->relay_host : PLACEHOLDER,
+		.relay_port = o->relay_port,
+		.relay_id = o->relay_id,
 		.allow = o->new_server,
 	};
 
 	for (i = 0; i < o->proxy_count; i++)
 		networks[i] = o->proxies[i];
 	for (i = 0; i < count && o->groups & 1u << GROUP_LISTENERS; i++) {
-		if (changeset_add_listener(set, pool, ids[i], networks, o->proxy_count ? o->proxy_count : 1, err) == -1)
+		if (changeset_add_listener(set, pool, ids[i], networks,
+			o->proxy_count ? o->proxy_count : 1, err) == -1)
 			return -1;
 	}
 	return changeset_add_rest(set, pool, &w, d, err);

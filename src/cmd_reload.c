@@ -20,15 +20,19 @@ reload_one(struct run *r, struct target *t)
 	}
 	faults_say(r, t, &answer, true);
 	if (answer.error_count) {
-		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, r->options->dry_run ? "A reload would apply nothing: an error "
-		    "anywhere in the settings blocks all of it." : "Nothing was applied: an error anywhere in the settings blocks "
-		    "the whole reload.");
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
+		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "
+					  "settings blocks all of it."
+					: "Nothing was applied: an error anywhere in the settings "
+					  "blocks the whole reload.");
 		r->exit = EXIT_REFUSED;
 		return;
 	}
-	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL, r->options->dry_run ? "A reload would work: the server reports no "
-	    "error. (Even a dry run swaps in the certificates and the list of blocked addresses.)" : "Reloaded, without an "
-	    "error. Listeners change only with a restart.");
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+	    r->options->dry_run
+		? "A reload would work: the server reports no error. (Even a dry run swaps in the "
+		  "certificates and the list of blocked addresses.)"
+		: "Reloaded, without an error. Listeners change only with a restart.");
 }
 
 int

@@ -16,7 +16,9 @@ count_new(const struct api_reloaded *now, const struct api_reloaded *before)
 	size_t i, j, n = 0;
 
 	for (i = 0; i < now->error_count; i++) {
-		for (j = 0; j < before->error_count && strcmp(before->errors[j].key, now->errors[i].key) != 0; j++)
+		for (j = 0; j < before->error_count &&
+		    strcmp(before->errors[j].key, now->errors[i].key) != 0;
+		    j++)
 			;
 		n += j == before->error_count;
 	}
@@ -24,8 +26,9 @@ count_new(const struct api_reloaded *now, const struct api_reloaded *before)
 }
 
 /*
- * --check: the server tries a reload. Before the write its errors are only told; after it, one that was not there before
- * is a failure of what was staged. A dry run is not quite inert (server-facts), so it is off by default. 0 or -1.
+ * --check: the server tries a reload. Before the write its errors are only told; after it, one that
+ * was not there before is a failure of what was staged. A dry run is not quite inert
+ * (server-facts), so it is off by default. 0 or -1.
  */
 static int
 check_one(struct run *r, struct target *t, struct api_reloaded *answer)
@@ -43,7 +46,8 @@ check_one(struct run *r, struct target *t, struct api_reloaded *answer)
 	new = t->progress == PROGRESS_PROVED ? count_new(answer, &before) : 0;
 	faults_say(r, t, answer, new);
 	if (answer->error_count)
-		message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "As the settings stand %s, a reload would apply nothing.",
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+		    "As the settings stand %s, a reload would apply nothing.",
 		    t->progress == PROGRESS_PROVED ? "now" : "before the change");
 	if (new)
 		r->exit = EXIT_UNPROVED;
@@ -62,11 +66,15 @@ check_all(struct run *r, struct api_reloaded *answers)
 	return 0;
 }
 
-/* Of a file that is as planned a cut-off run may have left it open that it is: then that is recorded. */
+/*
+ * Of a file that is as planned a cut-off run may have left it open that it is: then that is
+ * recorded.
+ */
 static bool
 is_needed(const struct target *t)
 {
-	return t->plan.write_count || (t->is_file && t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
+	return t->plan.write_count ||
+	    (t->is_file && t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
 }
 
 static void
@@ -76,7 +84,8 @@ write_all(struct run *r)
 	size_t i;
 
 	for (i = 0; i < r->count; i++) {
-		if (is_needed(&r->targets[i]) && target_save_plan(&r->targets[i], (int64_t)time(NULL), &err) == -1) {
+		if (is_needed(&r->targets[i]) &&
+		    target_save_plan(&r->targets[i], (int64_t)time(NULL), &err) == -1) {
 			run_fail(r, &r->targets[i], &err);
 			return;
 		}
@@ -96,7 +105,8 @@ cmd_stage(const struct options *o, const char *program)
 	struct run r;
 
 	memset(&r, 0, sizeof(r));
-	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 && run_plan(&r, plan_stage) == 0 && !o->dry_run &&
+	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 &&
+	    run_plan(&r, plan_stage) == 0 && !o->dry_run &&
 	    (!o->check || check_all(&r, answers) == 0)) {
 		write_all(&r);
 		run_withdraw(&r);

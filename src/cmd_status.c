@@ -41,16 +41,21 @@ cmd_status(const struct options *o, const char *program)
 	int status;
 
 	memset(&r, 0, sizeof(r));
-	if (run_begin(&r, o, program, false) == -1 || run_read(&r) == -1 || run_plan(&r, plan_status) == -1)
+	if (run_begin(&r, o, program, false) == -1 || run_read(&r) == -1 ||
+	    run_plan(&r, plan_status) == -1)
 		return run_end(&r);
 	for (i = 0; i < r.count; i++) {
 		const struct target *t = &r.targets[i];
 
 		status = status_of(t, o->groups);
-		if (status == EXIT_DONE && !t->is_file && t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING) {
+		if (status == EXIT_DONE && !t->is_file && t->has_snapshot &&
+		    t->loaded.state == SNAPSHOT_SENDING) {
 			status = EXIT_PARTLY;
-			message_add(&r.messages, &r.pool, MESSAGE_WARNING, NULL, "%s: the last write was not proved. The settings show all "
-			    "of it, and its config.toml may not hold it. Run stage again: it finishes what was begun.", t->origin);
+			message_add(&r.messages, &r.pool, MESSAGE_WARNING, NULL,
+			    "%s: the last write was not proved. The settings show all of it, and "
+			    "its config.toml may not hold it. Run stage again: it finishes what "
+			    "was begun.",
+			    t->origin);
 		}
 		r.exit = i == 0 || r.exit == status ? status : EXIT_PARTLY;
 	}

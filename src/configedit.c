@@ -12,19 +12,21 @@
 #include <stdint.h>
 #include <string.h>
 
-static const char BEGIN[] = TOML_MARK "begin: what stalprep put here; stalprep clear takes it out again";
+static const char BEGIN[] = TOML_MARK
+    "begin: what stalprep put here; stalprep clear takes it out again";
 static const char END[] = TOML_MARK "end";
-enum { PARKED_LINES_MAX = 100 };       /* of one statement among others that don't read together with it */
+/* of one statement among others that don't read together with it */
+enum { PARKED_LINES_MAX = 100 };
 
-static const char WAS[] = TOML_MARK "was: ";   /* in front of a line that stood there before */
+static const char WAS[] = TOML_MARK "was: "; /* in front of a line that stood there before */
 
 /* What becomes of a statement. Of one that is dropped the file has all keys elsewhere. */
 enum fate { STAYS, GOES, IS_PARKED, IS_DROPPED };
 
 /* A run of lines that were made comments. */
 struct parked {
-	size_t first, count;           /* statements of the file: a comment a line */
-	struct toml toml;              /* what they say */
+	size_t first, count; /* statements of the file: a comment a line */
+	struct toml toml;    /* what they say */
 };
 
 struct work {
@@ -32,13 +34,13 @@ struct work {
 	struct pool *pool;
 	struct edits *edits;
 	struct err *err;
-	enum fate *fates;              /* of each statement */
-	bool *done;                    /* for each of the plan's keys */
-	struct parked *runs;           /* what an earlier stage made comments */
+	enum fate *fates;    /* of each statement */
+	bool *done;          /* for each of the plan's keys */
+	struct parked *runs; /* what an earlier stage made comments */
 	size_t run_count;
-	const struct toml_statement *begin, *end;  /* the block's marks, or NULL */
-	struct buf block;              /* lines for it */
-	const char *block_table;       /* that the next of them would stand in; NULL: none yet */
+	const struct toml_statement *begin, *end; /* the block's marks, or NULL */
+	struct buf block;                         /* lines for it */
+	const char *block_table; /* that the next of them would stand in; NULL: none yet */
 	const char *line_end;
 };
 
@@ -71,7 +73,10 @@ wanted_value(const struct work *w, const struct toml_entry *e)
 	return k ? k->wanted : e->value;
 }
 
-/* The spelling of a value: as it stood before where that comes back, else the plainest. NULL with err. */
+/*
+ * The spelling of a value: as it stood before where that comes back, else the plainest. NULL with
+ * err.
+ */
 static const char *
 spelling(struct work *w, const char *key, const char *value)
 {
@@ -82,7 +87,8 @@ spelling(struct work *w, const char *key, const char *value)
 	if (old && old->text && old->before && !strcmp(old->before, value))
 		return old->text;
 	if (toml_write_value(&text, value) == -1)
-		err_set(w->err, ERR_REFUSED, "the value of %.120s can't be spelled in a config.toml", key);
+		err_set(w->err, ERR_REFUSED,
+		    "the value of %.120s can't be spelled in a config.toml", key);
 	else if (text.failed || !(copy = pool_copy(w->pool, text.data, text.len)))
 		err_memory(w->err);
 	buf_free(&text);
@@ -122,12 +128,13 @@ starts_with(const struct work *w, const struct toml_statement *s, const char *te
 {
 	size_t n = strlen(text);
 
-	return s->kind == TOML_COMMENT && s->end - s->start >= n && !memcmp(w->c->text + s->start, text, n);
+	return s->kind == TOML_COMMENT && s->end - s->start >= n &&
+	    !memcmp(w->c->text + s->start, text, n);
 }
 
 /*
- * At most so many of the lines from statement first on without what made them comments, read as they would be. 0; 1 where
- * they can't be read; -1 when the memory ran out.
+ * At most so many of the lines from statement first on without what made them comments, read as
+ * they would be. 0; 1 where they can't be read; -1 when the memory ran out.
  */
 static int
 read_parked(struct work *w, struct parked *run, size_t first, size_t most)
@@ -139,25 +146,29 @@ read_parked(struct work *w, struct parked *run, size_t first, size_t most)
 
 	memset(run, 0, sizeof(*run));
 	run->first = first;
-	for (; run->count < most && first < t->statement_count && starts_with(w, &t->statements[first], WAS) &&
-	    (!run->count || t->statements[first - 1].end == t->statements[first].start); first++) {
+	for (; run->count < most && first < t->statement_count &&
+	    starts_with(w, &t->statements[first], WAS) &&
+	    (!run->count || t->statements[first - 1].end == t->statements[first].start);
+	    first++) {
 		const struct toml_statement *s = &t->statements[first];
 
-		buf_add(&text, w->c->text + s->start + strlen(WAS), s->end - s->start - strlen(WAS));
+		buf_add(
+		    &text, w->c->text + s->start + strlen(WAS), s->end - s->start - strlen(WAS));
 		run->count++;
 	}
 	if (text.failed)
 		r = err_memory(w->err);
-	else if (toml_read(&run->toml, w->pool, t->statements[run->first].table, text.data ? text.data : "", text.len, false,
-	    &ignored) == -1)
+	else if (toml_read(&run->toml, w->pool, t->statements[run->first].table,
+		     text.data ? text.data : "", text.len, false, &ignored) == -1)
 		r = 1;
 	buf_free(&text);
 	return r;
 }
 
 /*
- * The lines from statement first on: all that follow it, or where those don't read together (there is one of another stage, or
- * somebody edited them) the first few that do, or else one that stays a comment.
+ * The lines from statement first on: all that follow it, or where those don't read together (there
+ * is one of another stage, or somebody edited them) the first few that do, or else one that stays a
+ * comment.
  */
 static int
 read_run(struct work *w, struct parked *run, size_t first)
@@ -197,7 +208,10 @@ find_parked(struct work *w)
 	return 0;
 }
 
-/* Does a line stand for a key of a statement that is a comment already? An earlier stage made it, then, and it need not be kept. */
+/*
+ * Does a line stand for a key of a statement that is a comment already? An earlier stage made it,
+ * then, and it need not be kept.
+ */
 static bool
 is_parked(const struct work *w, const struct toml_entry *e)
 {
@@ -212,7 +226,10 @@ is_parked(const struct work *w, const struct toml_entry *e)
 	return false;
 }
 
-/* Decide on the statements that hold keys which go. Others of the same statement get lines of their own. */
+/*
+ * Decide on the statements that hold keys which go. Others of the same statement get lines of their
+ * own.
+ */
 static void
 decide_fates(struct work *w)
 {
@@ -221,10 +238,13 @@ decide_fates(struct work *w)
 
 	for (i = 0; i < p->key_count; i++) {
 		const struct plan_key *k = &p->keys[i];
-		const struct toml_entry *e = k->write && !k->wanted ? toml_find(w->c->toml, k->key) : NULL;
+		const struct toml_entry *e = k->write && !k->wanted ? toml_find(w->c->toml, k->key)
+								    : NULL;
 
 		if (e && w->fates[e->statement] != IS_PARKED)
-			w->fates[e->statement] = k->original && !p->clearing && !is_parked(w, e) ? IS_PARKED : GOES;
+			w->fates[e->statement] = k->original && !p->clearing && !is_parked(w, e)
+			    ? IS_PARKED
+			    : GOES;
 	}
 }
 
@@ -238,7 +258,9 @@ original_text(struct work *w, size_t statement, struct buf *out)
 
 	for (i = 0; i < t->entry_count; i++) {
 		const struct toml_entry *e = &t->entries[i];
-		const struct snapshot_key *old = e->statement == statement && w->c->snapshot ? snapshot_find(w->c->snapshot, e->key) : NULL;
+		const struct snapshot_key *old = e->statement == statement && w->c->snapshot
+		    ? snapshot_find(w->c->snapshot, e->key)
+		    : NULL;
 		const char *text;
 
 		if (!old || !old->before || !e->len || !strcmp(old->before, e->value))
@@ -247,7 +269,8 @@ original_text(struct work *w, size_t statement, struct buf *out)
 		if (!text || edits_add(&edits, w->pool, e->at, e->len, text, w->err) == -1)
 			return -1;
 	}
-	edits_apply(out, &edits, w->c->text, t->statements[statement].start, t->statements[statement].end);
+	edits_apply(
+	    out, &edits, w->c->text, t->statements[statement].start, t->statements[statement].end);
 	return out->failed ? err_memory(w->err) : 0;
 }
 
@@ -299,7 +322,8 @@ add_survivors(struct work *w, size_t statement)
 	int r = 0;
 
 	for (i = 0; i < t->entry_count && r == 0; i++) {
-		value = t->entries[i].statement == statement ? wanted_value(w, &t->entries[i]) : NULL;
+		value = t->entries[i].statement == statement ? wanted_value(w, &t->entries[i])
+							     : NULL;
 		if (value)
 			r = add_line(w, &lines, s->table, t->entries[i].key, value);
 	}
@@ -333,7 +357,8 @@ drop_statements(struct work *w, bool block_goes)
 			return -1;
 		if (block_goes && in_block(w, s))
 			continue;
-		if (w->fates[i] == IS_PARKED ? park(w, i) == -1 : add(w, s->start, s->end - s->start, "") == -1)
+		if (w->fates[i] == IS_PARKED ? park(w, i) == -1
+					     : add(w, s->start, s->end - s->start, "") == -1)
 			return -1;
 	}
 	return 0;
@@ -348,16 +373,18 @@ replace_values(struct work *w)
 
 	for (i = 0; i < p->key_count; i++) {
 		const struct plan_key *k = &p->keys[i];
-		const struct toml_entry *e = k->write && k->wanted ? toml_find(w->c->toml, k->key) : NULL;
+		const struct toml_entry *e = k->write && k->wanted ? toml_find(w->c->toml, k->key)
+								   : NULL;
 		const char *text;
 
 		if (!e)
 			continue;
 		w->done[i] = true;
 		if (w->fates[e->statement] != STAYS)
-			continue;                  /* it gets a line of its own */
+			continue; /* it gets a line of its own */
 		if (!e->len)
-			return err_set(w->err, ERR_REFUSED, "line %u: %s stands in a set, without a value of its own",
+			return err_set(w->err, ERR_REFUSED,
+			    "line %u: %s stands in a set, without a value of its own",
 			    statement_of(w, e)->line, k->key);
 		text = spelling(w, k->key, k->wanted);
 		if (!text || add(w, e->at, e->len, text) == -1)
@@ -366,7 +393,10 @@ replace_values(struct work *w)
 	return 0;
 }
 
-/* May a statement that was made a comment come back? All of its keys are wanted again, or stand on lines of their own. */
+/*
+ * May a statement that was made a comment come back? All of its keys are wanted again, or stand on
+ * lines of their own.
+ */
 static bool
 comes_back(const struct work *w, const struct toml *parked, size_t statement)
 {
@@ -385,7 +415,8 @@ comes_back(const struct work *w, const struct toml *parked, size_t statement)
 		now = toml_find(w->c->toml, e->key);
 		if (!settings_same(k ? k->wanted : now ? now->value : NULL, e->value))
 			return false;
-		if (now && (statement_of(w, now)->entries != 1 || w->fates[now->statement] != STAYS))
+		if (now &&
+		    (statement_of(w, now)->entries != 1 || w->fates[now->statement] != STAYS))
 			return false;
 		any = true;
 	}
@@ -431,7 +462,8 @@ bring_all_back(struct work *w)
 			const struct toml_entry *e = &run->toml.entries[j];
 			const struct plan_key *k = changed(w, e->key);
 
-			if (k && comes_back(w, &run->toml, e->statement) && bring_back(w, run, e->statement) == -1)
+			if (k && comes_back(w, &run->toml, e->statement) &&
+			    bring_back(w, run, e->statement) == -1)
 				return -1;
 		}
 	}
@@ -439,8 +471,8 @@ bring_all_back(struct work *w)
 }
 
 /*
- * The statement that a listener's new key goes behind: one of the listener's own, in the nearest table that the key can
- * stand in, the last of those. NULL: there is none.
+ * The statement that a listener's new key goes behind: one of the listener's own, in the nearest
+ * table that the key can stand in, the last of those. NULL: there is none.
  */
 static const struct toml_statement *
 find_neighbour(const struct work *w, const char *key)
@@ -451,7 +483,7 @@ find_neighbour(const struct work *w, const char *key)
 	size_t i, n;
 
 	for (at = key; (at = strstr(at, ".proxy.")); at++)
-		rest = at;                     /* the last: "proxy" may be the listener's name */
+		rest = at; /* the last: "proxy" may be the listener's name */
 	n = rest ? (size_t)(rest - key) + 1 : 0;
 
 	for (i = 0; i < t->entry_count && n; i++) {
@@ -460,7 +492,8 @@ find_neighbour(const struct work *w, const char *key)
 
 		if (strncmp(t->entries[i].key, key, n) != 0 || !is_below(key, s->table))
 			continue;
-		if (!best || depth > strlen(best->table) || (depth == strlen(best->table) && s > best))
+		if (!best || depth > strlen(best->table) ||
+		    (depth == strlen(best->table) && s > best))
 			best = s;
 	}
 	return best;
@@ -497,7 +530,8 @@ is_flat(const struct work *w)
 static bool
 find_place(const struct work *w, const struct plan_key *k, size_t *at, const char **table)
 {
-	const struct toml_statement *s = k->group == GROUP_LISTENERS ? find_neighbour(w, k->key) : NULL;
+	const struct toml_statement *s = k->group == GROUP_LISTENERS ? find_neighbour(w, k->key)
+								     : NULL;
 	const struct toml *t = w->c->toml;
 	size_t i;
 
@@ -507,7 +541,8 @@ find_place(const struct work *w, const struct plan_key *k, size_t *at, const cha
 		return true;
 	}
 	if (!strchr(k->key, '.')) {
-		*at = 0;                       /* in no table; only a snapshot that somebody wrote holds such a key */
+		/* in no table; only a snapshot that somebody wrote holds such a key */
+		*at = 0;
 		return true;
 	}
 	if (!w->c->plan->clearing || !is_flat(w))
@@ -575,13 +610,17 @@ block_is_empty(const struct work *w)
 	for (s = w->begin + 1; s->start == s[-1].end && s != w->end; s++) {
 		enum fate fate = w->fates[s - w->c->toml->statements];
 
-		if (s->kind == TOML_COMMENT || (s->kind == TOML_VALUE && fate != GOES && fate != IS_DROPPED))
+		if (s->kind == TOML_COMMENT ||
+		    (s->kind == TOML_VALUE && fate != GOES && fate != IS_DROPPED))
 			return false;
 	}
 	return s == w->end && s->start == s[-1].end;
 }
 
-/* The block goes with its marks. One that ends without a line end took the one before it when it was made. */
+/*
+ * The block goes with its marks. One that ends without a line end took the one before it when it
+ * was made.
+ */
 static int
 drop_block(struct work *w)
 {
@@ -601,10 +640,11 @@ write_block(struct work *w)
 	if (!w->block.len && !w->block.failed)
 		return 0;
 	if (text && !w->end)
-		text = pool_printf(w->pool, "%s%s%s%s%s%s", whole ? "" : "\n", BEGIN, w->line_end, text, END, whole ? w->line_end : "");
+		text = pool_printf(w->pool, "%s%s%s%s%s%s", whole ? "" : "\n", BEGIN, w->line_end,
+		    text, END, whole ? w->line_end : "");
 	if (!text)
 		return err_memory(w->err);
-	w->edits->hidden |= !whole && !w->end;  /* the last line gets an end, and would be shown */
+	w->edits->hidden |= !whole && !w->end; /* the last line gets an end, and would be shown */
 	return add(w, w->end ? w->end->start : w->c->len, 0, text);
 }
 
@@ -617,7 +657,10 @@ line_end_of(const char *text, size_t len)
 	return len > 1 && text[len - 2] == '\r' ? "\r\n" : "\n";
 }
 
-/* The first key that does not read as planned in the new text, or NULL. What the plan does not change must be as before. */
+/*
+ * The first key that does not read as planned in the new text, or NULL. What the plan does not
+ * change must be as before.
+ */
 static const char *
 find_wrong(const struct work *w, const struct toml *new)
 {
@@ -658,8 +701,10 @@ verify(struct work *w, const struct buf *out)
 	if (r == -1)
 		err_add(w->err, "(in the file as it would be)");
 	else if ((wrong = find_wrong(w, &new)))
-		r = err_set(w->err, ERR_REFUSED, "no way was found to change it so that %.120s, and it alone, reads as planned: put that "
-		    "key on a line of its own first", wrong);
+		r = err_set(w->err, ERR_REFUSED,
+		    "no way was found to change it so that %.120s, and it alone, reads as planned: "
+		    "put that key on a line of its own first",
+		    wrong);
 	pool_free(&pool);
 	return r;
 }
@@ -673,7 +718,9 @@ is_shown(const struct work *w, const struct toml_statement *s)
 	for (i = 0; i < w->edits->count; i++) {
 		const struct edit *x = &w->edits->items[i];
 
-		if (x->at < s->end && (x->len ? x->at + x->len > s->start : x->at >= s->start && !strchr(x->text, '\n')))
+		if (x->at < s->end &&
+		    (x->len ? x->at + x->len > s->start
+			    : x->at >= s->start && !strchr(x->text, '\n')))
 			return true;
 	}
 	return false;
@@ -689,7 +736,8 @@ hide_others(struct work *w)
 	for (i = 0; i < t->entry_count && !w->edits->hidden; i++) {
 		const struct toml_entry *e = &t->entries[i];
 
-		w->edits->hidden = strncmp(e->key, "server.listener.", 16) != 0 && !changed(w, e->key) && is_shown(w, statement_of(w, e));
+		w->edits->hidden = strncmp(e->key, "server.listener.", 16) != 0 &&
+		    !changed(w, e->key) && is_shown(w, statement_of(w, e));
 	}
 }
 
@@ -706,7 +754,8 @@ make(struct work *w, struct buf *out)
 	if (bring_all_back(w) == -1 || replace_values(w) == -1 || insert_keys(w) == -1)
 		return -1;
 	block_goes = block_is_empty(w);
-	if (drop_statements(w, block_goes) == -1 || (block_goes ? drop_block(w) : write_block(w)) == -1)
+	if (drop_statements(w, block_goes) == -1 ||
+	    (block_goes ? drop_block(w) : write_block(w)) == -1)
 		return -1;
 	hide_others(w);
 	edits_apply(out, w->edits, c->text, 0, c->len);
@@ -714,10 +763,15 @@ make(struct work *w, struct buf *out)
 }
 
 int
-configedit_make(const struct configedit *c, struct pool *pool, struct edits *edits, struct buf *out, struct err *err)
+configedit_make(const struct configedit *c, struct pool *pool, struct edits *edits, struct buf *out,
+    struct err *err)
 {
 	struct work w = {
-		.c = c, .pool = pool, .edits = edits, .err = err, .line_end = line_end_of(c->text, c->len),
+		.c = c,
+		.pool = pool,
+		.edits = edits,
+		.err = err,
+		.line_end = line_end_of(c->text, c->len),
 		.fates = pool_zero(pool, (c->toml->statement_count + 1) * sizeof(enum fate)),
 		.done = pool_zero(pool, (c->plan->key_count + 1) * sizeof(bool)),
 	};

@@ -53,7 +53,8 @@ open_file(struct configfile *f, struct err *err)
 	if (fstat(f->fd, &f->st) == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be read", f->name);
 	if (!S_ISREG(f->st.st_mode))
-		return no_config(f, S_ISDIR(f->st.st_mode) ? "it is a folder" : "it is no plain file", err);
+		return no_config(
+		    f, S_ISDIR(f->st.st_mode) ? "it is a folder" : "it is no plain file", err);
 	return 0;
 }
 
@@ -93,9 +94,11 @@ check_same(const struct configfile *f, struct err *err)
 
 	if (stat(f->path, &now) == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be found any more", f->name);
-	if (now.st_dev != f->st.st_dev || now.st_ino != f->st.st_ino || now.st_size != f->st.st_size ||
-	    now.st_mtim.tv_sec != f->st.st_mtim.tv_sec || now.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec)
-		return err_set(err, ERR_REFUSED, "somebody else has changed %s since it was read: run this again", f->name);
+	if (now.st_dev != f->st.st_dev || now.st_ino != f->st.st_ino ||
+	    now.st_size != f->st.st_size || now.st_mtim.tv_sec != f->st.st_mtim.tv_sec ||
+	    now.st_mtim.tv_nsec != f->st.st_mtim.tv_nsec)
+		return err_set(err, ERR_REFUSED,
+		    "somebody else has changed %s since it was read: run this again", f->name);
 	return 0;
 }
 
@@ -104,7 +107,8 @@ configfile_backup(const struct configfile *f, char name[PATH_MAX])
 {
 	struct stat there;
 
-	return snprintf(name, PATH_MAX, "%s.stalprep-backup", f->path) < PATH_MAX && f->path[0] && lstat(name, &there) == 0;
+	return snprintf(name, PATH_MAX, "%s.stalprep-backup", f->path) < PATH_MAX && f->path[0] &&
+	    lstat(name, &there) == 0;
 }
 
 /* Write over it, with the old text beside it until that is done, and after it. */
@@ -120,13 +124,18 @@ write_over(struct configfile *f, const struct buf *text, bool *torn, struct err 
 	fd = open(f->path, O_WRONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
 	if (fd == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be written", f->name);
-	r = fstat(fd, &there) == 0 && there.st_dev == f->st.st_dev && there.st_ino == f->st.st_ino ? 0 :
-	    err_set(err, ERR_REFUSED, "somebody else has replaced %s since it was read: run this again", f->name);
+	r = fstat(fd, &there) == 0 && there.st_dev == f->st.st_dev && there.st_ino == f->st.st_ino
+	    ? 0
+	    : err_set(err, ERR_REFUSED,
+		  "somebody else has replaced %s since it was read: run this again", f->name);
 	if (r == 0)
 		r = file_replace(backup, f->text.data, f->text.len, f->fd, err);
 	if (r == 0 && file_overwrite(fd, f->path, text->data, text->len, err) == -1) {
 		*torn = true;
-		err_add(err, "and may be half old, half new. What it was is in %s: copy that over it before the server starts", backup);
+		err_add(err,
+		    "and may be half old, half new. What it was is in %s: copy that over it before "
+		    "the server starts",
+		    backup);
 		r = -1;
 	}
 	close(fd);
@@ -134,9 +143,11 @@ write_over(struct configfile *f, const struct buf *text, bool *torn, struct err 
 }
 
 int
-configfile_write(struct configfile *f, const struct buf *text, bool in_place, bool *torn, struct err *err)
+configfile_write(
+    struct configfile *f, const struct buf *text, bool in_place, bool *torn, struct err *err)
 {
-	static const char way_out[] = "To write over it in place, with a copy of it beside it: --force in-place.";
+	static const char way_out[] =
+	    "To write over it in place, with a copy of it beside it: --force in-place.";
 
 	*torn = false;
 	if (!text->len)
@@ -144,7 +155,9 @@ configfile_write(struct configfile *f, const struct buf *text, bool in_place, bo
 	if (check_same(f, err) == -1)
 		return -1;
 	if (f->st.st_nlink > 1 && !in_place) {
-		err_set(err, ERR_REFUSED, "%s has %lu names (hard links), and the others would keep the old text if it were replaced. %s",
+		err_set(err, ERR_REFUSED,
+		    "%s has %lu names (hard links), and the others would keep the old text if it "
+		    "were replaced. %s",
 		    f->name, (unsigned long)f->st.st_nlink, way_out);
 	} else if (f->st.st_nlink == 1) {
 		if (file_replace(f->path, text->data, text->len, f->fd, err) == 0)
@@ -153,7 +166,9 @@ configfile_write(struct configfile *f, const struct buf *text, bool in_place, bo
 			return -1;
 		if (!in_place) {
 			err->kind = ERR_REFUSED;
-			err_add(err, "(as with a file that is mounted by itself, or of another owner). %s", way_out);
+			err_add(err,
+			    "(as with a file that is mounted by itself, or of another owner). %s",
+			    way_out);
 		}
 	}
 	if (in_place)

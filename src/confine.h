@@ -9,9 +9,10 @@
 
 /* What is still needed. */
 struct confine_keep {
-	const char *file;              /* files beside it are made, replaced and removed; NULL: nothing is written */
-	bool terminal;                 /* a question may still be asked on /dev/tty */
-	const uint16_t *ports;         /* the TCP ports to connect to */
+	/* files beside it are made, replaced and removed; NULL: nothing is written */
+	const char *file;
+	bool terminal;         /* a question may still be asked on /dev/tty */
+	const uint16_t *ports; /* the TCP ports to connect to */
 	size_t count;
 };
 
@@ -20,12 +21,15 @@ struct confined {
 	bool no_new_privs, landlock, seccomp;
 };
 
-/* First of all: no core dump, and no debugger of the same user. A kernel without it is no failure. */
+/*
+ * First of all: no core dump, and no debugger of the same user. A kernel without it is no failure.
+ */
 void confine_begin(void);
 
 /*
- * Give up all that is not kept: other files, ports and kinds of sockets, programs, processes, privileges; for the rest of
- * the process's life. What the system calls of keep->file's kind need must have been opened before, or stands above.
+ * Give up all that is not kept: other files, ports and kinds of sockets, programs, processes,
+ * privileges; for the rest of the process's life. What the system calls of keep->file's kind need
+ * must have been opened before, or stands above.
  */
 struct confined confine(const struct confine_keep *keep);
 

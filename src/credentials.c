@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char PASSWORD_HINT[] = "--password-file FILE, $STALPREP_PASSWORD or --api-key-file FILE";
+static const char PASSWORD_HINT[] =
+    "--password-file FILE, $STALPREP_PASSWORD or --api-key-file FILE";
 
 static int
 take_password(struct credentials *c, const struct options *o, bool lax, struct err *err)
@@ -15,7 +16,8 @@ take_password(struct credentials *c, const struct options *o, bool lax, struct e
 	char question[160];
 
 	if (o->password_file)
-		return secret_read_file(&c->password, o->password_file, "--password-file", lax, err);
+		return secret_read_file(
+		    &c->password, o->password_file, "--password-file", lax, err);
 	if (c->password.len)
 		return 0;
 	snprintf(question, sizeof(question), "Password of %.100s on the old server: ", c->user);
@@ -29,7 +31,10 @@ credentials_take(struct credentials *c, const struct options *o, struct err *err
 	int r;
 
 	c->user = o->user ? o->user : "admin";
-	/* Taken out of the environment in any case: it must not stay there while another source is used. */
+	/*
+	 * Taken out of the environment in any case: it must not stay there while another source is
+	 * used.
+	 */
 	if (secret_take_env(&c->password, SECRET_ENV, err) == -1)
 		return -1;
 	if (o->api_key_file) {
@@ -40,7 +45,8 @@ credentials_take(struct credentials *c, const struct options *o, struct err *err
 		return r;
 	}
 	if (take_password(c, o, lax, err) == -1 ||
-	    (o->totp_file && secret_read_file(&c->code, o->totp_file, "--totp-file", lax, err) == -1))
+	    (o->totp_file &&
+		secret_read_file(&c->code, o->totp_file, "--totp-file", lax, err) == -1))
 		return -1;
 	return secret_basic(&c->header, c->user, &c->password, NULL, err);
 }
@@ -50,7 +56,9 @@ credentials_add_code(struct credentials *c, struct err *err)
 {
 	int r;
 
-	if (!c->code.len && prompt_secret(&c->code, "Six-digit code of the second factor: ", "--totp-file FILE", err) == -1)
+	if (!c->code.len &&
+	    prompt_secret(
+		&c->code, "Six-digit code of the second factor: ", "--totp-file FILE", err) == -1)
 		return -1;
 	if (strspn(c->code.data, "0123456789") != c->code.len || c->code.len < 6 || c->code.len > 8)
 		return err_set(err, ERR_USAGE, "The second factor's code must be six digits.");

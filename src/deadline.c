@@ -8,8 +8,8 @@
 #include <time.h>
 
 /*
- * A signal between the look at `stop` and poll's start would not wake it. Waiting in slices bounds that to one slice,
- * without a signal mask that every caller would have to keep.
+ * A signal between the look at `stop` and poll's start would not wake it. Waiting in slices bounds
+ * that to one slice, without a signal mask that every caller would have to keep.
  */
 enum { SLICE_MS = 250 };
 
@@ -22,7 +22,10 @@ deadline_now(void)
 	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }
 
-/* Which end has come: an option's name, or NULL when there is time left (*left gets it, INT64_MAX for no end). */
+/*
+ * Which end has come: an option's name, or NULL when there is time left (*left gets it, INT64_MAX
+ * for no end).
+ */
 static const char *
 passed(const struct deadline *d, int64_t *left)
 {
@@ -61,12 +64,16 @@ deadline_poll(const struct deadline *d, int fd, short events, const char *what, 
 			return interrupted((int)*d->stop, what, err);
 		option = passed(d, &left);
 		if (option) {
-			err_set(err, ERR_REACH, "%s: the time that %s allows is over", what, option);
+			err_set(
+			    err, ERR_REACH, "%s: the time that %s allows is over", what, option);
 			if (err)
 				err->code = ETIMEDOUT;
 			return -1;
 		}
-		n = poll(&p, 1, d->stop && left > SLICE_MS ? SLICE_MS : left > INT_MAX ? -1 : (int)left);
+		n = poll(&p, 1,
+		    d->stop && left > SLICE_MS ? SLICE_MS
+			: left > INT_MAX       ? -1
+					       : (int)left);
 		if (n > 0)
 			return 0;
 		if (n == -1 && errno != EINTR && errno != EAGAIN)

@@ -5,14 +5,15 @@
 #include <stddef.h>
 
 #if defined(__GNUC__)
-#define WARN_UNUSED __attribute__((warn_unused_result))
+#define WARN_UNUSED             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, first) __attribute__((format(printf, fmt, first)))
 #else
 #define WARN_UNUSED
 #define PRINTF_LIKE(fmt, first)
 #endif
 
-enum { HOST_MAX = 253, LABEL_MAX = 63 }; /* longest host name, and label of one, in bytes (RFC 1035, 2.3.4, as text) */
+/* longest host name, and label of one, in bytes (RFC 1035, 2.3.4, as text) */
+enum { HOST_MAX = 253, LABEL_MAX = 63 };
 
 /* The number of elements of an array (not of a pointer). */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -4,7 +4,10 @@
 
 enum { LENGTH_BYTES_MAX = 4 };
 
-/* Read a length: definite, minimal, and within what is there. Returns the bytes it took, 0 when it is malformed. */
+/*
+ * Read a length: definite, minimal, and within what is there. Returns the bytes it took, 0 when it
+ * is malformed.
+ */
 static size_t
 read_length(const unsigned char *p, size_t room, size_t *len)
 {
@@ -92,7 +95,8 @@ der_integer(const struct der *content)
 	if (content->len == 1)
 		return true;
 	/* The first nine bits may not all be the same. */
-	return !(content->p[0] == 0x00 && !(content->p[1] & 0x80)) && !(content->p[0] == 0xff && (content->p[1] & 0x80));
+	return !(content->p[0] == 0x00 && !(content->p[1] & 0x80)) &&
+	    !(content->p[0] == 0xff && (content->p[1] & 0x80));
 }
 
 bool
@@ -160,7 +164,8 @@ days(int year, int month, int day)
 	int y = year - 1;
 	int64_t leap = y / 4 - y / 100 + y / 400;
 
-	return (int64_t)y * 365 + leap + before[month - 1] + (month > 2 && is_leap(year)) + day - 1 - 719162;
+	return (int64_t)y * 365 + leap + before[month - 1] + (month > 2 && is_leap(year)) + day -
+	    1 - 719162;
 }
 
 bool
@@ -171,7 +176,8 @@ der_time(unsigned tag, const struct der *content, int64_t *seconds)
 	const unsigned char *p = content->p;
 	int century, year, month, day, hour, minute, second;
 
-	if ((!utc && tag != DER_GENERALIZED_TIME) || content->len != (utc ? 13 : 15) || p[content->len - 1] != 'Z')
+	if ((!utc && tag != DER_GENERALIZED_TIME) || content->len != (utc ? 13 : 15) ||
+	    p[content->len - 1] != 'Z')
 		return false;
 	century = utc ? 0 : two(p, 0, 99);
 	p += utc ? 0 : 2;

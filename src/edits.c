@@ -7,7 +7,8 @@
 #include <string.h>
 
 int
-edits_add(struct edits *e, struct pool *pool, size_t at, size_t len, const char *text, struct err *err)
+edits_add(
+    struct edits *e, struct pool *pool, size_t at, size_t len, const char *text, struct err *err)
 {
 	struct edit *items = pool_grow(pool, e->items, e->count, sizeof(*items));
 	size_t i;
@@ -16,7 +17,8 @@ edits_add(struct edits *e, struct pool *pool, size_t at, size_t len, const char 
 		return err_memory(err);
 	e->items = items;
 	/* An insertion goes before what replaces the bytes there. */
-	for (i = e->count; i && (items[i - 1].at > at || (items[i - 1].at == at && !len > !items[i - 1].len)); i--)
+	for (i = e->count;
+	    i && (items[i - 1].at > at || (items[i - 1].at == at && !len > !items[i - 1].len)); i--)
 		items[i] = items[i - 1];
 	items[i].at = at;
 	items[i].len = len;
@@ -75,8 +77,8 @@ is_whole(const struct edit *x, const char *text)
 {
 	size_t n = strlen(x->text);
 
-	return (!x->at || text[x->at - 1] == '\n') && (!x->len || text[x->at + x->len - 1] == '\n') &&
-	    (!n || x->text[n - 1] == '\n');
+	return (!x->at || text[x->at - 1] == '\n') &&
+	    (!x->len || text[x->at + x->len - 1] == '\n') && (!n || x->text[n - 1] == '\n');
 }
 
 static void
@@ -108,7 +110,9 @@ edits_diff(struct buf *out, const struct edits *e, const char *name, const char 
 	struct buf new = { 0 };
 
 	if (e->hidden) {
-		buf_str(out, "The differences are not shown: a line that changes also holds other settings, which may be secret.\n");
+		buf_str(out,
+		    "The differences are not shown: a line that changes also holds other settings, "
+		    "which may be secret.\n");
 		return;
 	}
 	if (e->count)
@@ -117,7 +121,9 @@ edits_diff(struct buf *out, const struct edits *e, const char *name, const char 
 		start = end = line_start(text, e->items[i].at);
 		do {
 			const struct edit *x = &e->items[i];
-			size_t last = is_whole(x, text) ? x->at + x->len : line_end(text, len, x->at + x->len - (x->len != 0));
+			size_t last = is_whole(x, text)
+			    ? x->at + x->len
+			    : line_end(text, len, x->at + x->len - (x->len != 0));
 
 			end = last > end ? last : end;
 		} while (++i < e->count && line_start(text, e->items[i].at) <= end);
@@ -133,7 +139,8 @@ edits_diff(struct buf *out, const struct edits *e, const char *name, const char 
 		buf_str(out, " @@\n");
 		add_side(out, '-', text + start, end - start);
 		add_side(out, '+', new.data, new.len);
-		shift += new_lines - old_lines;    /* wraps around where lines went, and back in the sum */
+		/* wraps around where lines went, and back in the sum */
+		shift += new_lines - old_lines;
 		before += old_lines;
 		seen = end;
 	}

@@ -22,7 +22,7 @@ is_ours(const struct target *t, const char *key)
 	size_t i;
 
 	if (t->plan.clearing && t->progress == PROGRESS_PROVED)
-		return false;                  /* what stood before is back */
+		return false; /* what stood before is back */
 	for (i = 0; i < t->loaded.count; i++) {
 		if (touches(t->loaded.keys[i].key, key))
 			return true;
@@ -35,13 +35,19 @@ is_ours(const struct target *t, const char *key)
 }
 
 static void
-say_one(struct run *r, const struct target *t, const struct api_fault *f, enum message_level level, const char *what)
+say_one(struct run *r, const struct target *t, const struct api_fault *f, enum message_level level,
+    const char *what)
 {
 	bool lookup = strstr(f->text, "lookup address") != NULL;
 
-	struct message *m = message_add(&r->messages, &r->pool, level, NULL, "The server reports %s at %s (%s)%s%s. %s%s", what,
-	    f->key, f->kind, *f->text ? ": " : "", f->text, is_ours(t, f->key) ? "stalprep staged this key." : "It is not stalprep's: it stood there "
-	    "before.", lookup ? " The server can't resolve a name; every reload fails until it can, or the setting is off." : "");
+	struct message *m = message_add(&r->messages, &r->pool, level, NULL,
+	    "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
+	    *f->text ? ": " : "", f->text,
+	    is_ours(t, f->key) ? "stalprep staged this key."
+			       : "It is not stalprep's: it stood there before.",
+	    lookup ? " The server can't resolve a name; every reload fails until it can, or the "
+		     "setting is off."
+		   : "");
 
 	if (r->count > 1)
 		m->target = t->origin;
@@ -55,11 +61,13 @@ faults_say(struct run *r, const struct target *t, const struct api_reloaded *ans
 	for (i = 0; i < answer->warning_count; i++)
 		say_one(r, t, &answer->warnings[i], MESSAGE_NOTE, "a warning");
 	for (i = 0; i < answer->error_count; i++)
-		say_one(r, t, &answer->errors[i], failure ? MESSAGE_ERROR : MESSAGE_WARNING, "an error");
+		say_one(r, t, &answer->errors[i], failure ? MESSAGE_ERROR : MESSAGE_WARNING,
+		    "an error");
 }
 
 int
-faults_reload(struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer, struct err *err)
+faults_reload(
+    struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer, struct err *err)
 {
 	if (session_open(&t->session, &r->trust, &r->credentials, err) == -1)
 		return -1;

@@ -14,7 +14,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { CHUNK = 16384, LOCK_TRIES = 3, ATTRIBUTE_MAX = 65536 };   /* Linux has no longer attribute, and no longer list */
+/* Linux has no longer attribute, and no longer list */
+enum { CHUNK = 16384, LOCK_TRIES = 3, ATTRIBUTE_MAX = 65536 };
 
 int
 file_read(struct buf *out, const char *path, size_t max, struct err *err)
@@ -64,15 +65,19 @@ sync_folder(const char *path, struct err *err)
 	char folder[PATH_MAX];
 	int fd, r = 0;
 
-	if (snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".") >=
-	    (int)sizeof(folder))
+	if (snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		slash ? path : ".") >= (int)sizeof(folder))
 		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
 		return err_system(err, ERR_SYSTEM, errno, "the folder %s can't be opened", folder);
-	/* Some file systems can't fsync a folder and say EINVAL: there is nothing more to be done there. */
+	/*
+	 * Some file systems can't fsync a folder and say EINVAL: there is nothing more to be done
+	 * there.
+	 */
 	if (fsync(fd) == -1 && errno != EINVAL)
-		r = err_system(err, ERR_SYSTEM, errno, "the folder %s can't be written to disk", folder);
+		r = err_system(
+		    err, ERR_SYSTEM, errno, "the folder %s can't be written to disk", folder);
 	close(fd);
 	return r;
 }
@@ -94,7 +99,10 @@ write_all(int fd, const char *data, size_t len)
 	return fsync(fd);
 }
 
-/* Give fd one extended attribute of like's. One that it has already, as a label of the system's, need not be set. */
+/*
+ * Give fd one extended attribute of like's. One that it has already, as a label of the system's,
+ * need not be set.
+ */
 static int
 copy_attribute(int fd, int like, const char *name)
 {
@@ -119,17 +127,22 @@ take_after(int fd, int like, const char *path, struct err *err)
 	ssize_t n;
 
 	if (fstat(like, &st) == -1 || fstat(fd, &own) == -1 ||
-	    ((own.st_uid != st.st_uid || own.st_gid != st.st_gid) && fchown(fd, st.st_uid, st.st_gid) == -1))
-		return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its owner can't be kept", path);
+	    ((own.st_uid != st.st_uid || own.st_gid != st.st_gid) &&
+		fchown(fd, st.st_uid, st.st_gid) == -1))
+		return err_system(
+		    err, ERR_SYSTEM, errno, "%s can't be replaced: its owner can't be kept", path);
 	n = flistxattr(like, names, sizeof(names));
 	if (n == -1 && errno != ENOTSUP)
-		return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its extended attributes can't be read", path);
+		return err_system(err, ERR_SYSTEM, errno,
+		    "%s can't be replaced: its extended attributes can't be read", path);
 	for (name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
 		if (copy_attribute(fd, like, name) == -1)
-			return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its attribute %s can't be kept", path, name);
+			return err_system(err, ERR_SYSTEM, errno,
+			    "%s can't be replaced: its attribute %s can't be kept", path, name);
 	}
 	if (fchmod(fd, st.st_mode & 07777) == -1)
-		return err_system(err, ERR_SYSTEM, errno, "%s can't be replaced: its mode can't be kept", path);
+		return err_system(
+		    err, ERR_SYSTEM, errno, "%s can't be replaced: its mode can't be kept", path);
 	return 0;
 }
 
@@ -152,9 +165,10 @@ file_replace(const char *path, const char *data, size_t len, int like, struct er
 
 	if (snprintf(temp, sizeof(temp), "%s.XXXXXX", path) >= (int)sizeof(temp))
 		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
-	fd = mkostemp(temp, O_CLOEXEC);        /* mode 0600 */
+	fd = mkostemp(temp, O_CLOEXEC); /* mode 0600 */
 	if (fd == -1)
-		return err_system(err, ERR_SYSTEM, errno, "%s can't be written: no new file can be made in its folder", path);
+		return err_system(err, ERR_SYSTEM, errno,
+		    "%s can't be written: no new file can be made in its folder", path);
 	failed = fill_temp(fd, path, data, len, like, err);
 	if (close(fd) == 0 && !failed && rename(temp, path) == 0)
 		return sync_folder(path, err);
@@ -166,7 +180,8 @@ file_replace(const char *path, const char *data, size_t len, int like, struct er
 int
 file_overwrite(int fd, const char *path, const char *data, size_t len, struct err *err)
 {
-	if (lseek(fd, 0, SEEK_SET) == 0 && write_all(fd, data, len) == 0 && ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0)
+	if (lseek(fd, 0, SEEK_SET) == 0 && write_all(fd, data, len) == 0 &&
+	    ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0)
 		return 0;
 	return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
 }
@@ -183,17 +198,23 @@ int
 file_remove(const char *path, struct err *err)
 {
 	if (unlink(path) == -1)
-		return errno == ENOENT ? 0 : err_system(err, ERR_SYSTEM, errno, "%s can't be removed", path);
+		return errno == ENOENT
+		    ? 0
+		    : err_system(err, ERR_SYSTEM, errno, "%s can't be removed", path);
 	return sync_folder(path, err);
 }
 
-/* Is fd still the file that the name leads to? Its last owner may have removed it between open and lock. */
+/*
+ * Is fd still the file that the name leads to? Its last owner may have removed it between open and
+ * lock.
+ */
 static bool
 still_named(int fd, const char *name)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+	return fstat(fd, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino;
 }
 
 int
@@ -208,23 +229,29 @@ file_lock(int *fd, const char *path, struct err *err)
 	for (i = 0; i < LOCK_TRIES; i++) {
 		*fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 		if (*fd == -1)
-			return err_system(err, ERR_SYSTEM, errno, "the snapshot can't be kept there (go to a folder that you can write "
-			    "to, or name one with --snapshot-dir): %s", name);
+			return err_system(err, ERR_SYSTEM, errno,
+			    "the snapshot can't be kept there (go to a folder that you can write "
+			    "to, or name one with --snapshot-dir): %s",
+			    name);
 		if (flock(*fd, LOCK_EX | LOCK_NB) == -1) {
 			number = errno;
 			close(*fd);
 			*fd = -1;
 			if (number != EWOULDBLOCK)
-				return err_system(err, ERR_SYSTEM, number, "%s can't be locked", name);
-			return err_set(err, ERR_REFUSED, "another run of stalprep works with %s at this moment. Wait for "
-			    "its end, look at status, then run this again", path);
+				return err_system(
+				    err, ERR_SYSTEM, number, "%s can't be locked", name);
+			return err_set(err, ERR_REFUSED,
+			    "another run of stalprep works with %s at this moment. Wait for its "
+			    "end, look at status, then run this again",
+			    path);
 		}
 		if (still_named(*fd, name))
 			return 0;
 		close(*fd);
 		*fd = -1;
 	}
-	return err_set(err, ERR_REFUSED, "other runs of stalprep work with %s at this moment", path);
+	return err_set(
+	    err, ERR_REFUSED, "other runs of stalprep work with %s at this moment", path);
 }
 
 void

@@ -8,15 +8,16 @@
 #include <string.h>
 #include <strings.h>
 
-enum { READ_MAX = 16 * 1024 };         /* bytes asked from the transport at once */
-enum { SHOWN_MAX = 48 };               /* bytes of a strange answer that a message shows */
+enum { READ_MAX = 16 * 1024 }; /* bytes asked from the transport at once */
+enum { SHOWN_MAX = 48 };       /* bytes of a strange answer that a message shows */
 
-static const char inside_head[] = "inside an answer's head", inside_body[] = "before its answer was complete";
+static const char inside_head[] = "inside an answer's head",
+		  inside_body[] = "before its answer was complete";
 
 /* What an answer's head says about what follows it. */
 struct head {
 	int status;
-	unsigned minor;                /* of HTTP/1.minor */
+	unsigned minor; /* of HTTP/1.minor */
 	bool chunked, has_length, close, keep_alive;
 	size_t length;
 };
@@ -69,8 +70,10 @@ http1_queue(struct http1 *h, const struct http1_request *rq, struct err *err)
 	if (h->closed)
 		return err_set(err, ERR_REACH, "the server has closed the connection");
 	if (!is_clean(rq->method) || !is_clean(rq->target) || !is_clean(rq->host))
-		return err_set(err, ERR_USAGE, "a request's method, target or host holds a blank or a control byte");
-	buf_printf(&h->out, "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: stalprep\r\nAccept: application/json\r\n",
+		return err_set(err, ERR_USAGE,
+		    "a request's method, target or host holds a blank or a control byte");
+	buf_printf(&h->out,
+	    "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: stalprep\r\nAccept: application/json\r\n",
 	    rq->method, rq->target, rq->host);
 	if (rq->authorization) {
 		buf_str(&h->out, "Authorization: ");
@@ -78,7 +81,8 @@ http1_queue(struct http1 *h, const struct http1_request *rq, struct err *err)
 		buf_str(&h->out, "\r\n");
 	}
 	if (rq->body)
-		buf_printf(&h->out, "Content-Type: application/json\r\nContent-Length: %zu\r\n", rq->body_len);
+		buf_printf(&h->out, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+		    rq->body_len);
 	else if (strcmp(rq->method, "GET"))
 		buf_str(&h->out, "Content-Length: 0\r\n");
 	buf_str(&h->out, "\r\n");
@@ -139,8 +143,9 @@ fill(struct http1 *h, const char *where, struct err *err)
 }
 
 /*
- * One line of at most max bytes that ends in CRLF; it stays in h->in (valid until the next fill). NUL, a bare LF or CR
- * and other control bytes but HT are errors: two readers could see different lines.
+ * One line of at most max bytes that ends in CRLF; it stays in h->in (valid until the next fill).
+ * NUL, a bare LF or CR and other control bytes but HT are errors: two readers could see different
+ * lines.
  */
 static int
 read_line(struct http1 *h, size_t max, struct span *line, const char *where, struct err *err)
@@ -151,8 +156,9 @@ read_line(struct http1 *h, size_t max, struct span *line, const char *where, str
 		unsigned char c;
 
 		if (i > max)
-			return strange(err, max ? "a line, or all its lines, are longer than is taken" :
-			    "a chunk is longer than it says");
+			return strange(err,
+			    max ? "a line, or all its lines, are longer than is taken"
+				: "a chunk is longer than it says");
 		while (h->used + i + 1 >= h->in.len) {
 			if (fill(h, where, err) == -1)
 				return -1;
@@ -161,8 +167,10 @@ read_line(struct http1 *h, size_t max, struct span *line, const char *where, str
 		if (c == '\r' && h->in.data[h->used + i + 1] == '\n')
 			break;
 		if ((c < ' ' && c != '\t') || c == 0x7f)
-			return strange(err, c == '\n' ? "a line feed without a carriage return" :
-			    c == '\0' ? "a NUL" : "a control byte");
+			return strange(err,
+			    c == '\n'       ? "a line feed without a carriage return"
+				: c == '\0' ? "a NUL"
+					    : "a control byte");
 	}
 	line->p = h->in.data + h->used;
 	line->len = i;
@@ -180,7 +188,8 @@ is_digit(char c)
 static bool
 is_token(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) || (c && strchr("!#$%&'*+-.^_`|~", c));
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || is_digit(c) ||
+	    (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
 static bool
@@ -213,7 +222,10 @@ copy_shown(char *out, size_t size, const char *p, size_t len)
 
 /* ---- the head ---- */
 
-/* Is what came so far the start of an HTTP answer? A port may speak something else, and never end its line. */
+/*
+ * Is what came so far the start of an HTTP answer? A port may speak something else, and never end
+ * its line.
+ */
 static int
 check_greeting(struct http1 *h, struct err *err)
 {
@@ -231,8 +243,10 @@ check_greeting(struct http1 *h, struct err *err)
 		if (h->in.data[h->used] == 0x15 || h->in.data[h->used] == 0x16)
 			return strange(err, "the port speaks TLS. Name it with https://");
 		copy_shown(shown, sizeof(shown), h->in.data + h->used, h->in.len - h->used);
-		return err_set(err, ERR_SERVER, "the answer is not HTTP/1.1; it begins with \"%s\". Is this the port of "
-		    "the management API?", shown);
+		return err_set(err, ERR_SERVER,
+		    "the answer is not HTTP/1.1; it begins with \"%s\". Is this the port of the "
+		    "management API?",
+		    shown);
 	}
 	return 0;
 }
@@ -243,8 +257,9 @@ parse_status(const struct span *line, struct head *head, struct err *err)
 {
 	const char *p = line->p;
 
-	if (line->len < 12 || memcmp(p, "HTTP/1.", 7) || (p[7] != '0' && p[7] != '1') || p[8] != ' ' ||
-	    !is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) || (line->len > 12 && p[12] != ' '))
+	if (line->len < 12 || memcmp(p, "HTTP/1.", 7) || (p[7] != '0' && p[7] != '1') ||
+	    p[8] != ' ' || !is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) ||
+	    (line->len > 12 && p[12] != ' '))
 		return strange(err, "its status line");
 	head->minor = (unsigned)(p[7] - '0');
 	head->status = (p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0');
@@ -265,7 +280,8 @@ parse_length(const struct span *value, struct head *head, struct err *err)
 			return strange(err, "its length is not a number");
 		head->length = head->length * 10 + (size_t)(value->p[i] - '0');
 		if (head->length > HTTP1_BODY_MAX)
-			return err_set(err, ERR_SERVER, "the answer is longer than the %d bytes that are taken",
+			return err_set(err, ERR_SERVER,
+			    "the answer is longer than the %d bytes that are taken",
 			    HTTP1_BODY_MAX);
 	}
 	head->has_length = true;
@@ -320,7 +336,8 @@ keep_type(struct http1_answer *a, const struct span *value)
 	copy_shown(a->type, sizeof(a->type), type.p, type.len);
 	for (i = 0; i < type.len; i++)
 		a->type[i] += a->type[i] >= 'A' && a->type[i] <= 'Z' ? 'a' - 'A' : 0;
-	a->json = !strcmp(a->type, "application/json") || (type.len > 5 && !strcmp(a->type + type.len - 5, "+json"));
+	a->json = !strcmp(a->type, "application/json") ||
+	    (type.len > 5 && !strcmp(a->type + type.len - 5, "+json"));
 }
 
 /* Name: value. No blank before the colon, no folding (RFC 9112, 5.1 and 5.2). */
@@ -369,7 +386,8 @@ read_head(struct http1 *h, struct head *head, struct http1_answer *a, struct err
 	struct span line;
 
 	memset(head, 0, sizeof(*head));
-	if (check_greeting(h, err) == -1 || read_line(h, HTTP1_HEAD_MAX, &line, inside_head, err) == -1 ||
+	if (check_greeting(h, err) == -1 ||
+	    read_line(h, HTTP1_HEAD_MAX, &line, inside_head, err) == -1 ||
 	    parse_status(&line, head, err) == -1)
 		return -1;
 	for (;;) {
@@ -399,7 +417,8 @@ check_framing(const struct head *head, struct err *err)
 	if (none && (head->chunked || (head->length && head->status != 304)))
 		return strange(err, "a body where the status allows none");
 	if (!none && !head->chunked && !head->has_length)
-		return strange(err, "it does not say how long it is, so a cut one can't be told from a whole one");
+		return strange(err,
+		    "it does not say how long it is, so a cut one can't be told from a whole one");
 	return 0;
 }
 
@@ -445,7 +464,8 @@ parse_chunk(const struct span *line, size_t room, size_t *size, struct err *err)
 			break;
 		*size = *size * 16 + (size_t)(d - digits);
 		if (*size > room)
-			return err_set(err, ERR_SERVER, "the answer is longer than the %d bytes that are taken",
+			return err_set(err, ERR_SERVER,
+			    "the answer is longer than the %d bytes that are taken",
 			    HTTP1_BODY_MAX);
 	}
 	if (!i || (i < line->len && line->p[i] != ';'))
@@ -463,7 +483,8 @@ read_trailer(struct http1 *h, struct err *err)
 	for (;;) {
 		if (h->used - begun > HTTP1_TRAILER_MAX)
 			return strange(err, "its trailer is longer than is taken");
-		if (read_line(h, HTTP1_TRAILER_MAX - (h->used - begun), &line, inside_body, err) == -1)
+		if (read_line(h, HTTP1_TRAILER_MAX - (h->used - begun), &line, inside_body, err) ==
+		    -1)
 			return -1;
 		if (!line.len)
 			return 0;
@@ -494,7 +515,8 @@ read_chunks(struct http1 *h, struct buf *body, struct err *err)
 			return -1;
 		if (!size)
 			return read_trailer(h, err);
-		if (read_exact(h, size, body, err) == -1 || read_line(h, 0, &line, inside_body, err) == -1)
+		if (read_exact(h, size, body, err) == -1 ||
+		    read_line(h, 0, &line, inside_body, err) == -1)
 			return -1;
 	}
 }
@@ -516,7 +538,9 @@ receive(struct http1 *h, struct http1_answer *a, struct head *head, struct err *
 	}
 	if (head->chunked)
 		return read_chunks(h, &a->body, err);
-	return head->status == 204 || head->status == 304 ? 0 : read_exact(h, head->length, &a->body, err);
+	return head->status == 204 || head->status == 304
+	    ? 0
+	    : read_exact(h, head->length, &a->body, err);
 }
 
 int

@@ -18,9 +18,10 @@ interrupt_catch(void)
 	size_t i;
 
 	memset(&action, 0, sizeof(action));
-	action.sa_handler = note_signal;       /* without SA_RESTART: a poll or read must end */
+	action.sa_handler = note_signal; /* without SA_RESTART: a poll or read must end */
 	sigemptyset(&action.sa_mask);
-	signal(SIGPIPE, SIG_IGN);              /* whoever reads the report may be gone: what went wrong is still to be said */
+	/* whoever reads the report may be gone: what went wrong is still to be said */
+	signal(SIGPIPE, SIG_IGN);
 	for (i = 0; i < COUNT(numbers); i++) {
 		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
 			sigaction(numbers[i], &action, NULL);

@@ -10,11 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXPONENT_MAX = 400 };           /* beyond it a double is 0 or infinite anyway */
+enum { EXPONENT_MAX = 400 }; /* beyond it a double is 0 or infinite anyway */
 
 /*
- * cJSON is built with this in place of strtod (third_party/build.sh), whose exactness costs 5 KB: whole numbers are all
- * that is read here, and they are exact. The text was scanned: it is a number of at most JSON_NUMBER_MAX bytes.
+ * cJSON is built with this in place of strtod (third_party/build.sh), whose exactness costs 5 KB:
+ * whole numbers are all that is read here, and they are exact. The text was scanned: it is a number
+ * of at most JSON_NUMBER_MAX bytes.
  */
 double json_number(const char *text, char **end);
 
@@ -71,8 +72,10 @@ hex4(const struct scan *s, size_t pos)
 		return -1;
 	for (i = 0; i < 4; i++) {
 		char c = s->text[pos + i];
-		int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 :
-		    c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int digit = c >= '0' && c <= '9' ? c - '0'
+		    : c >= 'a' && c <= 'f'       ? c - 'a' + 10
+		    : c >= 'A' && c <= 'F'       ? c - 'A' + 10
+						 : -1;
 
 		if (digit == -1)
 			return -1;
@@ -81,7 +84,9 @@ hex4(const struct scan *s, size_t pos)
 	return value;
 }
 
-/* What follows a backslash. A NUL or half a surrogate pair can't be a key or value of the server. */
+/*
+ * What follows a backslash. A NUL or half a surrogate pair can't be a key or value of the server.
+ */
 static int
 scan_escape(struct scan *s, struct err *err)
 {
@@ -210,7 +215,10 @@ compare_names(const void *a, const void *b)
 	return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* No member twice, in j and all below it. Names are sorted first: the settings' object may hold thousands. */
+/*
+ * No member twice, in j and all below it. Names are sorted first: the settings' object may hold
+ * thousands.
+ */
 static int
 check_names(const cJSON *j, struct err *err)
 {
@@ -282,7 +290,9 @@ node(const struct json *j)
 const struct json *
 json_member(const struct json *j, const char *name)
 {
-	return json_is_object(j) ? (const struct json *)cJSON_GetObjectItemCaseSensitive(node(j), name) : NULL;
+	return json_is_object(j)
+	    ? (const struct json *)cJSON_GetObjectItemCaseSensitive(node(j), name)
+	    : NULL;
 }
 
 const struct json *

@@ -8,19 +8,20 @@
 
 struct buf;
 struct err;
-struct json;                           /* a value inside a document; opaque */
+struct json; /* a value inside a document; opaque */
 
 enum {
-	JSON_MAX = 16 * 1024 * 1024,   /* longest text in bytes */
-	JSON_DEPTH_MAX = 32,           /* deepest nesting */
-	JSON_NUMBER_MAX = 63,          /* longest number in bytes (cJSON's buffer, CVE-2023-26819) */
-	JSON_NAME_MAX = 1024           /* longest member name quoted in a message */
+	JSON_MAX = 16 * 1024 * 1024, /* longest text in bytes */
+	JSON_DEPTH_MAX = 32,         /* deepest nesting */
+	/* longest number in bytes (cJSON's buffer, CVE-2023-26819) */
+	JSON_NUMBER_MAX = 63,
+	JSON_NAME_MAX = 1024 /* longest member name quoted in a message */
 };
 
 /*
- * Parse one document of len bytes. Refused: what RFC 8259 refuses, and beyond it a NUL in any spelling, bytes that
- * are not UTF-8, anything behind the document's end, and an object that names a member twice. 0 with *out for
- * json_free; -1 with err (kind ERR_SERVER; the text is not quoted).
+ * Parse one document of len bytes. Refused: what RFC 8259 refuses, and beyond it a NUL in any
+ * spelling, bytes that are not UTF-8, anything behind the document's end, and an object that names
+ * a member twice. 0 with *out for json_free; -1 with err (kind ERR_SERVER; the text is not quoted).
  */
 int json_parse(struct json **out, const char *text, size_t len, struct err *err) WARN_UNUSED;
 
@@ -48,7 +49,10 @@ bool json_is_object(const struct json *j);
 bool json_is_array(const struct json *j);
 bool json_is_bool(const struct json *j, bool *value);
 
-/* Append text as a JSON string with its quotes; NULL becomes null. Bytes that are no UTF-8 become U+FFFD. */
+/*
+ * Append text as a JSON string with its quotes; NULL becomes null. Bytes that are no UTF-8 become
+ * U+FFFD.
+ */
 void json_quote(struct buf *out, const char *text);
 
 #endif

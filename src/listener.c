@@ -14,8 +14,13 @@ static const struct {
 	const char *text;
 	enum protocol protocol;
 } protocols[] = {
-	{ "smtp", PROTOCOL_SMTP }, { "lmtp", PROTOCOL_LMTP }, { "imap", PROTOCOL_IMAP }, { "pop3", PROTOCOL_POP3 },
-	{ "managesieve", PROTOCOL_SIEVE }, { "http", PROTOCOL_HTTP }, { "https", PROTOCOL_HTTP },
+	{ "smtp", PROTOCOL_SMTP },
+	{ "lmtp", PROTOCOL_LMTP },
+	{ "imap", PROTOCOL_IMAP },
+	{ "pop3", PROTOCOL_POP3 },
+	{ "managesieve", PROTOCOL_SIEVE },
+	{ "http", PROTOCOL_HTTP },
+	{ "https", PROTOCOL_HTTP },
 };
 
 static enum protocol
@@ -52,7 +57,7 @@ static int
 take_bind(struct listener *l, struct pool *pool, const char *bind, struct err *err)
 {
 	bool macro = strstr(bind, "%{") != NULL;
-	long port = bind_port(bind);   /* of "%{env:IP}%:25" too: the macro is the address */
+	long port = bind_port(bind); /* of "%{env:IP}%:25" too: the macro is the address */
 
 	l->binds = *l->binds ? pool_printf(pool, "%s, %s", l->binds, bind) : bind;
 	if (!l->binds)
@@ -90,7 +95,8 @@ take_binds(struct listener *l, struct pool *pool, const struct settings *s, stru
 }
 
 int
-listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s, struct err *err)
+listener_find_all(
+    struct listeners *out, struct pool *pool, const struct settings *s, struct err *err)
 {
 	struct listener *items;
 	const char *rest;

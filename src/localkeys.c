@@ -8,20 +8,38 @@
 
 static const char PATTERNS[] = "config.local-keys";
 
-/* What counts where config.local-keys holds nothing. first and last: the minor versions that have the pattern. */
+/*
+ * What counts where config.local-keys holds nothing. first and last: the minor versions that have
+ * the pattern.
+ */
 static const struct {
 	const char *pattern;
 	int first, last;
 } defaults[] = {
-	{ "store.*", 0, 99 }, { "directory.*", 0, 99 }, { "tracer.*", 0, 99 },
-	{ "!server.blocked-ip.*", 0, 99 }, { "!server.allowed-ip.*", 0, 99 }, { "server.*", 0, 99 },
-	{ "certificate.*", 0, 99 }, { "config.local-keys.*", 0, 99 }, { "authentication.fallback-admin.*", 0, 99 },
-	{ "!cluster.key", 0, 11 }, { "cluster.*", 0, 99 },
-	{ "storage.data", 0, 99 }, { "storage.blob", 0, 99 }, { "storage.lookup", 0, 99 }, { "storage.fts", 0, 99 },
-	{ "storage.directory", 0, 99 }, { "lookup.default.hostname", 9, 10 }, { "enterprise.license-key", 0, 99 },
+	{ "store.*", 0, 99 },
+	{ "directory.*", 0, 99 },
+	{ "tracer.*", 0, 99 },
+	{ "!server.blocked-ip.*", 0, 99 },
+	{ "!server.allowed-ip.*", 0, 99 },
+	{ "server.*", 0, 99 },
+	{ "certificate.*", 0, 99 },
+	{ "config.local-keys.*", 0, 99 },
+	{ "authentication.fallback-admin.*", 0, 99 },
+	{ "!cluster.key", 0, 11 },
+	{ "cluster.*", 0, 99 },
+	{ "storage.data", 0, 99 },
+	{ "storage.blob", 0, 99 },
+	{ "storage.lookup", 0, 99 },
+	{ "storage.fts", 0, 99 },
+	{ "storage.directory", 0, 99 },
+	{ "lookup.default.hostname", 9, 10 },
+	{ "enterprise.license-key", 0, 99 },
 };
 
-/* One step of the pattern, as the server compiles it: a backslash takes the next character as it stands. */
+/*
+ * One step of the pattern, as the server compiles it: a backslash takes the next character as it
+ * stands.
+ */
 static size_t
 glob_step(const char *p, size_t len, char *what)
 {
@@ -79,7 +97,8 @@ match_one(const char *pattern, size_t len, const char *key)
 	if (!len || len >= sizeof(lower))
 		return false;
 	for (i = 0; i < len; i++)
-		lower[i] = pattern[i] >= 'A' && pattern[i] <= 'Z' ? (char)(pattern[i] + 32) : pattern[i];
+		lower[i] = pattern[i] >= 'A' && pattern[i] <= 'Z' ? (char)(pattern[i] + 32)
+								  : pattern[i];
 	if (lower[len - 1] == '*')
 		return klen >= len - 1 && !memcmp(lower, key, len - 1);
 	if (lower[0] == '*')
@@ -145,5 +164,6 @@ localkeys_match(const struct settings *s, int minor, const char *key)
 	}
 	if (!any)
 		return match_defaults(minor, key);
-	return local || (minor >= 13 && !strncmp(key, "config.local-keys.", strlen("config.local-keys.")));
+	return local ||
+	    (minor >= 13 && !strncmp(key, "config.local-keys.", strlen("config.local-keys.")));
 }

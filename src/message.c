@@ -7,7 +7,8 @@
 #include <string.h>
 
 struct message *
-message_add(struct messages *m, struct pool *pool, enum message_level level, const char *name, const char *fmt, ...)
+message_add(struct messages *m, struct pool *pool, enum message_level level, const char *name,
+    const char *fmt, ...)
 {
 	static struct message nobodys;
 	struct message *items = pool_grow(pool, m->items, m->count, sizeof(*items));

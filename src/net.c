@@ -21,14 +21,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRY_MIN_MS = 2000 };            /* an address gets at least this, if the step has it */
+enum { TRY_MIN_MS = 2000 }; /* an address gets at least this, if the step has it */
 enum { WHAT_MAX = HOST_MAX + 64 };
 
-/* What the child that looks a name up tells its parent: one record, one write (it is smaller than PIPE_BUF). */
+/*
+ * What the child that looks a name up tells its parent: one record, one write (it is smaller than
+ * PIPE_BUF).
+ */
 struct found {
 	uint32_t magic;
-	int32_t status;                /* getaddrinfo's */
-	int32_t number;                /* errno when status is EAI_SYSTEM */
+	int32_t status; /* getaddrinfo's */
+	int32_t number; /* errno when status is EAI_SYSTEM */
 	uint32_t count;
 	union resolve_addr addr[RESOLVE_MAX];
 };
@@ -114,7 +117,8 @@ addr_len(const union resolve_addr *a)
 bool
 resolve_is_loopback(const union resolve_addr *a)
 {
-	return a->sa.sa_family == AF_INET ? ntohl(a->in.sin_addr.s_addr) >> 24 == 127 : IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
+	return a->sa.sa_family == AF_INET ? ntohl(a->in.sin_addr.s_addr) >> 24 == 127
+					  : IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
 
 void
@@ -141,9 +145,10 @@ same_addr(const union resolve_addr *a, const union resolve_addr *b)
 	if (a->sa.sa_family != b->sa.sa_family)
 		return false;
 	if (a->sa.sa_family == AF_INET)
-		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr && a->in.sin_port == b->in.sin_port;
-	return !memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) && a->in6.sin6_port == b->in6.sin6_port &&
-	    a->in6.sin6_scope_id == b->in6.sin6_scope_id;
+		return a->in.sin_addr.s_addr == b->in.sin_addr.s_addr &&
+		    a->in.sin_port == b->in.sin_port;
+	return !memcmp(&a->in6.sin6_addr, &b->in6.sin6_addr, 16) &&
+	    a->in6.sin6_port == b->in6.sin6_port && a->in6.sin6_scope_id == b->in6.sin6_scope_id;
 }
 
 /* Add an address unless it is there already or there are enough. */
@@ -166,7 +171,8 @@ add_addr(struct resolved *r, const union resolve_addr *a)
 static int
 bad_entry(const char *text, const char *why, struct err *err)
 {
-	return err_set(err, ERR_USAGE, "--resolve %s: %s; HOST:PORT:ADDR[,ADDR...] is wanted, IPv6 in brackets", text, why);
+	return err_set(err, ERR_USAGE,
+	    "--resolve %s: %s; HOST:PORT:ADDR[,ADDR...] is wanted, IPv6 in brackets", text, why);
 }
 
 /* HOST up to its colon, in brackets or without; *rest is what follows the colon. */
@@ -234,7 +240,8 @@ resolve_parse(struct resolve_entry *e, const char *text, struct err *err)
 	for (rest = colon + 1;; rest += len + 1) {
 		len = strcspn(rest, ",");
 		if (!entry_addr(e, rest, len))
-			return bad_entry(text, "an address is no IPv4 or IPv6 address, or there are too many", err);
+			return bad_entry(text,
+			    "an address is no IPv4 or IPv6 address, or there are too many", err);
 		if (!rest[len])
 			return 0;
 	}
@@ -273,24 +280,29 @@ find_entry(const char *host, unsigned port, const struct resolve_entry *entries,
 	return any;
 }
 
-/* The child: look up, tell, end. Nothing here may run the parent's atexit handlers or flush its streams. */
+/*
+ * The child: look up, tell, end. Nothing here may run the parent's atexit handlers or flush its
+ * streams.
+ */
 static _Noreturn void
 look_up(const char *host, unsigned port, void (*in_child)(void), int out)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM }, *list = NULL, *a;
+	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM },
+			*list = NULL, *a;
 	struct found f = { .magic = FOUND_MAGIC };
 	char service[8];
 
 	if (in_child)
 		in_child();
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGINT, SIG_IGN);       /* the terminal sends it to both; the parent decides */
+	signal(SIGINT, SIG_IGN); /* the terminal sends it to both; the parent decides */
 	signal(SIGTERM, SIG_DFL);
 	snprintf(service, sizeof(service), "%u", port);
 	f.status = getaddrinfo(host, service, &hints, &list);
 	f.number = errno;
 	for (a = f.status ? NULL : list; a && f.count < RESOLVE_MAX; a = a->ai_next) {
-		if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) && a->ai_addrlen <= sizeof(f.addr[0]))
+		if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) &&
+		    a->ai_addrlen <= sizeof(f.addr[0]))
 			memcpy(&f.addr[f.count++], a->ai_addr, a->ai_addrlen);
 	}
 	_exit(write(out, &f, sizeof(f)) == (ssize_t)sizeof(f) ? 0 : 1);
@@ -310,7 +322,8 @@ read_found(int in, struct found *f, const struct deadline *d, const char *what, 
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return err_set(err, ERR_REACH, "%s: the look-up ended without an answer", what);
+			return err_set(
+			    err, ERR_REACH, "%s: the look-up ended without an answer", what);
 		have += (size_t)n;
 	}
 	return 0;
@@ -322,13 +335,16 @@ not_found(const char *host, const struct found *f, struct err *err)
 {
 	bool sys = f->status == EAI_SYSTEM;
 
-	return err_set(err, ERR_REACH, "the name %s was not found: %s. If this host has no resolver, name the address: "
-	    "--resolve HOST:PORT:ADDRESS.", host, sys ? strerror(f->number) : gai_strerror(f->status));
+	return err_set(err, ERR_REACH,
+	    "the name %s was not found: %s. If this host has no resolver, name the address: "
+	    "--resolve HOST:PORT:ADDRESS.",
+	    host, sys ? strerror(f->number) : gai_strerror(f->status));
 }
 
 /* What came through the pipe is taken only where it makes sense; the port is ours. */
 static int
-take_found(struct resolved *out, const struct found *f, const char *host, unsigned port, struct err *err)
+take_found(
+    struct resolved *out, const struct found *f, const char *host, unsigned port, struct err *err)
 {
 	union resolve_addr a;
 	uint32_t i;
@@ -354,8 +370,8 @@ take_found(struct resolved *out, const struct found *f, const char *host, unsign
 
 /* getaddrinfo has no deadline of ours, so a child runs it that can be killed. */
 static int
-resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_child)(void), const struct deadline *d,
-    struct err *err)
+resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_child)(void),
+    const struct deadline *d, struct err *err)
 {
 	char what[WHAT_MAX];
 	struct found f;
@@ -384,8 +400,8 @@ resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_c
 }
 
 int
-resolve(struct resolved *out, const char *host, unsigned port, const struct resolve_entry *entries, size_t count,
-    void (*in_child)(void), const struct deadline *deadline, struct err *err)
+resolve(struct resolved *out, const char *host, unsigned port, const struct resolve_entry *entries,
+    size_t count, void (*in_child)(void), const struct deadline *deadline, struct err *err)
 {
 	const struct resolve_entry *e = find_entry(host, port, entries, count);
 	union resolve_addr a;
@@ -407,7 +423,8 @@ resolve(struct resolved *out, const char *host, unsigned port, const struct reso
 		return 0;
 	}
 	if (!*host || strlen(host) > HOST_MAX)
-		return err_set(err, ERR_REACH, "the host's name is empty or longer than %d bytes", HOST_MAX);
+		return err_set(
+		    err, ERR_REACH, "the host's name is empty or longer than %d bytes", HOST_MAX);
 	return resolve_child(out, host, port, in_child, deadline, err);
 }
 
@@ -422,7 +439,10 @@ set_option(int fd, int level, int option)
 	(void)setsockopt(fd, level, option, &on, sizeof(on));
 }
 
-/* Linux forgets TCP_QUICKACK after a while; without it a reply can wait 40 ms for an acknowledgement. */
+/*
+ * Linux forgets TCP_QUICKACK after a while; without it a reply can wait 40 ms for an
+ * acknowledgement.
+ */
 static void
 quickack(int fd)
 {
@@ -449,7 +469,8 @@ await_connect(int fd, const struct deadline *d, const char *what, struct err *er
 
 /* One address: a socket that is connected, or -1 with err. */
 static int
-connect_one(const union resolve_addr *a, const struct deadline *d, const char *what, struct err *err)
+connect_one(
+    const union resolve_addr *a, const struct deadline *d, const char *what, struct err *err)
 {
 	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
 	int r;
@@ -469,7 +490,10 @@ connect_one(const union resolve_addr *a, const struct deadline *d, const char *w
 	return -1;
 }
 
-/* The present address's part of the time: an equal share of what is left, so that a dead one leaves some to the next. */
+/*
+ * The present address's part of the time: an equal share of what is left, so that a dead one leaves
+ * some to the next.
+ */
 static struct deadline
 share(const struct deadline *d, size_t addresses)
 {
@@ -498,7 +522,8 @@ try_next(const struct deadline *d, const struct err *err)
 }
 
 int
-conn_open(struct conn *c, const struct resolved *to, const struct deadline *deadline, struct err *err)
+conn_open(
+    struct conn *c, const struct resolved *to, const struct deadline *deadline, struct err *err)
 {
 	char what[WHAT_MAX];
 	struct err one, all;

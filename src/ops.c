@@ -23,7 +23,8 @@ open_op(struct buf *out, const struct op *op, bool capital)
 	if (op->kind == OP_DELETE)
 		buf_printf(out, "{\"type\":\"%s\",\"keys\":[", capital ? "Delete" : "delete");
 	else
-		buf_printf(out, "{\"type\":\"%s\",\"prefix\":null,\"assert_empty\":false,\"values\":[",
+		buf_printf(out,
+		    "{\"type\":\"%s\",\"prefix\":null,\"assert_empty\":false,\"values\":[",
 		    capital ? "Insert" : "insert");
 }
 
@@ -49,7 +50,8 @@ ops_format(const struct ops *o, size_t from, bool capital, struct buf *out)
 	buf_char(out, '[');
 	for (i = from; i < o->count; i++) {
 		size_t before = out->len;
-		bool first = i == from || o->items[i].kind != o->items[i - 1].kind || o->items[i].step != o->items[i - 1].step;
+		bool first = i == from || o->items[i].kind != o->items[i - 1].kind ||
+		    o->items[i].step != o->items[i - 1].step;
 
 		if (first) {
 			buf_str(out, i == from ? "" : "]},");

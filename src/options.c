@@ -18,12 +18,45 @@ enum {
 
 /* The order is that of usage. */
 enum option_id {
-	OPT_PROXY, OPT_PUBLIC_URL, OPT_RELAY, OPT_RELAY_ID, OPT_ONLY, OPT_SKIP, OPT_LISTENER, OPT_RELAY_LISTENER,
-	OPT_NEW_SERVER, OPT_ALLOW, OPT_SINGLE_NODE, OPT_DIALECT,
-	OPT_CONFIG, OPT_URL, OPT_CACERT, OPT_PINNEDPUBKEY, OPT_INSECURE, OPT_RESOLVE, OPT_CONNECT_TIMEOUT, OPT_MAX_TIME, OPT_HAPROXY,
-	OPT_USER, OPT_PASSWORD_FILE, OPT_TOTP_FILE, OPT_API_KEY_FILE,
-	OPT_SNAPSHOT, OPT_SNAPSHOT_DIR, OPT_DRY_RUN, OPT_CHECK, OPT_RELOAD, OPT_FORCE, OPT_FORMAT, OPT_CLEAR, OPT_JSON, OPT_QUIET,
-	OPT_VERBOSE, OPT_VERSION, OPT_HELP, OPT_COUNT
+	OPT_PROXY,
+	OPT_PUBLIC_URL,
+	OPT_RELAY,
+	OPT_RELAY_ID,
+	OPT_ONLY,
+	OPT_SKIP,
+	OPT_LISTENER,
+	OPT_RELAY_LISTENER,
+	OPT_NEW_SERVER,
+	OPT_ALLOW,
+	OPT_SINGLE_NODE,
+	OPT_DIALECT,
+	OPT_CONFIG,
+	OPT_URL,
+	OPT_CACERT,
+	OPT_PINNEDPUBKEY,
+	OPT_INSECURE,
+	OPT_RESOLVE,
+	OPT_CONNECT_TIMEOUT,
+	OPT_MAX_TIME,
+	OPT_HAPROXY,
+	OPT_USER,
+	OPT_PASSWORD_FILE,
+	OPT_TOTP_FILE,
+	OPT_API_KEY_FILE,
+	OPT_SNAPSHOT,
+	OPT_SNAPSHOT_DIR,
+	OPT_DRY_RUN,
+	OPT_CHECK,
+	OPT_RELOAD,
+	OPT_FORCE,
+	OPT_FORMAT,
+	OPT_CLEAR,
+	OPT_JSON,
+	OPT_QUIET,
+	OPT_VERBOSE,
+	OPT_VERSION,
+	OPT_HELP,
+	OPT_COUNT
 };
 
 /* A plain value's place; none is at 0. */
@@ -46,48 +79,63 @@ const struct option options_table[] = {
 	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PLAN,
 	    "the listener that the new server relays to, where none plainly binds port 25" },
 	[OPT_NEW_SERVER] = { "new-server", 0, "ADDR", IN_PRINT | IN_PLAN,
-	    "the address that the new server relays from: must not be one that port 25 wants a PROXY header from" },
+	    "the address that the new server relays from: must not be one that port 25 wants a "
+	    "PROXY header from" },
 	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN,
 	    "also exempt --new-server from automatic bans", AT(allow_new_server) },
-	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, "leave this cluster's other nodes out on purpose",
-	    AT(single_node) },
+	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE,
+	    "leave this cluster's other nodes out on purpose", AT(single_node) },
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN,
 	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)" },
 	[OPT_CONFIG] = { "config", 0, "FILE", IN_PLAN,
-	    "in place of --url: the config.toml of a server that does not run; - for standard input and output", AT(config) },
+	    "in place of --url: the config.toml of a server that does not run; - for standard "
+	    "input and output",
+	    AT(config) },
 	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API,
 	    "the old server's management API, such as https://mail.internal:443" },
-	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, "PEM certificates to trust, in place of the system's", AT(cacert) },
+	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API,
+	    "PEM certificates to trust, in place of the system's", AT(cacert) },
 	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_API,
-	    "sha256//BASE64 of the server's public key, several with ;, or a file", AT(pinnedpubkey) },
+	    "sha256//BASE64 of the server's public key, several with ;, or a file",
+	    AT(pinnedpubkey) },
 	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_API,
 	    "do not check the certificate (safe with --pinnedpubkey alone)", AT(insecure) },
-	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API, "use this address for this host and port (repeatable)" },
+	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API,
+	    "use this address for this host and port (repeatable)" },
 	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API,
 	    "the longest time for look-up, connection and handshake (10)" },
-	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API, "the longest time for the exchange with one server (60)" },
-	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, "send a PROXY v2 LOCAL header first", AT(haproxy) },
+	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API,
+	    "the longest time for the exchange with one server (60)" },
+	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, "send a PROXY v2 LOCAL header first",
+	    AT(haproxy) },
 	[OPT_USER] = { "user", 'u', "NAME", IN_API, "the administrator's login name (admin)" },
 	[OPT_PASSWORD_FILE] = { "password-file", 0, "FILE", IN_API,
-	    "the password's file, - for standard input; else $STALPREP_PASSWORD or a prompt", AT(password_file) },
-	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API, "a file with the present six-digit code, - for standard input",
-	    AT(totp_file) },
-	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API, "an API key's file, in place of user and password",
-	    AT(api_key_file) },
-	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, "where what stood before is kept", AT(snapshot) },
-	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN, "the folder for snapshots under their usual names (.)",
-	    AT(snapshot_dir) },
+	    "the password's file, - for standard input; else $STALPREP_PASSWORD or a prompt",
+	    AT(password_file) },
+	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API,
+	    "a file with the present six-digit code, - for standard input", AT(totp_file) },
+	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API,
+	    "an API key's file, in place of user and password", AT(api_key_file) },
+	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, "where what stood before is kept",
+	    AT(snapshot) },
+	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN,
+	    "the folder for snapshots under their usual names (.)", AT(snapshot_dir) },
 	[OPT_DRY_RUN] = { "dry-run", 'n', NULL, IN_CHANGE | 1u << COMMAND_RELOAD,
 	    "say what would be done, write nothing", AT(dry_run) },
 	[OPT_CHECK] = { "check", 0, NULL, 1u << COMMAND_STAGE,
-	    "also let the server try a reload before and after (not quite inert: it takes in certificates)", AT(check) },
-	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR, "reload afterwards, which applies the removal", AT(reload) },
+	    "also let the server try a reload before and after (not quite inert: it takes in "
+	    "certificates)",
+	    AT(check) },
+	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR,
+	    "reload afterwards, which applies the removal", AT(reload) },
 	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, "override exactly these refusals" },
 	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, "text, curl, json, toml or keys (text)" },
 	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, "print the undoing", AT(clear) },
-	[OPT_JSON] = { "json", 0, NULL, IN_API, "one JSON object on standard output, for programs", AT(json) },
+	[OPT_JSON] = { "json", 0, NULL, IN_API, "one JSON object on standard output, for programs",
+	    AT(json) },
 	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, "only what went wrong", AT(quiet) },
-	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API, "also each key, and how the server was reached", AT(verbose) },
+	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API,
+	    "also each key, and how the server was reached", AT(verbose) },
 	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, "the version" },
 	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, "this" },
 };
@@ -96,24 +144,59 @@ _Static_assert(COUNT(options_table) == OPT_COUNT, "each option has its row");
 const size_t options_count = COUNT(options_table);
 
 static const char *const command_names[COMMAND_COUNT] = {
-	[COMMAND_PRINT] = "print", [COMMAND_STAGE] = "stage", [COMMAND_STATUS] = "status", [COMMAND_CLEAR] = "clear",
-	[COMMAND_RELOAD] = "reload", [COMMAND_LICENSES] = "licenses", [COMMAND_VERSION] = "version",
+	[COMMAND_PRINT] = "print",
+	[COMMAND_STAGE] = "stage",
+	[COMMAND_STATUS] = "status",
+	[COMMAND_CLEAR] = "clear",
+	[COMMAND_RELOAD] = "reload",
+	[COMMAND_LICENSES] = "licenses",
+	[COMMAND_VERSION] = "version",
 	[COMMAND_HELP] = "help",
 };
 
 static const char *const format_names[FORMAT_COUNT] = {
-	[FORMAT_TEXT] = "text", [FORMAT_CURL] = "curl", [FORMAT_JSON] = "json", [FORMAT_TOML] = "toml",
+	[FORMAT_TEXT] = "text",
+	[FORMAT_CURL] = "curl",
+	[FORMAT_JSON] = "json",
+	[FORMAT_TOML] = "toml",
 	[FORMAT_KEYS] = "keys",
 };
 
 /* The names of all refusals, as they print them; some are never overridden, and say so. */
 static const char *const refusal_names[] = {
-	"open-secret", "snapshot-target", "dialect", "dialect-unknown", "relay-taken", "relay-covered", "rewrite", "rewrite-unseen", "changed",
-	"no-cluster", "cluster", "node-order", "port-25", "no-listener", "relay-listener", "not-local", "no-snapshot",
-	"new-server", "not-stalwart", "listener-name", "running", "in-place",
+	"open-secret",
+	"snapshot-target",
+	"dialect",
+	"dialect-unknown",
+	"relay-taken",
+	"relay-covered",
+	"rewrite",
+	"rewrite-unseen",
+	"changed",
+	"no-cluster",
+	"cluster",
+	"node-order",
+	"port-25",
+	"no-listener",
+	"relay-listener",
+	"not-local",
+	"no-snapshot",
+	"new-server",
+	"not-stalwart",
+	"listener-name",
+	"running",
+	"in-place",
 };
 
-enum { CONNECT_SECONDS = 10, MAX_SECONDS = 60, SECONDS_MAX = 86400, RELAY_PORT = 25, NEAR_MAX = 3, WORD_MAX = 32, USAGE_WIDTH = 110 };
+enum {
+	CONNECT_SECONDS = 10,
+	MAX_SECONDS = 60,
+	SECONDS_MAX = 86400,
+	RELAY_PORT = 25,
+	NEAR_MAX = 3,
+	WORD_MAX = 32,
+	USAGE_WIDTH = 110
+};
 
 /* What is kept while parsing and gone afterwards. */
 struct parse {
@@ -184,7 +267,8 @@ unknown_option(const char *name, struct err *err)
 		}
 	}
 	if (near)
-		return err_set(err, ERR_USAGE, "--%.40s is not an option; did you mean --%s?", name, near);
+		return err_set(
+		    err, ERR_USAGE, "--%.40s is not an option; did you mean --%s?", name, near);
 	return err_set(err, ERR_USAGE, "--%.40s is not an option; see stalprep help", name);
 }
 
@@ -223,7 +307,9 @@ take_groups(unsigned *set, const char *name, const char *value, struct err *err)
 	for (;; value = end + 1) {
 		end = value + strcspn(value, ",");
 		if (!group_find(&g, value, (size_t)(end - value)) || g == GROUP_ALLOW)
-			return err_set(err, ERR_USAGE, "--%s: \"%.*s\" is not a group; listeners, checks, url and outbound are",
+			return err_set(err, ERR_USAGE,
+			    "--%s: \"%.*s\" is not a group; listeners, checks, url and outbound "
+			    "are",
 			    name, (int)(end - value > 40 ? 40 : end - value), value);
 		*set |= 1u << g;
 		if (!*end)
@@ -251,7 +337,10 @@ take_proxy(struct options *o, const char *value, struct err *err)
 	return 0;
 }
 
-/* HOST[:PORT], a name: the server looks it up as a name and bounces all mail where it is an address. */
+/*
+ * HOST[:PORT], a name: the server looks it up as a name and bounces all mail where it is an
+ * address.
+ */
 static int
 take_relay(struct options *o, struct pool *pool, const char *value, struct err *err)
 {
@@ -263,10 +352,13 @@ take_relay(struct options *o, struct pool *pool, const char *value, struct err *
 	if (!host)
 		return err_memory(err);
 	if (value[0] == '[' || addr_parse(&addr, value) || addr_parse(&addr, host))
-		return err_set(err, ERR_USAGE, "--relay %.80s: a DNS name is wanted; with an IP address the server would bounce "
-		    "all outgoing mail (it looks the text up as a name)", value);
+		return err_set(err, ERR_USAGE,
+		    "--relay %.80s: a DNS name is wanted; with an IP address the server would "
+		    "bounce all outgoing mail (it looks the text up as a name)",
+		    value);
 	if (!host_is_name(host))
-		return err_set(err, ERR_USAGE, "--relay %.80s: HOST[:PORT] is wanted, such as new.example.org:25", value);
+		return err_set(err, ERR_USAGE,
+		    "--relay %.80s: HOST[:PORT] is wanted, such as new.example.org:25", value);
 	o->relay_host = host;
 	o->relay_port = RELAY_PORT;
 	if (!value[n])
@@ -274,7 +366,8 @@ take_relay(struct options *o, struct pool *pool, const char *value, struct err *
 	if (value[n + 1] >= '0' && value[n + 1] <= '9' && strlen(value + n + 1) <= 5)
 		o->relay_port = (unsigned)strtoul(value + n + 1, &end, 10);
 	if (!end || *end || !o->relay_port || o->relay_port > 65535)
-		return err_set(err, ERR_USAGE, "--relay %.80s: the port must be a number from 1 to 65535", value);
+		return err_set(err, ERR_USAGE,
+		    "--relay %.80s: the port must be a number from 1 to 65535", value);
 	return 0;
 }
 
@@ -282,12 +375,16 @@ take_relay(struct options *o, struct pool *pool, const char *value, struct err *
 static int
 take_relay_id(struct options *o, const char *value, struct err *err)
 {
-	size_t n = strspn(value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+	size_t n = strspn(
+	    value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 
 	if (!n || value[n] || n > 60)
-		return err_set(err, ERR_USAGE, "--relay-id \"%.60s\": letters, digits, _ and - are wanted, at most 60", value);
+		return err_set(err, ERR_USAGE,
+		    "--relay-id \"%.60s\": letters, digits, _ and - are wanted, at most 60", value);
 	if (!strcmp(value, "local") || !strcmp(value, "mx"))
-		return err_set(err, ERR_USAGE, "--relay-id %s: that is a route of the server's own; choose another name", value);
+		return err_set(err, ERR_USAGE,
+		    "--relay-id %s: that is a route of the server's own; choose another name",
+		    value);
 	o->relay_id = value;
 	return 0;
 }
@@ -301,11 +398,13 @@ check_id(const char *name, const char *value, struct err *err)
 	for (i = 0; i < len; i += n) {
 		n = utf8_length(value + i, len - i);
 		if (!n || (unsigned char)value[i] < ' ' || value[i] == 0x7f || value[i] == '\\')
-			break;                 /* config.toml drops a backslash of a quoted name */
+			break; /* config.toml drops a backslash of a quoted name */
 	}
 	if (!len || i < len || len > ID_MAX)
-		return err_set(err, ERR_USAGE, "--%s: a listener's name is wanted, such as imaptls (at most %d bytes, no control "
-		    "character, no backslash)", name, ID_MAX);
+		return err_set(err, ERR_USAGE,
+		    "--%s: a listener's name is wanted, such as imaptls (at most %d bytes, no "
+		    "control character, no backslash)",
+		    name, ID_MAX);
 	return 0;
 }
 
@@ -315,14 +414,16 @@ take_seconds(unsigned *out, const char *name, const char *value, struct err *err
 	size_t n = strspn(value, "0123456789");
 
 	if (!n || value[n] || n > 6 || strtoul(value, NULL, 10) > SECONDS_MAX)
-		return err_set(err, ERR_USAGE, "--%s \"%.40s\": whole seconds are wanted, 0 (no limit) to %d", name, value,
+		return err_set(err, ERR_USAGE,
+		    "--%s \"%.40s\": whole seconds are wanted, 0 (no limit) to %d", name, value,
 		    SECONDS_MAX);
 	*out = (unsigned)strtoul(value, NULL, 10);
 	return 0;
 }
 
 static int
-take_list(const char **list, size_t *count, size_t max, const char *name, const char *value, struct err *err)
+take_list(const char **list, size_t *count, size_t max, const char *name, const char *value,
+    struct err *err)
 {
 	if (*count == max)
 		return err_set(err, ERR_USAGE, "--%s: at most %zu are taken", name, max);
@@ -352,7 +453,9 @@ take_force(struct parse *p, const char *value, struct err *err)
 		if (!name)
 			return err_memory(err);
 		if (!is_refusal_name(name))
-			return err_set(err, ERR_USAGE, "--force \"%.40s\": no refusal has that name; each prints its own", name);
+			return err_set(err, ERR_USAGE,
+			    "--force \"%.40s\": no refusal has that name; each prints its own",
+			    name);
 		if (take_list(p->o->force, &p->o->force_count, FORCE_MAX, "force", name, err) == -1)
 			return -1;
 		if (!*end)
@@ -371,7 +474,8 @@ take_format(struct options *o, const char *value, struct err *err)
 			return 0;
 		}
 	}
-	return err_set(err, ERR_USAGE, "--format \"%.40s\": text, curl, json, toml or keys is wanted", value);
+	return err_set(
+	    err, ERR_USAGE, "--format \"%.40s\": text, curl, json, toml or keys is wanted", value);
 }
 
 static int
@@ -382,8 +486,10 @@ take_dialect(struct options *o, const char *value, struct err *err)
 		return 0;
 	o->minor = changeset_parse_version(value);
 	if (o->minor == -1)
-		return err_set(err, ERR_USAGE, "--dialect \"%.40s\": auto or a version from 0.8 to 0.15 is wanted; newer servers "
-		    "have another API, which needs no preparing", value);
+		return err_set(err, ERR_USAGE,
+		    "--dialect \"%.40s\": auto or a version from 0.8 to 0.15 is wanted; newer "
+		    "servers have another API, which needs no preparing",
+		    value);
 	return 0;
 }
 
@@ -420,7 +526,8 @@ take_new_server(struct options *o, const char *value, struct err *err)
 	struct net addr;
 
 	if (!addr_parse(&addr, value))
-		return err_set(err, ERR_USAGE, "--new-server \"%.60s\": an IP address is wanted, such as 203.0.113.20", value);
+		return err_set(err, ERR_USAGE,
+		    "--new-server \"%.60s\": an IP address is wanted, such as 203.0.113.20", value);
 	net_format(&addr, o->new_server);
 	o->new_server[strcspn(o->new_server, "/")] = '\0';
 	return 0;
@@ -430,7 +537,8 @@ static int
 take_user(struct options *o, const char *value, struct err *err)
 {
 	if (!*value || strchr(value, ':'))
-		return err_set(err, ERR_USAGE, "--user: a login name without a colon is wanted; the password comes from "
+		return err_set(err, ERR_USAGE,
+		    "--user: a login name without a colon is wanted; the password comes from "
 		    "--password-file, $STALPREP_PASSWORD or a prompt");
 	o->user = value;
 	return 0;
@@ -457,8 +565,9 @@ take_value(struct parse *p, enum option_id id, const char *value, struct err *er
 	case OPT_SKIP:
 		return take_groups(&p->skip, name, value, err);
 	case OPT_LISTENER:
-		return check_id(name, value, err) == -1 ? -1 :
-		    take_list(o->listeners, &o->listener_count, LISTENERS_MAX, name, value, err);
+		return check_id(name, value, err) == -1
+		    ? -1
+		    : take_list(o->listeners, &o->listener_count, LISTENERS_MAX, name, value, err);
 	case OPT_RELAY_LISTENER:
 		o->relay_listener = value;
 		return check_id(name, value, err);
@@ -469,7 +578,8 @@ take_value(struct parse *p, enum option_id id, const char *value, struct err *er
 	case OPT_URL:
 		return take_target(o, value, err);
 	case OPT_RESOLVE:
-		return take_list(o->resolve, &o->resolve_count, RESOLVE_OPTIONS_MAX, name, value, err);
+		return take_list(
+		    o->resolve, &o->resolve_count, RESOLVE_OPTIONS_MAX, name, value, err);
 	case OPT_CONNECT_TIMEOUT:
 		return take_seconds(&o->connect_timeout, name, value, err);
 	case OPT_MAX_TIME:
@@ -492,11 +602,13 @@ take_option(struct parse *p, enum option_id id, const char *value, struct err *e
 	bool on = true;
 
 	if (id == OPT_CONFIG && p->seen[id])
-		return err_set(err, ERR_USAGE, "--config is given twice: each file is changed by a run of its own");
+		return err_set(err, ERR_USAGE,
+		    "--config is given twice: each file is changed by a run of its own");
 	p->seen[id] = true;
 	if (value && !*value)
 		return err_set(err, ERR_USAGE, "--%s: its value is empty", options_table[id].name);
-	p->o->change_options |= id < OPT_DIALECT && id != OPT_ONLY && id != OPT_SKIP && id != OPT_RELAY_LISTENER;
+	p->o->change_options |= id < OPT_DIALECT && id != OPT_ONLY && id != OPT_SKIP &&
+	    id != OPT_RELAY_LISTENER;
 	if (!options_table[id].at)
 		return take_value(p, id, value, err);
 	if (value)
@@ -520,14 +632,17 @@ parse_long(struct parse *p, int argc, char **argv, int *i, struct err *err)
 		;
 	if (id == OPT_COUNT) {
 		if (!strcmp(name, "password") || !strcmp(name, "api-key") || !strcmp(name, "totp"))
-			return err_set(err, ERR_USAGE, "--%s is not an option: a secret on the command line is seen by everybody "
-			    "on the machine; use --%s-file", name, name);
+			return err_set(err, ERR_USAGE,
+			    "--%s is not an option: a secret on the command line is seen by "
+			    "everybody on the machine; use --%s-file",
+			    name, name);
 		return unknown_option(name, err);
 	}
 	if (options_table[id].arg) {
 		value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
 		if (!value)
-			return err_set(err, ERR_USAGE, "--%s wants a value: --%s %s", name, name, options_table[id].arg);
+			return err_set(err, ERR_USAGE, "--%s wants a value: --%s %s", name, name,
+			    options_table[id].arg);
 	} else if (equals) {
 		return err_set(err, ERR_USAGE, "--%s takes no value", name);
 	}
@@ -545,14 +660,16 @@ parse_short(struct parse *p, int argc, char **argv, int *i, struct err *err)
 		for (id = 0; id < OPT_COUNT && options_table[id].letter != *s; id++)
 			;
 		if (id == OPT_COUNT)
-			return err_set(err, ERR_USAGE, "-%c is not an option; see stalprep help", *s);
+			return err_set(
+			    err, ERR_USAGE, "-%c is not an option; see stalprep help", *s);
 		if (!options_table[id].arg) {
 			if (take_option(p, (enum option_id)id, NULL, err) == -1)
 				return -1;
 			continue;
 		}
 		if (!s[1] && *i + 1 >= argc)
-			return err_set(err, ERR_USAGE, "-%c wants a value: -%c %s", *s, *s, options_table[id].arg);
+			return err_set(err, ERR_USAGE, "-%c wants a value: -%c %s", *s, *s,
+			    options_table[id].arg);
 		return take_option(p, (enum option_id)id, s[1] ? s + 1 : argv[++*i], err);
 	}
 	return 0;
@@ -566,8 +683,10 @@ check_known(const struct parse *p, struct err *err)
 
 	for (id = 0; id < OPT_COUNT; id++) {
 		if (p->seen[id] && !(options_table[id].commands & 1u << p->o->command))
-			return err_set(err, ERR_USAGE, "--%s is not an option of %s; see stalprep help %s",
-			    options_table[id].name, command_names[p->o->command], command_names[p->o->command]);
+			return err_set(err, ERR_USAGE,
+			    "--%s is not an option of %s; see stalprep help %s",
+			    options_table[id].name, command_names[p->o->command],
+			    command_names[p->o->command]);
 	}
 	return 0;
 }
@@ -578,7 +697,9 @@ settle_groups(struct parse *p, struct err *err)
 {
 	struct options *o = p->o;
 	bool looks = o->command == COMMAND_CLEAR || o->command == COMMAND_STATUS;
-	unsigned usual = looks ? (1u << GROUP_COUNT) - 1 : (unsigned)GROUPS_DEFAULT | (o->relay_host ? 1u << GROUP_OUTBOUND : 0);
+	unsigned usual = looks
+	    ? (1u << GROUP_COUNT) - 1
+	    : (unsigned)GROUPS_DEFAULT | (o->relay_host ? 1u << GROUP_OUTBOUND : 0);
 
 	o->groups_named = p->only != 0;
 	o->groups = p->only ? p->only : usual;
@@ -587,8 +708,10 @@ settle_groups(struct parse *p, struct err *err)
 		o->groups |= 1u << GROUP_ALLOW;
 	if (!o->groups)
 		return err_set(err, ERR_USAGE, "--only and --skip leave no group");
-	if (p->only & 1u << GROUP_OUTBOUND && !o->relay_host && (o->command == COMMAND_PRINT || o->command == COMMAND_STAGE))
-		return err_set(err, ERR_USAGE, "the group outbound wants --relay HOST, the new server's name");
+	if (p->only & 1u << GROUP_OUTBOUND && !o->relay_host &&
+	    (o->command == COMMAND_PRINT || o->command == COMMAND_STAGE))
+		return err_set(
+		    err, ERR_USAGE, "the group outbound wants --relay HOST, the new server's name");
 	return 0;
 }
 
@@ -600,11 +723,15 @@ check_wanted(const struct options *o, struct err *err)
 		return 0;
 	if (o->command == COMMAND_PRINT && o->clear)
 		return 0;
-	if (o->groups & 1u << GROUP_LISTENERS && !o->proxy_count && !(o->command == COMMAND_PRINT && o->format == FORMAT_KEYS))
-		return err_set(err, ERR_USAGE, "--proxy ADDR is wanted: the address that the proxy connects from (or --skip "
+	if (o->groups & 1u << GROUP_LISTENERS && !o->proxy_count &&
+	    !(o->command == COMMAND_PRINT && o->format == FORMAT_KEYS))
+		return err_set(err, ERR_USAGE,
+		    "--proxy ADDR is wanted: the address that the proxy connects from (or --skip "
 		    "listeners)");
-	if (o->groups & 1u << GROUP_URL && !o->public_origin[0] && !(o->command == COMMAND_PRINT && o->format == FORMAT_KEYS))
-		return err_set(err, ERR_USAGE, "--public-url URL is wanted: the proxy's public https URL (or --skip url)");
+	if (o->groups & 1u << GROUP_URL && !o->public_origin[0] &&
+	    !(o->command == COMMAND_PRINT && o->format == FORMAT_KEYS))
+		return err_set(err, ERR_USAGE,
+		    "--public-url URL is wanted: the proxy's public https URL (or --skip url)");
 	return 0;
 }
 
@@ -616,11 +743,16 @@ check_config(const struct parse *p, struct err *err)
 	size_t id;
 
 	for (id = 0; id < OPT_COUNT; id++) {
-		if (p->seen[id] && ((id >= OPT_URL && id <= OPT_API_KEY_FILE) || id == OPT_CHECK || id == OPT_RELOAD))
-			return err_set(err, ERR_USAGE, "--%s does not go with --config: the server is not asked", options_table[id].name);
+		if (p->seen[id] &&
+		    ((id >= OPT_URL && id <= OPT_API_KEY_FILE) || id == OPT_CHECK ||
+			id == OPT_RELOAD))
+			return err_set(err, ERR_USAGE,
+			    "--%s does not go with --config: the server is not asked",
+			    options_table[id].name);
 	}
 	if (!strcmp(o->config, "-") && o->json && !o->dry_run && o->command != COMMAND_STATUS)
-		return err_set(err, ERR_USAGE, "--json does not go with --config -: standard output is the file");
+		return err_set(err, ERR_USAGE,
+		    "--json does not go with --config -: standard output is the file");
 	return 0;
 }
 
@@ -634,16 +766,21 @@ check_target(const struct parse *p, struct err *err)
 	if (o->config && check_config(p, err) == -1)
 		return -1;
 	if (!o->target_count && !o->config)
-		return err_set(err, ERR_USAGE, "--url URL is wanted: the old server's management API%s",
+		return err_set(err, ERR_USAGE,
+		    "--url URL is wanted: the old server's management API%s",
 		    o->command == COMMAND_RELOAD ? "" : "; or --config FILE where it does not run");
 	if (o->snapshot && o->target_count > 1)
-		return err_set(err, ERR_USAGE, "--snapshot names one file; with several --url use --snapshot-dir");
+		return err_set(err, ERR_USAGE,
+		    "--snapshot names one file; with several --url use --snapshot-dir");
 	if (o->snapshot && o->snapshot_dir)
 		return err_set(err, ERR_USAGE, "--snapshot and --snapshot-dir exclude each other");
 	if (o->api_key_file && (o->password_file || o->totp_file || o->user))
-		return err_set(err, ERR_USAGE, "--api-key-file excludes --user, --password-file and --totp-file");
-	if (o->password_file && o->totp_file && !strcmp(o->password_file, "-") && !strcmp(o->totp_file, "-"))
-		return err_set(err, ERR_USAGE, "--password-file and --totp-file can't both be standard input");
+		return err_set(err, ERR_USAGE,
+		    "--api-key-file excludes --user, --password-file and --totp-file");
+	if (o->password_file && o->totp_file && !strcmp(o->password_file, "-") &&
+	    !strcmp(o->totp_file, "-"))
+		return err_set(
+		    err, ERR_USAGE, "--password-file and --totp-file can't both be standard input");
 	return 0;
 }
 
@@ -665,7 +802,8 @@ settle(struct parse *p, struct err *err)
 	if (p->seen[OPT_RELAY_ID] && !o->relay_host)
 		return err_set(err, ERR_USAGE, "--relay-id goes with --relay HOST");
 	if (p->seen[OPT_LISTENER] && !(o->groups & 1u << GROUP_LISTENERS))
-		return err_set(err, ERR_USAGE, "--listener goes with the group listeners, which is left out");
+		return err_set(
+		    err, ERR_USAGE, "--listener goes with the group listeners, which is left out");
 	if (o->quiet && o->verbose)
 		return err_set(err, ERR_USAGE, "--quiet and --verbose exclude each other");
 	return check_target(p, err);
@@ -704,18 +842,22 @@ options_parse(struct options *o, struct pool *pool, int argc, char **argv, struc
 		}
 		if (only_arguments || argv[i][0] != '-' || !argv[i][1]) {
 			if (p.command_seen && (o->command != COMMAND_HELP || p.argument_seen))
-				return err_set(err, ERR_USAGE, "\"%.40s\": %s takes no %sargument", argv[i],
-				    command_names[o->command], p.argument_seen ? "second " : "");
+				return err_set(err, ERR_USAGE, "\"%.40s\": %s takes no %sargument",
+				    argv[i], command_names[o->command],
+				    p.argument_seen ? "second " : "");
 			r = take_command(&p, argv[i], err);
 		} else {
-			r = argv[i][1] == '-' ? parse_long(&p, argc, argv, &i, err) : parse_short(&p, argc, argv, &i, err);
+			r = argv[i][1] == '-' ? parse_long(&p, argc, argv, &i, err)
+					      : parse_short(&p, argc, argv, &i, err);
 		}
 		if (r == -1)
 			return -1;
 	}
 	settle_command(&p);
 	if (!p.command_seen && o->command != COMMAND_HELP && o->command != COMMAND_VERSION)
-		return err_set(err, ERR_USAGE, "a command is wanted: print, stage, status, clear or reload; see stalprep help");
+		return err_set(err, ERR_USAGE,
+		    "a command is wanted: print, stage, status, clear or reload; see stalprep "
+		    "help");
 	return settle(&p, err);
 }
 
@@ -746,14 +888,16 @@ options_usage(struct buf *out, enum command c)
 		if (n + strlen(opt->help) > USAGE_WIDTH - 34)
 			buf_printf(out, "%s\n%*s%s\n", head, 12, "", opt->help);
 		else
-			buf_printf(out, "%s%*s%s\n", head, n < 27 ? (int)(28 - n) : 1, "", opt->help);
+			buf_printf(
+			    out, "%s%*s%s\n", head, n < 27 ? (int)(28 - n) : 1, "", opt->help);
 	}
 }
 
 void
 options_quote(struct buf *out, const char *text)
 {
-	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=@%+";
+	static const char safe[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=@%+";
 
 	if (*text && strspn(text, safe) == strlen(text)) {
 		buf_str(out, text);

@@ -12,10 +12,13 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { VALUE_MAX = 60 };               /* a longer value is cut in the text; --json has it whole */
+enum { VALUE_MAX = 60 }; /* a longer value is cut in the text; --json has it whole */
 
 static const char *const level_names[] = {
-	[MESSAGE_NOTE] = "note", [MESSAGE_WARNING] = "warning", [MESSAGE_REFUSAL] = "refusal", [MESSAGE_ERROR] = "error",
+	[MESSAGE_NOTE] = "note",
+	[MESSAGE_WARNING] = "warning",
+	[MESSAGE_REFUSAL] = "refusal",
+	[MESSAGE_ERROR] = "error",
 };
 
 /* A server's value on a terminal: control bytes become '?', so that none of them reaches it. */
@@ -30,7 +33,8 @@ clean(struct buf *out, const char *text, size_t len, size_t max)
 			buf_str(out, "...");
 			return;
 		}
-		if (!n || (unsigned char)text[i] < ' ' || text[i] == 0x7f || (text[i] == '\xc2' && (unsigned char)text[i + 1] < 0xa0)) {
+		if (!n || (unsigned char)text[i] < ' ' || text[i] == 0x7f ||
+		    (text[i] == '\xc2' && (unsigned char)text[i + 1] < 0xa0)) {
 			buf_char(out, '?');
 			n = n ? n : 1;
 		} else {
@@ -45,7 +49,10 @@ add_clean(struct buf *out, const char *text, size_t max)
 	clean(out, text, strlen(text), max);
 }
 
-/* A message of several lines. All but the first are indented: what a server sends can't look like another message. */
+/*
+ * A message of several lines. All but the first are indented: what a server sends can't look like
+ * another message.
+ */
 static void
 add_lines(struct buf *out, const char *text)
 {
@@ -65,7 +72,8 @@ add_cell(struct buf *out, const char *text, size_t width)
 	size_t before = out->len;
 
 	add_clean(out, text, (size_t)-1);
-	buf_printf(out, "%*s  ", out->len - before < width ? (int)(width - (out->len - before)) : 0, "");
+	buf_printf(
+	    out, "%*s  ", out->len - before < width ? (int)(width - (out->len - before)) : 0, "");
 }
 
 static void
@@ -80,7 +88,8 @@ add_value(struct buf *out, const char *value)
 }
 
 void
-output_messages(struct buf *out, const char *command, const struct messages *m, enum message_level least)
+output_messages(
+    struct buf *out, const char *command, const struct messages *m, enum message_level least)
 {
 	size_t i;
 
@@ -91,7 +100,8 @@ output_messages(struct buf *out, const char *command, const struct messages *m, 
 			continue;
 		buf_printf(out, "%s: ", command);
 		if (x->level == MESSAGE_REFUSAL)
-			buf_printf(out, x->forced ? "forced (%s): " : "refused (%s): ", x->name ? x->name : "");
+			buf_printf(out,
+			    x->forced ? "forced (%s): " : "refused (%s): ", x->name ? x->name : "");
 		else if (x->level == MESSAGE_WARNING)
 			buf_str(out, "warning: ");
 		if (x->target)
@@ -106,7 +116,9 @@ add_server(struct buf *out, const struct target *t)
 {
 	if (t->is_file) {
 		add_clean(out, t->origin, (size_t)-1);
-		buf_printf(out, " is the configuration of an older Stalwart server. Its version can't be seen there%s%s.\n",
+		buf_printf(out,
+		    " is the configuration of an older Stalwart server. Its version can't be seen "
+		    "there%s%s.\n",
 		    t->planned ? ": as for " : "", t->planned ? t->plan.dialect->name : "");
 		return;
 	}
@@ -116,7 +128,8 @@ add_server(struct buf *out, const struct target *t)
 	else if (t->facts.minor_first == t->facts.minor_last)
 		buf_printf(out, ", version 0.%d", t->facts.minor_first);
 	else
-		buf_printf(out, ", version 0.%d to 0.%d", t->facts.minor_first, t->facts.minor_last);
+		buf_printf(
+		    out, ", version 0.%d to 0.%d", t->facts.minor_first, t->facts.minor_last);
 	buf_str(out, ".\n");
 	if (t->facts.url_in_force) {
 		buf_str(out, "It advertises ");
@@ -147,9 +160,12 @@ add_listeners(struct buf *out, const struct target *t, bool planned)
 		const struct listener *l = p->listeners[i].listener;
 
 		id = strlen(l->id) > id && strlen(l->id) < 30 ? strlen(l->id) : id;
-		binds = strlen(l->binds) > binds && strlen(l->binds) < 40 ? strlen(l->binds) : binds;
+		binds = strlen(l->binds) > binds && strlen(l->binds) < 40 ? strlen(l->binds)
+									  : binds;
 	}
-	buf_str(out, planned ? "\nListeners:\n" : "\nListeners, and whether they have proxy networks of their own:\n");
+	buf_str(out,
+	    planned ? "\nListeners:\n"
+		    : "\nListeners, and whether they have proxy networks of their own:\n");
 	for (i = 0; i < p->listener_count; i++) {
 		const struct listener *l = p->listeners[i].listener;
 
@@ -209,23 +225,33 @@ count_applies(const struct plan *p, enum applies applies)
 	size_t i, n = 0;
 
 	for (i = 0; i < p->key_count; i++)
-		n += p->keys[i].applies == applies && (p->keys[i].state == KEY_STAGED || p->keys[i].state == KEY_AS_WANTED);
+		n += p->keys[i].applies == applies &&
+		    (p->keys[i].state == KEY_STAGED || p->keys[i].state == KEY_AS_WANTED);
 	return n;
 }
 
 static void
 add_applied(struct buf *out, const struct plan *p)
 {
-	size_t reload = count_applies(p, APPLIES_RELOAD), restart = count_applies(p, APPLIES_RESTART);
+	size_t reload = count_applies(p, APPLIES_RELOAD),
+	       restart = count_applies(p, APPLIES_RESTART);
 
-	buf_str(out, "\nThis run applied nothing: it neither reloaded nor restarted the server. What runs can't be seen over the API.\n"
-	    "Until the cutover, do not restart or reload the server, and press no \"save and reload\":\n");
+	buf_str(out,
+	    "\nThis run applied nothing: it neither reloaded nor restarted the server. What runs "
+	    "can't be seen over the API.\n"
+	    "Until the cutover, do not restart or reload the server, and press no \"save and "
+	    "reload\":\n");
 	if (reload)
 		buf_printf(out, "  a reload applies %zu key%s%s;\n", reload, reload == 1 ? "" : "s",
-		    plan_count(p, GROUP_CHECKS).right ? ", and the inbound checks would be off too early" : "");
+		    plan_count(p, GROUP_CHECKS).right
+			? ", and the inbound checks would be off too early"
+			: "");
 	if (restart)
-		buf_printf(out, "  a restart, also by a crash or reboot, applies all, also the %zu listener key%s: connections from the\n"
-		    "  proxy's network would then need a PROXY header.\n", restart, restart == 1 ? "" : "s");
+		buf_printf(out,
+		    "  a restart, also by a crash or reboot, applies all, also the %zu listener "
+		    "key%s: connections from the\n"
+		    "  proxy's network would then need a PROXY header.\n",
+		    restart, restart == 1 ? "" : "s");
 }
 
 static void
@@ -233,14 +259,17 @@ add_next(struct buf *out, const struct report *r, const struct target *t)
 {
 	if (t->is_file && configfile_is_stream(t->config.name))
 		return;
-	buf_str(out, t->is_file ? "\nThe server applies all of it when it starts with this file.\n" :
-	    "\nTo apply, at the cutover: restart the old server. No reload is needed first.\n");
+	buf_str(out,
+	    t->is_file ? "\nThe server applies all of it when it starts with this file.\n"
+		       : "\nTo apply, at the cutover: restart the old server. No reload is needed "
+			 "first.\n");
 	buf_printf(out, "To undo: %s clear --%s ", r->program, t->is_file ? "config" : "url");
 	options_quote(out, t->origin);
 	options_retell_reach(out, t->options);
 	buf_str(out, " --snapshot ");
 	options_quote(out, t->snapshot_path);
-	buf_str(out, t->is_file && options_forced(t->options, "in-place") ? " --force in-place\n" : "\n");
+	buf_str(out,
+	    t->is_file && options_forced(t->options, "in-place") ? " --force in-place\n" : "\n");
 }
 
 static void
@@ -254,7 +283,8 @@ static void
 add_rewrite(struct buf *out, const struct target *t)
 {
 	if (t->local_changed)
-		buf_str(out, "The server has written its config.toml anew: sorted, without comments.\n");
+		buf_str(out,
+		    "The server has written its config.toml anew: sorted, without comments.\n");
 }
 
 void
@@ -271,16 +301,22 @@ text_would_stage(struct buf *out, const struct report *r, const struct target *t
 
 	if (!p->write_count) {
 		add_changes(out, r, t, "As wanted already:");
-		buf_printf(out, "\nThere is nothing to do: all %zu keys stand as wanted. Nothing was written.\n", p->key_count);
+		buf_printf(out,
+		    "\nThere is nothing to do: all %zu keys stand as wanted. Nothing was "
+		    "written.\n",
+		    p->key_count);
 		return;
 	}
 	if (message_refusals(&p->messages))
 		return;
 	add_changes(out, r, t, "Would be staged:");
-	buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n", p->write_count, p->key_count);
+	buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n",
+	    p->write_count, p->key_count);
 	if (!t->is_file)
-		buf_str(out, "A real run makes the server write its config.toml anew, sorted and without comments: keep a copy of it "
-		    "first (not all that is in it can be seen over the API).\n");
+		buf_str(out,
+		    "A real run makes the server write its config.toml anew, sorted and without "
+		    "comments: keep a copy of it first (not all that is in it can be seen over the "
+		    "API).\n");
 	if (t->snapshot_path[0])
 		buf_printf(out, "What stands there now would be kept in %s.\n", t->snapshot_path);
 	output_diff(out, t);
@@ -305,7 +341,10 @@ text_stage(struct buf *out, const struct report *r, const struct target *t)
 		right += p->keys[i].state == KEY_STAGED || p->keys[i].state == KEY_AS_WANTED;
 	if (t->progress == PROGRESS_NONE) {
 		add_changes(out, r, t, "As wanted already:");
-		buf_printf(out, "\nThere was nothing to do: all %zu keys stand as wanted already. Nothing was written.\n", p->key_count);
+		buf_printf(out,
+		    "\nThere was nothing to do: all %zu keys stand as wanted already. Nothing was "
+		    "written.\n",
+		    p->key_count);
 		add_snapshot(out, t);
 		add_next(out, r, t);
 		return;
@@ -334,9 +373,10 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 	size_t done = 0, i;
 
 	if (r->options->dry_run) {
-		add_changes(out, r, t, p->unknown_before ? "Would be removed:" : "Would be restored:");
-		buf_printf(out, "\n%zu key%s would be %s. Nothing was written.\n", p->write_count, p->write_count == 1 ? "" : "s",
-		    p->unknown_before ? "removed" : "restored");
+		add_changes(
+		    out, r, t, p->unknown_before ? "Would be removed:" : "Would be restored:");
+		buf_printf(out, "\n%zu key%s would be %s. Nothing was written.\n", p->write_count,
+		    p->write_count == 1 ? "" : "s", p->unknown_before ? "removed" : "restored");
 		output_diff(out, t);
 		return;
 	}
@@ -345,26 +385,35 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 		return;
 	}
 	if (t->progress == PROGRESS_NONE) {
-		buf_printf(out, "\nThere was nothing%s to restore.\n", p->left_count ? " else" : "");
+		buf_printf(
+		    out, "\nThere was nothing%s to restore.\n", p->left_count ? " else" : "");
 	} else if (p->unread) {
 		buf_str(out, "\nIt could not be read back.\n");
 	} else {
-		add_changes(out, r, t, t->progress != PROGRESS_PROVED ? "Read back:" : p->unknown_before ? "Removed:" : "Restored:");
+		add_changes(out, r, t,
+		    t->progress != PROGRESS_PROVED ? "Read back:"
+			: p->unknown_before        ? "Removed:"
+						   : "Restored:");
 		for (i = 0; i < p->key_count; i++)
 			done += p->keys[i].state == KEY_RESTORED;
-		buf_printf(out, "\n%zu of %zu keys %s and were read back.\n", done, p->key_count, p->unknown_before ? "are gone" :
-		    "stand as before");
+		buf_printf(out, "\n%zu of %zu keys %s and were read back.\n", done, p->key_count,
+		    p->unknown_before ? "are gone" : "stand as before");
 	}
 	if (t->progress == PROGRESS_UNPROVED)
 		return;
 	add_rewrite(out, t);
 	if (t->has_snapshot && t->snapshot_kept)
-		buf_printf(out, "The snapshot stays at %s: not all that it holds is restored.\n", t->snapshot_path);
+		buf_printf(out, "The snapshot stays at %s: not all that it holds is restored.\n",
+		    t->snapshot_path);
 	else if (t->has_snapshot)
 		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
 	if (!r->options->reload && t->changed && !t->is_file)
-		buf_printf(out, "\nWhat was never applied is gone with this. What was applied stays in force until a reload (%s reload),\n"
-		    "and listeners that run behind the proxy expect its header until the server is restarted.\n", r->program);
+		buf_printf(out,
+		    "\nWhat was never applied is gone with this. What was applied stays in force "
+		    "until a reload (%s reload),\n"
+		    "and listeners that run behind the proxy expect its header until the server is "
+		    "restarted.\n",
+		    r->program);
 }
 
 static const char *
@@ -380,7 +429,10 @@ group_state_words(const struct group_count *c)
 	}
 }
 
-/* Does the server advertise now what its settings say? A reload applies it, so this is one thing that can be seen. */
+/*
+ * Does the server advertise now what its settings say? A reload applies it, so this is one thing
+ * that can be seen.
+ */
 static bool
 url_in_force(const struct target *t)
 {
@@ -389,7 +441,8 @@ url_in_force(const struct target *t)
 	for (i = 0; i < t->plan.key_count && len; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
 
-		if (k->group == GROUP_URL && k->now && strlen(k->now) == len + 2 && !memcmp(k->now + 1, t->facts.url_in_force, len))
+		if (k->group == GROUP_URL && k->now && strlen(k->now) == len + 2 &&
+		    !memcmp(k->now + 1, t->facts.url_in_force, len))
 			return true;
 	}
 	return false;
@@ -403,11 +456,13 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 	size_t g, i;
 
 	add_listeners(out, t, false);
-	buf_str(out, t->is_file ? "\nWhat the file holds (what the database holds can't be seen here):\n" :
-	    "\nWhat the settings hold (what runs can't be seen over the API):\n");
+	buf_str(out,
+	    t->is_file ? "\nWhat the file holds (what the database holds can't be seen here):\n"
+		       : "\nWhat the settings hold (what runs can't be seen over the API):\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		c = plan_count(p, (enum group)g);
-		if (!c.keys && (g == GROUP_OUTBOUND || g == GROUP_ALLOW || !(r->options->groups & 1u << g)))
+		if (!c.keys &&
+		    (g == GROUP_OUTBOUND || g == GROUP_ALLOW || !(r->options->groups & 1u << g)))
 			continue;
 		buf_printf(out, "  %-10s %s", group_name((enum group)g), group_state_words(&c));
 		if (c.keys)
@@ -420,7 +475,8 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 		const struct plan_key *k = &p->keys[i];
 
 		c = plan_count(p, k->group);
-		if (r->options->verbose || k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER || (k->state == KEY_MISSING && c.right) ||
+		if (r->options->verbose || k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER ||
+		    (k->state == KEY_MISSING && c.right) ||
 		    (k->state == KEY_AS_WANTED && (t->has_snapshot || r->exit == EXIT_PARTLY))) {
 			buf_str(out, "  ");
 			add_clean(out, k->key, (size_t)-1);
@@ -434,10 +490,13 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 		}
 	}
 	if (!t->is_file && (count_applies(p, APPLIES_RELOAD) || count_applies(p, APPLIES_RESTART)))
-		buf_printf(out, "Of what is staged, %zu keys want a reload and %zu a restart, unless that happened already.\n",
+		buf_printf(out,
+		    "Of what is staged, %zu keys want a reload and %zu a restart, unless that "
+		    "happened already.\n",
 		    count_applies(p, APPLIES_RELOAD), count_applies(p, APPLIES_RESTART));
 	if (t->has_snapshot) {
-		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path, snapshot_state_name(t->snapshot.state));
+		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path,
+		    snapshot_state_name(t->snapshot.state));
 		add_clean(out, t->snapshot.created, VALUE_MAX);
 		buf_str(out, ").\n");
 	} else if (t->snapshot_path[0]) {
@@ -540,7 +599,8 @@ json_keys(struct buf *out, const struct plan *p)
 		buf_char(out, ',');
 		json_member_text(out, "after", p->unread ? NULL : k->after);
 		buf_char(out, ',');
-		json_member_text(out, "applies", k->applies == APPLIES_RESTART ? "restart" : "reload");
+		json_member_text(
+		    out, "applies", k->applies == APPLIES_RESTART ? "restart" : "reload");
 		buf_char(out, ',');
 		json_member_text(out, "state", p->unread ? "unknown" : key_state_name(k->state));
 		buf_printf(out, ",\"local\":%s}", k->local ? "true" : "false");
@@ -557,7 +617,8 @@ json_target(struct buf *out, const struct target *t)
 	buf_char(out, '{');
 	json_member_text(out, "target", t->origin);
 	buf_char(out, ',');
-	json_member_text(out, "dialect", t->planned && t->plan.dialect ? t->plan.dialect->name : NULL);
+	json_member_text(
+	    out, "dialect", t->planned && t->plan.dialect ? t->plan.dialect->name : NULL);
 	buf_char(out, ',');
 	json_member_text(out, "version", t->facts.version);
 	buf_char(out, ',');

@@ -11,9 +11,9 @@ static const char dashes[] = "-----";
 static const char byte_order_mark[] = "\xef\xbb\xbf";
 
 struct line {
-	const char *p;                 /* without blanks at either end */
+	const char *p; /* without blanks at either end */
 	size_t len;
-	bool ended;                    /* by a line feed */
+	bool ended; /* by a line feed */
 };
 
 /* The value of a base64 digit, or -1. */
@@ -32,7 +32,7 @@ digit(char c)
 /* Base64 that comes in pieces. */
 struct base64 {
 	unsigned long bits;
-	unsigned digits;               /* in the present group of four, padding included */
+	unsigned digits; /* in the present group of four, padding included */
 	unsigned padding;
 };
 
@@ -145,7 +145,8 @@ bad(unsigned line, const char *why, struct err *err)
 
 /* The label between a mark and the five dashes that must end the line. */
 static int
-read_label(const struct pem *p, const struct line *l, const char *mark, char out[PEM_LABEL_MAX], struct err *err)
+read_label(const struct pem *p, const struct line *l, const char *mark, char out[PEM_LABEL_MAX],
+    struct err *err)
 {
 	size_t n = strlen(mark), len;
 	const char *end = find(l, n, dashes);
@@ -153,7 +154,8 @@ read_label(const struct pem *p, const struct line *l, const char *mark, char out
 	if (!end)
 		return bad(p->line, "the line is cut off", err);
 	if (end + strlen(dashes) != l->p + l->len)
-		return bad(p->line, "text follows the dashes; were two files joined without a line end?", err);
+		return bad(p->line,
+		    "text follows the dashes; were two files joined without a line end?", err);
 	len = (size_t)(end - (l->p + n));
 	if (len >= PEM_LABEL_MAX)
 		return bad(p->line, "the label is too long", err);
@@ -174,15 +176,17 @@ outside(struct pem *p, const struct line *l, struct err *err)
 		return bad(p->line, "an END without its BEGIN", err);
 	if (find(l, 0, begin_mark))
 		return bad(p->line, "a BEGIN in the middle of a line", err);
-	if (!l->ended && l->len >= strlen(dashes) && !memcmp(l->p, begin_mark, l->len < sizeof(begin_mark) - 1 ?
-	    l->len : sizeof(begin_mark) - 1))
+	if (!l->ended && l->len >= strlen(dashes) &&
+	    !memcmp(l->p, begin_mark,
+		l->len < sizeof(begin_mark) - 1 ? l->len : sizeof(begin_mark) - 1))
 		return bad(p->line, "the text is cut off", err);
 	return 0;
 }
 
 /* A line inside a block: 1 when it is its END, 0 when not, -1 when it is wrong. */
 static int
-inside(const struct pem *p, const struct line *l, struct base64 *b, struct buf *out, struct err *err)
+inside(
+    const struct pem *p, const struct line *l, struct base64 *b, struct buf *out, struct err *err)
 {
 	char label[PEM_LABEL_MAX];
 	size_t i;
@@ -194,14 +198,17 @@ inside(const struct pem *p, const struct line *l, struct base64 *b, struct buf *
 			return bad(p->line, "END names something else than BEGIN", err);
 		return b->digits ? bad(p->line, "the block's base64 is cut off", err) : 1;
 	}
-	/* A private key's block may begin with fields (RFC 1421); they end before its base64 does. */
+	/*
+	 * A private key's block may begin with fields (RFC 1421); they end before its base64 does.
+	 */
 	if (!out->len && !b->digits && strcmp(p->label, "CERTIFICATE") && memchr(l->p, ':', l->len))
 		return 0;
 	for (i = 0; i < l->len; i++) {
 		if ((b->padding && !b->digits) || !base64_add(b, l->p[i], out))
 			return bad(p->line, "this is not base64", err);
 	}
-	return out->len > PEM_BLOCK_MAX ? bad(p->begun, "the block is longer than is taken", err) : 0;
+	return out->len > PEM_BLOCK_MAX ? bad(p->begun, "the block is longer than is taken", err)
+					: 0;
 }
 
 int
@@ -221,7 +228,8 @@ pem_next(struct pem *p, struct buf *out, struct err *err)
 		return -1;
 	do {
 		if (!next_line(p, &l))
-			return bad(p->begun, "the block that begins here has no END: the text is cut off", err);
+			return bad(p->begun,
+			    "the block that begins here has no END: the text is cut off", err);
 		r = inside(p, &l, &b, out, err);
 	} while (r == 0);
 	if (r == 1 && out->failed)

@@ -13,8 +13,14 @@
 #include <string.h>
 
 static const char *const state_names[KEY_STATE_COUNT] = {
-	[KEY_AS_WANTED] = "as-wanted", [KEY_STAGED] = "staged", [KEY_MISSING] = "missing", [KEY_FOREIGN] = "foreign",
-	[KEY_LEFTOVER] = "leftover", [KEY_TO_RESTORE] = "to-restore", [KEY_RESTORED] = "restored", [KEY_CHANGED] = "changed",
+	[KEY_AS_WANTED] = "as-wanted",
+	[KEY_STAGED] = "staged",
+	[KEY_MISSING] = "missing",
+	[KEY_FOREIGN] = "foreign",
+	[KEY_LEFTOVER] = "leftover",
+	[KEY_TO_RESTORE] = "to-restore",
+	[KEY_RESTORED] = "restored",
+	[KEY_CHANGED] = "changed",
 };
 
 const char *
@@ -41,7 +47,8 @@ build_want(struct build *b, enum group group, const char *key, const char *wante
 	struct plan_key *k = build_find(b, key), *keys;
 
 	if (!k && b->p->key_count > SNAPSHOT_KEYS_MAX)
-		return err_set(b->err, ERR_REFUSED, "more than %d keys would change", SNAPSHOT_KEYS_MAX);
+		return err_set(
+		    b->err, ERR_REFUSED, "more than %d keys would change", SNAPSHOT_KEYS_MAX);
 	if (!k) {
 		keys = pool_grow(b->pool, b->p->keys, b->p->key_count, sizeof(*keys));
 		if (!keys)
@@ -69,12 +76,17 @@ build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	message_add(&b->p->messages, b->pool, MESSAGE_REFUSAL, name, "%s%s%s%s", text, fatal ? " Nothing overrides this." :
-	    forced ? "" : " To go on all the same: --force ", fatal || forced ? "" : name, fatal || forced ? "" : ".")->forced = forced;
+	message_add(&b->p->messages, b->pool, MESSAGE_REFUSAL, name, "%s%s%s%s", text,
+	    fatal        ? " Nothing overrides this."
+		: forced ? ""
+			 : " To go on all the same: --force ",
+	    fatal || forced ? "" : name, fatal || forced ? "" : ".")
+	    ->forced = forced;
 }
 
 int
-build_begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+build_begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in,
+    struct err *err)
 {
 	memset(p, 0, sizeof(*p));
 	b->p = p;
@@ -94,8 +106,8 @@ in_groups(const struct build *b, const struct snapshot_key *k)
 }
 
 /*
- * The administration page turns a list of one into a scalar when somebody saves the listener (server-facts): then our
- * network is found at the list's own key.
+ * The administration page turns a list of one into a scalar when somebody saves the listener
+ * (server-facts): then our network is found at the list's own key.
  */
 static bool
 is_our_scalar(const struct build *b, const struct setting *at)
@@ -106,7 +118,8 @@ is_our_scalar(const struct build *b, const struct setting *at)
 	for (i = 0; s && i < s->count; i++) {
 		const struct snapshot_key *k = &s->keys[i];
 
-		if (k->group == GROUP_LISTENERS && in_groups(b, k) && !strncmp(k->key, at->key, len) && k->key[len] == '.' &&
+		if (k->group == GROUP_LISTENERS && in_groups(b, k) &&
+		    !strncmp(k->key, at->key, len) && k->key[len] == '.' &&
 		    k->key[len + 1] <= '9' && !k->before && snapshot_knows(k, at->value) &&
 		    !settings_same(settings_get(b->in->now, k->key), at->value))
 			return !snapshot_find(s, at->key);
@@ -114,7 +127,10 @@ is_our_scalar(const struct build *b, const struct setting *at)
 	return false;
 }
 
-/* A key of the snapshot as it was before; but where somebody set another value since, that is what stood before. */
+/*
+ * A key of the snapshot as it was before; but where somebody set another value since, that is what
+ * stood before.
+ */
 static int
 add_original(struct build *b, const struct snapshot_key *k)
 {
@@ -123,8 +139,10 @@ add_original(struct build *b, const struct snapshot_key *k)
 	if (snapshot_knows(k, value))
 		value = k->before;
 	else if (!b->p->clearing)
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s was changed since it was staged, to %s: that now counts "
-		    "as what stood before.", k->key, value ? value : "(absent)");
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s was changed since it was staged, to %s: that now counts as what stood "
+		    "before.",
+		    k->key, value ? value : "(absent)");
 	return value ? settings_add(&b->base, b->pool, k->key, value, b->err) : 0;
 }
 
@@ -143,7 +161,8 @@ build_base(struct build *b)
 	for (i = 0; i < now->count; i++) {
 		k = snapshot_find(s, now->items[i].key);
 		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i])) {
-			if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value, b->err) == -1)
+			if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value,
+				b->err) == -1)
 				return -1;
 		}
 	}
@@ -154,7 +173,8 @@ build_base(struct build *b)
 	if (settings_sort(&b->base, b->err) == -1)
 		return -1;
 	for (i = 0; i < now->count; i++) {
-		if (is_our_scalar(b, &now->items[i]) && build_want(b, GROUP_LISTENERS, now->items[i].key, NULL) == -1)
+		if (is_our_scalar(b, &now->items[i]) &&
+		    build_want(b, GROUP_LISTENERS, now->items[i].key, NULL) == -1)
 			return -1;
 	}
 	return 0;
@@ -164,8 +184,8 @@ build_base(struct build *b)
 static const char *
 range_words(struct build *b, int first, int last)
 {
-	const char *text = first == last ? pool_printf(b->pool, "0.%d", first) :
-	    pool_printf(b->pool, "0.%d to 0.%d", first, last);
+	const char *text = first == last ? pool_printf(b->pool, "0.%d", first)
+					 : pool_printf(b->pool, "0.%d to 0.%d", first, last);
 
 	return text ? text : "";
 }
@@ -173,27 +193,33 @@ range_words(struct build *b, int first, int last)
 void
 build_dialect(struct build *b)
 {
-	const struct dialect *low = changeset_dialect(b->in->minor_first), *high = changeset_dialect(b->in->minor_last);
+	const struct dialect *low = changeset_dialect(b->in->minor_first),
+			     *high = changeset_dialect(b->in->minor_last);
 	int named = b->o->minor;
 
 	b->p->dialect = high;
 	if (named != -1) {
 		b->p->dialect = changeset_dialect(named);
 		if (named < b->in->minor_first || named > b->in->minor_last)
-			build_refuse(b, "dialect", false, "--dialect says 0.%d, but it looks like %s.", named,
+			build_refuse(b, "dialect", false,
+			    "--dialect says 0.%d, but it looks like %s.", named,
 			    range_words(b, b->in->minor_first, b->in->minor_last));
 		return;
 	}
 	if (low == high)
 		return;
-	if (b->o->groups & 1u << GROUP_OUTBOUND && b->o->relay_host && strcmp(low->rule, high->rule) != 0)
-		build_refuse(b, "dialect-unknown", true, "The server is one of %s, and what the group outbound writes differs "
-		    "between them. Look the version up in the administration page and name it: --dialect 0.N, with N = 12 for "
-		    "0.12.5. With a wrong one the server would ignore what is written. Or leave the group out: --skip outbound.",
+	if (b->o->groups & 1u << GROUP_OUTBOUND && b->o->relay_host &&
+	    strcmp(low->rule, high->rule) != 0)
+		build_refuse(b, "dialect-unknown", true,
+		    "The server is one of %s, and what the group outbound writes differs between "
+		    "them. Look the version up in the administration page and name it: --dialect "
+		    "0.N, with N = 12 for 0.12.5. With a wrong one the server would ignore what is "
+		    "written. Or leave the group out: --skip outbound.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));
 	if (b->o->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
-		build_refuse(b, "dialect-unknown", true, "The server is one of %s, and the key of the advertised URL differs "
-		    "between them. Name the version with --dialect, or leave the group out: --skip url.",
+		build_refuse(b, "dialect-unknown", true,
+		    "The server is one of %s, and the key of the advertised URL differs between "
+		    "them. Name the version with --dialect, or leave the group out: --skip url.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));
 }
 
@@ -222,7 +248,8 @@ build_settle(struct build *b)
 		k->recorded = !settings_same(k->original, k->wanted);
 		k->after = k->now;
 		k->state = state_of(k, k->now);
-		k->write = !settings_same(k->now, k->wanted) && (k->local || !b->in->shared_elsewhere);
+		k->write = !settings_same(k->now, k->wanted) &&
+		    (k->local || !b->in->shared_elsewhere);
 		b->p->write_count += k->write;
 	}
 	return b->p->messages.failed ? err_memory(b->err) : 0;
@@ -241,7 +268,8 @@ plan_compare(struct plan *p, const struct settings *after)
 		if (k->state == KEY_CHANGED)
 			continue;
 		if (p->clearing)
-			k->state = settings_same(k->after, k->wanted) ? KEY_RESTORED : KEY_TO_RESTORE;
+			k->state = settings_same(k->after, k->wanted) ? KEY_RESTORED
+								      : KEY_TO_RESTORE;
 		else
 			k->state = state_of(k, k->after);
 		wrong += !settings_same(k->after, k->wanted);
@@ -250,7 +278,8 @@ plan_compare(struct plan *p, const struct settings *after)
 }
 
 int
-plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s, struct pool *pool, struct err *err)
+plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s,
+    struct pool *pool, struct err *err)
 {
 	size_t i;
 
@@ -266,14 +295,23 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 		const struct plan_key *k = &p->keys[i];
 		const struct snapshot_key *known = old ? snapshot_find(old, k->key) : NULL;
 		struct snapshot_key key = {
-			.key = k->key, .before = k->original, .written = k->wanted, .group = k->group, .local = k->local,
-			.text = known && settings_same(known->before, k->original) ? known->text : NULL,
+			.key = k->key,
+			.before = k->original,
+			.written = k->wanted,
+			.group = k->group,
+			.local = k->local,
+			.text = known && settings_same(known->before, k->original) ? known->text
+										   : NULL,
 			/* What is written anew is deleted first. */
 			.stood = k->write && settings_same(k->now, k->wanted) ? NULL : k->now,
 		};
 
-		/* Also what goes back to its original: until that is proved, something of ours may be there. Values that stood stay. */
-		if ((k->write || (known && (k->recorded || k->original))) && snapshot_add(s, pool, &key, err) == -1)
+		/*
+		 * Also what goes back to its original: until that is proved, something of ours may
+		 * be there. Values that stood stay.
+		 */
+		if ((k->write || (known && (k->recorded || k->original))) &&
+		    snapshot_add(s, pool, &key, err) == -1)
 			return -1;
 	}
 	return 0;
@@ -289,8 +327,10 @@ plan_prove(const struct plan *p, unsigned groups, const struct snapshot *old, st
 		rewritten |= p->keys[i].write && p->keys[i].local;
 	for (i = 0; old && i < old->count; i++)
 		local |= old->keys[i].local;
-	s->state = old && old->state == SNAPSHOT_SENDING && ((local && !rewritten && !p->file) || snapshot_is_open(old, groups)) ?
-	    SNAPSHOT_SENDING : SNAPSHOT_PROVED;
+	s->state = old && old->state == SNAPSHOT_SENDING &&
+		((local && !rewritten && !p->file) || snapshot_is_open(old, groups))
+	    ? SNAPSHOT_SENDING
+	    : SNAPSHOT_PROVED;
 	snapshot_settle(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
 }
 

@@ -14,18 +14,20 @@ static void
 settle_changed(struct build *b, struct plan_key *k)
 {
 	if (options_forced(b->o, "changed")) {
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s was changed since it was staged (from %s to %s) and "
-		    "is restored all the same, as --force changed says.", k->key, k->written ? k->written : "(absent)",
-		    k->now ? k->now : "(absent)");
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s was changed since it was staged (from %s to %s) and is restored all the "
+		    "same, as --force changed says.",
+		    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
 		return;
 	}
 	k->write = false;
 	k->state = KEY_CHANGED;
 	b->p->write_count--;
 	b->p->left_count++;
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "changed", "%s was changed since it was staged: %s was written, %s "
-	    "stands there now. It is left alone. To restore it all the same: --force changed.", k->key,
-	    k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "changed",
+	    "%s was changed since it was staged: %s was written, %s stands there now. It is left "
+	    "alone. To restore it all the same: --force changed.",
+	    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
 }
 
 static int
@@ -48,7 +50,7 @@ from_snapshot(struct build *b)
 		k->state = KEY_TO_RESTORE;
 		old = snapshot_find(s, k->key);
 		if (!old)
-			continue;      /* our network as a scalar */
+			continue; /* our network as a scalar */
 		k->written = old->written;
 		if (k->write && !snapshot_knows(old, k->now))
 			settle_changed(b, k);
@@ -77,7 +79,10 @@ list_is_ours(const struct build *b, const struct trusted *own, const struct trus
 	return ours;
 }
 
-/* Without a snapshot: the whole list and the override when all of it is ours, else our own entries alone. */
+/*
+ * Without a snapshot: the whole list and the override when all of it is ours, else our own entries
+ * alone.
+ */
 static int
 recognise_listener(struct build *b, const char *id)
 {
@@ -97,7 +102,9 @@ recognise_listener(struct build *b, const char *id)
 	    build_want(b, GROUP_LISTENERS, override, NULL) == -1)
 		return -1;
 	for (i = 0; i < own.count; i++) {
-		for (j = 0; !all && j < b->o->proxy_count && strcmp(own.items[i].value, b->o->proxies[j]) != 0; j++)
+		for (j = 0; !all && j < b->o->proxy_count &&
+		    strcmp(own.items[i].value, b->o->proxies[j]) != 0;
+		    j++)
 			;
 		if (all || j < b->o->proxy_count) {
 			ours = true;
@@ -106,12 +113,15 @@ recognise_listener(struct build *b, const char *id)
 			continue;
 		}
 		b->p->left_count++;
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s holds %s, which is not of this change set: left alone.",
-		    own.items[i].key, own.items[i].value);
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s holds %s, which is not of this change set: left alone.", own.items[i].key,
+		    own.items[i].value);
 	}
 	if (ours && !all && settings_get(b->in->now, override))
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s is left alone, since the listener has other networks. "
-		    "Remove it if it was not yours.", override);
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s is left alone, since the listener has other networks. Remove it if it was "
+		    "not yours.",
+		    override);
 	return 0;
 }
 
@@ -125,8 +135,8 @@ recognise_fixed(struct build *b, const struct entry *e)
 		return build_want(b, e->group, e->key, NULL);
 	if (now) {
 		b->p->left_count++;
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "%s holds %s, which is not of this change set: left alone.",
-		    e->key, now);
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s holds %s, which is not of this change set: left alone.", e->key, now);
 	}
 	return 0;
 }
@@ -136,14 +146,19 @@ static void
 check_enough(struct build *b)
 {
 	const struct options *o = b->o;
-	const char *missing = o->groups & 1u << GROUP_LISTENERS && !o->proxy_count ? "--proxy (or --skip listeners)" :
-	    o->groups & 1u << GROUP_URL && !o->public_origin[0] ? "--public-url (or --skip url)" :
-	    o->groups_named && o->groups & 1u << GROUP_OUTBOUND && !o->relay_host ? "--relay (or --skip outbound)" : NULL;
+	const char *missing = o->groups & 1u << GROUP_LISTENERS && !o->proxy_count
+	    ? "--proxy (or --skip listeners)"
+	    : o->groups & 1u << GROUP_URL && !o->public_origin[0] ? "--public-url (or --skip url)"
+	    : o->groups_named && o->groups & 1u << GROUP_OUTBOUND && !o->relay_host
+	    ? "--relay (or --skip outbound)"
+	    : NULL;
 
 	if (missing)
-		build_refuse(b, "no-snapshot", true, "There is no snapshot of this server here, so only what is recognisably "
-		    "stalprep's can be removed. Name the snapshot with --snapshot, or give the options that it was staged with: "
-		    "%s is missing.", missing);
+		build_refuse(b, "no-snapshot", true,
+		    "There is no snapshot of this server here, so only what is recognisably "
+		    "stalprep's can be removed. Name the snapshot with --snapshot, or give the "
+		    "options that it was staged with: %s is missing.",
+		    missing);
 }
 
 static int
@@ -152,26 +167,32 @@ from_options(struct build *b)
 	const struct options *o = b->o;
 	struct changeset set = { 0 };
 	struct wanted w = {
-		.groups = o->groups & ~(1u << GROUP_LISTENERS), .public_url = o->public_origin,
-		.relay_host = o->relay_host, .relay_port = o->relay_port, .relay_id = o->relay_id,
+		.groups = o->groups & ~(1u << GROUP_LISTENERS),
+		.public_url = o->public_origin,
+		.relay_host = o->relay_host,
+		.relay_port = o->relay_port,
+		.relay_id = o->relay_id,
 		.allow = o->new_server,
 	};
 	size_t i;
 
 	if (!o->relay_host && !o->groups_named)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
-	if (!o->allow_new_server)              /* else an exemption may be the administrator's own */
+	if (!o->allow_new_server) /* else an exemption may be the administrator's own */
 		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->unknown_before = true;
 	check_enough(b);
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "There is no snapshot here, so what stood before is not known: "
-	    "stalprep's own values are removed, and nothing is put back. Values of your own are in your copy of config.toml, or lost.");
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	    "There is no snapshot here, so what stood before is not known: stalprep's own values "
+	    "are removed, and nothing is put back. Values of your own are in your copy of "
+	    "config.toml, or lost.");
 	if (message_refusals(&b->p->messages))
 		return 0;
 	if (build_listeners(b) == -1)
 		return -1;
 	for (i = 0; i < b->p->listener_count && o->groups & 1u << GROUP_LISTENERS; i++) {
-		if (b->p->listeners[i].chosen && recognise_listener(b, b->p->listeners[i].listener->id) == -1)
+		if (b->p->listeners[i].chosen &&
+		    recognise_listener(b, b->p->listeners[i].listener->id) == -1)
 			return -1;
 	}
 	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
@@ -183,7 +204,10 @@ from_options(struct build *b)
 	return build_settle(b);
 }
 
-/* Is there that snapshot, and does nothing of what it says was written stand here? all: the database's keys count too. */
+/*
+ * Is there that snapshot, and does nothing of what it says was written stand here? all: the
+ * database's keys count too.
+ */
 static bool
 nothing_stands(const struct build *b, const struct snapshot *s, bool all)
 {
@@ -192,13 +216,17 @@ nothing_stands(const struct build *b, const struct snapshot *s, bool all)
 	for (i = 0; s && i < s->count; i++) {
 		const struct snapshot_key *k = &s->keys[i];
 
-		if ((k->local || all) && k->written && settings_same(k->written, settings_get(b->in->now, k->key)))
+		if ((k->local || all) && k->written &&
+		    settings_same(k->written, settings_get(b->in->now, k->key)))
 			return false;
 	}
 	return s != NULL;
 }
 
-/* Without a snapshot: was this one cleared before, or is it a node that a stage never came to? That is said. */
+/*
+ * Without a snapshot: was this one cleared before, or is it a node that a stage never came to? That
+ * is said.
+ */
 static bool
 was_left_out(const struct build *b)
 {
@@ -206,9 +234,10 @@ was_left_out(const struct build *b)
 
 	if (!cleared && !nothing_stands(b, b->in->other, false))
 		return false;
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "There is no snapshot of this %s. Nothing stands here of what %s, so "
-	    "it is left alone.", cleared ? "server, but one that was cleared" : "node", cleared ? "that one says was staged" :
-	    "was staged on another one");
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	    "There is no snapshot of this %s. Nothing stands here of what %s, so it is left alone.",
+	    cleared ? "server, but one that was cleared" : "node",
+	    cleared ? "that one says was staged" : "was staged on another one");
 	return true;
 }
 
@@ -219,7 +248,9 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	struct build b = { .p = p, .pool = pool, .in = &own, .o = in->options, .err = err };
 	size_t i;
 
-	/* A snapshot holds what its own node has to undo, whatever the order of the nodes is now. */
+	/*
+	 * A snapshot holds what its own node has to undo, whatever the order of the nodes is now.
+	 */
 	own.shared_elsewhere = in->shared_elsewhere && !in->snapshot;
 	memset(p, 0, sizeof(*p));
 	p->clearing = true;

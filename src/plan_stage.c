@@ -30,7 +30,9 @@ why_left(const struct listener *l)
 {
 	switch (l->protocol) {
 	case PROTOCOL_SMTP:
-		return l->submission_only ? NULL : "smtp on another port than 465 and 587: left alone (--listener chooses it)";
+		return l->submission_only
+		    ? NULL
+		    : "smtp on another port than 465 and 587: left alone (--listener chooses it)";
 	case PROTOCOL_LMTP:
 		return "lmtp: left alone (--listener chooses it)";
 	case PROTOCOL_UNKNOWN:
@@ -51,13 +53,17 @@ choose(struct build *b, struct plan_listener *pl)
 		pl->why = "the new server relays to it: never touched";
 	} else if (b->o->listener_count) {
 		pl->chosen = named(b->o, l->id) && !l->on_25;
-		pl->why = l->on_25 ? "port 25: never touched" : pl->chosen ? "named by --listener" : "not named by --listener";
+		pl->why = l->on_25 ? "port 25: never touched"
+		    : pl->chosen   ? "named by --listener"
+				   : "not named by --listener";
 	} else if (l->on_25) {
 		pl->why = "port 25: never touched";
 	} else {
 		pl->chosen = !left;
-		pl->why = left ? left : l->protocol == PROTOCOL_SMTP ? "submission" :
-		    l->protocol == PROTOCOL_HTTP ? "web, JMAP and administration" : "for mail clients";
+		pl->why = left                     ? left
+		    : l->protocol == PROTOCOL_SMTP ? "submission"
+		    : l->protocol == PROTOCOL_HTTP ? "web, JMAP and administration"
+						   : "for mail clients";
 	}
 }
 
@@ -70,12 +76,16 @@ check_mixed(struct build *b, const struct listener *l)
 	if (!l->on_25 || !wanted || (b->o->relay_listener && !strcmp(b->o->relay_listener, l->id)))
 		return;
 	if (l->elsewhere)
-		build_refuse(b, "port-25", true, "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
-		    "server's relay to port 25. Give the other port a listener of its own, or leave this one out by naming "
-		    "the others with --listener.", l->id, l->binds);
+		build_refuse(b, "port-25", true,
+		    "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
+		    "server's relay to port 25. Give the other port a listener of its own, or "
+		    "leave this one out by naming the others with --listener.",
+		    l->id, l->binds);
 	else
-		build_refuse(b, "port-25", true, "--listener %s: it binds %s, and port 25 is never put behind the proxy: the new "
-		    "server's relay sends no PROXY header.", l->id, l->binds);
+		build_refuse(b, "port-25", true,
+		    "--listener %s: it binds %s, and port 25 is never put behind the proxy: the "
+		    "new server's relay sends no PROXY header.",
+		    l->id, l->binds);
 }
 
 /* All names, for a message. */
@@ -102,25 +112,35 @@ check_relay_listener(struct build *b)
 		const struct listener *l = &b->p->all.items[i];
 
 		on_25 |= l->on_25;
-		if (l->macro && (l->protocol == PROTOCOL_SMTP || l->protocol == PROTOCOL_LMTP || l->protocol == PROTOCOL_UNKNOWN))
+		if (l->macro &&
+		    (l->protocol == PROTOCOL_SMTP || l->protocol == PROTOCOL_LMTP ||
+			l->protocol == PROTOCOL_UNKNOWN))
 			macro = l->id;
 	}
 	if (b->o->relay_listener) {
 		if (!listener_by_id(&b->p->all, b->o->relay_listener))
-			build_refuse(b, "no-listener", true, "--relay-listener %s: the server has no listener of that name. It has %s.",
+			build_refuse(b, "no-listener", true,
+			    "--relay-listener %s: the server has no listener of that name. It has "
+			    "%s.",
 			    b->o->relay_listener, listener_names(b));
 		else if (b->o->listener_count && named(b->o, b->o->relay_listener))
-			build_refuse(b, "port-25", true, "--listener and --relay-listener both name \"%s\": the listener that the "
-			    "new server relays to is never put behind the proxy.", b->o->relay_listener);
+			build_refuse(b, "port-25", true,
+			    "--listener and --relay-listener both name \"%s\": the listener that "
+			    "the new server relays to is never put behind the proxy.",
+			    b->o->relay_listener);
 		return;
 	}
 	if (macro)
-		build_refuse(b, "relay-listener", true, "The bind of listener \"%s\" holds a macro, so its port can't be seen from "
-		    "here; it may be port 25, which must stay out of the proxy. Say which listener the new server relays to: "
-		    "--relay-listener ID.", macro);
+		build_refuse(b, "relay-listener", true,
+		    "The bind of listener \"%s\" holds a macro, so its port can't be seen from "
+		    "here; it may be port 25, which must stay out of the proxy. Say which listener "
+		    "the new server relays to: --relay-listener ID.",
+		    macro);
 	else if (!on_25)
-		build_refuse(b, "relay-listener", true, "No listener binds port 25. Behind a port mapping another one may be it. "
-		    "Say which listener the new server relays to, so that it is left alone: --relay-listener ID.");
+		build_refuse(b, "relay-listener", true,
+		    "No listener binds port 25. Behind a port mapping another one may be it. Say "
+		    "which listener the new server relays to, so that it is left alone: "
+		    "--relay-listener ID.");
 }
 
 /* Every --listener must exist. */
@@ -131,7 +151,8 @@ check_named(struct build *b)
 
 	for (i = 0; i < b->o->listener_count; i++) {
 		if (!listener_by_id(&b->p->all, b->o->listeners[i]))
-			build_refuse(b, "no-listener", true, "--listener %s: the server has no listener of that name. It has %s.",
+			build_refuse(b, "no-listener", true,
+			    "--listener %s: the server has no listener of that name. It has %s.",
 			    b->o->listeners[i], listener_names(b));
 	}
 }
@@ -141,8 +162,11 @@ static void
 check_name(struct build *b, const struct plan_listener *pl)
 {
 	if (pl->chosen && strstr(pl->listener->id, ".proxy."))
-		build_refuse(b, "listener-name", true, "Listener \"%s\": with \".proxy.\" in its name, its keys can't be told from those "
-		    "of another listener. Rename it, or leave it out by naming the others with --listener.", pl->listener->id);
+		build_refuse(b, "listener-name", true,
+		    "Listener \"%s\": with \".proxy.\" in its name, its keys can't be told from "
+		    "those of another listener. Rename it, or leave it out by naming the others "
+		    "with --listener.",
+		    pl->listener->id);
 }
 
 int
@@ -171,10 +195,13 @@ build_listeners(struct build *b)
 		check_name(b, &p->listeners[i]);
 	}
 	if (!p->all.count)
-		build_refuse(b, "no-listener", true, "%s shows no listener at all, so there is nothing to put behind the proxy.%s",
-		    b->in->file ? "The file" : "The server", b->in->file ? "" : " Is the account allowed to read server.listener.*?");
+		build_refuse(b, "no-listener", true,
+		    "%s shows no listener at all, so there is nothing to put behind the proxy.%s",
+		    b->in->file ? "The file" : "The server",
+		    b->in->file ? "" : " Is the account allowed to read server.listener.*?");
 	else if (!chosen && !message_refusals(&p->messages))
-		build_refuse(b, "no-listener", true, "None of the server's listeners is one for the proxy; name them with "
+		build_refuse(b, "no-listener", true,
+		    "None of the server's listeners is one for the proxy; name them with "
 		    "--listener, or leave the group out: --skip listeners.");
 	return 0;
 }
@@ -190,7 +217,10 @@ want_network(struct build *b, const char *list, struct trusted *own, long *index
 	return key ? build_want(b, GROUP_LISTENERS, key, value) : err_memory(b->err);
 }
 
-/* The list that only the global setting named so far would be dropped by a list of the listener's own: copy it. */
+/*
+ * The list that only the global setting named so far would be dropped by a list of the listener's
+ * own: copy it.
+ */
 static int
 carry_over(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
 {
@@ -202,15 +232,23 @@ carry_over(struct build *b, const char *id, const char *list, struct trusted *ow
 	if (trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL, b->err) == -1)
 		return -1;
 	for (i = 0; i < global.count; i++) {
-		for (j = 0; j < b->o->proxy_count && strcmp(b->o->proxies[j], global.items[i].value) != 0; j++)
+		for (j = 0;
+		    j < b->o->proxy_count && strcmp(b->o->proxies[j], global.items[i].value) != 0;
+		    j++)
 			;
-		/* By what the server can't read it trusts nobody; copied, it would be one more configuration error. A macro it may. */
-		if (j < b->o->proxy_count || (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
+		/*
+		 * By what the server can't read it trusts nobody; copied, it would be one more
+		 * configuration error. A macro it may.
+		 */
+		if (j < b->o->proxy_count ||
+		    (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
 			continue;
 		if (want_network(b, list, own, index, global.items[i].value) == -1)
 			return -1;
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL, "Listener \"%s\": a list of its own replaces the global "
-		    "%s, so that list's %s is copied into it.", id, TRUSTED_GLOBAL, global.items[i].value);
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL,
+		    "Listener \"%s\": a list of its own replaces the global %s, so that list's %s "
+		    "is copied into it.",
+		    id, TRUSTED_GLOBAL, global.items[i].value);
 	}
 	return 0;
 }
@@ -257,7 +295,8 @@ build_want_listener(struct build *b, const char *id)
 				continue;
 			if (build_want(b, GROUP_LISTENERS, there->key, there->value) == -1)
 				return -1;
-			build_find(b, there->key)->kept = strcmp(there->value, b->o->proxies[i]) != 0;
+			build_find(b, there->key)->kept = strcmp(there->value, b->o->proxies[i]) !=
+			    0;
 			continue;
 		}
 		if (!moved && move_scalar(b, list, &own, &index) == -1)
@@ -276,7 +315,8 @@ want_listeners(struct build *b)
 	size_t i;
 
 	for (i = 0; i < p->listener_count; i++) {
-		if (p->listeners[i].chosen && build_want_listener(b, p->listeners[i].listener->id) == -1)
+		if (p->listeners[i].chosen &&
+		    build_want_listener(b, p->listeners[i].listener->id) == -1)
 			return -1;
 	}
 	return 0;
@@ -296,8 +336,9 @@ is_ours(const struct changeset *set, const char *key)
 }
 
 /*
- * What is left of an older, longer rule makes the new one a configuration error, and then no reload applies anything; a
- * scalar beside it wins in silence (server-facts: rule settings). Both go, and are kept in the snapshot.
+ * What is left of an older, longer rule makes the new one a configuration error, and then no reload
+ * applies anything; a scalar beside it wins in silence (server-facts: rule settings). Both go, and
+ * are kept in the snapshot.
  */
 static int
 clean_rule(struct build *b, const struct changeset *set)
@@ -322,33 +363,44 @@ clean_rule(struct build *b, const struct changeset *set)
 			return -1;
 	}
 	for (i = settings_first(s, rule); gone && settings_below(s, i, rule); i++)
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL, "The rule so far: %s = %s", s->items[i].key,
-		    s->items[i].value);
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL,
+		    "The rule so far: %s = %s", s->items[i].key, s->items[i].value);
 	if (gone)
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "A routing rule stands at %s already. Its %zu key%s "
-		    "would break or outrank the new one, so %s removed; clear brings %s back. Look at what it did.", rule, gone,
-		    gone == 1 ? "" : "s", gone == 1 ? "it is" : "they are", gone == 1 ? "it" : "them");
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "A routing rule stands at %s already. Its %zu key%s would break or outrank the "
+		    "new one, so %s removed; clear brings %s back. Look at what it did.",
+		    rule, gone, gone == 1 ? "" : "s", gone == 1 ? "it is" : "they are",
+		    gone == 1 ? "it" : "them");
 	return 0;
 }
 
-/* A relay of that name which is not ours must not be bent to another host; its credentials least of all. */
+/*
+ * A relay of that name which is not ours must not be bent to another host; its credentials least of
+ * all.
+ */
 static void
 check_relay(struct build *b, const struct changeset *set)
 {
-	const char *below = pool_printf(b->pool, "%s%s.", b->p->dialect->relay_prefix, b->o->relay_id), *rest;
+	const char *below = pool_printf(
+		       b->pool, "%s%s.", b->p->dialect->relay_prefix, b->o->relay_id),
+		   *rest;
 	const struct settings *s = &b->base;
 	bool foreign = false, credentials = false;
 	size_t i, j;
 
-	for (i = below ? settings_first(s, below) : s->count; (rest = settings_below(s, i, below ? below : "")); i++) {
-		for (j = 0; j < set->count && strcmp(set->entries[j].key, s->items[i].key) != 0; j++)
+	for (i = below ? settings_first(s, below) : s->count;
+	    (rest = settings_below(s, i, below ? below : "")); i++) {
+		for (j = 0; j < set->count && strcmp(set->entries[j].key, s->items[i].key) != 0;
+		    j++)
 			;
 		foreign |= j == set->count || strcmp(set->entries[j].value, s->items[i].value) != 0;
 		credentials |= !strncmp(rest, "auth", 4);
 	}
 	if (foreign)
-		build_refuse(b, "relay-taken", credentials, "A relay \"%s\" is there already (%s…), and it is not the one that "
-		    "this change set describes.%s Choose another name: --relay-id NAME.", b->o->relay_id, below,
+		build_refuse(b, "relay-taken", credentials,
+		    "A relay \"%s\" is there already (%s…), and it is not the one that this change "
+		    "set describes.%s Choose another name: --relay-id NAME.",
+		    b->o->relay_id, below,
 		    credentials ? " It holds credentials, which would go to another host." : "");
 }
 
@@ -358,8 +410,11 @@ build_wanted(struct build *b)
 	struct changeset set = { 0 };
 	struct wanted w = {
 		.groups = b->o->groups & ~(1u << GROUP_LISTENERS),
-		.public_url = b->o->public_origin, .relay_host = b->o->relay_host, .relay_port = b->o->relay_port,
-		.relay_id = b->o->relay_id, .allow = b->o->new_server,
+		.public_url = b->o->public_origin,
+		.relay_host = b->o->relay_host,
+		.relay_port = b->o->relay_port,
+		.relay_id = b->o->relay_id,
+		.allow = b->o->new_server,
 	};
 	size_t i;
 
@@ -374,7 +429,8 @@ build_wanted(struct build *b)
 	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
 		return -1;
 	for (i = 0; i < set.count; i++) {
-		if (build_want(b, set.entries[i].group, set.entries[i].key, set.entries[i].value) == -1)
+		if (build_want(b, set.entries[i].group, set.entries[i].key, set.entries[i].value) ==
+		    -1)
 			return -1;
 	}
 	if (!(w.groups & 1u << GROUP_OUTBOUND))
@@ -391,13 +447,17 @@ build_restore_unwanted(struct build *b)
 
 	for (i = 0; s && i < s->count; i++) {
 		if (b->o->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key) &&
-		    build_want(b, s->keys[i].group, s->keys[i].key, settings_get(&b->base, s->keys[i].key)) == -1)
+		    build_want(b, s->keys[i].group, s->keys[i].key,
+			settings_get(&b->base, s->keys[i].key)) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-/* Listener keys that the server keeps in the database never take effect: listeners are built from config.toml. */
+/*
+ * Listener keys that the server keeps in the database never take effect: listeners are built from
+ * config.toml.
+ */
 static void
 check_local(struct build *b)
 {
@@ -405,9 +465,12 @@ check_local(struct build *b)
 
 	for (i = 0; i < b->p->key_count; i++) {
 		if (b->p->keys[i].group == GROUP_LISTENERS && !b->p->keys[i].local) {
-			build_refuse(b, "not-local", true, "config.local-keys keeps %s out of this server's config.toml, and listeners are "
-			    "built from that file alone: written over the API, it would never take effect. Add \"server.listener.*\" "
-			    "to config.local-keys, or stop the server and use --config, or leave the group out: --skip listeners.",
+			build_refuse(b, "not-local", true,
+			    "config.local-keys keeps %s out of this server's config.toml, and "
+			    "listeners are built from that file alone: written over the API, it "
+			    "would never take effect. Add \"server.listener.*\" to "
+			    "config.local-keys, or stop the server and use --config, or leave the "
+			    "group out: --skip listeners.",
 			    b->p->keys[i].key);
 			return;
 		}
@@ -415,9 +478,10 @@ check_local(struct build *b)
 }
 
 /*
- * A server that failed to write its file, or a run that was cut off, leaves values in the server's memory alone; writing
- * the same again changes nothing there and answers 200. So all is deleted and inserted anew (server-facts: a plain 500).
- * Without a snapshot, only listener keys are a sure sign of a stage: an administrator may have set the others himself.
+ * A server that failed to write its file, or a run that was cut off, leaves values in the server's
+ * memory alone; writing the same again changes nothing there and answers 200. So all is deleted and
+ * inserted anew (server-facts: a plain 500). Without a snapshot, only listener keys are a sure sign
+ * of a stage: an administrator may have set the others himself.
  */
 static void
 decide_anew(struct build *b)
@@ -434,7 +498,8 @@ decide_anew(struct build *b)
 	for (i = 0; i < p->key_count; i++) {
 		struct plan_key *k = &p->keys[i];
 
-		if (!k->wanted || k->kept || (!k->local && b->in->shared_elsewhere) || (s && !k->recorded))
+		if (!k->wanted || k->kept || (!k->local && b->in->shared_elsewhere) ||
+		    (s && !k->recorded))
 			continue;
 		if (!s) {
 			k->original = NULL;
@@ -445,9 +510,11 @@ decide_anew(struct build *b)
 		k->write = true;
 	}
 	if (p->anew && !s)
-		message_add(&p->messages, b->pool, MESSAGE_WARNING, NULL, "All of it stands on the server already, but there is no "
-		    "snapshot of it here. If you have one, stop and name it with --snapshot. Else it is written anew, so that the "
-		    "server surely writes its file, and the new snapshot says that there was nothing before.");
+		message_add(&p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "All of it stands on the server already, but there is no snapshot of it here. "
+		    "If you have one, stop and name it with --snapshot. Else it is written anew, "
+		    "so that the server surely writes its file, and the new snapshot says that "
+		    "there was nothing before.");
 }
 
 int
@@ -455,8 +522,8 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 {
 	struct build b = { 0 };
 
-	if (build_begin(&b, p, pool, in, err) == -1 || build_listeners(&b) == -1 || build_wanted(&b) == -1 ||
-	    build_restore_unwanted(&b) == -1 || build_settle(&b) == -1)
+	if (build_begin(&b, p, pool, in, err) == -1 || build_listeners(&b) == -1 ||
+	    build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1 || build_settle(&b) == -1)
 		return -1;
 	if (!in->file) {
 		check_local(&b);

@@ -37,7 +37,8 @@ recognise_proxies(struct build *b, struct options *o)
 	size_t i, j;
 
 	for (i = 0; i < p->listener_count && !o->proxy_count; i++) {
-		list = changeset_listener_key(b->pool, p->listeners[i].listener->id, "trusted-networks");
+		list = changeset_listener_key(
+		    b->pool, p->listeners[i].listener->id, "trusted-networks");
 		if (!list)
 			return err_memory(b->err);
 		memset(&own, 0, sizeof(own));
@@ -58,7 +59,10 @@ recognise_proxies(struct build *b, struct options *o)
 	return 0;
 }
 
-/* Between 0.12 and 0.13 the relay's keys differ; where the older ones are there, it is read as the older. */
+/*
+ * Between 0.12 and 0.13 the relay's keys differ; where the older ones are there, it is read as the
+ * older.
+ */
 static int
 recognise_dialect(struct build *b)
 {
@@ -72,11 +76,15 @@ recognise_dialect(struct build *b)
 	return 0;
 }
 
-/* A URL alone tells nothing, any administrator sets one: it is taken for ours beside other signs of the change set. */
+/*
+ * A URL alone tells nothing, any administrator sets one: it is taken for ours beside other signs of
+ * the change set.
+ */
 static bool
 looks_staged(const struct build *b, const struct options *o)
 {
-	return b->in->snapshot || o->proxy_count || settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
+	return b->in->snapshot || o->proxy_count ||
+	    settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
 }
 
 /* Read off the settings what the options leave open. */
@@ -92,11 +100,17 @@ recognise(struct build *b, struct options *o)
 		return err_memory(b->err);
 	if (!o->proxy_count && o->groups & 1u << GROUP_LISTENERS && recognise_proxies(b, o) == -1)
 		return -1;
-	text = o->public_origin[0] || !looks_staged(b, o) ? NULL : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
+	text = o->public_origin[0] || !looks_staged(b, o)
+	    ? NULL
+	    : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
 	if (text)
 		snprintf(o->public_origin, sizeof(o->public_origin), "%s", text);
-	/* Where options or a snapshot say what was meant, a relay that they do not name is somebody else's. */
-	if (b->o->change_options || b->in->snapshot || !(o->groups & 1u << GROUP_OUTBOUND) || !settings_get(now, address))
+	/*
+	 * Where options or a snapshot say what was meant, a relay that they do not name is somebody
+	 * else's.
+	 */
+	if (b->o->change_options || b->in->snapshot || !(o->groups & 1u << GROUP_OUTBOUND) ||
+	    !settings_get(now, address))
 		return 0;
 	o->relay_host = settings_get(now, address);
 	text = settings_get(now, port);
@@ -122,7 +136,8 @@ want_newer(struct build *b)
 	size_t i, from;
 
 	for (i = 0; i < b->p->listener_count; i++) {
-		const char *id = b->p->listeners[i].listener->id, *override = changeset_listener_key(b->pool, id, "override");
+		const char *id = b->p->listeners[i].listener->id,
+			   *override = changeset_listener_key(b->pool, id, "override");
 
 		if (!override)
 			return err_memory(b->err);
@@ -131,16 +146,22 @@ want_newer(struct build *b)
 			continue;
 		if (build_want_listener(b, id) == -1)
 			return -1;
-		while (from < b->p->key_count && settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
+		while (from < b->p->key_count &&
+		    settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
 			from++;
 		if (from < b->p->key_count)
-			message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL, "Listener \"%s\" is not in the snapshot, and "
-			    "would stay outside of the proxy. If it is newer, stage again with the same options.", id);
+			message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+			    "Listener \"%s\" is not in the snapshot, and would stay outside of the "
+			    "proxy. If it is newer, stage again with the same options.",
+			    id);
 	}
 	return 0;
 }
 
-/* Without options the snapshot knows best which listeners and which relay were meant, and what was written. */
+/*
+ * Without options the snapshot knows best which listeners and which relay were meant, and what was
+ * written.
+ */
 static int
 want_snapshot(struct build *b, struct options *o)
 {
@@ -155,10 +176,13 @@ want_snapshot(struct build *b, struct options *o)
 		return -1;
 	o->groups = groups;
 	for (i = 0; i < s->count; i++) {
-		if (groups & 1u << s->keys[i].group && build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written) == -1)
+		if (groups & 1u << s->keys[i].group &&
+		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written) == -1)
 			return -1;
 	}
-	return known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener ") ? want_newer(b) : 0;
+	return known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener ")
+	    ? want_newer(b)
+	    : 0;
 }
 
 int
@@ -173,11 +197,12 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 		return err_memory(err);
 	*o = *in->options;
 	with.options = o;
-	if (build_begin(&b, p, pool, &with, err) == -1 || recognise_dialect(&b) == -1 || build_listeners(&b) == -1 ||
-	    recognise(&b, o) == -1)
+	if (build_begin(&b, p, pool, &with, err) == -1 || recognise_dialect(&b) == -1 ||
+	    build_listeners(&b) == -1 || recognise(&b, o) == -1)
 		return -1;
-	if (in->snapshot && !in->options->change_options ? want_snapshot(&b, o) == -1 :
-	    build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1)
+	if (in->snapshot && !in->options->change_options
+		? want_snapshot(&b, o) == -1
+		: build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1)
 		return -1;
 	if (build_settle(&b) == -1)
 		return -1;

@@ -5,8 +5,8 @@
 #include "def.h"
 
 /*
- * Whoever makes a pool owns all that comes out of it and frees it at once. Pieces are wiped when they go: settings
- * may hold secrets. Zero-initialise.
+ * Whoever makes a pool owns all that comes out of it and frees it at once. Pieces are wiped when
+ * they go: settings may hold secrets. Zero-initialise.
  */
 struct pool {
 	struct pool_block *blocks;
@@ -25,8 +25,8 @@ char *pool_str(struct pool *p, const char *text);
 char *pool_printf(struct pool *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
 /*
- * Room for one more element behind count in an array that lives in the pool: gives the array, moved when it had to
- * grow (it doubles at powers of two), or NULL. The element is zeroed.
+ * Room for one more element behind count in an array that lives in the pool: gives the array, moved
+ * when it had to grow (it doubles at powers of two), or NULL. The element is zeroed.
  */
 void *pool_grow(struct pool *p, void *array, size_t count, size_t size);
 

@@ -29,11 +29,13 @@ format_text(struct buf *out, const struct print *p)
 	size_t g, i;
 	bool head;
 
-	buf_printf(out, "%s on an older Stalwart server, version %s:\n", p->options->clear ? "The undoing of the change set" :
-	    "The change set", p->dialect->name);
+	buf_printf(out, "%s on an older Stalwart server, version %s:\n",
+	    p->options->clear ? "The undoing of the change set" : "The change set",
+	    p->dialect->name);
 	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
-		buf_str(out, "(The listeners are those of a default installation; stage finds the server's own, --listener names "
-		    "them here.)\n");
+		buf_str(out,
+		    "(The listeners are those of a default installation; stage finds the server's "
+		    "own, --listener names them here.)\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		head = false;
 		for (i = 0; i < p->set->count; i++) {
@@ -42,7 +44,8 @@ format_text(struct buf *out, const struct print *p)
 			if (e->group != g)
 				continue;
 			if (!head)
-				buf_printf(out, "\n%s: %s. %s; a %s applies it.\n", group_name(e->group), group_words(e->group), verb,
+				buf_printf(out, "\n%s: %s. %s; a %s applies it.\n",
+				    group_name(e->group), group_words(e->group), verb,
 				    e->applies == APPLIES_RESTART ? "restart" : "reload");
 			head = true;
 			if (p->options->clear)
@@ -66,9 +69,13 @@ open_delete(struct buf *out, const struct dialect *d)
 	buf_printf(out, "{\"type\":\"%s\",\"keys\":[", d->capital_ops ? "Delete" : "delete");
 }
 
-/* One operation with the entries of a group (GROUP_COUNT: all) that are local or not (which: 0, 1; -1: both). */
+/*
+ * One operation with the entries of a group (GROUP_COUNT: all) that are local or not (which: 0, 1;
+ * -1: both).
+ */
 static bool
-format_operation(struct buf *out, const struct print *p, size_t group, int local, const char *between)
+format_operation(
+    struct buf *out, const struct print *p, size_t group, int local, const char *between)
 {
 	bool first = true;
 	size_t i;
@@ -76,7 +83,8 @@ format_operation(struct buf *out, const struct print *p, size_t group, int local
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];
 
-		if ((group != GROUP_COUNT && e->group != group) || (local != -1 && is_local(e) != (local == 1)))
+		if ((group != GROUP_COUNT && e->group != group) ||
+		    (local != -1 && is_local(e) != (local == 1)))
 			continue;
 		if (first && p->options->clear)
 			open_delete(out, p->dialect);
@@ -99,7 +107,10 @@ format_operation(struct buf *out, const struct print *p, size_t group, int local
 	return !first;
 }
 
-/* The body that stage would send to a server that has nothing of it: the file's part first, never both in one insert. */
+/*
+ * The body that stage would send to a server that has nothing of it: the file's part first, never
+ * both in one insert.
+ */
 static void
 format_json(struct buf *out, const struct print *p)
 {
@@ -117,19 +128,24 @@ format_json(struct buf *out, const struct print *p)
 	buf_str(out, "]\n");
 }
 
-/* What follows is the same for every server; the password goes to curl through a pipe, never through its arguments. */
+/*
+ * What follows is the same for every server; the password goes to curl through a pipe, never
+ * through its arguments.
+ */
 static const char curl_head[] =
     "user=${STALPREP_USER:-admin}\n"
     ": \"${STALPREP_PASSWORD:?set it to the password of the old server administrator}\"\n"
     "\n"
     "# curl reads the login from its standard input, quoted as its configuration files want it.\n"
     "login() {\n"
-    "\tprintf 'user = \"%s\"\\n' \"$(printf '%s:%s' \"$user\" \"$STALPREP_PASSWORD\" | sed 's/[\\\\\"]/\\\\&/g')\"\n"
+    "\tprintf 'user = \"%s\"\\n' \"$(printf '%s:%s' \"$user\" \"$STALPREP_PASSWORD\" | sed "
+    "'s/[\\\\\"]/\\\\&/g')\"\n"
     "}\n"
     "\n"
     "# The server answers 200 also to what it did not do; only {\"data\":null} is a success.\n"
     "post() {\n"
-    "\tanswer=$(login | curl -sS -K - \"$@\" -H 'Content-Type: application/json' \"$old/api/settings\" -d \"$body\")\n"
+    "\tanswer=$(login | curl -sS -K - \"$@\" -H 'Content-Type: application/json' "
+    "\"$old/api/settings\" -d \"$body\")\n"
     "\t[ \"$answer\" = '{\"data\":null}' ] && return\n"
     "\tprintf '%s: the server answered: %s\\n' \"$what\" \"$answer\" >&2\n"
     "\texit 1\n"
@@ -139,7 +155,9 @@ static void
 say_assumed(struct buf *out, const struct print *p)
 {
 	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
-		buf_str(out, "# The listeners are those of a default installation: name the server's own with --listener.\n");
+		buf_str(out,
+		    "# The listeners are those of a default installation: name the server's own "
+		    "with --listener.\n");
 }
 
 static void
@@ -149,9 +167,13 @@ format_curl(struct buf *out, const struct print *p)
 	char origin[ORIGIN_MAX];
 	size_t g;
 
-	buf_printf(out, "#!/bin/sh\n# %s, for an older Stalwart server of version %s. Nothing is reloaded or restarted.\n"
-	    "# Arguments go to curl, such as --cacert FILE. The password comes from $STALPREP_PASSWORD.\n",
-	    p->options->clear ? "Clears the change set" : "Stages the change set", p->dialect->name);
+	buf_printf(out,
+	    "#!/bin/sh\n# %s, for an older Stalwart server of version %s. Nothing is reloaded or "
+	    "restarted.\n"
+	    "# Arguments go to curl, such as --cacert FILE. The password comes from "
+	    "$STALPREP_PASSWORD.\n",
+	    p->options->clear ? "Clears the change set" : "Stages the change set",
+	    p->dialect->name);
 	say_assumed(out, p);
 	buf_str(out, "set -eu\n");
 	if (p->options->target_count) {
@@ -160,7 +182,9 @@ format_curl(struct buf *out, const struct print *p)
 		options_quote(out, origin);
 		buf_char(out, '\n');
 	} else {
-		buf_str(out, "old=${OLD:?set it to the URL of the old server, such as https://source.internal.example.org}\n");
+		buf_str(out,
+		    "old=${OLD:?set it to the URL of the old server, such as "
+		    "https://source.internal.example.org}\n");
 	}
 	buf_str(out, curl_head);
 	for (g = 0; g < GROUP_COUNT; g++) {
@@ -177,14 +201,18 @@ format_curl(struct buf *out, const struct print *p)
 	buf_free(&body);
 }
 
-/* One name of a key: bare where the server reads it as it stands; a bare table name would be lower-cased. */
+/*
+ * One name of a key: bare where the server reads it as it stands; a bare table name would be
+ * lower-cased.
+ */
 static void
 toml_name(struct buf *out, const char *text, size_t len)
 {
 	size_t i;
 
 	for (i = 0; i < len; i++) {
-		if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') || text[i] == '-' || text[i] == '_'))
+		if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
+			text[i] == '-' || text[i] == '_'))
 			break;
 	}
 	if (len && i == len) {
@@ -200,7 +228,10 @@ toml_name(struct buf *out, const char *text, size_t len)
 	buf_char(out, '"');
 }
 
-/* Where the table's name ends in a key: in front of the last name, or of the list's name for an element of a list. */
+/*
+ * Where the table's name ends in a key: in front of the last name, or of the list's name for an
+ * element of a list.
+ */
 static size_t
 table_length(const struct entry *e)
 {
@@ -255,9 +286,13 @@ format_toml(struct buf *out, const struct print *p)
 	const char *c = p->options->clear ? "# " : "";
 	size_t i, len, last = 0;
 
-	buf_printf(out, "# The change set for the config.toml of an older Stalwart server, version %s.\n%s", p->dialect->name,
-	    p->options->clear ? "# To undo it delete these keys; where a value of your own stood, put that back.\n" :
-	    "# It goes to the file's end; a key that is there already must be changed where it stands.\n");
+	buf_printf(out,
+	    "# The change set for the config.toml of an older Stalwart server, version %s.\n%s",
+	    p->dialect->name,
+	    p->options->clear ? "# To undo it delete these keys; where a value of your own stood, "
+				"put that back.\n"
+			      : "# It goes to the file's end; a key that is there already must be "
+				"changed where it stands.\n");
 	say_assumed(out, p);
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];

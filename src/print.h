@@ -1,4 +1,7 @@
-/* print.h - the change set as a text, a curl script, an API body, a config.toml fragment or a list of keys */
+/*
+ * print.h - the change set as a text, a curl script, an API body, a config.toml fragment or a list
+ * of keys
+ */
 #ifndef PRINT_H
 #define PRINT_H
 

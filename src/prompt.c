@@ -16,13 +16,17 @@
 static int
 read_line(struct secret *s, int fd, struct err *err)
 {
-	const struct deadline d = { .total = INT64_MAX, .step = INT64_MAX, .stop = &interrupt_signal };
+	const struct deadline d = {
+		.total = INT64_MAX, .step = INT64_MAX, .stop = &interrupt_signal
+	};
 	ssize_t n;
 	char c;
 
 	for (;;) {
 		/* A read alone would sleep on after a signal that came just before it. */
-		n = deadline_poll(&d, fd, POLLIN, "waiting for the terminal", err) == 0 ? read(fd, &c, 1) : -1;
+		n = deadline_poll(&d, fd, POLLIN, "waiting for the terminal", err) == 0
+		    ? read(fd, &c, 1)
+		    : -1;
 		if (interrupt_signal) {
 			err_set(err, ERR_INTERRUPT, "Stopped at the prompt.");
 			err->code = interrupt_signal;
@@ -45,7 +49,8 @@ say(int fd, const char *text)
 {
 	ssize_t n = write(fd, text, strlen(text));
 
-	(void)n;                       /* a terminal that can't be written to: the read will tell */
+	/* a terminal that can't be written to: the read will tell */
+	(void)n;
 }
 
 int
@@ -67,7 +72,8 @@ prompt_secret(struct secret *s, const char *question, const char *hint, struct e
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
 	quiet.c_lflag |= ICANON | ISIG;
-	tcsetattr(in, TCSAFLUSH, &quiet);      /* before the question: what is typed at once must not show or be lost */
+	/* before the question: what is typed at once must not show or be lost */
+	tcsetattr(in, TCSAFLUSH, &quiet);
 	say(out, question);
 	r = read_line(s, in, err);
 	tcsetattr(in, TCSAFLUSH, &old);

@@ -11,7 +11,10 @@ is_alnum(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* A line must begin with a letter or digit; up to 0.12 few others may follow, later all but what ends or quotes a key. */
+/*
+ * A line must begin with a letter or digit; up to 0.12 few others may follow, later all but what
+ * ends or quotes a key.
+ */
 static enum rewrite
 fate_of_key(int minor, const char *key)
 {
@@ -19,21 +22,24 @@ fate_of_key(int minor, const char *key)
 	const char *p;
 
 	if (*key == '#')
-		return REWRITE_CHANGES;        /* a comment: it is lost */
+		return REWRITE_CHANGES; /* a comment: it is lost */
 	if (!is_alnum(*key))
 		return REWRITE_BREAKS;
 	for (p = key; *p; p++) {
 		if (is_alnum(*p) || strchr("._-", *p))
 			continue;
 		if (*p == ' ' || *p == '\t' || *p == '\r')
-			fate = REWRITE_CHANGES;        /* dropped */
+			fate = REWRITE_CHANGES; /* dropped */
 		else if (minor < LOOSE_KEYS_SINCE || strchr("=\"\n", *p))
 			return REWRITE_BREAKS;
 	}
 	return fate;
 }
 
-/* Between three single quotes nothing is escaped: a CR and a first LF are dropped, three quotes end it. */
+/*
+ * Between three single quotes nothing is escaped: a CR and a first LF are dropped, three quotes end
+ * it.
+ */
 static enum rewrite
 fate_of_raw(const char *value)
 {
@@ -48,8 +54,8 @@ fate_of_raw(const char *value)
 }
 
 /*
- * Within double quotes a backslash and a quote get a backslash in front. The reader takes the backslash that was meant
- * for the beginning of the next escape, so what follows one decides.
+ * Within double quotes a backslash and a quote get a backslash in front. The reader takes the
+ * backslash that was meant for the beginning of the next escape, so what follows one decides.
  */
 static enum rewrite
 fate_of_quoted(const char *value)
@@ -63,7 +69,7 @@ fate_of_quoted(const char *value)
 		if (*p != '\\')
 			continue;
 		if (!p[1 + strspn(p + 1, "\r")])
-			return REWRITE_BREAKS;         /* the closing quote is taken for an escaped one */
+			return REWRITE_BREAKS; /* the closing quote is taken for an escaped one */
 		if (strchr("ntr\\\"", p[1]))
 			fate = REWRITE_CHANGES;
 	}
@@ -78,7 +84,8 @@ rewrite_fate(int minor, const char *key, const char *value)
 	enum rewrite a = fate_of_key(minor, key), b;
 
 	if (*key == '#' && (strchr(key, '\n') || strchr(value, '\n')))
-		return REWRITE_BREAKS;         /* only its first line is a comment */
-	b = strchr(value, '\n') || (len > LONG_VALUE && special) ? fate_of_raw(value) : fate_of_quoted(value);
+		return REWRITE_BREAKS; /* only its first line is a comment */
+	b = strchr(value, '\n') || (len > LONG_VALUE && special) ? fate_of_raw(value)
+								 : fate_of_quoted(value);
 	return a > b ? a : b;
 }

@@ -36,24 +36,32 @@ has_own_root(pid_t pid)
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%ld/root/", (long)pid);
-	return stat("/", &own) == 0 && stat(path, &its) == 0 && (own.st_dev != its.st_dev || own.st_ino != its.st_ino);
+	return stat("/", &own) == 0 && stat(path, &its) == 0 &&
+	    (own.st_dev != its.st_dev || own.st_ino != its.st_ino);
 }
 
-/* Is what the process calls by this name the file? A relative one starts at its folder, an absolute one at its root. */
+/*
+ * Is what the process calls by this name the file? A relative one starts at its folder, an absolute
+ * one at its root.
+ */
 static enum seen
 is_file(pid_t pid, const char *name, const struct stat *st)
 {
 	char path[PATH_MAX];
 	struct stat there;
 
-	if (snprintf(path, sizeof(path), "/proc/%ld/%s/%s", (long)pid, *name == '/' ? "root" : "cwd", name) >= (int)sizeof(path))
+	if (snprintf(path, sizeof(path), "/proc/%ld/%s/%s", (long)pid,
+		*name == '/' ? "root" : "cwd", name) >= (int)sizeof(path))
 		return NO;
 	if (stat(path, &there) == -1)
 		return errno == EACCES || errno == EPERM || has_own_root(pid) ? UNSEEN : NO;
 	return there.st_dev == st->st_dev && there.st_ino == st->st_ino ? YES : NO;
 }
 
-/* The value behind "--config=", "-c=" and their like, "" where it is the next argument, NULL for any other argument. */
+/*
+ * The value behind "--config=", "-c=" and their like, "" where it is the next argument, NULL for
+ * any other argument.
+ */
 static const char *
 config_value(const char *arg)
 {
@@ -80,7 +88,9 @@ strings_name(pid_t pid, const struct buf *strings, bool environment, const struc
 	enum seen seen = NO, one;
 
 	for (s = strings->data; s && s < end; s += strlen(s) + 1) {
-		value = !environment ? config_value(s) : !strncmp(s, variable, strlen(variable)) ? s + strlen(variable) : NULL;
+		value = !environment                          ? config_value(s)
+		    : !strncmp(s, variable, strlen(variable)) ? s + strlen(variable)
+							      : NULL;
 		if (value && !*value && !environment && s + strlen(s) + 1 < end)
 			value = s + strlen(s) + 1;
 		one = value && *value ? is_file(pid, value, st) : NO;
@@ -99,8 +109,11 @@ parent_of(pid_t pid)
 	const char *at = NULL;
 	long parent = 0;
 
-	/* The name in brackets may hold anything: what follows its end is a letter and the parent. */
-	if (read_proc(&text, pid, "stat") && text.data && (at = strrchr(text.data, ')')) && at[1] && at[2])
+	/*
+	 * The name in brackets may hold anything: what follows its end is a letter and the parent.
+	 */
+	if (read_proc(&text, pid, "stat") && text.data && (at = strrchr(text.data, ')')) && at[1] &&
+	    at[2])
 		parent = strtol(at + 3, NULL, 10);
 	buf_free(&text);
 	return (pid_t)parent;
@@ -116,7 +129,8 @@ is_no_server(pid_t pid)
 	int i;
 
 	snprintf(path, sizeof(path), "/proc/%ld/exe", (long)pid);
-	if (stat("/proc/self/exe", &own) == 0 && stat(path, &its) == 0 && own.st_dev == its.st_dev && own.st_ino == its.st_ino)
+	if (stat("/proc/self/exe", &own) == 0 && stat(path, &its) == 0 &&
+	    own.st_dev == its.st_dev && own.st_ino == its.st_ino)
 		return true;
 
 	for (i = 0; i < ANCESTORS_MAX && p > 0; i++) {
@@ -144,7 +158,10 @@ take_name(char name[RUNNING_NAME_MAX], pid_t pid)
 	buf_free(&text);
 }
 
-/* One process. Of those whose environment is closed to us only one with the server's name counts as not seen. */
+/*
+ * One process. Of those whose environment is closed to us only one with the server's name counts as
+ * not seen.
+ */
 static enum seen
 look_at(struct running *r, pid_t pid, const struct stat *st)
 {
@@ -154,11 +171,15 @@ look_at(struct running *r, pid_t pid, const struct stat *st)
 	take_name(r->name, pid);
 	if (read_proc(&text, pid, "cmdline"))
 		seen = strings_name(pid, &text, false, st);
-	if (seen != YES && text.len)           /* the kernel's own have no arguments */
-		in_environment = read_proc(&text, pid, "environ") ? strings_name(pid, &text, true, st) :
-		    strstr(r->name, "stalwart") ? UNSEEN : NO;
+	if (seen != YES && text.len) /* the kernel's own have no arguments */
+		in_environment = read_proc(&text, pid, "environ")
+		    ? strings_name(pid, &text, true, st)
+		    : strstr(r->name, "stalwart") ? UNSEEN
+						  : NO;
 	buf_free(&text);
-	seen = seen == YES || in_environment == YES ? YES : seen == UNSEEN || in_environment == UNSEEN ? UNSEEN : NO;
+	seen = seen == YES || in_environment == YES      ? YES
+	    : seen == UNSEEN || in_environment == UNSEEN ? UNSEEN
+							 : NO;
 	return seen != NO && is_no_server(pid) ? NO : seen;
 }
 
@@ -181,5 +202,5 @@ running_find(struct running *r, const struct stat *st)
 	}
 	if (proc)
 		closedir(proc);
-	r->unseen |= !first;                   /* where the first process is hidden, so are others */
+	r->unseen |= !first; /* where the first process is hidden, so are others */
 }

@@ -27,7 +27,8 @@ int
 secret_add(struct secret *s, const void *data, size_t len, struct err *err)
 {
 	if (len > SECRET_MAX - s->len)
-		return err_set(err, ERR_USAGE, "a secret of more than %d bytes is not taken", SECRET_MAX);
+		return err_set(
+		    err, ERR_USAGE, "a secret of more than %d bytes is not taken", SECRET_MAX);
 	if (len)
 		memcpy(s->data + s->len, data, len);
 	s->len += len;
@@ -39,14 +40,15 @@ secret_add(struct secret *s, const void *data, size_t len, struct err *err)
 static int
 read_all(struct secret *s, int fd, const char *what, const char *path, struct err *err)
 {
-	char extra[3] = "";             /* the line end of the longest secret */
+	char extra[3] = ""; /* the line end of the longest secret */
 	size_t over = 0;
 	ssize_t n;
 
 	for (;;) {
 		size_t room = SECRET_MAX - s->len;
 
-		n = read(fd, room ? s->data + s->len : extra + over, room ? room : sizeof(extra) - over);
+		n = read(
+		    fd, room ? s->data + s->len : extra + over, room ? room : sizeof(extra) - over);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n == -1)
@@ -55,10 +57,12 @@ read_all(struct secret *s, int fd, const char *what, const char *path, struct er
 			break;
 		if (!room) {
 			over += (size_t)n;
-			if (over < sizeof(extra) && !strncmp(extra, *extra == '\n' ? "\n" : "\r\n", over))
+			if (over < sizeof(extra) &&
+			    !strncmp(extra, *extra == '\n' ? "\n" : "\r\n", over))
 				continue;
 			wipe(extra, sizeof(extra));
-			return err_set(err, ERR_USAGE, "%s %s is longer than %d bytes", what, path, SECRET_MAX);
+			return err_set(err, ERR_USAGE, "%s %s is longer than %d bytes", what, path,
+			    SECRET_MAX);
 		}
 		s->len += (size_t)n;
 	}
@@ -78,7 +82,8 @@ check_line(struct secret *s, const char *what, const char *path, struct err *err
 	if (!s->len)
 		return err_set(err, ERR_USAGE, "%s %s is empty", what, path);
 	if (memchr(s->data, '\0', s->len) || memchr(s->data, '\n', s->len))
-		return err_set(err, ERR_USAGE, "%s %s holds more than one line (or a NUL): the secret alone is wanted in it",
+		return err_set(err, ERR_USAGE,
+		    "%s %s holds more than one line (or a NUL): the secret alone is wanted in it",
 		    what, path);
 	return 0;
 }
@@ -91,8 +96,10 @@ check_mode(int fd, const char *what, const char *path, bool lax, struct err *err
 	if (fstat(fd, &st) == -1)
 		return err_system(err, ERR_USAGE, errno, "%s %s", what, path);
 	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) && !lax) {
-		err_set(err, ERR_REFUSED, "%s %s can be read by others (mode %03o). Mend it: chmod 600 %s; or say "
-		    "--force open-secret.", what, path, (unsigned)(st.st_mode & 0777), path);
+		err_set(err, ERR_REFUSED,
+		    "%s %s can be read by others (mode %03o). Mend it: chmod 600 %s; or say "
+		    "--force open-secret.",
+		    what, path, (unsigned)(st.st_mode & 0777), path);
 		if (err)
 			err->name = "open-secret";
 		return -1;
@@ -157,8 +164,8 @@ add_base64(struct secret *out, const struct secret *in, struct err *err)
 }
 
 int
-secret_basic(struct secret *out, const char *user, const struct secret *password, const struct secret *code,
-    struct err *err)
+secret_basic(struct secret *out, const char *user, const struct secret *password,
+    const struct secret *code, struct err *err)
 {
 	struct secret plain = { 0 };
 	int r = -1;
@@ -168,7 +175,8 @@ secret_basic(struct secret *out, const char *user, const struct secret *password
 	    secret_add(&plain, ":", 1, err) == 0 &&
 	    secret_add(&plain, password->data, password->len, err) == 0 &&
 	    (!code || !code->len ||
-	    (secret_add(&plain, "$", 1, err) == 0 && secret_add(&plain, code->data, code->len, err) == 0)) &&
+		(secret_add(&plain, "$", 1, err) == 0 &&
+		    secret_add(&plain, code->data, code->len, err) == 0)) &&
 	    secret_add(out, "Basic ", 6, err) == 0)
 		r = add_base64(out, &plain, err);
 	secret_wipe(&plain);
@@ -185,7 +193,8 @@ secret_bearer(struct secret *out, const struct secret *key, struct err *err)
 	secret_wipe(out);
 	for (i = 0; i < key->len; i++) {
 		if (key->data[i] <= ' ' || key->data[i] > '~')
-			return err_set(err, ERR_USAGE, "the API key holds a blank or a byte that is not ASCII");
+			return err_set(err, ERR_USAGE,
+			    "the API key holds a blank or a byte that is not ASCII");
 	}
 	if (secret_add(out, "Bearer ", 7, err) == -1)
 		return -1;

@@ -11,9 +11,11 @@ struct err;
 enum { SECRET_MAX = 4096 };            /* longest secret in bytes */
 #define SECRET_ENV "STALPREP_PASSWORD" /* the environment variable that may hold one */
 
-/* Kept in the caller's storage, never copied by assignment. Zero-initialise; secret_wipe when done. */
+/*
+ * Kept in the caller's storage, never copied by assignment. Zero-initialise; secret_wipe when done.
+ */
 struct secret {
-	size_t len;                    /* bytes, without the NUL that always follows */
+	size_t len; /* bytes, without the NUL that always follows */
 	char data[SECRET_MAX + 1];
 };
 
@@ -27,11 +29,13 @@ void secret_wipe(struct secret *s);
 int secret_add(struct secret *s, const void *data, size_t len, struct err *err) WARN_UNUSED;
 
 /*
- * The content of a file ("-" is standard input), less one line end at its end. Empty, longer than SECRET_MAX,
- * with a NUL or another line end inside: refused. A regular file that group or others may read is refused with the
- * name "open-secret" unless `lax`. 0 or -1 with err; what names the option for messages ("--password-file").
+ * The content of a file ("-" is standard input), less one line end at its end. Empty, longer than
+ * SECRET_MAX, with a NUL or another line end inside: refused. A regular file that group or others
+ * may read is refused with the name "open-secret" unless `lax`. 0 or -1 with err; what names the
+ * option for messages ("--password-file").
  */
-int secret_read_file(struct secret *s, const char *path, const char *what, bool lax, struct err *err) WARN_UNUSED;
+int secret_read_file(
+    struct secret *s, const char *path, const char *what, bool lax, struct err *err) WARN_UNUSED;
 
 /*
  * Take the value of an environment variable and overwrite its bytes where they stand.
@@ -39,9 +43,12 @@ int secret_read_file(struct secret *s, const char *path, const char *what, bool 
  */
 int secret_take_env(struct secret *s, const char *name, struct err *err) WARN_UNUSED;
 
-/* The text of the Authorization header's value, "Basic …" (RFC 7617) of user, ':' and password, appended to out. */
-int secret_basic(struct secret *out, const char *user, const struct secret *password, const struct secret *code,
-    struct err *err) WARN_UNUSED;
+/*
+ * The text of the Authorization header's value, "Basic …" (RFC 7617) of user, ':' and password,
+ * appended to out.
+ */
+int secret_basic(struct secret *out, const char *user, const struct secret *password,
+    const struct secret *code, struct err *err) WARN_UNUSED;
 
 /* The same, "Bearer …" (RFC 6750); a key with a byte that the header can't hold is refused. */
 int secret_bearer(struct secret *out, const struct secret *key, struct err *err) WARN_UNUSED;

@@ -64,8 +64,10 @@ check_loopback(const struct resolved *to, struct err *err)
 		if (resolve_is_loopback(&to->addr[i]))
 			continue;
 		resolve_format(&to->addr[i], text);
-		return err_set(err, ERR_USAGE, "plain http goes to a loopback address only, since the password would cross the network "
-		    "in the clear: not to %s", text);
+		return err_set(err, ERR_USAGE,
+		    "plain http goes to a loopback address only, since the password would cross "
+		    "the network in the clear: not to %s",
+		    text);
 	}
 	return 0;
 }
@@ -86,7 +88,8 @@ session_resolve(struct session *s, const struct options *o, const struct url *ur
 	}
 	session_phase(s, true);
 	s->deadline.step = end_of(o->connect_timeout);
-	if (resolve(&s->addresses, url->host, url->port, entries, o->resolve_count, s->in_child, &s->deadline, err) == -1)
+	if (resolve(&s->addresses, url->host, url->port, entries, o->resolve_count, s->in_child,
+		&s->deadline, err) == -1)
 		return -1;
 	return url->https ? 0 : check_loopback(&s->addresses, err);
 }
@@ -95,7 +98,9 @@ static int
 open_tls(struct session *s, struct err *err)
 {
 	struct tls_config config = {
-		.host = s->url->host, .anchors = s->trust->anchors, .pins = s->trust->pinned ? &s->trust->pins : NULL,
+		.host = s->url->host,
+		.anchors = s->trust->anchors,
+		.pins = s->trust->pinned ? &s->trust->pins : NULL,
 		.insecure = s->options->insecure,
 	};
 

@@ -27,10 +27,12 @@ struct trust {
 };
 
 /*
- * Load the pins, and the anchors from --cacert, ssl_cert_file ($SSL_CERT_FILE, may be NULL) or the system's bundle.
- * Not needed, so not loaded: with --insecure, or where no target is https. No bundle at all is no error yet. 0 or -1.
+ * Load the pins, and the anchors from --cacert, ssl_cert_file ($SSL_CERT_FILE, may be NULL) or the
+ * system's bundle. Not needed, so not loaded: with --insecure, or where no target is https. No
+ * bundle at all is no error yet. 0 or -1.
  */
-int trust_load(struct trust *t, const struct options *o, const char *ssl_cert_file, struct err *err) WARN_UNUSED;
+int trust_load(struct trust *t, const struct options *o, const char *ssl_cert_file,
+    struct err *err) WARN_UNUSED;
 void trust_free(struct trust *t);
 
 /* In the caller's storage, never moved. Zero-initialise; session_close when done. */
@@ -40,7 +42,7 @@ struct session {
 	const struct credentials *credentials;
 	const struct url *url;
 	char authority[ORIGIN_MAX];
-	void (*in_child)(void);        /* resolve's; set before session_resolve */
+	void (*in_child)(void); /* resolve's; set before session_resolve */
 	struct resolved addresses;
 	struct deadline deadline;
 	struct conn conn;
@@ -51,13 +53,24 @@ struct session {
 	bool open;
 };
 
-/* Find the addresses of url's host; needs no secret. The pointers must outlive the session. 0 or -1. */
-int session_resolve(struct session *s, const struct options *o, const struct url *url, struct err *err) WARN_UNUSED;
+/*
+ * Find the addresses of url's host; needs no secret. The pointers must outlive the session. 0 or
+ * -1.
+ */
+int session_resolve(
+    struct session *s, const struct options *o, const struct url *url, struct err *err) WARN_UNUSED;
 
-/* Connect, with TLS where the URL says so, and be ready to speak. One that is open already stays so. 0 or -1. */
-int session_open(struct session *s, const struct trust *t, const struct credentials *c, struct err *err) WARN_UNUSED;
+/*
+ * Connect, with TLS where the URL says so, and be ready to speak. One that is open already stays
+ * so. 0 or -1.
+ */
+int session_open(struct session *s, const struct trust *t, const struct credentials *c,
+    struct err *err) WARN_UNUSED;
 
-/* Begin a phase of the run: its time counts anew. With may_stop a signal ends its waits, else they are finished. */
+/*
+ * Begin a phase of the run: its time counts anew. With may_stop a signal ends its waits, else they
+ * are finished.
+ */
 void session_phase(struct session *s, bool may_stop);
 
 /* Say goodbye, close, wipe. Closing twice is allowed. */

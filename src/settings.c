@@ -7,7 +7,8 @@
 #include <string.h>
 
 int
-settings_add(struct settings *s, struct pool *pool, const char *key, const char *value, struct err *err)
+settings_add(
+    struct settings *s, struct pool *pool, const char *key, const char *value, struct err *err)
 {
 	struct setting *items = pool_grow(pool, s->items, s->count, sizeof(*items));
 
@@ -35,7 +36,8 @@ settings_sort(struct settings *s, struct err *err)
 	qsort(s->items, s->count, sizeof(*s->items), compare);
 	for (i = 1; i < s->count; i++) {
 		if (!strcmp(s->items[i - 1].key, s->items[i].key))
-			return err_set(err, ERR_SERVER, "the key %.120s is given twice", s->items[i].key);
+			return err_set(
+			    err, ERR_SERVER, "the key %.120s is given twice", s->items[i].key);
 	}
 	return 0;
 }

@@ -15,12 +15,14 @@ struct setting {
 
 /* Keys and values live in the pool that they were added from. Zero-initialise. */
 struct settings {
-	struct setting *items;         /* sorted by key as bytes, as the server orders them, once settings_sort ran */
+	/* sorted by key as bytes, as the server orders them, once settings_sort ran */
+	struct setting *items;
 	size_t count;
 };
 
 /* Add a key; both strings must outlive the map. 0, or -1 when memory ran out. */
-int settings_add(struct settings *s, struct pool *pool, const char *key, const char *value, struct err *err) WARN_UNUSED;
+int settings_add(struct settings *s, struct pool *pool, const char *key, const char *value,
+    struct err *err) WARN_UNUSED;
 
 /* Sort. A key that is there twice is an error. 0 or -1. */
 int settings_sort(struct settings *s, struct err *err) WARN_UNUSED;
@@ -34,7 +36,10 @@ bool settings_same(const char *a, const char *b);
 /* The index of the first key that starts with prefix, or count; those behind it follow it. */
 size_t settings_first(const struct settings *s, const char *prefix);
 
-/* What stands behind prefix in the key at index, or NULL when the key does not start with it (or there is none). */
+/*
+ * What stands behind prefix in the key at index, or NULL when the key does not start with it (or
+ * there is none).
+ */
 const char *settings_below(const struct settings *s, size_t index, const char *prefix);
 
 /* Is there any key that starts with prefix? */

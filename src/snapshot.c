@@ -13,10 +13,13 @@
 #include <string.h>
 
 static const char FORMAT[] = "stalprep-snapshot";
-static const char CHECK[] = ",\n  \"checksum\": \"";      /* all before it is what the checksum is over */
+/* all before it is what the checksum is over */
+static const char CHECK[] = ",\n  \"checksum\": \"";
 
 static const char *const state_names[SNAPSHOT_STATE_COUNT] = {
-	[SNAPSHOT_PLANNED] = "planned", [SNAPSHOT_SENDING] = "sending", [SNAPSHOT_PROVED] = "proved",
+	[SNAPSHOT_PLANNED] = "planned",
+	[SNAPSHOT_SENDING] = "sending",
+	[SNAPSHOT_PROVED] = "proved",
 };
 
 const char *
@@ -52,7 +55,8 @@ snapshot_find(const struct snapshot *s, const char *key)
 bool
 snapshot_knows(const struct snapshot_key *k, const char *value)
 {
-	return settings_same(value, k->before) || settings_same(value, k->written) || settings_same(value, k->stood);
+	return settings_same(value, k->before) || settings_same(value, k->written) ||
+	    settings_same(value, k->stood);
 }
 
 void
@@ -81,7 +85,8 @@ snapshot_is_open(const struct snapshot *s, unsigned groups)
 	for (i = 0; i < s->count; i++) {
 		const struct snapshot_key *k = &s->keys[i];
 
-		if (!(groups & 1u << k->group) && !settings_same(k->stood, k->before) && !settings_same(k->stood, k->written))
+		if (!(groups & 1u << k->group) && !settings_same(k->stood, k->before) &&
+		    !settings_same(k->stood, k->written))
 			return s->state == SNAPSHOT_SENDING;
 	}
 	return false;
@@ -107,7 +112,8 @@ damaged(struct err *err, const char *why)
 
 /* Copy a member that must be a string, or may also be null. */
 static int
-take_string(const char **out, struct pool *pool, const struct json *from, const char *name, bool nullable, struct err *err)
+take_string(const char **out, struct pool *pool, const struct json *from, const char *name,
+    bool nullable, struct err *err)
 {
 	const struct json *j = json_member(from, name);
 	const char *text = json_string(j);
@@ -134,7 +140,8 @@ take_key(struct snapshot *s, struct pool *pool, const struct json *from, struct 
 	if (json_member(from, "text") && take_string(&k.text, pool, from, "text", false, err) == -1)
 		return -1;
 	k.stood = k.before;
-	if (json_member(from, "stood") && take_string(&k.stood, pool, from, "stood", true, err) == -1)
+	if (json_member(from, "stood") &&
+	    take_string(&k.stood, pool, from, "stood", true, err) == -1)
 		return -1;
 	if (!group_find(&k.group, group, strlen(group)))
 		return damaged(err, "group");
@@ -202,10 +209,12 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 	if (json_parse(&doc, text, len, err) == -1)
 		return damaged(err, "no JSON");
 	format = json_string(json_member(doc, "format"));
-	if (!format || strcmp(format, FORMAT) != 0 || !json_integer(json_member(doc, "version"), &version))
+	if (!format || strcmp(format, FORMAT) != 0 ||
+	    !json_integer(json_member(doc, "version"), &version))
 		damaged(err, "format");
 	else if (version != SNAPSHOT_VERSION)
-		err_set(err, ERR_SYSTEM, "it has version %lld of the format; this stalprep reads version %d", version,
+		err_set(err, ERR_SYSTEM,
+		    "it has version %lld of the format; this stalprep reads version %d", version,
 		    SNAPSHOT_VERSION);
 	else if (check_sum(text, len, err) == 0)
 		r = take_all(s, pool, doc, err);
@@ -235,8 +244,8 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 	for (i = 0; i < s->count; i++) {
 		buf_printf(out, "%s\n    {\"key\": ", i ? "," : "");
 		json_quote(out, s->keys[i].key);
-		buf_printf(out, ", \"group\": \"%s\", \"local\": %s, \"before\": ", group_name(s->keys[i].group),
-		    s->keys[i].local ? "true" : "false");
+		buf_printf(out, ", \"group\": \"%s\", \"local\": %s, \"before\": ",
+		    group_name(s->keys[i].group), s->keys[i].local ? "true" : "false");
 		json_quote(out, s->keys[i].before);
 		buf_str(out, ", \"written\": ");
 		json_quote(out, s->keys[i].written);
@@ -252,7 +261,8 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 	}
 	buf_str(out, "\n  ]");
 	if (!out->failed)
-		buf_printf(out, "%s%08x\"\n}\n", CHECK, (unsigned)crc32(out->data + from, out->len - from));
+		buf_printf(out, "%s%08x\"\n}\n", CHECK,
+		    (unsigned)crc32(out->data + from, out->len - from));
 }
 
 int
@@ -263,8 +273,10 @@ snapshot_load(struct snapshot *s, struct pool *pool, const char *path, struct er
 	int r = file_read(&text, path, SNAPSHOT_MAX, err);
 
 	if (r == 0 && snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
-		r = err_set(err, ERR_REFUSED, "the snapshot %s can't be used: %s. What stood before is known from it alone, so "
-		    "look at it, then move it away if it is of no use.", path, why.text);
+		r = err_set(err, ERR_REFUSED,
+		    "the snapshot %s can't be used: %s. What stood before is known from it alone, "
+		    "so look at it, then move it away if it is of no use.",
+		    path, why.text);
 	buf_free(&text);
 	return r;
 }
@@ -277,10 +289,12 @@ snapshot_save(const struct snapshot *s, const char *path, struct err *err)
 
 	snapshot_format(&text, s);
 	if (!text.failed && (text.len > SNAPSHOT_MAX || s->count > SNAPSHOT_KEYS_MAX))
-		r = err_set(err, ERR_SYSTEM, "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX,
+		r = err_set(err, ERR_SYSTEM,
+		    "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX,
 		    SNAPSHOT_KEYS_MAX);
 	else
-		r = text.failed ? err_memory(err) : file_replace(path, text.data, text.len, -1, err);
+		r = text.failed ? err_memory(err)
+				: file_replace(path, text.data, text.len, -1, err);
 	buf_free(&text);
 	return r;
 }

@@ -34,19 +34,21 @@ name_snapshot(struct target *t, const char *folder, const char *whose, struct er
 	if (t->options->snapshot)
 		snprintf(name, sizeof(name), "%s", t->options->snapshot);
 	else
-		snprintf(name, sizeof(name), "%s%sstalprep-%s.snapshot.json", folder, *folder ? "/" : "", whose);
+		snprintf(name, sizeof(name), "%s%sstalprep-%s.snapshot.json", folder,
+		    *folder ? "/" : "", whose);
 	/* From the root, so that the report's words hold in any folder. */
 	if (*name == '/' || !getcwd(here, sizeof(here)) || *here != '/')
 		here[0] = '\0';
-	if (snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s%s%s", here, *here && strcmp(here, "/") != 0 ? "/" : "",
-	    name) >= (int)sizeof(t->snapshot_path))
+	if (snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s%s%s", here,
+		*here && strcmp(here, "/") != 0 ? "/" : "", name) >= (int)sizeof(t->snapshot_path))
 		return err_set(err, ERR_USAGE, "the snapshot's name is too long: %.120s...", name);
 	return 0;
 }
 
 /*
- * A file's snapshot lies beside it: a rescue system's current folder is soon gone. In a folder of snapshots its name has the
- * whole path: each node's file is called config.toml. One that comes by a pipe may have none.
+ * A file's snapshot lies beside it: a rescue system's current folder is soon gone. In a folder of
+ * snapshots its name has the whole path: each node's file is called config.toml. One that comes by
+ * a pipe may have none.
  */
 static int
 begin_file(struct target *t, struct err *err)
@@ -57,16 +59,19 @@ begin_file(struct target *t, struct err *err)
 	t->is_file = true;
 	if (configfile_find(&t->config, t->options->config, err) == -1)
 		return -1;
-	snprintf(t->origin, sizeof(t->origin), "%s", t->config.path[0] ? t->config.path : "standard input");
+	snprintf(t->origin, sizeof(t->origin), "%s",
+	    t->config.path[0] ? t->config.path : "standard input");
 	base = t->config.path[0] ? strrchr(t->config.path, '/') + 1 : "config.toml";
 	t->known_as = pool_printf(&t->pool, "file:%s", t->config.path[0] ? t->config.path : "/-");
 	if (!t->known_as)
 		return err_memory(err);
 	if (!t->config.path[0] && !t->options->snapshot && !t->options->snapshot_dir)
 		return 0;
-	snprintf(folder, sizeof(folder), "%.*s", (int)(t->config.path[0] ? base - t->config.path - (base - t->config.path > 1) : 0),
+	snprintf(folder, sizeof(folder), "%.*s",
+	    (int)(t->config.path[0] ? base - t->config.path - (base - t->config.path > 1) : 0),
 	    t->config.path);
-	whose = pool_str(&t->pool, t->options->snapshot_dir && t->config.path[0] ? t->config.path + 1 : base);
+	whose = pool_str(
+	    &t->pool, t->options->snapshot_dir && t->config.path[0] ? t->config.path + 1 : base);
 	for (at = whose; at && *at; at++)
 		*at = *at == '/' ? '_' : *at;
 	return whose ? name_snapshot(t, folder, whose, err) : err_memory(err);
@@ -89,13 +94,14 @@ target_begin(struct target *t, const struct options *o, const struct url *url, s
 }
 
 /*
- * A snapshot may hold keys of a relay, or of a new server, other than this run's: they are read one by one. Other keys are
- * found by prefix. What is no plain key was not written by stalprep.
+ * A snapshot may hold keys of a relay, or of a new server, other than this run's: they are read one
+ * by one. Other keys are found by prefix. What is no plain key was not written by stalprep.
  */
 static int
 read_along(struct target *t, const struct snapshot *s, struct err *err)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
+	static const char plain[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
 	const char **extra = pool_zero(&t->pool, (s->count + 1) * sizeof(*extra));
 	size_t i, n = 0;
 
@@ -120,13 +126,18 @@ moved_along(const struct target *t)
 	const char *own = strrchr(t->config.path, '/'), *its = strrchr(t->loaded.target, '/'), *end;
 	char path[PATH_MAX];
 
-	if (!t->is_file || !own || !its || strcmp(own, its) != 0 || !realpath(t->snapshot_path, path))
+	if (!t->is_file || !own || !its || strcmp(own, its) != 0 ||
+	    !realpath(t->snapshot_path, path))
 		return false;
 	end = strrchr(path, '/');
-	return end - path == own - t->config.path && !memcmp(path, t->config.path, (size_t)(own - t->config.path));
+	return end - path == own - t->config.path &&
+	    !memcmp(path, t->config.path, (size_t)(own - t->config.path));
 }
 
-/* A snapshot that a clear has done with tells a second clear that there is nothing to do. If it can't be read, so be it. */
+/*
+ * A snapshot that a clear has done with tells a second clear that there is nothing to do. If it
+ * can't be read, so be it.
+ */
 static void
 load_cleared(struct target *t)
 {
@@ -159,8 +170,10 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 	t->snapshot = t->loaded;
 	if (t->has_snapshot && strcmp(t->snapshot.target, t->known_as) != 0 && !moved_along(t) &&
 	    !options_forced(t->options, "snapshot-target")) {
-		err_set(err, ERR_REFUSED, "The snapshot %s belongs to %s, not to %s. If it is the same server "
-		    "under another name: --force snapshot-target.", t->snapshot_path, t->snapshot.target, t->known_as);
+		err_set(err, ERR_REFUSED,
+		    "The snapshot %s belongs to %s, not to %s. If it is the same server under "
+		    "another name: --force snapshot-target.",
+		    t->snapshot_path, t->snapshot.target, t->known_as);
 		err->name = "snapshot-target";
 		return -1;
 	}
@@ -190,7 +203,10 @@ options_text(struct pool *pool, const struct options *o)
 const struct snapshot *
 target_known(const struct target *t)
 {
-	return t->has_snapshot && (t->loaded.state != SNAPSHOT_PLANNED || t->options->command == COMMAND_CLEAR) ? &t->loaded : NULL;
+	return t->has_snapshot &&
+		(t->loaded.state != SNAPSHOT_PLANNED || t->options->command == COMMAND_CLEAR)
+	    ? &t->loaded
+	    : NULL;
 }
 
 /* Of a file: how the values were spelled that stood there before. */
@@ -211,7 +227,10 @@ add_texts(struct snapshot *s, struct target *t, struct err *err)
 	return 0;
 }
 
-/* Put it into the snapshot's file. What it says counts only once something was sent: see target_withdraw. */
+/*
+ * Put it into the snapshot's file. What it says counts only once something was sent: see
+ * target_withdraw.
+ */
 static int
 save(struct target *t, const struct snapshot *s, struct err *err)
 {
@@ -264,8 +283,9 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	if (!s.created || !s.options)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
-		s.state = SNAPSHOT_SENDING;    /* until it is proved, whatever this run does */
-	if (plan_keep(&t->plan, t->options->groups, old, &s, &t->pool, err) == -1 || add_texts(&s, t, err) == -1)
+		s.state = SNAPSHOT_SENDING; /* until it is proved, whatever this run does */
+	if (plan_keep(&t->plan, t->options->groups, old, &s, &t->pool, err) == -1 ||
+	    add_texts(&s, t, err) == -1)
 		return -1;
 	return save(t, &s, err);
 }
@@ -278,7 +298,8 @@ target_withdraw(struct target *t, struct err *err)
 	t->ahead = false;
 	t->snapshot = t->loaded;
 	t->snapshot_kept = t->has_snapshot;
-	return t->has_snapshot ? snapshot_save(&t->loaded, t->snapshot_path, err) : file_remove(t->snapshot_path, err);
+	return t->has_snapshot ? snapshot_save(&t->loaded, t->snapshot_path, err)
+			       : file_remove(t->snapshot_path, err);
 }
 
 int
@@ -304,7 +325,8 @@ target_retire_snapshot(struct target *t, struct err *err)
 
 		for (j = 0; j < t->plan.key_count && strcmp(t->plan.keys[j].key, k->key) != 0; j++)
 			;
-		if ((j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED) && snapshot_add(&left, &t->pool, k, err) == -1)
+		if ((j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED) &&
+		    snapshot_add(&left, &t->pool, k, err) == -1)
 			return -1;
 	}
 	if (left.count) {

@@ -10,13 +10,17 @@
 
 enum {
 	TAKE_BACK_ROUNDS = 3,
-	NAMED_MAX = 5                  /* keys that a message names, of many */
+	NAMED_MAX = 5 /* keys that a message names, of many */
 };
 
-/* The dummy that makes the server write its file; no server reads it (server-facts: names are not checked). */
+/*
+ * The dummy that makes the server write its file; no server reads it (server-facts: names are not
+ * checked).
+ */
 static const char DUMMY[] = "server.stalprep.touch";
 
-static const char UNKNOWN_NOW[] = "Run the same command again: it finishes what was begun. Or take it back: stalprep clear.";
+static const char UNKNOWN_NOW[] =
+    "Run the same command again: it finishes what was begun. Or take it back: stalprep clear.";
 
 int
 target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
@@ -42,8 +46,18 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
 }
 
-/* Steps of a write, in the order in which they are sent: a failed write of the file then leaves the database untouched. */
-enum step { STEP_TOUCH, STEP_LOCAL_DELETE, STEP_LOCAL_INSERT, STEP_DATABASE_DELETE, STEP_DATABASE_INSERT, STEP_COUNT };
+/*
+ * Steps of a write, in the order in which they are sent: a failed write of the file then leaves the
+ * database untouched.
+ */
+enum step {
+	STEP_TOUCH,
+	STEP_LOCAL_DELETE,
+	STEP_LOCAL_INSERT,
+	STEP_DATABASE_DELETE,
+	STEP_DATABASE_INSERT,
+	STEP_COUNT
+};
 
 static bool
 belongs(const struct plan_key *k, enum step step)
@@ -109,7 +123,10 @@ make_ops(struct ops *ops, struct target *t, struct err *err)
 	return 0;
 }
 
-/* One key of the server's memory back to value; that the file can't be written is known and expected. */
+/*
+ * One key of the server's memory back to value; that the file can't be written is known and
+ * expected.
+ */
 static void
 take_back_one(struct target *t, const char *key, const char *value)
 {
@@ -141,9 +158,10 @@ read_back(struct target *t, struct settings *out, struct err *err)
 }
 
 /*
- * The server could not write its config.toml, but its memory holds our keys: the next local write would put them into
- * the file unasked. Take them out one by one until a read is clean (server-facts: a delete that fails still does that).
- * Gives how many are still there by the last read, and what that shows of the database.
+ * The server could not write its config.toml, but its memory holds our keys: the next local write
+ * would put them into the file unasked. Take them out one by one until a read is clean
+ * (server-facts: a delete that fails still does that). Gives how many are still there by the last
+ * read, and what that shows of the database.
  */
 static size_t
 take_back(struct target *t, size_t *database)
@@ -182,17 +200,23 @@ explain_failed(struct target *t, const struct err *why, struct err *err)
 {
 	size_t database = 0, dirty = take_back(t, &database);
 
-	err_set(err, ERR_SERVER, "%s In most cases it could not write its config.toml (a full disk, a read-only file).", why->text);
+	err_set(err, ERR_SERVER,
+	    "%s In most cases it could not write its config.toml (a full disk, a read-only file).",
+	    why->text);
 	if (t->plan.unread)
 		err_add(err, "What its memory and its database hold now could not be read back.");
 	else if (database)
 		err_add(err, "%zu of the database's keys are changed all the same.", database);
 	else
 		err_add(err, "The database's settings are untouched.");
-	err_add(err, "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and the file's permissions, "
-	    "compare the file with your copy, then run the same command again. That a read shows the old values proves nothing "
-	    "about the file. The snapshot is %s.", dirty ? "Some of stalprep's keys may still be in the server's memory." :
-	    "stalprep took its keys out of the server's memory again.", t->snapshot_path);
+	err_add(err,
+	    "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and "
+	    "the file's permissions, compare the file with your copy, then run the same command "
+	    "again. That a read shows the old values proves nothing about the file. The snapshot "
+	    "is %s.",
+	    dirty ? "Some of stalprep's keys may still be in the server's memory."
+		  : "stalprep took its keys out of the server's memory again.",
+	    t->snapshot_path);
 	err->code = why->code;
 	return -1;
 }
@@ -206,12 +230,16 @@ explain_lost(struct target *t, const struct err *why, struct err *err)
 	size_t wrong;
 
 	if (read_back(t, &s, &ignored) == -1) {
-		err_set(err, why->kind, "%s It is not known whether the server wrote anything, and it can't be read back now. %s",
+		err_set(err, why->kind,
+		    "%s It is not known whether the server wrote anything, and it can't be read "
+		    "back now. %s",
 		    why->text, UNKNOWN_NOW);
 	} else {
 		wrong = plan_compare(&t->plan, &s);
-		err_set(err, why->kind, "%s Read back, %zu of %zu keys are as planned; whether the server's file is written too is "
-		    "not known. %s", why->text, t->plan.key_count - wrong, t->plan.key_count, UNKNOWN_NOW);
+		err_set(err, why->kind,
+		    "%s Read back, %zu of %zu keys are as planned; whether the server's file is "
+		    "written too is not known. %s",
+		    why->text, t->plan.key_count - wrong, t->plan.key_count, UNKNOWN_NOW);
 	}
 	err->code = why->code;
 	return -1;
@@ -239,7 +267,8 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	if (written == API_WRITTEN_NOTHING)
 		return -1;
 	target_unproved(t);
-	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err) : explain_lost(t, &why, err);
+	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err)
+					     : explain_lost(t, &why, err);
 }
 
 /* Of this run's keys: one that reads back as something else than planned. */
@@ -250,9 +279,9 @@ is_wrong(const struct plan_key *k)
 }
 
 /*
- * A local key that is written while somebody's reload runs can vanish from the server's memory, and the next local write
- * would then erase it from the file (server-facts). Such keys are written once more; *wrong becomes what is still wrong.
- * 0, or -1 with err, which says all.
+ * A local key that is written while somebody's reload runs can vanish from the server's memory, and
+ * the next local write would then erase it from the file (server-facts). Such keys are written once
+ * more; *wrong becomes what is still wrong. 0, or -1 with err, which says all.
  */
 static int
 write_lost(struct target *t, size_t *wrong, struct err *err)
@@ -265,7 +294,8 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 
 	for (i = 0; i < t->plan.key_count; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
-		struct op op = { k->wanted ? OP_INSERT : OP_DELETE, k->key, k->wanted, k->wanted != NULL };
+		struct op op = { k->wanted ? OP_INSERT : OP_DELETE, k->key, k->wanted,
+			k->wanted != NULL };
 
 		if (k->write && k->local && is_wrong(k) && ops_add(&ops, &t->pool, &op, err) == -1)
 			return -1;
@@ -280,8 +310,10 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 	}
 	if (written == API_WRITTEN_FAILED)
 		return explain_failed(t, &why, err);
-	return err_set(err, why.kind, "Keys that the server had accepted were gone when they were read back, and writing them again "
-	    "failed: %s %s", why.text, UNKNOWN_NOW);
+	return err_set(err, why.kind,
+	    "Keys that the server had accepted were gone when they were read back, and writing "
+	    "them again failed: %s %s",
+	    why.text, UNKNOWN_NOW);
 }
 
 /* Send these, and compare all keys again. */
@@ -310,9 +342,10 @@ forget_key(struct snapshot *s, const char *key)
 }
 
 /*
- * A database key that reads back as before may be shadowed by config.toml. So it is deleted from the database, and read
- * again. What still stands is the file's: ours had no effect, and the key leaves the snapshot (what the database held
- * behind it can't be known). What is gone was somebody's own value, set since: it is put back.
+ * A database key that reads back as before may be shadowed by config.toml. So it is deleted from
+ * the database, and read again. What still stands is the file's: ours had no effect, and the key
+ * leaves the snapshot (what the database held behind it can't be known). What is gone was
+ * somebody's own value, set since: it is put back.
  */
 static int
 drop_shadowed(struct target *t, size_t wrong, struct err *err)
@@ -325,8 +358,8 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { OP_DELETE, k->key, k->now, 0 };
 
-		if (k->write && !k->local && k->now && is_wrong(k) && settings_same(k->after, k->now) &&
-		    ops_add(&gone, &t->pool, &op, err) == -1)
+		if (k->write && !k->local && k->now && is_wrong(k) &&
+		    settings_same(k->after, k->now) && ops_add(&gone, &t->pool, &op, err) == -1)
 			return -1;
 	}
 	if (!gone.count)
@@ -363,21 +396,30 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 		len = strlen(names);
 		elsewhere += is_wrong(k) && !k->local && !k->write;
 		if (is_wrong(k) && n < NAMED_MAX)
-			snprintf(names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
+			snprintf(
+			    names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
 	}
-	err_set(err, ERR_SERVER, "The server accepted the write, but %zu of %zu keys do not read back as planned: %s%s.", wrong,
-	    t->plan.key_count, names, wrong > n ? " and more" : "");
+	err_set(err, ERR_SERVER,
+	    "The server accepted the write, but %zu of %zu keys do not read back as planned: %s%s.",
+	    wrong, t->plan.key_count, names, wrong > n ? " and more" : "");
 	if (t->plan.clearing)
-		err_add(err, "A key that stands in config.toml outranks the database: stop the server and take it out there.");
+		err_add(err,
+		    "A key that stands in config.toml outranks the database: stop the server and "
+		    "take it out there.");
 	else if (drop_shadowed(t, wrong, &why) == -1)
 		err_add(err, "%s", why.text);
 	if (t->shadowed)
-		err_add(err, "%zu of them stand in this server's config.toml, which outranks the database: what was written to the "
-		    "database for them is deleted again (what it held before behind the file's value, if anything, can't be known). "
-		    "Stop the server and use --config, or leave their group out.", t->shadowed);
+		err_add(err,
+		    "%zu of them stand in this server's config.toml, which outranks the database: "
+		    "what was written to the database for them is deleted again (what it held "
+		    "before behind the file's value, if anything, can't be known). Stop the server "
+		    "and use --config, or leave their group out.",
+		    t->shadowed);
 	if (elsewhere)
-		err_add(err, "%zu of them were written through the first --url and do not show here, so the two share no database: "
-		    "clear them, then stage them one by one.", elsewhere);
+		err_add(err,
+		    "%zu of them were written through the first --url and do not show here, so the "
+		    "two share no database: clear them, then stage them one by one.",
+		    elsewhere);
 	if (t->shadowed + elsewhere < wrong)
 		err_add(err, "%s", UNKNOWN_NOW);
 	return -1;
@@ -392,7 +434,8 @@ prove(struct target *t, struct err *err)
 
 	target_unproved(t);
 	if (read_back(t, &s, &why) == -1)
-		return err_set(err, why.kind, "The server accepted the write, but it can't be read back: %s %s", why.text,
+		return err_set(err, why.kind,
+		    "The server accepted the write, but it can't be read back: %s %s", why.text,
 		    UNKNOWN_NOW);
 	wrong = plan_compare(&t->plan, &s);
 	if (wrong && write_lost(t, &wrong, err) == -1)
@@ -422,8 +465,13 @@ target_api_write(struct target *t, struct err *err)
 		return -1;
 	if (t->plan.clearing || target_save_proved(t, &why) == 0)
 		return 0;
-	/* All is written and read back, but the next run will think it has to write anew: it is told so. */
+	/*
+	 * All is written and read back, but the next run will think it has to write anew: it is
+	 * told so.
+	 */
 	t->progress = PROGRESS_UNPROVED;
-	return err_set(err, ERR_SYSTEM, "All keys are written and read back, but the snapshot could not be brought up to date: %s. "
-	    "Run the same command again.", why.text);
+	return err_set(err, ERR_SYSTEM,
+	    "All keys are written and read back, but the snapshot could not be brought up to date: "
+	    "%s. Run the same command again.",
+	    why.text);
 }

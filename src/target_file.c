@@ -13,27 +13,38 @@ check_running(struct target *t, struct err *err)
 {
 	struct running r;
 
-	if (configfile_is_stream(t->config.name) || (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR))
+	if (configfile_is_stream(t->config.name) ||
+	    (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR))
 		return 0;
 	running_find(&r, &t->config.st);
 	t->unseen = r.unseen;
 	if (!r.pid || options_forced(t->options, "running"))
 		return 0;
-	err_set(err, ERR_REFUSED, "Process %ld (%s) was started with %s. A server that runs does not see a change of its file, and writes "
-	    "over it: use --url, or stop it first. If that is no server: --force running.", (long)r.pid, r.name, t->origin);
+	err_set(err, ERR_REFUSED,
+	    "Process %ld (%s) was started with %s. A server that runs does not see a change of its "
+	    "file, and writes over it: use --url, or stop it first. If that is no server: --force "
+	    "running.",
+	    (long)r.pid, r.name, t->origin);
 	err->name = "running";
 	return -1;
 }
 
-/* The server would not start with it. A run that was cut off while it wrote over it left a copy of what it was. */
+/*
+ * The server would not start with it. A run that was cut off while it wrote over it left a copy of
+ * what it was.
+ */
 static int
 explain_unreadable(const struct target *t, const struct err *why, struct err *err)
 {
 	char backup[PATH_MAX];
 
-	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file", t->origin, why->text);
+	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file", t->origin,
+	    why->text);
 	if (configfile_backup(&t->config, backup))
-		err_add(err, "(a run that was cut off may have done that: %s is what it was before; copy that over it)", backup);
+		err_add(err,
+		    "(a run that was cut off may have done that: %s is what it was before; copy "
+		    "that over it)",
+		    backup);
 	return -1;
 }
 
@@ -45,14 +56,17 @@ read_text(struct target *t, struct err *err)
 
 	if (configfile_read(&t->config, err) == -1)
 		return -1;
-	if (toml_read(&t->toml, &t->pool, "", t->config.text.data, t->config.text.len, old_keys, &why) == -1)
+	if (toml_read(&t->toml, &t->pool, "", t->config.text.data, t->config.text.len, old_keys,
+		&why) == -1)
 		return explain_unreadable(t, &why, err);
 	if (t->toml.no_utf8)
-		return err_set(err, ERR_REFUSED, "%s is not UTF-8: the server reads such a file as an empty one", t->origin);
+		return err_set(err, ERR_REFUSED,
+		    "%s is not UTF-8: the server reads such a file as an empty one", t->origin);
 	if (toml_settings(&t->toml, &t->pool, &t->facts.settings, err) == -1)
 		return -1;
 	if (!settings_has_prefix(&t->facts.settings, "server.listener."))
-		return err_set(err, ERR_REFUSED, "%s is no config.toml of a server: it has no server.listener", t->origin);
+		return err_set(err, ERR_REFUSED,
+		    "%s is no config.toml of a server: it has no server.listener", t->origin);
 	return 0;
 }
 
@@ -80,8 +94,12 @@ int
 target_edit(struct target *t, struct err *err)
 {
 	struct configedit c = {
-		.text = t->config.text.data, .len = t->config.text.len, .toml = &t->toml, .plan = &t->plan,
-		.old_keys = t->plan.dialect->last <= 12 && !t->toml.new_keys, .snapshot = t->has_snapshot ? &t->loaded : NULL,
+		.text = t->config.text.data,
+		.len = t->config.text.len,
+		.toml = &t->toml,
+		.plan = &t->plan,
+		.old_keys = t->plan.dialect->last <= 12 && !t->toml.new_keys,
+		.snapshot = t->has_snapshot ? &t->loaded : NULL,
 	};
 	struct err why;
 
@@ -90,8 +108,10 @@ target_edit(struct target *t, struct err *err)
 	return err_set(err, why.kind, "%s: %s", t->origin, why.text);
 }
 
-/* All keys as the new text has them: configedit_make has read it, and found that they are as planned. (Without an edit they
- * are so already.) */
+/*
+ * All keys as the new text has them: configedit_make has read it, and found that they are as
+ * planned. (Without an edit they are so already.)
+ */
 static int
 compare(struct target *t, struct err *err)
 {
@@ -121,7 +141,8 @@ replace(struct target *t, struct err *err)
 
 	if (t->snapshot_kept && target_save_sending(t, err) == -1)
 		return -1;
-	if (configfile_write(&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
+	if (configfile_write(
+		&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
 		if (torn || !configfile_holds(&t->config, &t->config.text))
 			target_unproved(t);
 		return -1;
@@ -129,7 +150,9 @@ replace(struct target *t, struct err *err)
 	target_unproved(t);
 	if (configfile_holds(&t->config, &t->edited))
 		return 0;
-	return err_set(err, ERR_SYSTEM, "%s was written, but does not read back as written. Compare it with your copy.", t->origin);
+	return err_set(err, ERR_SYSTEM,
+	    "%s was written, but does not read back as written. Compare it with your copy.",
+	    t->origin);
 }
 
 int
@@ -137,10 +160,14 @@ target_file_write(struct target *t, struct err *err)
 {
 	struct err why;
 
-	if ((t->plan.write_count && !configfile_is_stream(t->config.name) && replace(t, err) == -1) || compare(t, err) == -1)
+	if ((t->plan.write_count && !configfile_is_stream(t->config.name) &&
+		replace(t, err) == -1) ||
+	    compare(t, err) == -1)
 		return -1;
 	if (t->plan.clearing || !t->snapshot_kept || target_save_proved(t, &why) == 0)
 		return 0;
-	return err_set(err, ERR_SYSTEM, "%s is written and read back, but the snapshot could not be brought up to date: %s. Run the same "
-	    "command again.", t->origin, why.text);
+	return err_set(err, ERR_SYSTEM,
+	    "%s is written and read back, but the snapshot could not be brought up to date: %s. "
+	    "Run the same command again.",
+	    t->origin, why.text);
 }

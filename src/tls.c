@@ -19,10 +19,10 @@
 
 enum {
 	SEED_LEN = 32,
-	RANDOM_TRIES = 100,            /* a machine that has just started may need a while */
+	RANDOM_TRIES = 100, /* a machine that has just started may need a while */
 	RANDOM_WAIT_MS = 100,
 	HOST_TEXT_MAX = 256,
-	GREETING_MAX = 48              /* first bytes of the peer that are kept for a message */
+	GREETING_MAX = 48 /* first bytes of the peer that are kept for a message */
 };
 
 struct tls {
@@ -30,16 +30,21 @@ struct tls {
 	struct x509_policy policy;
 	struct x509 *x509;
 	const struct transport *lower;
-	char host[HOST_TEXT_MAX];      /* the policy's, cut at need */
-	bool open;                     /* the handshake is done */
-	bool ended;                    /* the lower transport came to its end */
-	bool broken;                   /* the lower transport or the engine failed: nothing more is sent */
+	char host[HOST_TEXT_MAX]; /* the policy's, cut at need */
+	bool open;                /* the handshake is done */
+	bool ended;               /* the lower transport came to its end */
+	/* the lower transport or the engine failed: nothing more is sent */
+	bool broken;
 	size_t greeting_len, greeting_used; /* what the engine did not get yet is the rest */
 	char greeting[GREETING_MAX];
-	unsigned char io[BR_SSL_BUFSIZE_BIDI]; /* smaller ones ask for fragments that most servers do not make */
+	/* smaller ones ask for fragments that most servers do not make */
+	unsigned char io[BR_SSL_BUFSIZE_BIDI];
 };
 
-/* What a rustls server shares with BearSSL (tls-facts); SHA-384 because a server may not follow our order. */
+/*
+ * What a rustls server shares with BearSSL (tls-facts); SHA-384 because a server may not follow our
+ * order.
+ */
 static const uint16_t suites[] = {
 	BR_TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
 	BR_TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
@@ -49,9 +54,10 @@ static const uint16_t suites[] = {
 	BR_TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
 };
 
-static const char likely[] = "\n  Likely: the listener waits for a PROXY header (--haproxy-protocol), or for none; its key is "
-    "one that this program can't use (Ed25519, RSA-PSS); it accepts TLS 1.3 only; it does not speak TLS on this port; or it has "
-    "banned this address. On its own host, use loopback http://.";
+static const char likely[] =
+    "\n  Likely: the listener waits for a PROXY header (--haproxy-protocol), or for none; its key "
+    "is one that this program can't use (Ed25519, RSA-PSS); it accepts TLS 1.3 only; it does not "
+    "speak TLS on this port; or it has banned this address. On its own host, use loopback http://.";
 
 /* ---- random numbers ---- */
 
@@ -87,11 +93,17 @@ read_random(unsigned char *seed, size_t len, struct err *err)
 		if (getrandom(seed, len, GRND_NONBLOCK) == (ssize_t)len)
 			return 0;
 		if (errno != EAGAIN && errno != EINTR)
-			return read_urandom(seed, len) ? 0 : err_set(err, ERR_SYSTEM, "There are no random numbers: the "
-			    "kernel has no getrandom, and /dev/urandom can't be read. Without them no connection is safe.");
+			return read_urandom(seed, len)
+			    ? 0
+			    : err_set(err, ERR_SYSTEM,
+				  "There are no random numbers: the kernel has no getrandom, and "
+				  "/dev/urandom can't be read. Without them no connection is "
+				  "safe.");
 		nanosleep(&pause, NULL);
 	}
-	return err_set(err, ERR_SYSTEM, "There are no random numbers yet: this machine has only just started. Try again later.");
+	return err_set(err, ERR_SYSTEM,
+	    "There are no random numbers yet: this machine has only just started. Try again "
+	    "later.");
 }
 
 /* ---- errors ---- */
@@ -106,7 +118,8 @@ not_tls(const struct tls *t, struct err *err)
 	for (i = 0; i < t->greeting_len; i++)
 		shown[i] = t->greeting[i] < ' ' || t->greeting[i] > '~' ? '.' : t->greeting[i];
 	shown[i] = '\0';
-	return err_set(err, ERR_REACH, "%s does not speak TLS on this port: it says \"%s\". Is this the port of HTTPS?",
+	return err_set(err, ERR_REACH,
+	    "%s does not speak TLS on this port: it says \"%s\". Is this the port of HTTPS?",
 	    t->policy.host, shown);
 }
 
@@ -124,9 +137,13 @@ engine_error(const struct tls *t, struct err *err)
 	int number = br_ssl_engine_last_error(&t->client.eng);
 	const struct tlserror *e = tlserror_find(number);
 
-	/* Who has sent its certificate has found a suite: what it misses is one of ours, or a second handshake. */
-	if (*x509_pin(t->x509) && (number == TLSERROR_ALERT_RECEIVED + BR_ALERT_HANDSHAKE_FAILURE ||
-	    number == TLSERROR_ALERT_RECEIVED + BR_ALERT_DECODE_ERROR))
+	/*
+	 * Who has sent its certificate has found a suite: what it misses is one of ours, or a
+	 * second handshake.
+	 */
+	if (*x509_pin(t->x509) &&
+	    (number == TLSERROR_ALERT_RECEIVED + BR_ALERT_HANDSHAKE_FAILURE ||
+		number == TLSERROR_ALERT_RECEIVED + BR_ALERT_DECODE_ERROR))
 		e = tlserror_find(TLSERROR_ALERT_RECEIVED + 116);
 	if (x509_refusal(t->x509)) {
 		if (err)
@@ -135,8 +152,9 @@ engine_error(const struct tls *t, struct err *err)
 	}
 	if (!t->open && !greeting_is_tls(t))
 		return not_tls(t, err);
-	err_set(err, number == BR_ERR_NO_RANDOM ? ERR_SYSTEM : ERR_REACH, "The TLS connection to %s failed: %s (%s %d).",
-	    t->policy.host, e->what, tlserror_is_alert(number) ? "alert" : "error",
+	err_set(err, number == BR_ERR_NO_RANDOM ? ERR_SYSTEM : ERR_REACH,
+	    "The TLS connection to %s failed: %s (%s %d).", t->policy.host, e->what,
+	    tlserror_is_alert(number) ? "alert" : "error",
 	    tlserror_is_alert(number) ? number - TLSERROR_ALERT_RECEIVED : number);
 	if (err) {
 		err->code = number;
@@ -148,7 +166,10 @@ engine_error(const struct tls *t, struct err *err)
 
 /* ---- the engine's pump ---- */
 
-/* Give the lower transport a record. A handshake goes on where that fails: an alert that says why may wait to be read. */
+/*
+ * Give the lower transport a record. A handshake goes on where that fails: an alert that says why
+ * may wait to be read.
+ */
 static int
 send_record(struct tls *t, struct err *err)
 {
@@ -200,8 +221,8 @@ receive_record(struct tls *t, struct err *err)
 }
 
 /*
- * Move records until the engine is ready for `wanted` (BR_SSL_SENDAPP or BR_SSL_RECVAPP). 1 when it is; 0 when the peer ended
- * the stream, with close_notify or without; -1 with err.
+ * Move records until the engine is ready for `wanted` (BR_SSL_SENDAPP or BR_SSL_RECVAPP). 1 when it
+ * is; 0 when the peer ended the stream, with close_notify or without; -1 with err.
  */
 static int
 pump(struct tls *t, unsigned wanted, struct err *err)
@@ -224,7 +245,8 @@ pump(struct tls *t, unsigned wanted, struct err *err)
 			return 1;
 		if (!(state & BR_SSL_RECVREC)) {
 			br_ssl_engine_flush(engine, 0);
-			if (!(br_ssl_engine_current_state(engine) & (BR_SSL_SENDREC | BR_SSL_RECVREC | BR_SSL_CLOSED)))
+			if (!(br_ssl_engine_current_state(engine) &
+				(BR_SSL_SENDREC | BR_SSL_RECVREC | BR_SSL_CLOSED)))
 				return err_set(err, ERR_REACH, "the TLS engine does not go on");
 			continue;
 		}
@@ -276,7 +298,9 @@ tls_write(void *ctx, const void *data, size_t len, struct err *err)
 		br_ssl_engine_flush(&t->client.eng, 0);
 		r = pump(t, BR_SSL_SENDAPP, err);
 	}
-	return r == 0 ? err_set(err, ERR_REACH, "%s has closed the connection", t->policy.host) : r == 1 ? 0 : -1;
+	return r == 0 ? err_set(err, ERR_REACH, "%s has closed the connection", t->policy.host)
+	    : r == 1  ? 0
+		      : -1;
 }
 
 /* ---- opening and closing ---- */
@@ -289,7 +313,10 @@ set_engine(struct tls *t)
 	br_ssl_client_zero(&t->client);
 	br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
 	br_ssl_engine_set_suites(engine, suites, COUNT(suites));
-	/* One implementation for all curves: 12 KB less than the faster ones, for 3 ms more a handshake. */
+	/*
+	 * One implementation for all curves: 12 KB less than the faster ones, for 3 ms more a
+	 * handshake.
+	 */
 	br_ssl_engine_set_rsavrfy(engine, br_rsa_i31_pkcs1_vrfy);
 	br_ssl_engine_set_ec(engine, &br_ec_prime_i31);
 	br_ssl_engine_set_ecdsa(engine, br_ecdsa_i31_vrfy_asn1);
@@ -316,7 +343,8 @@ explain_failure(const struct tls *t, struct err *err)
 	if (!greeting_is_tls(t))
 		return not_tls(t, err);
 	was = *err;
-	err_set(err, was.kind, "The TLS handshake with %s failed: %s.%s", t->policy.host, was.text, likely);
+	err_set(err, was.kind, "The TLS handshake with %s failed: %s.%s", t->policy.host, was.text,
+	    likely);
 	err->code = was.code;
 	return -1;
 }
@@ -337,13 +365,17 @@ handshake(struct tls *t, struct err *err)
 		return engine_error(t, err);
 	r = pump(t, BR_SSL_SENDAPP, err);
 	if (r == 0)
-		return greeting_is_tls(t) ? err_set(err, ERR_REACH, "%s ended the connection during the TLS handshake and did not "
-		    "say why.%s", t->policy.host, likely) : not_tls(t, err);
+		return greeting_is_tls(t)
+		    ? err_set(err, ERR_REACH,
+			  "%s ended the connection during the TLS handshake and did not say why.%s",
+			  t->policy.host, likely)
+		    : not_tls(t, err);
 	return r == 1 ? 0 : explain_failure(t, err);
 }
 
 int
-tls_open(struct tls **out, const struct transport *lower, const struct tls_config *config, struct err *err)
+tls_open(struct tls **out, const struct transport *lower, const struct tls_config *config,
+    struct err *err)
 {
 	struct tls *t = calloc(1, sizeof(*t));
 
@@ -352,8 +384,11 @@ tls_open(struct tls **out, const struct transport *lower, const struct tls_confi
 		return err_memory(err);
 	t->lower = lower;
 	snprintf(t->host, sizeof(t->host), "%s", config->host);
-	t->policy = (struct x509_policy){ .host = t->host, .anchors = config->anchors, .pins = config->pins,
-	    .insecure = config->insecure, .time = (int64_t)time(NULL) };
+	t->policy = (struct x509_policy){ .host = t->host,
+		.anchors = config->anchors,
+		.pins = config->pins,
+		.insecure = config->insecure,
+		.time = (int64_t)time(NULL) };
 	t->x509 = x509_new(&t->policy);
 	if (!t->x509) {
 		tls_close(t);
@@ -366,7 +401,7 @@ tls_open(struct tls **out, const struct transport *lower, const struct tls_confi
 		return -1;
 	}
 	t->open = true;
-	t->policy.anchors = NULL;      /* the caller's, no longer needed */
+	t->policy.anchors = NULL; /* the caller's, no longer needed */
 	t->policy.pins = NULL;
 	*out = t;
 	return 0;
@@ -391,7 +426,8 @@ tls_close(struct tls *t)
 		return;
 	if (t->open && !t->broken) {
 		br_ssl_engine_close(&t->client.eng);
-		while ((br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC) && send_record(t, NULL) == 0)
+		while ((br_ssl_engine_current_state(&t->client.eng) & BR_SSL_SENDREC) &&
+		    send_record(t, NULL) == 0)
 			;
 	}
 	x509_free(t->x509);

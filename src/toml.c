@@ -10,22 +10,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { END = -1, ERROR = -2 };         /* in place of a character */
+enum { END = -1, ERROR = -2 }; /* in place of a character */
 
 struct reader {
 	const char *text;
 	size_t len;
-	size_t from, at;               /* the character last taken is text[from] to text[at - 1] */
+	/* the character last taken is text[from] to text[at - 1] */
+	size_t from, at;
 	size_t line, line_start;
 	bool old_keys;
 	struct toml *out;
-	size_t room;                   /* for entries */
+	size_t room; /* for entries */
 	struct pool *pool;
 	struct err *err;
 	const char *table;
-	char array[TOML_KEY_MAX];      /* the last [[name]], and how often it came in a row */
+	char array[TOML_KEY_MAX]; /* the last [[name]], and how often it came in a row */
 	unsigned array_position;
-	struct buf key;                /* table and names so far */
+	struct buf key; /* table and names so far */
 	struct buf value;
 };
 
@@ -44,14 +45,33 @@ fail(struct reader *r, const char *fmt, ...)
 	return err_set(r->err, ERR_REFUSED, "line %zu, column %zu: %s", r->line, column, what);
 }
 
-/* Characters outside of ASCII that are no letters and may well be in a file; all others are taken for letters. */
+/*
+ * Characters outside of ASCII that are no letters and may well be in a file; all others are taken
+ * for letters.
+ */
 static bool
 is_wide_letter(unsigned c)
 {
-	static const struct { unsigned short first, last; } no_letters[] = {
-		{ 0x80, 0xa9 }, { 0xab, 0xb1 }, { 0xb4, 0xb4 }, { 0xb6, 0xb8 }, { 0xbb, 0xbb }, { 0xbf, 0xbf }, { 0xd7, 0xd7 },
-		{ 0xf7, 0xf7 }, { 0x2000, 0x206f }, { 0x20a0, 0x20ff }, { 0x2190, 0x245f }, { 0x2500, 0x2775 }, { 0x3000, 0x3004 },
-		{ 0xe000, 0xf8ff }, { 0xfe00, 0xfe6f }, { 0xfeff, 0xff0f }, { 0xfff0, 0xffff },
+	static const struct {
+		unsigned short first, last;
+	} no_letters[] = {
+		{ 0x80, 0xa9 },
+		{ 0xab, 0xb1 },
+		{ 0xb4, 0xb4 },
+		{ 0xb6, 0xb8 },
+		{ 0xbb, 0xbb },
+		{ 0xbf, 0xbf },
+		{ 0xd7, 0xd7 },
+		{ 0xf7, 0xf7 },
+		{ 0x2000, 0x206f },
+		{ 0x20a0, 0x20ff },
+		{ 0x2190, 0x245f },
+		{ 0x2500, 0x2775 },
+		{ 0x3000, 0x3004 },
+		{ 0xe000, 0xf8ff },
+		{ 0xfe00, 0xfe6f },
+		{ 0xfeff, 0xff0f },
+		{ 0xfff0, 0xffff },
 	};
 	size_t i;
 
@@ -69,7 +89,8 @@ is_word(const struct reader *r, size_t offset)
 	const unsigned char *s = (const unsigned char *)r->text + offset;
 
 	if (*s < 0x80)
-		return (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z');
+		return (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
+		    (*s >= 'A' && *s <= 'Z');
 	if (*s < 0xe0)
 		return is_wide_letter((*s & 0x1fu) << 6 | (s[1] & 0x3fu));
 	if (*s < 0xf0)
@@ -103,7 +124,10 @@ new_line(struct reader *r)
 	r->line_start = r->at;
 }
 
-/* Within a value or a header: carriage returns vanish everywhere, also between quotes. ERROR at the end, or at a line's. */
+/*
+ * Within a value or a header: carriage returns vanish everywhere, also between quotes. ERROR at the
+ * end, or at a line's.
+ */
 static int
 next(struct reader *r, bool skip_blanks, bool allow_lf)
 {
@@ -112,8 +136,10 @@ next(struct reader *r, bool skip_blanks, bool allow_lf)
 	while ((c = take(r)) == '\r' || (skip_blanks && (c == ' ' || c == '\t')))
 		;
 	if (c == END || (c == '\n' && !allow_lf)) {
-		fail(r, c == END ? "the file ends in the middle of this (its last line may lack a line end)" :
-		    "the line ends in the middle of this");
+		fail(r,
+		    c == END
+			? "the file ends in the middle of this (its last line may lack a line end)"
+			: "the line ends in the middle of this");
 		return ERROR;
 	}
 	if (c == '\n')
@@ -137,7 +163,8 @@ seek(struct reader *r, bool comments)
 {
 	int c;
 
-	while ((c = peek(r)) == '\n' || c == '\r' || c == ' ' || c == '\t' || (comments && c == '#')) {
+	while (
+	    (c = peek(r)) == '\n' || c == '\r' || c == ' ' || c == '\t' || (comments && c == '#')) {
 		if (c == '#') {
 			skip_line(r);
 			continue;
@@ -149,7 +176,10 @@ seek(struct reader *r, bool comments)
 	return c;
 }
 
-/* Shorten b to n bytes. What is behind them is wiped when the buffer goes: here that would cost too much. */
+/*
+ * Shorten b to n bytes. What is behind them is wiped when the buffer goes: here that would cost too
+ * much.
+ */
 static void
 cut(struct buf *b, size_t n)
 {
@@ -164,7 +194,10 @@ push(struct buf *b, const struct reader *r)
 	buf_add(b, r->text + r->from, r->at - r->from);
 }
 
-/* Take all up to a quote, a backslash or the end of a line at once: the same, but faster than one by one. */
+/*
+ * Take all up to a quote, a backslash or the end of a line at once: the same, but faster than one
+ * by one.
+ */
 static void
 push_run(struct reader *r, int quote)
 {
@@ -246,10 +279,14 @@ read_quoted_name(struct reader *r)
 static bool
 is_plain(int c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') ||
+	    c == '.' || c == '-' || c == '_';
 }
 
-/* Add a name to r->key, up to its "=", or in an inline table also up to a "," or "}". Gives that, or ERROR. */
+/*
+ * Add a name to r->key, up to its "=", or in an inline table also up to a "," or "}". Gives that,
+ * or ERROR.
+ */
 static int
 read_key(struct reader *r, bool inline_table)
 {
@@ -276,7 +313,9 @@ read_key(struct reader *r, bool inline_table)
 			if (!is_plain(c)) {
 				r->out->new_keys = true;
 				if (r->old_keys) {
-					unexpected(r, "into a name without quotes (servers up to 0.12 refuse it)");
+					unexpected(r,
+					    "into a name without quotes (servers up to 0.12 refuse "
+					    "it)");
 					return ERROR;
 				}
 			}
@@ -478,7 +517,10 @@ begin(struct reader *r, enum toml_kind kind)
 	return s;
 }
 
-/* "[name]" or "[[name]]", into r->key: all but the first character is lower-cased outside of quotes. 0 or -1. */
+/*
+ * "[name]" or "[[name]]", into r->key: all but the first character is lower-cased outside of
+ * quotes. 0 or -1.
+ */
 static int
 read_table_name(struct reader *r)
 {
@@ -502,8 +544,10 @@ read_table_name(struct reader *r)
 				return 0;
 			array = false;
 			if (r->key.failed || r->key.len >= sizeof(r->array))
-				return fail(r, "this name has more than %d bytes", TOML_KEY_MAX - 1);
-			r->array_position = strcmp(r->array, r->key.data) ? 0 : r->array_position + 1;
+				return fail(
+				    r, "this name has more than %d bytes", TOML_KEY_MAX - 1);
+			r->array_position = strcmp(r->array, r->key.data) ? 0
+									  : r->array_position + 1;
 			memcpy(r->array, r->key.data, r->key.len + 1);
 			buf_printf(&r->key, ".%04u", r->array_position);
 		} else if (c >= 'A' && c <= 'Z') {
@@ -530,7 +574,7 @@ read_table(struct reader *r)
 		return fail(r, "a NUL byte in a name");
 	r->table = pool_copy(r->pool, r->key.data, r->key.len);
 	s->table = r->table;
-	skip_line(r);                          /* whatever stands behind the bracket is ignored */
+	skip_line(r); /* whatever stands behind the bracket is ignored */
 	s->end = (unsigned)r->at;
 	return r->table ? 0 : err_memory(r->err);
 }
@@ -602,28 +646,42 @@ sort(struct toml *t, struct err *err)
 		const struct toml_entry *a = &t->entries[i - 1], *b = &t->entries[i];
 
 		if (!strcmp(a->key, b->key))
-			return err_set(err, ERR_REFUSED, "lines %u and %u: the key %.120s is given twice",
-			    t->statements[a->statement < b->statement ? a->statement : b->statement].line,
-			    t->statements[a->statement < b->statement ? b->statement : a->statement].line, a->key);
+			return err_set(err, ERR_REFUSED,
+			    "lines %u and %u: the key %.120s is given twice",
+			    t->statements[a->statement < b->statement ? a->statement : b->statement]
+				.line,
+			    t->statements[a->statement < b->statement ? b->statement : a->statement]
+				.line,
+			    a->key);
 	}
 	return 0;
 }
 
 int
-toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len, bool old_keys, struct err *err)
+toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
+    bool old_keys, struct err *err)
 {
 	struct reader r = {
-		.text = text, .len = len, .line = 1, .old_keys = old_keys, .out = t, .pool = pool, .err = err, .table = table,
+		.text = text,
+		.len = len,
+		.line = 1,
+		.old_keys = old_keys,
+		.out = t,
+		.pool = pool,
+		.err = err,
+		.table = table,
 	};
 	size_t i, n, lines = 1;
-	bool begins = true;            /* nothing but blanks so far on this line */
+	bool begins = true; /* nothing but blanks so far on this line */
 	int failed;
 
 	memset(t, 0, sizeof(*t));
 	for (i = 0; i < len; i += n) {
 		if (begins && !strchr(" \t\r\n", text[i])) {
 			/* A line that may begin a statement. */
-			lines += text[i] != '#' || (len - i >= strlen(TOML_MARK) && !memcmp(text + i, TOML_MARK, strlen(TOML_MARK)));
+			lines += text[i] != '#' ||
+			    (len - i >= strlen(TOML_MARK) &&
+				!memcmp(text + i, TOML_MARK, strlen(TOML_MARK)));
 			begins = false;
 		}
 		begins |= text[i] == '\n';
@@ -647,7 +705,9 @@ toml_find(const struct toml *t, const char *key)
 {
 	struct toml_entry wanted = { .key = key };
 
-	return t->entry_count ? bsearch(&wanted, t->entries, t->entry_count, sizeof(wanted), compare) : NULL;
+	return t->entry_count
+	    ? bsearch(&wanted, t->entries, t->entry_count, sizeof(wanted), compare)
+	    : NULL;
 }
 
 int
@@ -669,7 +729,8 @@ toml_settings(const struct toml *t, struct pool *pool, struct settings *out, str
 void
 toml_write_key(struct buf *out, const char *key)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char plain[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 	if (!key[strspn(key, plain)] && !strchr("._-", *key)) {
 		buf_str(out, key);
@@ -695,8 +756,9 @@ reads_as(const char *spelling, size_t len, const char *value)
 	bool same;
 
 	buf_printf(&text, "v=%.*s\n", (int)len, spelling);
-	same = !text.failed && toml_read(&t, &pool, "", text.data, text.len, false, &ignored) == 0 && t.entry_count == 1 &&
-	    !strcmp(t.entries[0].value, value);
+	same = !text.failed &&
+	    toml_read(&t, &pool, "", text.data, text.len, false, &ignored) == 0 &&
+	    t.entry_count == 1 && !strcmp(t.entries[0].value, value);
 	pool_free(&pool);
 	buf_free(&text);
 	return same;
@@ -717,7 +779,7 @@ toml_write_value(struct buf *out, const char *value)
 		cut(out, start);
 		buf_str(out, quotes[i]);
 		if (quotes[i][1] && *value == '\n')
-			buf_char(out, '\n');          /* the reader drops one */
+			buf_char(out, '\n'); /* the reader drops one */
 		for (c = value; *c; c++) {
 			if (!quotes[i][1] && (*c == quotes[i][0] || *c == '\\'))
 				buf_char(out, '\\');

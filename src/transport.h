@@ -1,4 +1,7 @@
-/* transport.h - a stream of bytes to a peer, whichever way it goes: what http1 speaks over, and tests inject */
+/*
+ * transport.h - a stream of bytes to a peer, whichever way it goes: what http1 speaks over, and
+ * tests inject
+ */
 #ifndef TRANSPORT_H
 #define TRANSPORT_H
 

@@ -21,7 +21,8 @@ parse_index(const char *text)
 }
 
 static int
-add(struct trusted *t, struct pool *pool, const char *key, const char *value, long index, struct err *err)
+add(struct trusted *t, struct pool *pool, const char *key, const char *value, long index,
+    struct err *err)
 {
 	struct trusted_entry *items = pool_grow(pool, t->items, t->count, sizeof(*items));
 
@@ -37,7 +38,8 @@ add(struct trusted *t, struct pool *pool, const char *key, const char *value, lo
 }
 
 int
-trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key, struct err *err)
+trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key,
+    struct err *err)
 {
 	const char *below = pool_printf(pool, "%s.", key), *scalar = settings_get(s, key), *rest;
 	size_t i;

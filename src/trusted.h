@@ -17,8 +17,9 @@ struct settings;
 struct trusted_entry {
 	const char *key, *value;
 	struct net net;
-	bool valid;                    /* false: the server trusts nobody through it */
-	long index;                    /* the number behind the list's key; -1 for the scalar or a name */
+	bool valid; /* false: the server trusts nobody through it */
+	/* the number behind the list's key; -1 for the scalar or a name */
+	long index;
 };
 
 /* Strings live in the settings and the pool. Zero-initialise. */
@@ -28,8 +29,8 @@ struct trusted {
 };
 
 /* All that the server reads as the list at key: the scalar and whatever is below key. 0 or -1. */
-int trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key, struct err *err)
-    WARN_UNUSED;
+int trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key,
+    struct err *err) WARN_UNUSED;
 
 /* The first entry that holds every address of n, or NULL. */
 const struct trusted_entry *trusted_covering(const struct trusted *t, const struct net *n);

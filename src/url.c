@@ -13,7 +13,10 @@ is_alnum(char c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* One label of n bytes: letters, digits and inner hyphens (RFC 1123, 2.1); underscores live in real zones. */
+/*
+ * One label of n bytes: letters, digits and inner hyphens (RFC 1123, 2.1); underscores live in real
+ * zones.
+ */
 static bool
 label_ok(const char *s, size_t n, bool *digits)
 {
@@ -130,12 +133,16 @@ check_shape(const char *text, const char *what, struct err *err)
 	size_t i;
 
 	if (strchr(text, '@'))
-		return err_set(err, ERR_USAGE, "%s: a URL with a user or password in it is not taken; see --user and "
-		    "--password-file", what);
+		return err_set(err, ERR_USAGE,
+		    "%s: a URL with a user or password in it is not taken; see --user and "
+		    "--password-file",
+		    what);
 	for (i = 0; text[i]; i++) {
 		if ((unsigned char)text[i] <= ' ' || (unsigned char)text[i] >= 0x7f)
-			return err_set(err, ERR_USAGE, "%s: the URL holds a blank or a character that is not ASCII; "
-			    "write international names in their xn-- form", what);
+			return err_set(err, ERR_USAGE,
+			    "%s: the URL holds a blank or a character that is not ASCII; write "
+			    "international names in their xn-- form",
+			    what);
 	}
 	return 0;
 }
@@ -157,16 +164,21 @@ url_parse(struct url *u, const char *text, const char *what, struct err *err)
 		u->port = 80;
 		rest = text + 7;
 	} else {
-		return err_set(err, ERR_USAGE, "%s \"%.120s\": an https URL is wanted, such as https://mail.example.org",
-		    what, text);
+		return err_set(err, ERR_USAGE,
+		    "%s \"%.120s\": an https URL is wanted, such as https://mail.example.org", what,
+		    text);
 	}
 	if (take_authority(u, rest) == -1)
-		return err_set(err, ERR_USAGE, "%s \"%.120s\": scheme, host and port alone are wanted (no path), such as "
-		    "https://mail.example.org:8443", what, text);
+		return err_set(err, ERR_USAGE,
+		    "%s \"%.120s\": scheme, host and port alone are wanted (no path), such as "
+		    "https://mail.example.org:8443",
+		    what, text);
 	if (!u->https && strcmp(u->host, "localhost") != 0 &&
 	    !(u->is_addr && addr_parse(&addr, u->host) && net_is_loopback(&addr)))
-		return err_set(err, ERR_USAGE, "%s \"%.120s\": plain http is taken for a loopback address only, since the "
-		    "password would cross the network in the clear. Use https, or run stalprep on the server itself",
+		return err_set(err, ERR_USAGE,
+		    "%s \"%.120s\": plain http is taken for a loopback address only, since the "
+		    "password would cross the network in the clear. Use https, or run stalprep on "
+		    "the server itself",
 		    what, text);
 	return 0;
 }
@@ -180,10 +192,13 @@ url_parse_public(struct url *u, const char *text, const char *what, struct err *
 	u->https = true;
 	u->port = 443;
 	if (strncasecmp(text, "https://", 8) != 0 || take_authority(u, text + 8) == -1)
-		return err_set(err, ERR_USAGE, "%s \"%.120s\": the public https origin is wanted, host and nothing behind it, "
-		    "such as https://mail.example.org", what, text);
+		return err_set(err, ERR_USAGE,
+		    "%s \"%.120s\": the public https origin is wanted, host and nothing behind it, "
+		    "such as https://mail.example.org",
+		    what, text);
 	if (u->is_addr)
-		return err_set(err, ERR_USAGE, "%s \"%.120s\": clients need the public host name, not an address", what, text);
+		return err_set(err, ERR_USAGE,
+		    "%s \"%.120s\": clients need the public host name, not an address", what, text);
 	return 0;
 }
 
@@ -195,7 +210,8 @@ url_authority(const struct url *u, char *out)
 
 	if (u->port != (u->https ? 443 : 80))
 		snprintf(port, sizeof(port), ":%u", u->port);
-	snprintf(out, ORIGIN_MAX, "%s%s%s%s", brackets ? "[" : "", u->host, brackets ? "]" : "", port);
+	snprintf(
+	    out, ORIGIN_MAX, "%s%s%s%s", brackets ? "[" : "", u->host, brackets ? "]" : "", port);
 }
 
 void
@@ -204,5 +220,6 @@ url_format(const struct url *u, char *out)
 	char authority[ORIGIN_MAX];
 
 	url_authority(u, authority);
-	snprintf(out, ORIGIN_MAX, "%s://%.*s", u->https ? "https" : "http", ORIGIN_MAX - 16, authority);
+	snprintf(
+	    out, ORIGIN_MAX, "%s://%.*s", u->https ? "https" : "http", ORIGIN_MAX - 16, authority);
 }

@@ -15,13 +15,13 @@ utf8_length(const char *s, size_t len)
 	if (n > len)
 		return 0;
 	if (p[0] == 0xe0)
-		low = 0xa0;            /* overlong */
+		low = 0xa0; /* overlong */
 	else if (p[0] == 0xed)
-		high = 0x9f;           /* surrogates */
+		high = 0x9f; /* surrogates */
 	else if (p[0] == 0xf0)
-		low = 0x90;            /* overlong */
+		low = 0x90; /* overlong */
 	else if (p[0] == 0xf4)
-		high = 0x8f;           /* above U+10FFFF */
+		high = 0x8f; /* above U+10FFFF */
 	if (p[1] < low || p[1] > high)
 		return 0;
 	for (i = 2; i < n; i++) {

@@ -4,7 +4,10 @@
 
 enum { DAY = 86400, ERA_DAYS = 146097, ERA_YEARS = 400, DAYS_TO_1970 = 719468 };
 
-/* The proleptic Gregorian calendar, counted in years that begin in March, so that the leap day comes last. */
+/*
+ * The proleptic Gregorian calendar, counted in years that begin in March, so that the leap day
+ * comes last.
+ */
 void
 when_format(char *out, int64_t seconds)
 {
@@ -22,6 +25,7 @@ when_format(char *out, int64_t seconds)
 	of_year = of_era - (365 * year + year / 4 - year / 100);
 	month = (5 * of_year + 2) / 153;
 	snprintf(out, WHEN_MAX, "%04d-%02d-%02dT%02d:%02d:%02dZ",
-	    (int)(year + era * ERA_YEARS + (month >= 10)), (int)(month < 10 ? month + 3 : month - 9),
-	    (int)(of_year - (153 * month + 2) / 5 + 1), (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
+	    (int)(year + era * ERA_YEARS + (month >= 10)),
+	    (int)(month < 10 ? month + 3 : month - 9), (int)(of_year - (153 * month + 2) / 5 + 1),
+	    (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
 }

@@ -6,9 +6,12 @@
 
 #include <stdint.h>
 
-enum { WHEN_MAX = 40 };                /* longest text with its NUL */
+enum { WHEN_MAX = 40 }; /* longest text with its NUL */
 
-/* Write seconds since 1970 as RFC 3339 in UTC, "2026-11-23T12:00:00Z", into out[WHEN_MAX]; years 0 to 9999 alone, else "?". */
+/*
+ * Write seconds since 1970 as RFC 3339 in UTC, "2026-11-23T12:00:00Z", into out[WHEN_MAX]; years 0
+ * to 9999 alone, else "?".
+ */
 void when_format(char *out, int64_t seconds);
 
 #endif

@@ -18,19 +18,21 @@
 
 enum {
 	RSA_BITS_MIN = 2048,
-	SERIAL_MAX = 20,               /* bytes (RFC 5280, 4.1.2.2) */
-	STEPS_MAX = 4096,              /* certificates put on a path, over all paths */
+	SERIAL_MAX = 20,  /* bytes (RFC 5280, 4.1.2.2) */
+	STEPS_MAX = 4096, /* certificates put on a path, over all paths */
 	REASON_MAX = 320,
-	WHO_MAX = 160,                 /* what says which CA certificate it is about */
+	WHO_MAX = 160, /* what says which CA certificate it is about */
 	NAMES_SHOWN = 8,
 	KEY_FILE_MAX = 64 * 1024
 };
 
 /* A clock before this program was written is wrong (2025-01-01). */
 static const int64_t clock_floor = 1735689600;
-static const int64_t days_to_1970 = 719528; /* from BearSSL's day 0, the 1st of January of year 0 */
+/* from BearSSL's day 0, the 1st of January of year 0 */
+static const int64_t days_to_1970 = 719528;
 static const char pin_prefix[] = "sha256//";
-static const char self_signed[] = "it is self-signed and not among the trusted certificates (--cacert)";
+static const char self_signed[] =
+    "it is self-signed and not among the trusted certificates (--cacert)";
 
 /* How telling a refusal is: with several paths the most telling one is shown. */
 enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_CA, RANK_PATH, RANK_SIGNATURE, RANK_BOUND };
@@ -38,7 +40,8 @@ enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_CA, RANK_PATH, RANK_SIGNATURE, RANK_
 /* The search for a path from the leaf to an anchor. */
 struct search {
 	const struct x509_policy *policy;
-	struct cert pool[X509_CHAIN_MAX]; /* what the server sent and could be read; the leaf first */
+	/* what the server sent and could be read; the leaf first */
+	struct cert pool[X509_CHAIN_MAX];
 	size_t count;
 	const struct cert *path[X509_DEPTH_MAX];
 	size_t depth;
@@ -48,9 +51,9 @@ struct search {
 };
 
 struct x509 {
-	const br_x509_class *vtable;   /* first: BearSSL's idea of an object */
+	const br_x509_class *vtable; /* first: BearSSL's idea of an object */
 	const struct x509_policy *policy;
-	struct buf bytes;              /* the certificates, one behind the other */
+	struct buf bytes; /* the certificates, one behind the other */
 	size_t end[X509_CHAIN_MAX];
 	size_t count;
 	bool open, over, refused;
@@ -63,7 +66,10 @@ struct x509 {
 static unsigned char *
 unconst(const unsigned char *p)
 {
-	union { const unsigned char *in; unsigned char *out; } u = { .in = p };
+	union {
+		const unsigned char *in;
+		unsigned char *out;
+	} u = { .in = p };
 
 	return u.out;
 }
@@ -115,9 +121,12 @@ add_pin(struct x509_pins *pins, const char *text, size_t len, struct err *err)
 	int r = 0;
 
 	if (pins->count == X509_PIN_MAX)
-		return err_set(err, ERR_USAGE, "--pinnedpubkey: more than %d pins are not taken", X509_PIN_MAX);
-	if (len <= skip || memcmp(text, pin_prefix, skip) || !base64_decode(text + skip, len - skip, &b) || b.len != 32)
-		r = err_set(err, ERR_USAGE, "--pinnedpubkey: \"%.*s\" is not sha256// and the base64 of 32 bytes",
+		return err_set(err, ERR_USAGE, "--pinnedpubkey: more than %d pins are not taken",
+		    X509_PIN_MAX);
+	if (len <= skip || memcmp(text, pin_prefix, skip) ||
+	    !base64_decode(text + skip, len - skip, &b) || b.len != 32)
+		r = err_set(err, ERR_USAGE,
+		    "--pinnedpubkey: \"%.*s\" is not sha256// and the base64 of 32 bytes",
 		    (int)(len < 80 ? len : 80), text);
 	else
 		memcpy(pins->sha256[pins->count++], b.data, 32);
@@ -131,8 +140,9 @@ is_key(const struct der *der)
 {
 	struct der in = *der, content, algorithm, oid, bits;
 
-	return der_take(&in, DER_SEQUENCE, &content) && !in.len && der_take(&content, DER_SEQUENCE, &algorithm) &&
-	    der_take(&algorithm, DER_OID, &oid) && der_take(&content, DER_BIT_STRING, &bits) && !content.len;
+	return der_take(&in, DER_SEQUENCE, &content) && !in.len &&
+	    der_take(&content, DER_SEQUENCE, &algorithm) && der_take(&algorithm, DER_OID, &oid) &&
+	    der_take(&content, DER_BIT_STRING, &bits) && !content.len;
 }
 
 /* The key in a public key or a certificate. */
@@ -153,7 +163,8 @@ key_of(const struct der *der, struct der *spki)
 static int
 bad_key_file(const char *path, const char *why, struct err *err)
 {
-	return err_set(err, ERR_USAGE, "--pinnedpubkey: %s %s. A pin is written sha256//BASE64", path, why);
+	return err_set(
+	    err, ERR_USAGE, "--pinnedpubkey: %s %s. A pin is written sha256//BASE64", path, why);
 }
 
 /* The first public key or certificate of a PEM text, or the text itself as DER. */
@@ -172,8 +183,8 @@ key_bytes(const struct buf *file, struct buf *block, const char *path, struct er
 		if (!strcmp(pem.label, "PUBLIC KEY") || !strcmp(pem.label, "CERTIFICATE"))
 			return 0;
 	}
-	return r == -1 ? err_set(err, why.kind, "--pinnedpubkey: %s, %s", path, why.text) :
-	    bad_key_file(path, "holds no public key and no certificate", err);
+	return r == -1 ? err_set(err, why.kind, "--pinnedpubkey: %s, %s", path, why.text)
+		       : bad_key_file(path, "holds no public key and no certificate", err);
 }
 
 static int
@@ -219,7 +230,8 @@ x509_pins_parse(struct x509_pins *pins, const char *text, struct err *err)
 /* ---- refusals ---- */
 
 /* Note why a path failed; the most telling reason stays, the first of equals. */
-static void refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...) PRINTF_LIKE(4, 5);
+static void refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
 
 static void
 refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
@@ -235,7 +247,8 @@ refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt
 	va_end(ap);
 	if (who) {
 		certname_of(&who->subject, &b);
-		snprintf(s->reason, sizeof(s->reason), "the CA certificate of %s can't vouch for it: %s", b.data ? b.data : "?", why);
+		snprintf(s->reason, sizeof(s->reason),
+		    "the CA certificate of %s can't vouch for it: %s", b.data ? b.data : "?", why);
 	} else {
 		snprintf(s->reason, sizeof(s->reason), "%s", why);
 	}
@@ -261,13 +274,17 @@ describe(const struct x509_policy *policy, const struct cert *leaf, struct err *
 	format_pin(&leaf->spki, pin);
 	certname_list(leaf, NAMES_SHOWN, &names);
 	certname_of(&leaf->issuer, &issuer);
-	err_add(err, "\n  It names %s, was issued by %s and is valid from %s to %s; this machine's time is %s.",
+	err_add(err,
+	    "\n  It names %s, was issued by %s and is valid from %s to %s; this machine's time is "
+	    "%s.",
 	    names.failed ? "?" : names.data, issuer.failed ? "?" : issuer.data, from, to, now);
 	if (policy->time < clock_floor)
 		err_add(err, "This machine's clock is wrong: set it first.");
 	if (is_usable(leaf))
-		err_add(err, "\n  If its key is your server's own (compare the pin on the server), this is enough: "
-		    "--insecure --pinnedpubkey '%s'.", pin);
+		err_add(err,
+		    "\n  If its key is your server's own (compare the pin on the server), this is "
+		    "enough: --insecure --pinnedpubkey '%s'.",
+		    pin);
 	else
 		err_add(err, "\n  %s", tlserror_advice(tlserror_find(BR_ERR_TOO_LARGE)));
 	buf_free(&names);
@@ -301,7 +318,8 @@ check_any(const struct search *s, const struct cert *c)
 	if (c->fault)
 		return c->fault;
 	if (c->has_aki && !c->aki.len)
-		return "its authorityKeyIdentifier holds no key's identifier, which RFC 5280 (4.2.1.1) wants";
+		return "its authorityKeyIdentifier holds no key's identifier, which RFC 5280 "
+		       "(4.2.1.1) wants";
 	if (c->key == CERT_KEY_RSA && c->bits < RSA_BITS_MIN)
 		return "its RSA key has less than 2048 bits";
 	return check_dates(s, c);
@@ -310,7 +328,8 @@ check_any(const struct search *s, const struct cert *c)
 static bool
 is_good_serial(const struct der *serial)
 {
-	return serial->len <= SERIAL_MAX && !(serial->p[0] & 0x80) && (serial->len > 1 || serial->p[0]);
+	return serial->len <= SERIAL_MAX && !(serial->p[0] & 0x80) &&
+	    (serial->len > 1 || serial->p[0]);
 }
 
 /* Every certificate that an issuer's signature vouches for. */
@@ -322,17 +341,20 @@ check_signed(const struct cert *c)
 	if (!c->has_aki && !cert_self_issued(c))
 		return "it has no authorityKeyIdentifier, which RFC 5280 (4.2.1.1) wants";
 	if (c->hash == CERT_HASH_OTHER)
-		return "it is signed in a way that is too weak or not supported (SHA-256, SHA-384 or SHA-512 with RSA PKCS#1 or "
-		    "ECDSA is wanted)";
+		return "it is signed in a way that is too weak or not supported (SHA-256, SHA-384 "
+		       "or SHA-512 with RSA PKCS#1 or ECDSA is wanted)";
 	if (!c->dates_as_told)
-		return "its dates are not UTCTime before 2050 and GeneralizedTime from then on, as RFC 5280 (4.1.2.5) wants them";
+		return "its dates are not UTCTime before 2050 and GeneralizedTime from then on, as "
+		       "RFC 5280 (4.1.2.5) wants them";
 	if (!is_good_serial(&c->serial))
 		return "its serial number is zero, negative or longer than 20 bytes";
 	if (der_is(&c->issuer, empty_name, sizeof(empty_name)))
 		return "its issuer has no name";
 	if (c->eku_critical)
 		return "its extKeyUsage is critical, which this program can't take";
-	return c->constraints_critical ? "its nameConstraints are critical, which this program can't take" : NULL;
+	return c->constraints_critical
+	    ? "its nameConstraints are critical, which this program can't take"
+	    : NULL;
 }
 
 /* Every certificate that signs another. */
@@ -361,7 +383,9 @@ check_leaf_use(const struct cert *c)
 		return "its keyUsage does not allow signatures, which TLS 1.2 with ECDHE needs";
 	if (c->has_eku && !c->eku_server)
 		return "its extKeyUsage does not hold serverAuth";
-	return c->has_eku && c->eku_any ? "its extKeyUsage holds anyExtendedKeyUsage, which a server's may not" : NULL;
+	return c->has_eku && c->eku_any
+	    ? "its extKeyUsage holds anyExtendedKeyUsage, which a server's may not"
+	    : NULL;
 }
 
 /* The leaf, whoever vouches for it. */
@@ -386,17 +410,20 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 	if (der_is(&c->subject, empty_name, sizeof(empty_name)) && !(c->has_san && c->san_critical))
 		return "its subject is empty and its subjectAltName is not critical";
 	if (!certname_parse(&host, s->policy->host))
-		return "certificates are taken for addresses and for names of letters, digits and hyphens alone";
+		return "certificates are taken for addresses and for names of letters, digits and "
+		       "hyphens alone";
 	why = certname_match(c, &host);
 	if (!why && c->ca && !own_anchor)
-		return cert_self_issued(c) ? self_signed :
-		    "it is a CA's, not a server's";
+		return cert_self_issued(c) ? self_signed : "it is a CA's, not a server's";
 	return why;
 }
 
 /* ---- the rules for a path ---- */
 
-/* How many CA certificates on the path below this index count for its path length (RFC 5280, 6.1.4 l). */
+/*
+ * How many CA certificates on the path below this index count for its path length (RFC 5280, 6.1.4
+ * l).
+ */
 static unsigned
 length_below(const struct search *s, size_t index)
 {
@@ -408,7 +435,10 @@ length_below(const struct search *s, size_t index)
 	return n;
 }
 
-/* A CA's path length and name constraints against all below it; index is its place, the anchor's being s->depth. */
+/*
+ * A CA's path length and name constraints against all below it; index is its place, the anchor's
+ * being s->depth.
+ */
 static const char *
 check_below(struct search *s, const struct cert *ca, size_t index)
 {
@@ -430,8 +460,9 @@ check_below(struct search *s, const struct cert *ca, size_t index)
 static bool
 fill_anchor(br_x509_trust_anchor *ta, const struct cert *c, bool ca)
 {
-	static const int curves[] = { [CERT_P256] = BR_EC_secp256r1, [CERT_P384] = BR_EC_secp384r1,
-	    [CERT_P521] = BR_EC_secp521r1 };
+	static const int curves[] = { [CERT_P256] = BR_EC_secp256r1,
+		[CERT_P384] = BR_EC_secp384r1,
+		[CERT_P521] = BR_EC_secp521r1 };
 
 	memset(ta, 0, sizeof(*ta));
 	ta->dn.data = unconst(c->subject.p);
@@ -439,11 +470,12 @@ fill_anchor(br_x509_trust_anchor *ta, const struct cert *c, bool ca)
 	ta->flags = ca ? BR_X509_TA_CA : 0;
 	if (c->key == CERT_KEY_RSA) {
 		ta->pkey.key_type = BR_KEYTYPE_RSA;
-		ta->pkey.key.rsa = (br_rsa_public_key){ unconst(c->modulus.p), c->modulus.len, unconst(c->exponent.p),
-		    c->exponent.len };
+		ta->pkey.key.rsa = (br_rsa_public_key){ unconst(c->modulus.p), c->modulus.len,
+			unconst(c->exponent.p), c->exponent.len };
 	} else if (c->key == CERT_KEY_EC) {
 		ta->pkey.key_type = BR_KEYTYPE_EC;
-		ta->pkey.key.ec = (br_ec_public_key){ curves[c->curve], unconst(c->point.p), c->point.len };
+		ta->pkey.key.ec = (br_ec_public_key){ curves[c->curve], unconst(c->point.p),
+			c->point.len };
 	}
 	return c->key != CERT_KEY_OTHER;
 }
@@ -481,7 +513,8 @@ run_engine(const struct search *s, const struct cert *anchor, bool direct)
 	br_x509_minimal_set_hash(&ctx, br_sha512_ID, &br_sha512_vtable);
 	br_x509_minimal_set_minrsa(&ctx, RSA_BITS_MIN / 8);
 	set_time(&ctx, s->policy->time);
-	(*vtable)->start_chain(vtable, NULL); /* names are ours: the engine's check is wrong for addresses */
+	/* names are ours: the engine's check is wrong for addresses */
+	(*vtable)->start_chain(vtable, NULL);
 	for (i = 0; i < s->depth; i++) {
 		(*vtable)->start_cert(vtable, (uint32_t)s->path[i]->der.len);
 		(*vtable)->append(vtable, s->path[i]->der.p, s->path[i]->der.len);
@@ -496,14 +529,17 @@ engine_accepts(struct search *s, const struct cert *anchor, bool direct)
 	unsigned r;
 
 	if (s->paths++ >= X509_PATHS_MAX) {
-		refuse(s, RANK_BOUND, NULL, "more than %d paths to trusted certificates were tried", X509_PATHS_MAX);
+		refuse(s, RANK_BOUND, NULL, "more than %d paths to trusted certificates were tried",
+		    X509_PATHS_MAX);
 		return false;
 	}
 	r = run_engine(s, anchor, direct);
 	if (r)
-		refuse(s, r == BR_ERR_X509_NOT_TRUSTED ? RANK_UNTRUSTED : RANK_SIGNATURE, NULL, "%s", r == BR_ERR_X509_NOT_TRUSTED ?
-		    "the trusted certificate (--cacert) of its CA's name has another key than the one that signed" :
-		    tlserror_find((int)r)->what);
+		refuse(s, r == BR_ERR_X509_NOT_TRUSTED ? RANK_UNTRUSTED : RANK_SIGNATURE, NULL,
+		    "%s",
+		    r == BR_ERR_X509_NOT_TRUSTED ? "the trusted certificate (--cacert) of its CA's "
+						   "name has another key than the one that signed"
+						 : tlserror_find((int)r)->what);
 	return r == 0;
 }
 
@@ -550,7 +586,8 @@ on_path(const struct search *s, const struct cert *c)
 	size_t i;
 
 	for (i = 0; i < s->depth; i++) {
-		if (der_equal(&s->path[i]->spki, &c->spki) && der_equal(&s->path[i]->subject, &c->subject))
+		if (der_equal(&s->path[i]->spki, &c->spki) &&
+		    der_equal(&s->path[i]->subject, &c->subject))
 			return true;
 	}
 	return false;
@@ -593,7 +630,8 @@ try_intermediate(struct search *s, const struct cert *c)
 		return false;
 	}
 	if (s->depth == X509_DEPTH_MAX || ++s->steps > STEPS_MAX) {
-		refuse(s, RANK_PATH, NULL, "the path to a trusted certificate is longer than is tried");
+		refuse(s, RANK_PATH, NULL,
+		    "the path to a trusted certificate is longer than is tried");
 		return false;
 	}
 	s->path[s->depth++] = c;
@@ -602,7 +640,9 @@ try_intermediate(struct search *s, const struct cert *c)
 	return accepted;
 }
 
-/* From the path's last certificate upwards: an anchor if there is one, else another intermediate. */
+/*
+ * From the path's last certificate upwards: an anchor if there is one, else another intermediate.
+ */
 static bool
 extend(struct search *s)
 {
@@ -616,8 +656,8 @@ extend(struct search *s)
 		for (i = 1; i < s->count && s->paths <= X509_PATHS_MAX; i++) {
 			const struct cert *c = &s->pool[i];
 
-			if (der_equal(&c->subject, &below->issuer) && !on_path(s, c) && ids_agree(below, c) == !pass &&
-			    try_intermediate(s, c))
+			if (der_equal(&c->subject, &below->issuer) && !on_path(s, c) &&
+			    ids_agree(below, c) == !pass && try_intermediate(s, c))
 				return true;
 		}
 	}
@@ -642,18 +682,26 @@ explain_untrusted(struct search *s)
 	}
 	certname_of(&c->issuer, &b);
 	if (!s->policy->anchors)
-		refuse(s, RANK_UNTRUSTED, NULL, "there are no trusted certificates (--cacert) to hold it against");
+		refuse(s, RANK_UNTRUSTED, NULL,
+		    "there are no trusted certificates (--cacert) to hold it against");
 	else if (c == &s->pool[0] && cert_self_issued(c))
 		refuse(s, RANK_UNTRUSTED, NULL, "%s", self_signed);
 	else if (cert_self_issued(c))
-		refuse(s, RANK_UNTRUSTED, NULL, "its root, %s, is not among the trusted certificates (--cacert)", b.data ? b.data : "?");
+		refuse(s, RANK_UNTRUSTED, NULL,
+		    "its root, %s, is not among the trusted certificates (--cacert)",
+		    b.data ? b.data : "?");
 	else
-		refuse(s, RANK_UNTRUSTED, NULL, "the certificate of its issuer, %s, is neither among the trusted certificates (--cacert) "
-		    "nor among those that the server sent", b.data ? b.data : "?");
+		refuse(s, RANK_UNTRUSTED, NULL,
+		    "the certificate of its issuer, %s, is neither among the trusted certificates "
+		    "(--cacert) nor among those that the server sent",
+		    b.data ? b.data : "?");
 	buf_free(&b);
 }
 
-/* Is there a path from the leaf to an anchor? Of a leaf that is one itself (own_anchor) only its own rules count. */
+/*
+ * Is there a path from the leaf to an anchor? Of a leaf that is one itself (own_anchor) only its
+ * own rules count.
+ */
 static bool
 search_path(struct search *s, bool own_anchor)
 {
@@ -674,7 +722,10 @@ search_path(struct search *s, bool own_anchor)
 	return false;
 }
 
-/* Take the chain apart. Certificates behind the leaf that can't be read, or stand there twice, are left out. */
+/*
+ * Take the chain apart. Certificates behind the leaf that can't be read, or stand there twice, are
+ * left out.
+ */
 static bool
 fill_pool(struct search *s, const struct der *chain, size_t count)
 {
@@ -702,21 +753,25 @@ verify(struct search *s, const struct der *chain, size_t count, struct err *err)
 	if (!count)
 		return refused(policy, NULL, "the server sent none", err);
 	if (count > X509_CHAIN_MAX)
-		return refused(policy, NULL, "the server sent more certificates than are taken", err);
+		return refused(
+		    policy, NULL, "the server sent more certificates than are taken", err);
 	if (!fill_pool(s, chain, count))
 		return refused(policy, NULL, "it is not a well-formed certificate", err);
 	if (!policy->insecure &&
 	    !search_path(s, policy->anchors && anchors_same(policy->anchors, &leaf->der)))
 		return refused(policy, leaf, s->reason, err);
 	if (!is_usable(leaf))
-		return refused(policy, leaf, leaf->fault ? leaf->fault : "its key can't be used", err);
+		return refused(
+		    policy, leaf, leaf->fault ? leaf->fault : "its key can't be used", err);
 	if (policy->pins && !has_pin(policy->pins, &leaf->spki))
-		return refused(policy, leaf, "its key is none of those that --pinnedpubkey names", err);
+		return refused(
+		    policy, leaf, "its key is none of those that --pinnedpubkey names", err);
 	return 0;
 }
 
 int
-x509_verify(const struct x509_policy *policy, const struct der *chain, size_t count, struct err *err)
+x509_verify(
+    const struct x509_policy *policy, const struct der *chain, size_t count, struct err *err)
 {
 	struct search *s = calloc(1, sizeof(*s));
 	int r;
@@ -734,7 +789,10 @@ x509_verify(const struct x509_policy *policy, const struct der *chain, size_t co
 static struct x509 *
 from_class(const br_x509_class *const *ctx)
 {
-	union { const br_x509_class *const *in; struct x509 *out; } u = { .in = ctx };
+	union {
+		const br_x509_class *const *in;
+		struct x509 *out;
+	} u = { .in = ctx };
 
 	return u.out;
 }
@@ -744,7 +802,7 @@ start_chain(const br_x509_class **ctx, const char *server_name)
 {
 	struct x509 *x = from_class(ctx);
 
-	(void)server_name;             /* the policy has it, addresses too */
+	(void)server_name; /* the policy has it, addresses too */
 	buf_reset(&x->bytes);
 	x->count = 0;
 	x->open = x->over = x->refused = false;
@@ -807,9 +865,11 @@ end_chain(const br_x509_class **ctx)
 	if (x->bytes.failed)
 		r = err_memory(&x->err);
 	else if (x->over)
-		r = refused(x->policy, NULL, "the server sent more or longer certificates than are taken", &x->err);
+		r = refused(x->policy, NULL,
+		    "the server sent more or longer certificates than are taken", &x->err);
 	for (i = 0; i < x->count; begin = x->end[i++])
-		chain[i] = (struct der){ (const unsigned char *)x->bytes.data + begin, x->end[i] - begin };
+		chain[i] = (struct der){ (const unsigned char *)x->bytes.data + begin,
+			x->end[i] - begin };
 	if (r == 0)
 		r = x509_verify(x->policy, chain, x->count, &x->err);
 	if (x->count && !x->bytes.failed && take_key(x, &chain[0]) == -1 && r == 0)
@@ -824,19 +884,18 @@ get_pkey(const br_x509_class *const *ctx, unsigned *usages)
 	const struct x509 *x = from_class(ctx);
 
 	if (usages)
-		*usages = BR_KEYTYPE_SIGN; /* all that ECDHE suites need; the keyUsage was looked at */
+		/* all that ECDHE suites need; the keyUsage was looked at */
+		*usages = BR_KEYTYPE_SIGN;
 	return x->refused ? NULL : &x->key;
 }
 
-static const br_x509_class class = {
-	.context_size = sizeof(struct x509),
+static const br_x509_class class = { .context_size = sizeof(struct x509),
 	.start_chain = start_chain,
 	.start_cert = start_cert,
 	.append = append,
 	.end_cert = end_cert,
 	.end_chain = end_chain,
-	.get_pkey = get_pkey
-};
+	.get_pkey = get_pkey };
 
 struct x509 *
 x509_new(const struct x509_policy *policy)

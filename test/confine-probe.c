@@ -1,9 +1,9 @@
 /*
  * confine-probe FREE|CONFINED FOLDER PORT ACTION [ARG]
  *
- * Confines itself with the program's own code (unless FREE), with FOLDER and PORT kept, then does one thing that a process
- * taken over by a peer might try, and prints "done", or the name of the error; a signal may end it. Without arguments it
- * lists the actions.
+ * Confines itself with the program's own code (unless FREE), with FOLDER and PORT kept, then does
+ * one thing that a process taken over by a peer might try, and prints "done", or the name of the
+ * error; a signal may end it. Without arguments it lists the actions.
  */
 #include "confine.h"
 #include "err.h"
@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 static const char *folder, *argument;
-static int sock = -1;                  /* made before the confinement */
+static int sock = -1; /* made before the confinement */
 
 static int
 path_in_folder(char *out, const char *name)
@@ -52,15 +52,30 @@ do_fork(void)
 	return pid == -1 ? -1 : waitpid(pid, NULL, 0);
 }
 
-static long do_ptrace(void) { return ptrace(PTRACE_TRACEME, 0, NULL, NULL); }
-static long do_kill(void) { return kill(getppid(), 0); }
-static long do_unshare(void) { return syscall(SYS_unshare, 0); }
+static long
+do_ptrace(void)
+{
+	return ptrace(PTRACE_TRACEME, 0, NULL, NULL);
+}
+static long
+do_kill(void)
+{
+	return kill(getppid(), 0);
+}
+static long
+do_unshare(void)
+{
+	return syscall(SYS_unshare, 0);
+}
 
 static long
 do_peek(void)
 {
 	char a, b;
-	struct iovec { void *p; size_t n; } to = { &a, 1 }, from = { &b, 1 };
+	struct iovec {
+		void *p;
+		size_t n;
+	} to = { &a, 1 }, from = { &b, 1 };
 
 	return syscall(SYS_process_vm_readv, getpid(), &to, 1, &from, 1, 0);
 }
@@ -70,7 +85,10 @@ do_peek(void)
 static long
 do_map_code(void)
 {
-	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED ? -1 : 0;
+	return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) ==
+		MAP_FAILED
+	    ? -1
+	    : 0;
 }
 
 static long
@@ -89,7 +107,11 @@ do_map_data(void)
 	return p == MAP_FAILED ? -1 : mprotect(p, 4096, PROT_READ | PROT_WRITE);
 }
 
-static long do_memfd(void) { return syscall(SYS_memfd_create, "x", 0); }
+static long
+do_memfd(void)
+{
+	return syscall(SYS_memfd_create, "x", 0);
+}
 
 /* ---- sockets ---- */
 
@@ -101,39 +123,124 @@ do_bind(void)
 	return bind(sock, (struct sockaddr *)&any, sizeof(any));
 }
 
-static long do_listen(void) { return listen(sock, 1); }
-static long do_accept(void) { return accept4(sock, NULL, NULL, 0); }
-static long do_unix(void) { return socket(AF_UNIX, SOCK_STREAM, 0); }
-static long do_udp(void) { return socket(AF_INET, SOCK_DGRAM, 0); }
-static long do_udp6(void) { return socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP); }
-static long do_any_stream(void) { return socket(AF_INET, SOCK_STREAM, 0); }
-static long do_netlink(void) { return socket(AF_NETLINK, SOCK_RAW, 0); }
-static long do_tcp(void) { return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP); }
-static long do_tcp6(void) { return socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP); }
+static long
+do_listen(void)
+{
+	return listen(sock, 1);
+}
+static long
+do_accept(void)
+{
+	return accept4(sock, NULL, NULL, 0);
+}
+static long
+do_unix(void)
+{
+	return socket(AF_UNIX, SOCK_STREAM, 0);
+}
+static long
+do_udp(void)
+{
+	return socket(AF_INET, SOCK_DGRAM, 0);
+}
+static long
+do_udp6(void)
+{
+	return socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+}
+static long
+do_any_stream(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+static long
+do_netlink(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW, 0);
+}
+static long
+do_tcp(void)
+{
+	return socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+}
+static long
+do_tcp6(void)
+{
+	return socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+}
 
 static long
 do_connect(void)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argument)),
-	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+		.sin_port = htons((uint16_t)atoi(argument)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
 	return connect(sock, (struct sockaddr *)&to, sizeof(to));
 }
 
 /* ---- files ---- */
 
-static long do_read(void) { return open(argument, O_RDONLY); }
-static long do_write(void) { return open(argument, O_WRONLY); }
-static long do_list(void) { return open(argument, O_RDONLY | O_DIRECTORY); }
-static long do_create(void) { return open(argument, O_WRONLY | O_CREAT | O_EXCL, 0600); }
-static long do_remove(void) { return unlink(argument); }
-static long do_make_folder(void) { return mkdir(argument, 0700); }
-static long do_truncate(void) { return truncate(argument, 0); }
-static long do_chmod(void) { return chmod(argument, 0644); }
-static long do_chown(void) { return fchownat(AT_FDCWD, argument, getuid(), getgid(), 0); }
-static long do_link(void) { return linkat(AT_FDCWD, argument, AT_FDCWD, "linked", 0); }
-static long do_symlink(void) { return symlinkat("/etc", AT_FDCWD, argument); }
-static long do_handle(void) { return syscall(SYS_open_by_handle_at, -1, NULL, 0); }
+static long
+do_read(void)
+{
+	return open(argument, O_RDONLY);
+}
+static long
+do_write(void)
+{
+	return open(argument, O_WRONLY);
+}
+static long
+do_list(void)
+{
+	return open(argument, O_RDONLY | O_DIRECTORY);
+}
+static long
+do_create(void)
+{
+	return open(argument, O_WRONLY | O_CREAT | O_EXCL, 0600);
+}
+static long
+do_remove(void)
+{
+	return unlink(argument);
+}
+static long
+do_make_folder(void)
+{
+	return mkdir(argument, 0700);
+}
+static long
+do_truncate(void)
+{
+	return truncate(argument, 0);
+}
+static long
+do_chmod(void)
+{
+	return chmod(argument, 0644);
+}
+static long
+do_chown(void)
+{
+	return fchownat(AT_FDCWD, argument, getuid(), getgid(), 0);
+}
+static long
+do_link(void)
+{
+	return linkat(AT_FDCWD, argument, AT_FDCWD, "linked", 0);
+}
+static long
+do_symlink(void)
+{
+	return symlinkat("/etc", AT_FDCWD, argument);
+}
+static long
+do_handle(void)
+{
+	return syscall(SYS_open_by_handle_at, -1, NULL, 0);
+}
 
 static long
 do_move_in(void)
@@ -150,10 +257,12 @@ do_snapshot(void)
 	char path[PATH_MAX], other[PATH_MAX];
 	struct err err;
 
-	if (path_in_folder(path, "probe.json") == -1 || path_in_folder(other, "probe.json.cleared") == -1)
+	if (path_in_folder(path, "probe.json") == -1 ||
+	    path_in_folder(other, "probe.json.cleared") == -1)
 		return -1;
-	if (file_replace(path, "1", 1, -1, &err) == -1 || file_replace(path, "2", 1, -1, &err) == -1 ||
-	    file_rename(path, other, &err) == -1 || file_remove(other, &err) == -1) {
+	if (file_replace(path, "1", 1, -1, &err) == -1 ||
+	    file_replace(path, "2", 1, -1, &err) == -1 || file_rename(path, other, &err) == -1 ||
+	    file_remove(other, &err) == -1) {
 		errno = err.code;
 		return -1;
 	}
@@ -178,57 +287,148 @@ do_type(void)
 
 /* ---- privileges, keys, the machine ---- */
 
-static long do_setuid(void) { return syscall(SYS_setuid, getuid()); }
-static long do_setgroups(void) { return syscall(SYS_setgroups, 0, NULL); }
-static long do_capset(void) { return syscall(SYS_capset, NULL, NULL); }
-static long do_keyctl(void) { return syscall(SYS_keyctl, 0, 0, 0, 0, 0); }
-static long do_mount(void) { return syscall(SYS_mount, NULL, NULL, NULL, 0, NULL); }
-static long do_chroot(void) { return syscall(SYS_chroot, "/"); }
-static long do_module(void) { return syscall(SYS_finit_module, -1, "", 0); }
-static long do_bpf(void) { return syscall(SYS_bpf, 0, NULL, 0); }
-static long do_perf(void) { return syscall(SYS_perf_event_open, NULL, 0, 0, -1, 0); }
-static long do_userfaultfd(void) { return syscall(SYS_userfaultfd, 0); }
+static long
+do_setuid(void)
+{
+	return syscall(SYS_setuid, getuid());
+}
+static long
+do_setgroups(void)
+{
+	return syscall(SYS_setgroups, 0, NULL);
+}
+static long
+do_capset(void)
+{
+	return syscall(SYS_capset, NULL, NULL);
+}
+static long
+do_keyctl(void)
+{
+	return syscall(SYS_keyctl, 0, 0, 0, 0, 0);
+}
+static long
+do_mount(void)
+{
+	return syscall(SYS_mount, NULL, NULL, NULL, 0, NULL);
+}
+static long
+do_chroot(void)
+{
+	return syscall(SYS_chroot, "/");
+}
+static long
+do_module(void)
+{
+	return syscall(SYS_finit_module, -1, "", 0);
+}
+static long
+do_bpf(void)
+{
+	return syscall(SYS_bpf, 0, NULL, 0);
+}
+static long
+do_perf(void)
+{
+	return syscall(SYS_perf_event_open, NULL, 0, 0, -1, 0);
+}
+static long
+do_userfaultfd(void)
+{
+	return syscall(SYS_userfaultfd, 0);
+}
 #ifdef SYS_io_uring_setup
-static long do_io_uring(void) { return syscall(SYS_io_uring_setup, 0, NULL); }
+static long
+do_io_uring(void)
+{
+	return syscall(SYS_io_uring_setup, 0, NULL);
+}
 #endif
 
 /* ---- the same processor's other ways into the kernel ---- */
 
 #if defined(__x86_64__) && !defined(__ILP32__)
-static long do_x32(void) { return syscall(0x40000000 + SYS_getpid); }
+static long
+do_x32(void)
+{
+	return syscall(0x40000000 + SYS_getpid);
+}
 
 static long
 do_compat(void)
 {
 	long r;
 
-	__asm__ volatile("int $0x80" : "=a"(r) : "a"(20L) : "memory", "r8", "r9", "r10", "r11"); /* i386's getpid */
+	/* i386's getpid */
+	__asm__ volatile("int $0x80" : "=a"(r) : "a"(20L) : "memory", "r8", "r9", "r10", "r11");
 	return r < 0 ? -1 : 0;
 }
 #endif
 
-static long do_nothing(void) { return 0; }
+static long
+do_nothing(void)
+{
+	return 0;
+}
 
 static const struct {
 	const char *name;
 	long (*act)(void);
 } actions[] = {
-	{ "exec", do_exec }, { "fork", do_fork }, { "ptrace", do_ptrace }, { "kill", do_kill }, { "unshare", do_unshare },
-	{ "peek", do_peek }, { "map-code", do_map_code }, { "make-code", do_make_code }, { "map-data", do_map_data },
-	{ "memfd", do_memfd }, { "bind", do_bind }, { "listen", do_listen }, { "accept", do_accept }, { "unix", do_unix },
-	{ "udp", do_udp }, { "udp6", do_udp6 }, { "any-stream", do_any_stream }, { "netlink", do_netlink }, { "tcp", do_tcp },
-	{ "tcp6", do_tcp6 }, { "connect", do_connect }, { "read", do_read }, { "write", do_write }, { "list", do_list },
-	{ "create", do_create }, { "remove", do_remove }, { "make-folder", do_make_folder }, { "truncate", do_truncate },
-	{ "chmod", do_chmod }, { "chown", do_chown }, { "link", do_link }, { "symlink", do_symlink }, { "handle", do_handle },
-	{ "move-in", do_move_in }, { "snapshot", do_snapshot }, { "terminal", do_terminal }, { "type", do_type },
-	{ "setuid", do_setuid }, { "setgroups", do_setgroups }, { "capset", do_capset }, { "keyctl", do_keyctl },
-	{ "mount", do_mount }, { "chroot", do_chroot }, { "module", do_module }, { "bpf", do_bpf }, { "perf", do_perf },
-	{ "userfaultfd", do_userfaultfd }, { "nothing", do_nothing },
+	{ "exec", do_exec },
+	{ "fork", do_fork },
+	{ "ptrace", do_ptrace },
+	{ "kill", do_kill },
+	{ "unshare", do_unshare },
+	{ "peek", do_peek },
+	{ "map-code", do_map_code },
+	{ "make-code", do_make_code },
+	{ "map-data", do_map_data },
+	{ "memfd", do_memfd },
+	{ "bind", do_bind },
+	{ "listen", do_listen },
+	{ "accept", do_accept },
+	{ "unix", do_unix },
+	{ "udp", do_udp },
+	{ "udp6", do_udp6 },
+	{ "any-stream", do_any_stream },
+	{ "netlink", do_netlink },
+	{ "tcp", do_tcp },
+	{ "tcp6", do_tcp6 },
+	{ "connect", do_connect },
+	{ "read", do_read },
+	{ "write", do_write },
+	{ "list", do_list },
+	{ "create", do_create },
+	{ "remove", do_remove },
+	{ "make-folder", do_make_folder },
+	{ "truncate", do_truncate },
+	{ "chmod", do_chmod },
+	{ "chown", do_chown },
+	{ "link", do_link },
+	{ "symlink", do_symlink },
+	{ "handle", do_handle },
+	{ "move-in", do_move_in },
+	{ "snapshot", do_snapshot },
+	{ "terminal", do_terminal },
+	{ "type", do_type },
+	{ "setuid", do_setuid },
+	{ "setgroups", do_setgroups },
+	{ "capset", do_capset },
+	{ "keyctl", do_keyctl },
+	{ "mount", do_mount },
+	{ "chroot", do_chroot },
+	{ "module", do_module },
+	{ "bpf", do_bpf },
+	{ "perf", do_perf },
+	{ "userfaultfd", do_userfaultfd },
+	{ "nothing", do_nothing },
 #ifdef SYS_io_uring_setup
 	{ "io-uring", do_io_uring },
 #endif
 #if defined(__x86_64__) && !defined(__ILP32__)
-	{ "x32", do_x32 }, { "compat", do_compat },
+	{ "x32", do_x32 },
+	{ "compat", do_compat },
 #endif
 };
 
@@ -274,7 +474,8 @@ main(int argc, char **argv)
 	if (!strcmp(argv[1], "CONFINED")) {
 		confine_begin();
 		c = confine(&keep);
-		printf("no_new_privs=%d landlock=%d seccomp=%d\n", c.no_new_privs, c.landlock, c.seccomp);
+		printf("no_new_privs=%d landlock=%d seccomp=%d\n", c.no_new_privs, c.landlock,
+		    c.seccomp);
 	}
 	return try_one(argv[4]);
 }

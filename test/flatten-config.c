@@ -1,9 +1,9 @@
 /*
  * flatten-config [-o] FILE...
  *
- * Reads each config.toml by the program's own reader (-o: as servers up to 0.12 do) and prints a line of JSON for it:
- * its keys and values, or a string that says why the server would not start. Exit 0: all could be read; 1: not all;
- * 2: wrong use, or a file that is not there.
+ * Reads each config.toml by the program's own reader (-o: as servers up to 0.12 do) and prints a
+ * line of JSON for it: its keys and values, or a string that says why the server would not start.
+ * Exit 0: all could be read; 1: not all; 2: wrong use, or a file that is not there.
  */
 #include "buf.h"
 #include "err.h"
@@ -43,7 +43,8 @@ flatten(const char *path, bool old_keys)
 
 	if (file_read(&text, path, TOML_TEXT_MAX, &err) != 0) {
 		fprintf(stderr, "flatten-config: %s can't be read\n", path);
-	} else if (toml_read(&t, &pool, "", text.data ? text.data : "", text.len, old_keys, &err) == -1) {
+	} else if (toml_read(&t, &pool, "", text.data ? text.data : "", text.len, old_keys, &err) ==
+	    -1) {
 		json_quote(&out, err.text);
 		buf_char(&out, '\n');
 		status = 1;

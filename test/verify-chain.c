@@ -1,8 +1,8 @@
 /*
  * verify-chain ANCHORS.pem CHAIN.pem NAME [UNIX-TIME]
  *
- * Runs a chain (leaf first) through the program's own verifier. Exit 0: accepted; 1: refused, the reason on stdout;
- * 2: wrong use, or a file that can't be read.
+ * Runs a chain (leaf first) through the program's own verifier. Exit 0: accepted; 1: refused, the
+ * reason on stdout; 2: wrong use, or a file that can't be read.
  */
 #include "anchors.h"
 #include "buf.h"
@@ -42,7 +42,8 @@ load_chain(struct chain *chain, const char *path, struct err *err)
 		r = pem_next(&pem, b, err);
 		if (r != 1)
 			break;
-		chain->certs[chain->count++] = (struct der){ (const unsigned char *)b->data, b->len };
+		chain->certs[chain->count++] = (struct der){ (const unsigned char *)b->data,
+			b->len };
 		r = 0;
 	}
 	buf_free(&text);
@@ -78,7 +79,8 @@ main(int argc, char **argv)
 		return 2;
 	}
 	policy.host = argv[3];
-	if (anchors_load(&anchors, argv[1], &err) == -1 || load_chain(&chain, argv[2], &err) == -1) {
+	if (anchors_load(&anchors, argv[1], &err) == -1 ||
+	    load_chain(&chain, argv[2], &err) == -1) {
 		fprintf(stderr, "%s\n", err.text);
 	} else {
 		policy.anchors = anchors;

@@ -1,4 +1,7 @@
-/* der_mutate.h - changes to DER that keep the lengths around them right; others mostly end at the first header */
+/*
+ * der_mutate.h - changes to DER that keep the lengths around them right; others mostly end at the
+ * first header
+ */
 #ifndef DER_MUTATE_H
 #define DER_MUTATE_H
 
@@ -24,15 +27,53 @@ struct tree {
 
 /* Object identifiers that mean something to the parser. */
 static const char *const der_oids[] = {
-	"\x55\x1d\x13", "\x55\x1d\x0f", "\x55\x1d\x25", "\x55\x1d\x11", "\x55\x1d\x1e", "\x55\x1d\x23", "\x55\x1d\x0e",
-	"\x55\x1d\x24", "\x55\x1d\x20", "\x55\x1d\x12", "\x55\x04\x03", "\x55\x04\x0a", "\x2b\x06\x01\x05\x05\x07\x01\x01",
-	"\x2b\x06\x01\x05\x05\x07\x03\x01", "\x2b\x06\x01\x05\x05\x07\x03\x02", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01",
-	"\x2a\x86\x48\xce\x3d\x04\x03\x02", "\x2a\x86\x48\xce\x3d\x04\x03\x03", "\x2a\x86\x48\xce\x3d\x03\x01\x07",
-	"\x2b\x81\x04\x00\x22", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01", "\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b",
+	"\x55\x1d\x13",
+	"\x55\x1d\x0f",
+	"\x55\x1d\x25",
+	"\x55\x1d\x11",
+	"\x55\x1d\x1e",
+	"\x55\x1d\x23",
+	"\x55\x1d\x0e",
+	"\x55\x1d\x24",
+	"\x55\x1d\x20",
+	"\x55\x1d\x12",
+	"\x55\x04\x03",
+	"\x55\x04\x0a",
+	"\x2b\x06\x01\x05\x05\x07\x01\x01",
+	"\x2b\x06\x01\x05\x05\x07\x03\x01",
+	"\x2b\x06\x01\x05\x05\x07\x03\x02",
+	"\x2a\x86\x48\x86\xf7\x0d\x01\x09\x01",
+	"\x2a\x86\x48\xce\x3d\x04\x03\x02",
+	"\x2a\x86\x48\xce\x3d\x04\x03\x03",
+	"\x2a\x86\x48\xce\x3d\x03\x01\x07",
+	"\x2b\x81\x04\x00\x22",
+	"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01",
+	"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b",
 };
 static const uint8_t der_tags[] = {
-	0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x0c, 0x13, 0x16, 0x17, 0x18, 0x1e, 0x30, 0x31, 0x80, 0x81, 0x82, 0x86, 0x87,
-	0xa0, 0xa1, 0xa3, 0xa4,
+	0x01,
+	0x02,
+	0x03,
+	0x04,
+	0x05,
+	0x06,
+	0x0c,
+	0x13,
+	0x16,
+	0x17,
+	0x18,
+	0x1e,
+	0x30,
+	0x31,
+	0x80,
+	0x81,
+	0x82,
+	0x86,
+	0x87,
+	0xa0,
+	0xa1,
+	0xa3,
+	0xa4,
 };
 
 /* Small whole elements. */
@@ -40,8 +81,14 @@ static const struct {
 	const char *bytes;
 	size_t len;
 } der_pieces[] = {
-	{ "\x01\x01\xff", 3 }, { "\x02\x01\x01", 3 }, { "\x05\x00", 2 }, { "\x06\x03\x55\x1d\x13", 5 }, { "\x30\x00", 2 },
-	{ "\x04\x02\x30\x00", 4 }, { "\x82\x01\x61", 3 }, { "\x03\x02\x07\x80", 4 },
+	{ "\x01\x01\xff", 3 },
+	{ "\x02\x01\x01", 3 },
+	{ "\x05\x00", 2 },
+	{ "\x06\x03\x55\x1d\x13", 5 },
+	{ "\x30\x00", 2 },
+	{ "\x04\x02\x30\x00", 4 },
+	{ "\x82\x01\x61", 3 },
+	{ "\x03\x02\x07\x80", 4 },
 };
 
 /* Does all of it consist of elements? */
@@ -71,13 +118,15 @@ tree_walk(struct tree *t, struct der in, int parent)
 
 		if (!der_next(&in, &tag, &content))
 			return;
-		t->nodes[t->count++] = (struct node){ begin, (size_t)(content.p - t->data), (size_t)(in.p - t->data), parent };
+		t->nodes[t->count++] = (struct node){ begin, (size_t)(content.p - t->data),
+			(size_t)(in.p - t->data), parent };
 		if (tag == DER_BIT_STRING && content.len > 2) {
 			content.p++;
 			content.len--;
 		}
 		if (tag & 0x20 ||
-		    ((tag == DER_BIT_STRING || tag == DER_OCTET_STRING) && content.len > 1 && der_is_list(content)))
+		    ((tag == DER_BIT_STRING || tag == DER_OCTET_STRING) && content.len > 1 &&
+			der_is_list(content)))
 			tree_walk(t, content, self);
 	}
 }
@@ -96,9 +145,13 @@ der_header(uint8_t *out, unsigned tag, size_t len)
 	return n;
 }
 
-/* Put len bytes in the place of a node, and the right length on all that it is in. Gives the new size, 0 when too long. */
+/*
+ * Put len bytes in the place of a node, and the right length on all that it is in. Gives the new
+ * size, 0 when too long.
+ */
 static inline size_t
-tree_splice(const struct tree *t, int at, const uint8_t *bytes, size_t len, uint8_t *data, size_t size, size_t max)
+tree_splice(const struct tree *t, int at, const uint8_t *bytes, size_t len, uint8_t *data,
+    size_t size, size_t max)
 {
 	uint8_t now[2 * PIECE_MAX], next[2 * PIECE_MAX];
 	size_t begin = t->nodes[at].begin, end = t->nodes[at].end, n = len;
@@ -142,7 +195,7 @@ der_change(const struct tree *t, const struct node *n, unsigned seed, uint8_t *o
 	memcpy(out, t->data + n->begin, whole);
 	switch (seed % 8) {
 	case 0:
-		return 0;              /* away with it */
+		return 0; /* away with it */
 	case 1:
 		memcpy(out + whole, t->data + other->begin, other->end - other->begin);
 		return whole + (other->end - other->begin);

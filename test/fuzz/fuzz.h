@@ -1,4 +1,7 @@
-/* fuzz.h - what the fuzz targets share: a failure that names itself, bytes as texts, and no leaks of their own */
+/*
+ * fuzz.h - what the fuzz targets share: a failure that names itself, bytes as texts, and no leaks
+ * of their own
+ */
 #ifndef FUZZ_H
 #define FUZZ_H
 
@@ -41,7 +44,10 @@ input_byte(struct input *in)
 	return *in->p++;
 }
 
-/* A copy that ends where its bytes do, so that the sanitizer sees a read behind it; a NUL follows. free it. */
+/*
+ * A copy that ends where its bytes do, so that the sanitizer sees a read behind it; a NUL follows.
+ * free it.
+ */
 static inline char *
 text_of(const void *data, size_t len)
 {

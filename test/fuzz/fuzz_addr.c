@@ -1,4 +1,7 @@
-/* fuzz_addr.c - networks: written and read again they are the same; what the user may give the server takes too */
+/*
+ * fuzz_addr.c - networks: written and read again they are the same; what the user may give the
+ * server takes too
+ */
 #include "fuzz.h"
 
 #include "addr.h"
@@ -6,11 +9,15 @@
 static void
 check_same(const struct net *a, const struct net *b, const char *text)
 {
-	CHECK(a->family == b->family && a->bits == b->bits && !memcmp(a->addr, b->addr, sizeof(a->addr)),
+	CHECK(a->family == b->family && a->bits == b->bits &&
+		!memcmp(a->addr, b->addr, sizeof(a->addr)),
 	    "\"%s\" reads otherwise once it was written", text);
 }
 
-/* Every network as one of IPv6, an IPv4 one as mapped: then covering is having the same leading bits. */
+/*
+ * Every network as one of IPv6, an IPv4 one as mapped: then covering is having the same leading
+ * bits.
+ */
 static void
 widen(const struct net *n, unsigned char out[16], unsigned *bits)
 {
@@ -48,7 +55,8 @@ check_shape(const struct net *n, const char *text)
 	CHECK(n->family == 4 || n->family == 6, "%s: family %d", text, n->family);
 	CHECK(n->bits <= max, "%s: %d bits", text, n->bits);
 	for (i = n->bits; i < 128; i++)
-		CHECK(!(n->addr[i / 8] & (0x80 >> i % 8)), "%s: bit %u is set behind its %d bits", text, i, n->bits);
+		CHECK(!(n->addr[i / 8] & (0x80 >> i % 8)), "%s: bit %u is set behind its %d bits",
+		    text, i, n->bits);
 }
 
 /* As the user gives it. */
@@ -70,7 +78,8 @@ check_user(const char *text)
 	check_same(&n, &again, text);
 	CHECK(net_parse_server(&again, text), "the server would not take %s", text);
 	check_same(&n, &again, text);
-	CHECK(net_parse_server(&again, out), "the server would not take %s, written as %s", text, out);
+	CHECK(net_parse_server(&again, out), "the server would not take %s, written as %s", text,
+	    out);
 	check_same(&n, &again, text);
 }
 
@@ -86,7 +95,8 @@ check_server(const char *text, struct net *n)
 	check_shape(n, text);
 	CHECK(net_covers(n, n), "%s does not hold itself", text);
 	if (n->bits < 8)
-		return true;           /* ::ffff:0:0/96 and its like, which IPv4's notation can't say */
+		/* ::ffff:0:0/96 and its like, which IPv4's notation can't say */
+		return true;
 	net_format(n, out);
 	CHECK(net_parse_server(&again, out), "%s, then %s", text, out);
 	check_same(n, &again, text);

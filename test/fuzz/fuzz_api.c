@@ -1,7 +1,7 @@
 /*
- * fuzz_api.c - a hostile server's answers to the settings API. The first byte says what is asked and how the answers
- * come: as they are, or each behind a good head (0xff ends one, its first byte chooses its status). What is said of a
- * write is never more than the server said.
+ * fuzz_api.c - a hostile server's answers to the settings API. The first byte says what is asked
+ * and how the answers come: as they are, or each behind a good head (0xff ends one, its first byte
+ * chooses its status). What is said of a write is never more than the server said.
  */
 #include "fuzz.h"
 
@@ -18,16 +18,17 @@ static const int statuses[] = { 200, 400, 401, 402, 403, 404, 429, 500, 302, 503
 
 /* What the server answers, where it is framed: one answer a request. */
 struct script {
-	struct stream stream;          /* first: the transport's ctx */
+	struct stream stream; /* first: the transport's ctx */
 	int status[ANSWERS_MAX + 1];
 	char *body[ANSWERS_MAX];
-	size_t len[ANSWERS_MAX];       /* of the whole answer */
+	size_t len[ANSWERS_MAX]; /* of the whole answer */
 	size_t count, answered;
 	struct buf text;
 };
 
 static const struct op three[] = {
-	{ OP_DELETE, "queue.strategy.route", NULL, 1 }, { OP_INSERT, "http.url", "'https://a.example'", 2 },
+	{ OP_DELETE, "queue.strategy.route", NULL, 1 },
+	{ OP_INSERT, "http.url", "'https://a.example'", 2 },
 	{ OP_INSERT, "server.listener.\xc3\xa4.proxy.override", "true", 2 },
 };
 
@@ -40,7 +41,8 @@ script_make(struct script *s, struct input *in)
 
 		size_t before = s->text.len;
 
-		buf_printf(&s->text, "HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body);
+		buf_printf(&s->text, "HTTP/1.1 %d x\r\nContent-Length: %zu\r\n\r\n%s", status,
+		    strlen(body), body);
 		s->status[s->count] = status;
 		s->len[s->count] = s->text.len - before;
 		s->body[s->count++] = body;
@@ -56,7 +58,8 @@ script_write(void *ctx, const void *data, size_t len, struct err *err)
 	struct script *s = ctx;
 	const char *at = data, *end = at + len;
 
-	while (s->answered < s->count && (at = memmem(at, (size_t)(end - at), mark, strlen(mark)))) {
+	while (
+	    s->answered < s->count && (at = memmem(at, (size_t)(end - at), mark, strlen(mark)))) {
 		s->stream.in.len += s->len[s->answered++];
 		at += strlen(mark);
 	}
@@ -81,8 +84,10 @@ check_settings(const struct settings *s)
 
 	for (i = 0; i < s->count; i++) {
 		CHECK(s->items[i].key && s->items[i].value, "half a setting");
-		CHECK(!i || strcmp(s->items[i - 1].key, s->items[i].key) < 0, "%s is not in its place", s->items[i].key);
-		CHECK(settings_get(s, s->items[i].key) == s->items[i].value, "%s is not found", s->items[i].key);
+		CHECK(!i || strcmp(s->items[i - 1].key, s->items[i].key) < 0,
+		    "%s is not in its place", s->items[i].key);
+		CHECK(settings_get(s, s->items[i].key) == s->items[i].value, "%s is not found",
+		    s->items[i].key);
 	}
 }
 
@@ -95,17 +100,23 @@ read_facts(struct api *a, struct pool *pool)
 	err_clear(&err);
 	if (api_read(a, pool, &f, &err) == -1) {
 		check_err(&err);
-		CHECK(err.kind == ERR_AUTH || err.kind == ERR_REFUSED || err.kind == ERR_SERVER || err.kind == ERR_REACH,
+		CHECK(err.kind == ERR_AUTH || err.kind == ERR_REFUSED || err.kind == ERR_SERVER ||
+			err.kind == ERR_REACH,
 		    "kind %d", err.kind);
-		CHECK((err.kind == ERR_REFUSED) == (err.name != NULL), "a refusal and its name: %s", err.text);
+		CHECK((err.kind == ERR_REFUSED) == (err.name != NULL), "a refusal and its name: %s",
+		    err.text);
 		return;
 	}
 	check_settings(&f.settings);
-	CHECK(MINOR_FIRST <= f.minor_first && f.minor_first <= f.minor_last && f.minor_last <= MINOR_LAST, "0.%d to 0.%d",
-	    f.minor_first, f.minor_last);
-	CHECK(!f.version || (f.minor_first == f.minor_last && changeset_parse_version(f.version) == f.minor_last), "version %s",
-	    f.version);
-	CHECK(!f.url_in_force || strstr(f.url_in_force, "://"), "the URL in force: %s", f.url_in_force);
+	CHECK(MINOR_FIRST <= f.minor_first && f.minor_first <= f.minor_last &&
+		f.minor_last <= MINOR_LAST,
+	    "0.%d to 0.%d", f.minor_first, f.minor_last);
+	CHECK(!f.version ||
+		(f.minor_first == f.minor_last &&
+		    changeset_parse_version(f.version) == f.minor_last),
+	    "version %s", f.version);
+	CHECK(!f.url_in_force || strstr(f.url_in_force, "://"), "the URL in force: %s",
+	    f.url_in_force);
 	CHECK(a->capital == (f.minor_last <= 10), "0.%d to 0.%d", f.minor_first, f.minor_last);
 }
 
@@ -117,7 +128,8 @@ read_settings(struct api *a, struct pool *pool, unsigned how)
 	int r;
 
 	err_clear(&err);
-	r = how & CAPITAL ? api_read_settings(a, pool, &s, &err) : api_read_every(a, pool, &s, &err);
+	r = how & CAPITAL ? api_read_settings(a, pool, &s, &err)
+			  : api_read_every(a, pool, &s, &err);
 	if (r == 0)
 		check_settings(&s);
 	else
@@ -136,7 +148,8 @@ check_sent(const struct buf *sent)
 		body = at += 4;
 	CHECK(body, "no request");
 	CHECK(json_parse(&doc, body, strlen(body), &err) == 0, "%s: %s", body, err.text);
-	CHECK(json_is_array(doc) && json_first(doc) && json_next(json_first(doc)) && !json_next(json_next(json_first(doc))),
+	CHECK(json_is_array(doc) && json_first(doc) && json_next(json_first(doc)) &&
+		!json_next(json_next(json_first(doc))),
 	    "not two operations: %s", body);
 	json_free(doc);
 }
@@ -163,13 +176,16 @@ write_ops(struct api *a, struct pool *pool, const struct script *script)
 	if (!script->count) {
 		const struct stream *s = &script->stream;
 
-		CHECK(r == 0 || written != API_WRITTEN_NOTHING || memmem(s->in.p - s->taken, s->taken, " 40", 3),
+		CHECK(r == 0 || written != API_WRITTEN_NOTHING ||
+			memmem(s->in.p - s->taken, s->taken, " 40", 3),
 		    "nothing is written, says nobody: %s", err.text);
 		return;
 	}
 	CHECK(r == -1 || status == 200, "a success at %d", status);
-	CHECK(r == 0 || (written == API_WRITTEN_NOTHING) == (status >= 400 && status <= 404), "%d means %d", status, written);
-	CHECK(r == 0 || (written == API_WRITTEN_FAILED) == (status == 500), "%d means %d", status, written);
+	CHECK(r == 0 || (written == API_WRITTEN_NOTHING) == (status >= 400 && status <= 404),
+	    "%d means %d", status, written);
+	CHECK(r == 0 || (written == API_WRITTEN_FAILED) == (status == 500), "%d means %d", status,
+	    written);
 }
 
 /* The server's own errors in an answer that says that it reloaded. */
@@ -190,7 +206,8 @@ count_errors(const char *body)
 static void
 reload(struct api *a, struct pool *pool, bool dry_run, const struct script *script)
 {
-	const char *wanted = dry_run ? "GET /api/reload?dry-run=1 HTTP/1.1\r\n" : "GET /api/reload HTTP/1.1\r\n";
+	const char *wanted = dry_run ? "GET /api/reload?dry-run=1 HTTP/1.1\r\n"
+				     : "GET /api/reload HTTP/1.1\r\n";
 	struct api_reloaded out;
 	struct err err;
 	size_t i;
@@ -200,11 +217,14 @@ reload(struct api *a, struct pool *pool, bool dry_run, const struct script *scri
 		check_err(&err);
 		return;
 	}
-	CHECK(!strncmp(buf_text(&script->stream.sent), wanted, strlen(wanted)), "%s", buf_text(&script->stream.sent));
+	CHECK(!strncmp(buf_text(&script->stream.sent), wanted, strlen(wanted)), "%s",
+	    buf_text(&script->stream.sent));
 	for (i = 0; i < out.error_count; i++)
-		CHECK(out.errors[i].key && out.errors[i].kind && out.errors[i].text, "half an error");
+		CHECK(
+		    out.errors[i].key && out.errors[i].kind && out.errors[i].text, "half an error");
 	for (i = 0; i < out.warning_count; i++)
-		CHECK(out.warnings[i].key && out.warnings[i].kind && out.warnings[i].text, "half a warning");
+		CHECK(out.warnings[i].key && out.warnings[i].kind && out.warnings[i].text,
+		    "half a warning");
 	if (script->count)
 		CHECK(script->status[0] == 200 && count_errors(script->body[0]) == out.error_count,
 		    "%zu errors: %s", out.error_count, script->body[0]);
@@ -220,8 +240,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct pool pool = { 0 };
 	struct http1 http;
 	struct api a = {
-		.http = &http, .host = "a", .relay_id = "smarthost", .new_server = how & FLAG ? "192.0.2.1" : "",
-		.capital = how & CAPITAL, .spelling_known = how & KNOWN,
+		.http = &http,
+		.host = "a",
+		.relay_id = "smarthost",
+		.new_server = how & FLAG ? "192.0.2.1" : "",
+		.capital = how & CAPITAL,
+		.spelling_known = how & KNOWN,
 	};
 
 	if (how & FRAMED)

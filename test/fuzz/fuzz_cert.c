@@ -1,6 +1,6 @@
 /*
- * fuzz_cert.c - one certificate in DER: every field lies inside it, nothing may be missing from it or follow it, and
- * what BearSSL's decoder reads of it is the same
+ * fuzz_cert.c - one certificate in DER: every field lies inside it, nothing may be missing from it
+ * or follow it, and what BearSSL's decoder reads of it is the same
  */
 #include "fuzz.h"
 
@@ -23,12 +23,14 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 static void
 check_inside(const struct cert *c)
 {
-	const struct der *views[] = { &c->serial, &c->issuer, &c->subject, &c->spki, &c->modulus, &c->exponent, &c->point,
-	    &c->permitted, &c->excluded, &c->san, &c->aki, &c->ski };
+	const struct der *views[] = { &c->serial, &c->issuer, &c->subject, &c->spki, &c->modulus,
+		&c->exponent, &c->point, &c->permitted, &c->excluded, &c->san, &c->aki, &c->ski };
 	size_t i;
 
 	for (i = 0; i < COUNT(views); i++)
-		CHECK(!views[i]->len || (views[i]->p >= c->der.p && views[i]->p + views[i]->len <= c->der.p + c->der.len),
+		CHECK(!views[i]->len ||
+			(views[i]->p >= c->der.p &&
+			    views[i]->p + views[i]->len <= c->der.p + c->der.len),
 		    "field %zu lies outside", i);
 }
 
@@ -40,11 +42,14 @@ check_good(const struct cert *c)
 
 	CHECK(c->version >= 1 && c->version <= 3, "version %u", c->version);
 	CHECK(c->key == CERT_KEY_RSA || c->key == CERT_KEY_EC, "kind of key %d", c->key);
-	CHECK(c->bits <= 4096 && c->serial.len && c->issuer.len && c->subject.len && c->spki.len, "a field is missing");
+	CHECK(c->bits <= 4096 && c->serial.len && c->issuer.len && c->subject.len && c->spki.len,
+	    "a field is missing");
 	if (c->key == CERT_KEY_RSA)
-		CHECK(c->modulus.len * 8 == c->bits && c->modulus.p[0] & 0x80 && c->exponent.len, "RSA of %u bits", c->bits);
+		CHECK(c->modulus.len * 8 == c->bits && c->modulus.p[0] & 0x80 && c->exponent.len,
+		    "RSA of %u bits", c->bits);
 	else
-		CHECK(c->point.len == 1 + 2 * ((c->bits + 7) / 8) && c->point.p[0] == 4, "a point of %zu bytes", c->point.len);
+		CHECK(c->point.len == 1 + 2 * ((c->bits + 7) / 8) && c->point.p[0] == 4,
+		    "a point of %zu bytes", c->point.len);
 	CHECK(c->ca ? c->has_basic : !c->has_path_len, "basicConstraints");
 	CHECK(c->has_san == (c->san.len > 0) && (c->has_san || !c->san_critical), "subjectAltName");
 	CHECK(c->has_constraints == (c->permitted.len || c->excluded.len), "nameConstraints");
@@ -70,12 +75,15 @@ compare(const struct cert *c)
 	br_x509_decoder_push(&d, c->der.p, c->der.len);
 	key = br_x509_decoder_get_pkey(&d);
 	if (key && !br_x509_decoder_last_error(&d)) {
-		CHECK(dn.len == c->subject.len && !memcmp(dn.data, c->subject.p, dn.len), "another subject");
+		CHECK(dn.len == c->subject.len && !memcmp(dn.data, c->subject.p, dn.len),
+		    "another subject");
 		CHECK(!br_x509_decoder_isCA(&d) == !c->ca, "a CA's or not?");
-		CHECK((key->key_type == BR_KEYTYPE_RSA) == (c->key == CERT_KEY_RSA), "another kind of key");
+		CHECK((key->key_type == BR_KEYTYPE_RSA) == (c->key == CERT_KEY_RSA),
+		    "another kind of key");
 		if (c->key == CERT_KEY_RSA)
 			CHECK(der_is(&c->modulus, key->key.rsa.n, key->key.rsa.nlen) &&
-			    der_is(&c->exponent, key->key.rsa.e, key->key.rsa.elen), "another RSA key");
+				der_is(&c->exponent, key->key.rsa.e, key->key.rsa.elen),
+			    "another RSA key");
 		else
 			CHECK(der_is(&c->point, key->key.ec.q, key->key.ec.qlen), "another point");
 	}
@@ -92,7 +100,8 @@ check_shown(const struct cert *c)
 	certname_of(&c->subject, &out);
 	certname_of(&c->issuer, &out);
 	for (i = 0; i < out.len; i++)
-		CHECK(out.data[i] >= ' ' && out.data[i] <= '~', "a message would hold the byte %d", out.data[i]);
+		CHECK(out.data[i] >= ' ' && out.data[i] <= '~', "a message would hold the byte %d",
+		    out.data[i]);
 	buf_free(&out);
 }
 

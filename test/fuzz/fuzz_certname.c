@@ -1,7 +1,8 @@
 /*
- * fuzz_certname.c - names in certificates, a line each, its first letter saying what it is: h the host, d and i the leaf's
- * dNSNames and iPAddresses, s its subject (relative names between slashes); permitted p, P, D and excluded x, X, E
- * subtrees of names, networks and directory names. Held against RFC 5280's and 6125's rules written down a second time.
+ * fuzz_certname.c - names in certificates, a line each, its first letter saying what it is: h the
+ * host, d and i the leaf's dNSNames and iPAddresses, s its subject (relative names between
+ * slashes); permitted p, P, D and excluded x, X, E subtrees of names, networks and directory names.
+ * Held against RFC 5280's and 6125's rules written down a second time.
  */
 #include "fuzz.h"
 
@@ -165,7 +166,8 @@ matches(const char *san, const char *host)
 {
 	const char *rest = strchr(host, '.');
 
-	return !strcasecmp(san, host) || (is_wildcard(san) && rest && !strcasecmp(san + 2, rest + 1));
+	return !strcasecmp(san, host) ||
+	    (is_wildcard(san) && rest && !strcasecmp(san + 2, rest + 1));
 }
 
 static bool
@@ -173,7 +175,8 @@ within(const char *name, const char *domain)
 {
 	size_t n = strlen(name), d = strlen(domain);
 
-	return !d || !strcasecmp(name, domain) || (n > d && name[n - d - 1] == '.' && !strcasecmp(name + n - d, domain));
+	return !d || !strcasecmp(name, domain) ||
+	    (n > d && name[n - d - 1] == '.' && !strcasecmp(name + n - d, domain));
 }
 
 static bool
@@ -183,7 +186,8 @@ meets_name(const char *san, const char *domain, bool excluded)
 
 	if (!is_host(base))
 		return excluded;
-	return within(base, domain) || (excluded && base != san && dot && dot != domain && !strcasecmp(dot + 1, base));
+	return within(base, domain) ||
+	    (excluded && base != san && dot && dot != domain && !strcasecmp(dot + 1, base));
 }
 
 static bool
@@ -191,11 +195,14 @@ meets_network(const char *address, const char *network)
 {
 	struct net a, n;
 
-	return net_parse_server(&a, address) && net_parse_server(&n, network) && a.family == n.family &&
-	    (a.bits == (a.family == 4 ? 32 : 128)) && net_covers(&n, &a);
+	return net_parse_server(&a, address) && net_parse_server(&n, network) &&
+	    a.family == n.family && (a.bits == (a.family == 4 ? 32 : 128)) && net_covers(&n, &a);
 }
 
-/* The same but for case, and for blanks: runs of them are one, none stand at the ends (RFC 5280, 7.1)? */
+/*
+ * The same but for case, and for blanks: runs of them are one, none stand at the ends (RFC 5280,
+ * 7.1)?
+ */
 static bool
 same_folded(const char *a, size_t a_len, const char *b, size_t b_len)
 {
@@ -318,7 +325,8 @@ check_match(const struct lines *all, const struct cert *leaf, const char *text)
 
 	if (!certname_parse(&host, text))
 		return;
-	CHECK(host.addr_len ? host.addr_len == 4 || host.addr_len == 16 : is_host(host.name), "%s", text);
+	CHECK(host.addr_len ? host.addr_len == 4 || host.addr_len == 16 : is_host(host.name), "%s",
+	    text);
 	for (i = 0; i < all->count; i++) {
 		const char *line = all->line[i];
 		struct buf ip = { 0 };
@@ -326,14 +334,16 @@ check_match(const struct lines *all, const struct cert *leaf, const char *text)
 		if (!host.addr_len && *line == 'd' && counts(line))
 			found |= matches(line + 1, host.name);
 		if (host.addr_len && *line == 'i' && put_ip(&ip, line + 1, false))
-			found |= ip.len == 2 + host.addr_len && !memcmp(ip.data + 2, host.addr, host.addr_len);
+			found |= ip.len == 2 + host.addr_len &&
+			    !memcmp(ip.data + 2, host.addr, host.addr_len);
 		buf_free(&ip);
 	}
 	CHECK(!certname_match(leaf, &host) == found, "%s: %s", text, found ? "refused" : "matched");
 }
 
 static void
-check_allowed(const struct lines *all, const struct cert *ca, const struct cert *leaf, const char *subject)
+check_allowed(
+    const struct lines *all, const struct cert *ca, const struct cert *leaf, const char *subject)
 {
 	bool ok = !subject[1] || may_stand(all, subject);
 	unsigned work = 0;
@@ -357,7 +367,8 @@ check_shown(const struct cert *leaf)
 	certname_list(leaf, 8, &out);
 	certname_of(&leaf->subject, &out);
 	for (i = 0; i < out.len; i++)
-		CHECK(out.data[i] >= ' ' && out.data[i] <= '~', "a message would hold the byte %d", out.data[i]);
+		CHECK(out.data[i] >= ' ' && out.data[i] <= '~', "a message would hold the byte %d",
+		    out.data[i]);
 	buf_free(&out);
 }
 

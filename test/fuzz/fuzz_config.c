@@ -1,7 +1,7 @@
 /*
- * fuzz_config.c - a config.toml: read, staged, staged with other options, cleared. After each edit the text reads as the
- * plan says and all else as before; clear gives the first bytes, after any number of stages. A value or a key that is
- * written reads back.
+ * fuzz_config.c - a config.toml: read, staged, staged with other options, cleared. After each edit
+ * the text reads as the plan says and all else as before; clear gives the first bytes, after any
+ * number of stages. A value or a key that is written reads back.
  */
 #include "fuzz.h"
 
@@ -18,9 +18,12 @@
 enum { WORDS_MAX = 24, STAGES = 3 };
 
 static const char *const stages[STAGES][WORDS_MAX] = {
-	{ "stage", "--config", "x", "--proxy", "203.0.113.10", "--public-url", "https://mail.example.org", "--dialect", "0.15" },
-	{ "stage", "--config", "x", "--proxy", "2001:db8::/64", "--relay", "new.example.org", "--skip", "checks,url", "--dialect", "0.15" },
-	{ "stage", "--config", "x", "--proxy", "203.0.113.10", "--only", "listeners", "--listener", "imap", "--dialect", "0.15" },
+	{ "stage", "--config", "x", "--proxy", "203.0.113.10", "--public-url",
+	    "https://mail.example.org", "--dialect", "0.15" },
+	{ "stage", "--config", "x", "--proxy", "2001:db8::/64", "--relay", "new.example.org",
+	    "--skip", "checks,url", "--dialect", "0.15" },
+	{ "stage", "--config", "x", "--proxy", "203.0.113.10", "--only", "listeners", "--listener",
+	    "imap", "--dialect", "0.15" },
 };
 
 /* A file, as the commands would have it. */
@@ -71,14 +74,20 @@ check_settings(const struct world *w, const struct settings *before)
 	for (i = 0; i < w->plan.key_count; i++) {
 		const struct plan_key *k = &w->plan.keys[i];
 
-		CHECK(!k->write || same_text(settings_get(&w->now, k->key), k->wanted), "%s is not as planned", k->key);
+		CHECK(!k->write || same_text(settings_get(&w->now, k->key), k->wanted),
+		    "%s is not as planned", k->key);
 	}
 	for (i = 0; i < before->count + w->now.count; i++) {
-		const char *key = i < before->count ? before->items[i].key : w->now.items[i - before->count].key;
+		const char *key = i < before->count ? before->items[i].key
+						    : w->now.items[i - before->count].key;
 
-		for (j = 0; j < w->plan.key_count && !(w->plan.keys[j].write && !strcmp(w->plan.keys[j].key, key)); j++)
+		for (j = 0; j < w->plan.key_count &&
+		    !(w->plan.keys[j].write && !strcmp(w->plan.keys[j].key, key));
+		    j++)
 			;
-		CHECK(j < w->plan.key_count || same_text(settings_get(before, key), settings_get(&w->now, key)), "%s was changed", key);
+		CHECK(j < w->plan.key_count ||
+			same_text(settings_get(before, key), settings_get(&w->now, key)),
+		    "%s was changed", key);
 	}
 }
 
@@ -98,7 +107,10 @@ static bool
 edit(struct world *w)
 {
 	struct configedit c = {
-		.text = w->text.data, .len = w->text.len, .toml = &w->toml, .plan = &w->plan,
+		.text = w->text.data,
+		.len = w->text.len,
+		.toml = &w->toml,
+		.plan = &w->plan,
 		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
 	};
 	struct settings before = w->now;
@@ -124,14 +136,16 @@ edit(struct world *w)
 static struct snapshot
 next_snapshot(struct world *w)
 {
-	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_PLANNED };
+	struct snapshot s = {
+		.target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_PLANNED
+	};
 	const struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
 	const struct toml_entry *e;
 	size_t i;
 
 	CHECK(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, NULL) == 0, "no memory");
 	for (i = 0; i < s.count; i++) {
-		if (s.keys[i].written)         /* it may be the options', which the next stage overwrites */
+		if (s.keys[i].written) /* it may be the options', which the next stage overwrites */
 			s.keys[i].written = pool_str(&w->pool, s.keys[i].written);
 		e = s.keys[i].text ? NULL : toml_find(&w->toml, s.keys[i].key);
 		if (e && e->len && settings_same(e->value, s.keys[i].before))
@@ -142,10 +156,15 @@ next_snapshot(struct world *w)
 }
 
 static bool
-make_plan(struct world *w, int (*planner)(struct plan *, struct pool *, const struct plan_input *, struct err *))
+make_plan(struct world *w,
+    int (*planner)(struct plan *, struct pool *, const struct plan_input *, struct err *))
 {
 	struct plan_input in = {
-		.now = &w->now, .options = &w->o, .snapshot = w->has_snapshot ? &w->snapshot : NULL, .minor_first = 8, .minor_last = 15,
+		.now = &w->now,
+		.options = &w->o,
+		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.minor_first = 8,
+		.minor_last = 15,
 		.file = true,
 	};
 	struct err err;
@@ -165,7 +184,8 @@ go(const uint8_t *data, size_t size, int times)
 	int i;
 
 	buf_add(&w.text, (const char *)data, size);
-	if (!buf_text(&w.text) || !read_text(&w) || !settings_has_prefix(&w.now, "server.listener."))
+	if (!buf_text(&w.text) || !read_text(&w) ||
+	    !settings_has_prefix(&w.now, "server.listener."))
 		goto done;
 	for (i = 0; i < times; i++) {
 		take_options(&w, stages[i]);
@@ -180,7 +200,8 @@ go(const uint8_t *data, size_t size, int times)
 	take_options(&w, clear);
 	CHECK(make_plan(&w, plan_clear), "clear is refused");
 	CHECK(!w.plan.write_count || edit(&w), "it can't be cleared");
-	CHECK(w.text.len == size && !memcmp(w.text.data, data, size), "cleared after %d: not the same bytes:\n%s", times, w.text.data);
+	CHECK(w.text.len == size && !memcmp(w.text.data, data, size),
+	    "cleared after %d: not the same bytes:\n%s", times, w.text.data);
 done:
 	buf_free(&w.text);
 	pool_free(&w.pool);
@@ -197,14 +218,18 @@ check_written(const char *value)
 	buf_str(&line, "k = ");
 	if (toml_write_value(&line, value) == 0) {
 		buf_char(&line, '\n');
-		CHECK(toml_read(&t, &pool, "", line.data, line.len, true, NULL) == 0 && t.entry_count == 1, "not read: %s", line.data);
+		CHECK(toml_read(&t, &pool, "", line.data, line.len, true, NULL) == 0 &&
+			t.entry_count == 1,
+		    "not read: %s", line.data);
 		CHECK(!strcmp(t.entries[0].value, value), "read otherwise: %s", line.data);
 	}
 	buf_reset(&line);
 	toml_write_key(&line, value);
 	buf_str(&line, " = 1\n");
-	if (*value && !strpbrk(value, "\\\n\r") && toml_read(&t, &pool, "", line.data, line.len, true, NULL) == 0 && !t.no_utf8)
-		CHECK(t.entry_count == 1 && !strcmp(t.entries[0].key, value), "another key: %s", line.data);
+	if (*value && !strpbrk(value, "\\\n\r") &&
+	    toml_read(&t, &pool, "", line.data, line.len, true, NULL) == 0 && !t.no_utf8)
+		CHECK(t.entry_count == 1 && !strcmp(t.entries[0].key, value), "another key: %s",
+		    line.data);
 	pool_free(&pool);
 	buf_free(&line);
 }

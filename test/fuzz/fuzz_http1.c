@@ -1,6 +1,7 @@
 /*
- * fuzz_http1.c - HTTP answers: the first byte says in which pieces the stream comes and how many answers are awaited. How it is
- * cut into pieces changes nothing; an accepted answer that lacks its last byte is not accepted.
+ * fuzz_http1.c - HTTP answers: the first byte says in which pieces the stream comes and how many
+ * answers are awaited. How it is cut into pieces changes nothing; an accepted answer that lacks its
+ * last byte is not accepted.
  */
 #include "fuzz.h"
 
@@ -10,11 +11,12 @@
 enum { ANSWERS_MAX = 3 };
 
 struct outcome {
-	int result[ANSWERS_MAX];       /* of http1_receive; 1: not asked for */
+	int result[ANSWERS_MAX]; /* of http1_receive; 1: not asked for */
 	struct http1_answer answer[ANSWERS_MAX];
 	enum err_kind kind[ANSWERS_MAX];
 	size_t accepted;
-	size_t used;                   /* bytes of the stream up to the end of the last accepted answer */
+	/* bytes of the stream up to the end of the last accepted answer */
+	size_t used;
 };
 
 static void
@@ -22,7 +24,8 @@ check_answer(const struct http1_answer *a)
 {
 	CHECK(a->status >= 200 && a->status <= 599, "status %d", a->status);
 	CHECK(a->body.len <= HTTP1_BODY_MAX && !a->body.failed, "a body of %zu bytes", a->body.len);
-	CHECK(strlen(a->type) < sizeof(a->type) && strlen(a->location) < sizeof(a->location), "no end");
+	CHECK(strlen(a->type) < sizeof(a->type) && strlen(a->location) < sizeof(a->location),
+	    "no end");
 	CHECK(a->status != 204 || !a->body.len, "a body where the status allows none");
 }
 
@@ -65,15 +68,18 @@ compare(const struct outcome *a, const struct outcome *b)
 {
 	size_t i;
 
-	CHECK(a->accepted == b->accepted && a->used == b->used, "%zu answers in %zu bytes, or %zu in %zu", a->accepted, a->used,
-	    b->accepted, b->used);
+	CHECK(a->accepted == b->accepted && a->used == b->used,
+	    "%zu answers in %zu bytes, or %zu in %zu", a->accepted, a->used, b->accepted, b->used);
 	for (i = 0; i < ANSWERS_MAX; i++) {
 		const struct http1_answer *x = &a->answer[i], *y = &b->answer[i];
 
-		CHECK(a->result[i] == b->result[i] && a->kind[i] == b->kind[i], "answer %zu fails otherwise", i);
-		CHECK(x->status == y->status && x->close == y->close && x->json == y->json && !strcmp(x->type, y->type) &&
-		    !strcmp(x->location, y->location) && x->body.len == y->body.len &&
-		    !(x->body.len && memcmp(x->body.data, y->body.data, x->body.len)), "answer %zu differs", i);
+		CHECK(a->result[i] == b->result[i] && a->kind[i] == b->kind[i],
+		    "answer %zu fails otherwise", i);
+		CHECK(x->status == y->status && x->close == y->close && x->json == y->json &&
+			!strcmp(x->type, y->type) && !strcmp(x->location, y->location) &&
+			x->body.len == y->body.len &&
+			!(x->body.len && memcmp(x->body.data, y->body.data, x->body.len)),
+		    "answer %zu differs", i);
 	}
 }
 

@@ -1,11 +1,14 @@
-/* fuzz_json.c - JSON: what is accepted is clean, and reads the same once it was written; quoted strings come back */
+/*
+ * fuzz_json.c - JSON: what is accepted is clean, and reads the same once it was written; quoted
+ * strings come back
+ */
 #include "fuzz.h"
 
 #include "buf.h"
 #include "json.h"
 #include "utf8.h"
 
-enum { EXACT_DIGITS = 15 };            /* whole numbers of so many digits are exact in a double */
+enum { EXACT_DIGITS = 15 }; /* whole numbers of so many digits are exact in a double */
 
 static void
 check_text(const char *text)
@@ -32,7 +35,10 @@ check_once(const struct json *object, const struct json *member)
 	CHECK(count == 1, "the member \"%s\" is there %u times", name, count);
 }
 
-/* Write a value, checking all of it. Numbers that are not whole become null: nothing here reads them. */
+/*
+ * Write a value, checking all of it. Numbers that are not whole become null: nothing here reads
+ * them.
+ */
 static void
 write_value(struct buf *out, const struct json *j, unsigned depth)
 {
@@ -95,7 +101,8 @@ check_document(const char *text, size_t len)
 	doc = parse(once.data, once.len);
 	write_value(&twice, doc, 0);
 	json_free(doc);
-	CHECK(once.len == twice.len && !memcmp(once.data, twice.data, once.len), "%s, then %s", once.data, twice.data);
+	CHECK(once.len == twice.len && !memcmp(once.data, twice.data, once.len), "%s, then %s",
+	    once.data, twice.data);
 	buf_free(&once);
 	buf_free(&twice);
 }
@@ -114,7 +121,8 @@ check_quote(const char *text)
 	}
 	json_quote(&quoted, text);
 	doc = parse(quoted.data, quoted.len);
-	CHECK(same_text(json_string(doc), buf_text(&wanted)), "%s is not %s", json_string(doc), buf_text(&wanted));
+	CHECK(same_text(json_string(doc), buf_text(&wanted)), "%s is not %s", json_string(doc),
+	    buf_text(&wanted));
 	json_free(doc);
 	buf_free(&quoted);
 	buf_free(&wanted);
@@ -132,7 +140,8 @@ check_number(const char *text)
 	if (!digits || first[digits] || digits > EXACT_DIGITS || (digits > 1 && *first == '0'))
 		return;
 	doc = parse(text, strlen(text));
-	CHECK(json_integer(doc, &value) && value == strtoll(text, NULL, 10), "%s is read as %lld", text, value);
+	CHECK(json_integer(doc, &value) && value == strtoll(text, NULL, 10), "%s is read as %lld",
+	    text, value);
 	json_free(doc);
 }
 

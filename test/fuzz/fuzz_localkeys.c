@@ -1,4 +1,7 @@
-/* fuzz_localkeys.c - local keys: the key, then a pattern a line; held against the rules written down a second time */
+/*
+ * fuzz_localkeys.c - local keys: the key, then a pattern a line; held against the rules written
+ * down a second time
+ */
 #include "fuzz.h"
 
 #include "localkeys.h"
@@ -52,7 +55,8 @@ glob(struct match *m, size_t p, size_t k)
 		at = p + 1;
 		step = 2;
 	}
-	return m->p_len[at] == m->k_len[k] && !memcmp(m->p[at], m->k[k], m->k_len[k]) && glob(m, p + step, k + 1);
+	return m->p_len[at] == m->k_len[k] && !memcmp(m->p[at], m->k[k], m->k_len[k]) &&
+	    glob(m, p + step, k + 1);
 }
 
 /* The server's keys and values are UTF-8 (JSON); what else may stand there need only do no harm. */
@@ -121,7 +125,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct input in = { data, size };
 	char *key = input_until(&in, '\n');
-	bool any = false, included = false, excluded = false, clean = is_utf8(key) && strlen(key) < TEXT_MAX, wanted;
+	bool any = false, included = false, excluded = false,
+	     clean = is_utf8(key) && strlen(key) < TEXT_MAX, wanted;
 	struct settings s = { 0 };
 	struct pool pool = { 0 };
 	unsigned i;
@@ -133,7 +138,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (strlen(pattern) < TEXT_MAX) {
 			const char *name = pool_printf(&pool, "config.local-keys.%04u", i);
 
-			CHECK(settings_add(&s, &pool, name, pool_str(&pool, pattern), NULL) == 0, "no memory");
+			CHECK(settings_add(&s, &pool, name, pool_str(&pool, pattern), NULL) == 0,
+			    "no memory");
 			clean &= is_utf8(pattern);
 			apply(pattern, clean ? key : "", &any, &included, &excluded);
 		}
@@ -141,8 +147,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	CHECK(settings_sort(&s, NULL) == 0, "a key is there twice");
 	for (minor = 8; minor <= 15; minor++) {
-		wanted = !excluded && (included || (minor >= 13 && !strncmp(key, "config.local-keys.", 18)));
-		CHECK(localkeys_match(&s, minor, key) == wanted || !any || !clean, "0.%d: is %s local?", minor, key);
+		wanted = !excluded &&
+		    (included || (minor >= 13 && !strncmp(key, "config.local-keys.", 18)));
+		CHECK(localkeys_match(&s, minor, key) == wanted || !any || !clean,
+		    "0.%d: is %s local?", minor, key);
 	}
 	pool_free(&pool);
 	free(key);

@@ -1,6 +1,7 @@
 /*
- * fuzz_options.c - the command line, each argument behind a NUL. What print writes as JSON is JSON; the options that a
- * report repeats for the next command, split as a shell does it, say the same again.
+ * fuzz_options.c - the command line, each argument behind a NUL. What print writes as JSON is JSON;
+ * the options that a report repeats for the next command, split as a shell does it, say the same
+ * again.
  */
 #include "fuzz.h"
 
@@ -54,7 +55,9 @@ check_print(const struct options *o)
 	}
 }
 
-/* Words as a POSIX shell splits and unquotes them; the text has nothing else that a shell looks at. */
+/*
+ * Words as a POSIX shell splits and unquotes them; the text has nothing else that a shell looks at.
+ */
 static int
 split_words(struct pool *pool, const char *text, char **words)
 {
@@ -70,7 +73,8 @@ split_words(struct pool *pool, const char *text, char **words)
 		CHECK(n < 2 * ARGS_MAX, "more words than were given");
 		words[n++] = out = pool_zero(pool, strlen(text) + 1);
 		for (; *text && (quoted || *text != ' '); text++) {
-			CHECK(quoted || !strchr("\t\n\"$`&|;<>()*?[#~{}!", *text), "a bare %c", *text);
+			CHECK(quoted || !strchr("\t\n\"$`&|;<>()*?[#~{}!", *text), "a bare %c",
+			    *text);
 			if (*text == '\'')
 				quoted = !quoted;
 			else
@@ -98,8 +102,10 @@ check_retell(const struct options *o, reteller *tell, const char *command)
 	n = split_words(&pool, buf_text(&line), words);
 	CHECK(options_parse(&again, &pool, n, words, &err) == 0, "%s: %s", line.data, err.text);
 	tell(&twice, &again);
-	CHECK(same_text(buf_text(&once), buf_text(&twice)), "%s, then %s", buf_text(&once), buf_text(&twice));
-	CHECK(tell != options_retell || again.groups == o->groups, "%s: %x, then %x", line.data, o->groups, again.groups);
+	CHECK(same_text(buf_text(&once), buf_text(&twice)), "%s, then %s", buf_text(&once),
+	    buf_text(&twice));
+	CHECK(tell != options_retell || again.groups == o->groups, "%s: %x, then %x", line.data,
+	    o->groups, again.groups);
 	buf_free(&once);
 	buf_free(&line);
 	buf_free(&twice);
@@ -123,8 +129,9 @@ check_accepted(const struct options *o)
 	}
 	for (i = 0; i < o->resolve_count; i++) {
 		if (resolve_parse(&entry, o->resolve[i], &err) == 0)
-			CHECK(entry.port && entry.port <= 65535 && entry.to.count && entry.to.count <= RESOLVE_MAX, "%s",
-			    o->resolve[i]);
+			CHECK(entry.port && entry.port <= 65535 && entry.to.count &&
+				entry.to.count <= RESOLVE_MAX,
+			    "%s", o->resolve[i]);
 		else
 			check_err(&err);
 	}
@@ -150,7 +157,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	while (in.len && n < ARGS_MAX)
 		args[n++] = input_until(&in, '\0');
 	if (options_parse(&o, &pool, n, args, &err) == 0) {
-		CHECK(o.command < COMMAND_COUNT && o.help_about <= COMMAND_COUNT, "command %d", o.command);
+		CHECK(o.command < COMMAND_COUNT && o.help_about <= COMMAND_COUNT, "command %d",
+		    o.command);
 		options_usage(&usage, o.command);
 		check_accepted(&o);
 	} else {

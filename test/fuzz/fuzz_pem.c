@@ -1,4 +1,7 @@
-/* fuzz_pem.c - PEM and base64: blocks come back once they were written; a bundle is loaded whole, and twice is once */
+/*
+ * fuzz_pem.c - PEM and base64: blocks come back once they were written; a bundle is loaded whole,
+ * and twice is once
+ */
 #include "fuzz.h"
 
 #include "anchors.h"
@@ -6,7 +9,10 @@
 #include "der.h"
 #include "pem.h"
 
-/* The text's blocks written anew into out, and how many of them are certificates. -1 when the text is refused. */
+/*
+ * The text's blocks written anew into out, and how many of them are certificates. -1 when the text
+ * is refused.
+ */
 static int
 rewrite(const char *text, size_t len, struct buf *out)
 {
@@ -16,7 +22,8 @@ rewrite(const char *text, size_t len, struct buf *out)
 	struct err err;
 
 	while ((r = pem_next(&pem, &block, &err)) == 1) {
-		CHECK(pem.begun && pem.begun < pem.line && pem.at <= len, "line %u to %u", pem.begun, pem.line);
+		CHECK(pem.begun && pem.begun < pem.line && pem.at <= len, "line %u to %u",
+		    pem.begun, pem.line);
 		CHECK(block.len <= PEM_BLOCK_MAX, "a block of %zu bytes", block.len);
 		certificates += strstr(pem.label, "CERTIFICATE") != NULL;
 		buf_printf(out, "-----BEGIN %s-----\n", pem.label);
@@ -36,8 +43,10 @@ check_blocks(const char *text, size_t len)
 	int count = rewrite(text, len, &once);
 
 	if (count != -1) {
-		CHECK(rewrite(buf_text(&once), once.len, &twice) == count, "another number of certificates");
-		CHECK(same_text(buf_text(&once), buf_text(&twice)), "the blocks differ:\n%s", buf_text(&twice));
+		CHECK(rewrite(buf_text(&once), once.len, &twice) == count,
+		    "another number of certificates");
+		CHECK(same_text(buf_text(&once), buf_text(&twice)), "the blocks differ:\n%s",
+		    buf_text(&twice));
 	}
 	buf_free(&once);
 	buf_free(&twice);
@@ -50,12 +59,14 @@ check_base64(const char *text, size_t len)
 
 	if (base64_decode(text, len, &bytes)) {
 		base64_encode(bytes.data, bytes.len, &again);
-		CHECK(again.len == len && !memcmp(buf_text(&again), text, len), "%s is another spelling", text);
+		CHECK(again.len == len && !memcmp(buf_text(&again), text, len),
+		    "%s is another spelling", text);
 	}
 	buf_reset(&bytes);
 	buf_reset(&again);
 	base64_encode(text, len, &again);
-	CHECK(base64_decode(buf_text(&again), again.len, &bytes) && bytes.len == len && !memcmp(buf_text(&bytes), text, len),
+	CHECK(base64_decode(buf_text(&again), again.len, &bytes) && bytes.len == len &&
+		!memcmp(buf_text(&bytes), text, len),
 	    "%s is read otherwise", buf_text(&again));
 	buf_free(&bytes);
 	buf_free(&again);
@@ -73,7 +84,8 @@ check_found(const struct anchors *a, const char *text, size_t len)
 	while (pem_next(&pem, &block, &err) == 1) {
 		der = (struct der){ (const unsigned char *)block.data, block.len };
 		if (!strcmp(pem.label, "CERTIFICATE"))
-			CHECK(anchors_same(a, &der), "the certificate at line %u is not found", pem.begun);
+			CHECK(anchors_same(a, &der), "the certificate at line %u is not found",
+			    pem.begun);
 	}
 	buf_free(&block);
 }
@@ -96,9 +108,11 @@ check_anchors(const char *text, size_t len)
 	buf_char(&twice, '\n');
 	buf_add(&twice, text, len);
 	if (anchors_parse(&both, twice.data, twice.len, "both", &err) == 0)
-		CHECK(anchors_count(both) == anchors_count(a), "%zu, then %zu", anchors_count(a), anchors_count(both));
+		CHECK(anchors_count(both) == anchors_count(a), "%zu, then %zu", anchors_count(a),
+		    anchors_count(both));
 	else
-		CHECK((unsigned char)text[0] == 0xef, "the same twice is refused: %s", err.text); /* a byte order mark */
+		/* a byte order mark */
+		CHECK((unsigned char)text[0] == 0xef, "the same twice is refused: %s", err.text);
 	anchors_free(both);
 	anchors_free(a);
 	buf_free(&twice);

@@ -1,8 +1,9 @@
 /*
- * fuzz_plan.c - a server as lines: the options of a stage, those of a second one (or nothing), which version and how it is
- * read, then its settings as "key = value". What the plans say is done to the settings as target.c does it. Then: no key
- * of a listener on port 25 and no global list is ever written; whoever was trusted still is, and the proxy too; status
- * finds all of it; the same again changes nothing; clear gives back the first settings, also where only some of the first
+ * fuzz_plan.c - a server as lines: the options of a stage, those of a second one (or nothing),
+ * which version and how it is read, then its settings as "key = value". What the plans say is done
+ * to the settings as target.c does it. Then: no key of a listener on port 25 and no global list is
+ * ever written; whoever was trusted still is, and the proxy too; status finds all of it; the same
+ * again changes nothing; clear gives back the first settings, also where only some of the first
  * stage's writes arrived.
  */
 #include "fuzz.h"
@@ -20,29 +21,43 @@ enum { WORDS_MAX = 40, SETTINGS_MAX = 200, STAGES = 2 };
 static const struct {
 	int first, last;
 } versions[] = {
-	{ 8, 8 }, { 9, 9 }, { 10, 10 }, { 11, 11 }, { 8, 11 }, { 12, 15 }, { 13, 15 }, { 14, 15 },
+	{ 8, 8 },
+	{ 9, 9 },
+	{ 10, 10 },
+	{ 11, 11 },
+	{ 8, 11 },
+	{ 12, 15 },
+	{ 13, 15 },
+	{ 14, 15 },
 };
 
 struct world {
 	struct pool pool;
 	struct settings first, now;
 	int minor_first, minor_last;
-	bool shared;                   /* a second node: the database is the first one's to write */
-	bool rewrites;                 /* the check of the server's rewrite of its file is made */
-	unsigned lost;                 /* which of eight of the next write's keys never arrive, as bits */
-	bool anew;                     /* something was recorded as absent before although it stood there */
+	/* a second node: the database is the first one's to write */
+	bool shared;
+	/* the check of the server's rewrite of its file is made */
+	bool rewrites;
+	/* which of eight of the next write's keys never arrive, as bits */
+	unsigned lost;
+	/* something was recorded as absent before although it stood there */
+	bool anew;
 	struct options o;
 	struct snapshot snapshot;
 	bool has_snapshot;
 	struct plan plan;
 };
 
-typedef int planner(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err);
+typedef int planner(
+    struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err);
 
 static void
 add(struct world *w, struct settings *s, const char *key, const char *value)
 {
-	CHECK(settings_add(s, &w->pool, pool_str(&w->pool, key), pool_str(&w->pool, value), NULL) == 0, "no memory");
+	CHECK(settings_add(s, &w->pool, pool_str(&w->pool, key), pool_str(&w->pool, value), NULL) ==
+		0,
+	    "no memory");
 }
 
 /* "key = value" lines; the first of a key counts. */
@@ -69,7 +84,7 @@ static bool
 read_options(struct world *w, char *line)
 {
 	char *words[WORDS_MAX + 3] = { pool_str(&w->pool, "stage"), pool_str(&w->pool, "--url"),
-	    pool_str(&w->pool, "https://old.example.org") };
+		pool_str(&w->pool, "https://old.example.org") };
 	int n = 3;
 	char *word;
 
@@ -82,8 +97,12 @@ static void
 plan(struct world *w, planner *make, struct plan *p, const struct options *o)
 {
 	struct plan_input in = {
-		.now = &w->now, .every = w->rewrites ? &w->now : NULL, .options = o,
-		.snapshot = w->has_snapshot ? &w->snapshot : NULL, .minor_first = w->minor_first, .minor_last = w->minor_last,
+		.now = &w->now,
+		.every = w->rewrites ? &w->now : NULL,
+		.options = o,
+		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.minor_first = w->minor_first,
+		.minor_last = w->minor_last,
 		.shared_elsewhere = w->shared,
 	};
 	struct err err;
@@ -110,7 +129,8 @@ is_on_25(const char *bind)
 {
 	const char *colon = strrchr(bind, ':');
 
-	return colon && colon != bind && colon[1 + strspn(colon + 1, "0")] && !strcmp(colon + 1 + strspn(colon + 1, "0"), "25");
+	return colon && colon != bind && colon[1 + strspn(colon + 1, "0")] &&
+	    !strcmp(colon + 1 + strspn(colon + 1, "0"), "25");
 }
 
 /* Is it a key that decides about the proxy on this listener? */
@@ -119,7 +139,8 @@ is_proxy_key(const char *key, const char *id)
 {
 	size_t len = strlen(id);
 
-	return !strncmp(key, "server.listener.", 16) && !strncmp(key + 16, id, len) && !strncmp(key + 16 + len, ".proxy.", 7);
+	return !strncmp(key, "server.listener.", 16) && !strncmp(key + 16, id, len) &&
+	    !strncmp(key + 16 + len, ".proxy.", 7);
 }
 
 static void
@@ -145,7 +166,8 @@ check_untouched(struct world *w)
 			continue;
 		while ((at = strstr(at, ".bind"))) {
 			const char *id = pool_copy(&w->pool, key + 16, (size_t)(at - key) - 16);
-			const char *protocol = pool_printf(&w->pool, "server.listener.%s.protocol", id);
+			const char *protocol = pool_printf(
+			    &w->pool, "server.listener.%s.protocol", id);
 
 			if ((!at[5] || at[5] == '.') && settings_get(&w->now, protocol))
 				check_left_alone(w, id);
@@ -155,8 +177,10 @@ check_untouched(struct world *w)
 	if (w->o.relay_listener)
 		check_left_alone(w, w->o.relay_listener);
 	for (i = 0; i < w->plan.key_count; i++) {
-		CHECK(strncmp(w->plan.keys[i].key, "server.proxy.", 13) != 0, "the global list: %s", w->plan.keys[i].key);
-		CHECK(w->o.groups & 1u << w->plan.keys[i].group, "%s is of a group that was left out", w->plan.keys[i].key);
+		CHECK(strncmp(w->plan.keys[i].key, "server.proxy.", 13) != 0, "the global list: %s",
+		    w->plan.keys[i].key);
+		CHECK(w->o.groups & 1u << w->plan.keys[i].group,
+		    "%s is of a group that was left out", w->plan.keys[i].key);
 	}
 }
 
@@ -185,7 +209,8 @@ apply(struct world *w)
 		if (arrives(w, k) && k->wanted)
 			add(w, &after, k->key, k->wanted);
 	}
-	CHECK(written == w->plan.write_count, "%zu writes are counted as %zu", written, w->plan.write_count);
+	CHECK(written == w->plan.write_count, "%zu writes are counted as %zu", written,
+	    w->plan.write_count);
 	CHECK(settings_sort(&after, NULL) == 0, "a key is written twice");
 	w->now = after;
 }
@@ -201,7 +226,9 @@ static void
 keep(struct world *w, bool proved)
 {
 	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
-	struct snapshot s = { .target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_SENDING };
+	struct snapshot s = {
+		.target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_SENDING
+	};
 	size_t i;
 
 	CHECK(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, NULL) == 0, "no memory");
@@ -243,11 +270,13 @@ check_trust(struct world *w)
 		trusted_by(w, &w->first, id, &before);
 		trusted_by(w, &w->now, id, &after);
 		for (j = 0; j < before.count; j++)
-			CHECK(!before.items[j].valid || trusted_covering(&after, &before.items[j].net),
+			CHECK(!before.items[j].valid ||
+				trusted_covering(&after, &before.items[j].net),
 			    "listener %s trusts %s no more", id, before.items[j].value);
 		for (j = 0; j < w->o.proxy_count; j++) {
 			CHECK(net_parse(&n, w->o.proxies[j], NULL) == 0, "%s", w->o.proxies[j]);
-			CHECK(trusted_covering(&after, &n), "listener %s does not trust %s", id, w->o.proxies[j]);
+			CHECK(trusted_covering(&after, &n), "listener %s does not trust %s", id,
+			    w->o.proxies[j]);
 		}
 	}
 }
@@ -264,12 +293,14 @@ check_staged(struct world *w)
 	plan(w, plan_status, &p, &status);
 	CHECK(!p.write_count, "status writes");
 	for (i = 0; i < p.key_count; i++)
-		CHECK(w->shared || p.keys[i].state == KEY_STAGED || p.keys[i].state == KEY_AS_WANTED, "%s is %s", p.keys[i].key,
-		    key_state_name(p.keys[i].state));
+		CHECK(
+		    w->shared || p.keys[i].state == KEY_STAGED || p.keys[i].state == KEY_AS_WANTED,
+		    "%s is %s", p.keys[i].key, key_state_name(p.keys[i].state));
 	CHECK(w->shared || plan_compare(&p, &w->now) == 0, "not as planned");
 	plan(w, plan_stage, &p, &w->o);
-	CHECK((!p.write_count || w->snapshot.state == SNAPSHOT_SENDING) && !message_refusals(&p.messages), "again: %zu writes, %zu refusals", p.write_count,
-	    message_refusals(&p.messages));
+	CHECK((!p.write_count || w->snapshot.state == SNAPSHOT_SENDING) &&
+		!message_refusals(&p.messages),
+	    "again: %zu writes, %zu refusals", p.write_count, message_refusals(&p.messages));
 }
 
 /* Is it one of the proxy's networks, as the options name them? */
@@ -285,7 +316,10 @@ is_proxy(const struct options *o, const char *value)
 	return false;
 }
 
-/* A clear that knows no snapshot only removes, only what the change set has or the global list repeats, and no trust. */
+/*
+ * A clear that knows no snapshot only removes, only what the change set has or the global list
+ * repeats, and no trust.
+ */
 static void
 check_forgotten(const struct world *w)
 {
@@ -308,7 +342,8 @@ check_forgotten(const struct world *w)
 		CHECK(!k->write || !k->wanted, "%s is written", k->key);
 		for (j = 0; j < global.count && k->now; j++)
 			ours |= !strcmp(global.items[j].value, k->now);
-		CHECK(!k->write || ours || is_proxy(&w->o, k->now), "%s = %s is not ours", k->key, k->now);
+		CHECK(!k->write || ours || is_proxy(&w->o, k->now), "%s = %s is not ours", k->key,
+		    k->now);
 	}
 	apply(&other);
 	for (i = 0; i < other.plan.listener_count; i++) {
@@ -316,7 +351,8 @@ check_forgotten(const struct world *w)
 		trusted_by(&other, &other.now, other.plan.listeners[i].listener->id, &after);
 		for (j = 0; j < before.count; j++)
 			CHECK(!before.items[j].valid || is_proxy(&w->o, before.items[j].value) ||
-			    trusted_covering(&after, &before.items[j].net), "%s is trusted no more", before.items[j].value);
+				trusted_covering(&after, &before.items[j].net),
+			    "%s is trusted no more", before.items[j].value);
 	}
 done:
 	pool_free(&other.pool);
@@ -357,16 +393,18 @@ clear(struct world *w)
 	o.groups = (1u << GROUP_COUNT) - 1;
 	w->rewrites = false;
 	plan(w, plan_clear, &w->plan, &o);
-	CHECK(!w->plan.left_count && !message_refusals(&w->plan.messages), "clear leaves %zu keys, refuses %zu",
-	    w->plan.left_count, message_refusals(&w->plan.messages));
+	CHECK(!w->plan.left_count && !message_refusals(&w->plan.messages),
+	    "clear leaves %zu keys, refuses %zu", w->plan.left_count,
+	    message_refusals(&w->plan.messages));
 	apply(w);
 	for (i = 0; !w->anew && i < w->first.count && i < w->now.count; i++) {
 		const struct setting *a = &w->first.items[i], *b = &w->now.items[i];
 
-		CHECK(!strcmp(a->key, b->key) && !strcmp(a->value, b->value), "%s = %s is now %s = %s", a->key, a->value,
-		    b->key, b->value);
+		CHECK(!strcmp(a->key, b->key) && !strcmp(a->value, b->value),
+		    "%s = %s is now %s = %s", a->key, a->value, b->key, b->value);
 	}
-	CHECK(w->anew || w->now.count == w->first.count, "%zu keys were %zu", w->now.count, w->first.count);
+	CHECK(w->anew || w->now.count == w->first.count, "%zu keys were %zu", w->now.count,
+	    w->first.count);
 }
 
 int

@@ -1,4 +1,7 @@
-/* fuzz_snapshot.c - snapshots, also with the checksum put right: written and read again they are the same; damage is seen */
+/*
+ * fuzz_snapshot.c - snapshots, also with the checksum put right: written and read again they are
+ * the same; damage is seen
+ */
 #include "fuzz.h"
 
 #include "buf.h"
@@ -16,7 +19,8 @@ last_checksum(char *text, size_t len)
 	char *at = text, *last = NULL;
 
 	while ((at = memmem(at, len - (size_t)(at - text), CHECKSUM, strlen(CHECKSUM)))) {
-		if (at - text >= 4 && !memcmp(at - 4, COMMA, 4) && len - (size_t)(at - text) >= strlen(CHECKSUM) + 8)
+		if (at - text >= 4 && !memcmp(at - 4, COMMA, 4) &&
+		    len - (size_t)(at - text) >= strlen(CHECKSUM) + 8)
 			last = at - 4;
 		at += strlen(CHECKSUM);
 	}
@@ -28,13 +32,17 @@ check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	size_t i;
 
-	CHECK(!strcmp(a->target, b->target) && !strcmp(a->created, b->created) && !strcmp(a->dialect, b->dialect) &&
-	    !strcmp(a->options, b->options) && a->state == b->state && a->count == b->count, "the head differs");
+	CHECK(!strcmp(a->target, b->target) && !strcmp(a->created, b->created) &&
+		!strcmp(a->dialect, b->dialect) && !strcmp(a->options, b->options) &&
+		a->state == b->state && a->count == b->count,
+	    "the head differs");
 	for (i = 0; i < a->count; i++) {
 		const struct snapshot_key *x = &a->keys[i], *y = &b->keys[i];
 
-		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) && same_text(x->written, y->written) &&
-		    x->group == y->group && x->local == y->local, "%s differs", x->key);
+		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) &&
+			same_text(x->written, y->written) && x->group == y->group &&
+			x->local == y->local,
+		    "%s differs", x->key);
 		CHECK(snapshot_find(a, x->key) == x, "%s is there twice", x->key);
 	}
 }
@@ -65,9 +73,11 @@ check(const char *text, size_t len)
 	bool ok = snapshot_parse(&s, &pool, text, len, &err) == 0;
 
 	if (ok) {
-		CHECK(s.state < SNAPSHOT_STATE_COUNT && snapshot_state_name(s.state), "state %d", s.state);
+		CHECK(s.state < SNAPSHOT_STATE_COUNT && snapshot_state_name(s.state), "state %d",
+		    s.state);
 		snapshot_format(&once, &s);
-		CHECK(snapshot_parse(&again, &pool, once.data, once.len, &err) == 0, "%s: %s", once.data, err.text);
+		CHECK(snapshot_parse(&again, &pool, once.data, once.len, &err) == 0, "%s: %s",
+		    once.data, err.text);
 		check_same(&s, &again);
 		snapshot_format(&twice, &again);
 		CHECK(!strcmp(once.data, twice.data), "%s, then %s", once.data, twice.data);
@@ -87,7 +97,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = text_of(data, size), *last = last_checksum(text, size), digits[9];
 
 	if (!check(text, size) && last) {
-		snprintf(digits, sizeof(digits), "%08x", (unsigned)crc32(text, (size_t)(last - text)));
+		snprintf(
+		    digits, sizeof(digits), "%08x", (unsigned)crc32(text, (size_t)(last - text)));
 		memcpy(last + 4 + strlen(CHECKSUM), digits, 8);
 		check(text, size);
 	}

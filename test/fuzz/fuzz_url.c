@@ -1,4 +1,7 @@
-/* fuzz_url.c - URLs: what is accepted reads the same once it was written; nothing before an @ is ever echoed */
+/*
+ * fuzz_url.c - URLs: what is accepted reads the same once it was written; nothing before an @ is
+ * ever echoed
+ */
 #include "fuzz.h"
 
 #include "addr.h"
@@ -9,7 +12,8 @@
 static void
 check_same(const struct url *a, const struct url *b, const char *text)
 {
-	CHECK(a->https == b->https && a->is_addr == b->is_addr && a->port == b->port && !strcmp(a->host, b->host),
+	CHECK(a->https == b->https && a->is_addr == b->is_addr && a->port == b->port &&
+		!strcmp(a->host, b->host),
 	    "\"%s\" reads otherwise once it was written", text);
 }
 
@@ -21,10 +25,12 @@ check_host(const struct url *u)
 
 	CHECK(u->port >= 1 && u->port <= 65535, "port %u", u->port);
 	CHECK(addr_parse(&n, u->host) == u->is_addr, "host %s", u->host);
-	CHECK(host_is_name(u->host) != u->is_addr, "host %s is neither a name nor an address, or both", u->host);
+	CHECK(host_is_name(u->host) != u->is_addr,
+	    "host %s is neither a name nor an address, or both", u->host);
 	for (i = 0; u->host[i]; i++)
 		CHECK(!isupper((unsigned char)u->host[i]), "host %s", u->host);
-	CHECK(u->https || !strcmp(u->host, "localhost") || (u->is_addr && net_is_loopback(&n)), "plain http to %s", u->host);
+	CHECK(u->https || !strcmp(u->host, "localhost") || (u->is_addr && net_is_loopback(&n)),
+	    "plain http to %s", u->host);
 }
 
 static void
@@ -36,7 +42,9 @@ check_written(const struct url *u)
 
 	url_format(u, text);
 	url_authority(u, authority);
-	CHECK(strlen(text) > strlen(authority) && !strcmp(text + strlen(text) - strlen(authority), authority), "%s", text);
+	CHECK(strlen(text) > strlen(authority) &&
+		!strcmp(text + strlen(text) - strlen(authority), authority),
+	    "%s", text);
 	CHECK(url_parse(&again, text, "--url", &err) == 0, "%s: %s", text, err.text);
 	check_same(u, &again, text);
 }
@@ -52,7 +60,8 @@ check_silent(const char *text, const struct err *err)
 	CHECK(err->kind == ERR_USAGE, "kind %d", err->kind);
 	if (!strchr(text, '@'))
 		return;
-	CHECK(url_parse(&u, "https://admin:secret@a.example", "--url", &other) == -1, "a password was taken");
+	CHECK(url_parse(&u, "https://admin:secret@a.example", "--url", &other) == -1,
+	    "a password was taken");
 	CHECK(!strcmp(err->text, other.text), "\"%s\" is quoted: %s", text, err->text);
 }
 

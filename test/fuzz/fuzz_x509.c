@@ -1,7 +1,8 @@
 /*
- * fuzz_x509.c - chains of certificates: the first byte is the policy; then each has a byte that says who signs it (nobody:
- * it is taken as it is; the root's or an intermediate's key: the bytes are what is to be signed), two of length and its
- * bytes. Nothing is accepted but what the root vouches for, by rules that are written down here a second time.
+ * fuzz_x509.c - chains of certificates: the first byte is the policy; then each has a byte that
+ * says who signs it (nobody: it is taken as it is; the root's or an intermediate's key: the bytes
+ * are what is to be signed), two of length and its bytes. Nothing is accepted but what the root
+ * vouches for, by rules that are written down here a second time.
  */
 #include "fuzz.h"
 
@@ -18,7 +19,9 @@ enum { CHAIN_MAX = 5, POINT_LEN = 65, CERT_MAX = 4096 };
 enum { INSECURE = 4, PINNED = 8, AS_CLASS = 16 };
 enum signer { NOBODY, ROOT, MIDDLE, SIGNERS };
 
-/* The root, and a server's own certificate; both were valid from before 2025-06-01 to 2035-05-30. */
+/*
+ * The root, and a server's own certificate; both were valid from before 2025-06-01 to 2035-05-30.
+ */
 static const char anchors_text[] =
     "-----BEGIN CERTIFICATE-----\n"
     "MIIBcTCCARegAwIBAgICEjQwCgYIKoZIzj0EAwIwDzENMAsGA1UEAwwEUm9vdDAe\n"
@@ -42,11 +45,14 @@ static const char anchors_text[] =
     "FypGL1Ml3c2ExfWqhcEBsnv1AEAY2WlN\n"
     "-----END CERTIFICATE-----\n";
 
-static const char *const hosts[] = { "mail.example.org", "192.0.2.1", "other.example.net", "2001:db8::1" };
+static const char *const hosts[] = { "mail.example.org", "192.0.2.1", "other.example.net",
+	"2001:db8::1" };
 static const struct {
-	const char *bytes;             /* of it, or of what a wildcard for it ends in, that a certificate must hold */
+	/* of it, or of what a wildcard for it ends in, that a certificate must hold */
+	const char *bytes;
 	size_t len;
-} host_bytes[] = { { ".example.org", 12 }, { "\xc0\x00\x02\x01", 4 }, { ".example.net", 12 }, { "\x20\x01\x0d\xb8", 4 } };
+} host_bytes[] = { { ".example.org", 12 }, { "\xc0\x00\x02\x01", 4 }, { ".example.net", 12 },
+	{ "\x20\x01\x0d\xb8", 4 } };
 static const int64_t times[] = { 1748779200, 1000000000, 4000000000, -1000000000 };
 
 struct given {
@@ -74,7 +80,8 @@ public_point(unsigned char byte)
 	br_ec_public_key public;
 
 	if (!points[byte][0])
-		CHECK(br_ec_compute_pub(&br_ec_p256_m31, &public, points[byte], &key) == POINT_LEN, "no point");
+		CHECK(br_ec_compute_pub(&br_ec_p256_m31, &public, points[byte], &key) == POINT_LEN,
+		    "no point");
 	return points[byte];
 }
 
@@ -178,15 +185,18 @@ is_middle(const struct given *g, const struct given *below, int64_t time)
 {
 	struct cert c;
 
-	return g->signer != NOBODY && cert_parse(&c, &g->der) && holds(&c.spki, public_point(0x22), POINT_LEN) &&
-	    holds(&g->der, "\x55\x1d\x13\x01\x01\xff\x04", 7) && is_in_time(g, time) && is_issued_by(below, &c.subject);
+	return g->signer != NOBODY && cert_parse(&c, &g->der) &&
+	    holds(&c.spki, public_point(0x22), POINT_LEN) &&
+	    holds(&g->der, "\x55\x1d\x13\x01\x01\xff\x04", 7) && is_in_time(g, time) &&
+	    is_issued_by(below, &c.subject);
 }
 
 /* The name of the root. */
 static const char root_name[] = "\x30\x0f\x31\x0d\x30\x0b\x06\x03\x55\x04\x03\x0c\x04Root";
 
 static void
-check_accepted(const struct x509_policy *policy, const struct given *chain, size_t count, unsigned host)
+check_accepted(
+    const struct x509_policy *policy, const struct given *chain, size_t count, unsigned host)
 {
 	static const struct der root = { (const unsigned char *)root_name, sizeof(root_name) - 1 };
 	const struct given *leaf = &chain[0];
@@ -194,8 +204,10 @@ check_accepted(const struct x509_policy *policy, const struct given *chain, size
 	size_t i;
 
 	CHECK(is_in_time(leaf, policy->time), "out of its time");
-	CHECK(names(&leaf->der, host_bytes[host].bytes, host_bytes[host].len), "%s is not in it", policy->host);
-	CHECK(!holds(&leaf->der, "\x06\x03\x55\x1d\x25", 5) || holds(&leaf->der, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8),
+	CHECK(names(&leaf->der, host_bytes[host].bytes, host_bytes[host].len), "%s is not in it",
+	    policy->host);
+	CHECK(!holds(&leaf->der, "\x06\x03\x55\x1d\x25", 5) ||
+		holds(&leaf->der, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8),
 	    "not for servers");
 	if (anchors_same(policy->anchors, &leaf->der))
 		return;
@@ -210,7 +222,8 @@ check_accepted(const struct x509_policy *policy, const struct given *chain, size
 
 /* The same through the class that BearSSL gets, in pieces. */
 static void
-check_class(const struct x509_policy *policy, const struct der *chain, size_t count, const struct err *why)
+check_class(
+    const struct x509_policy *policy, const struct der *chain, size_t count, const struct err *why)
 {
 	struct x509 *x = x509_new(policy);
 	const br_x509_class **class = x ? x509_class(x) : NULL;
@@ -228,8 +241,10 @@ check_class(const struct x509_policy *policy, const struct der *chain, size_t co
 	}
 	r = (*class)->end_chain(class);
 	CHECK(!r == !why && !x509_refusal(x) == !why, "another verdict: %u", r);
-	CHECK(!why || !strcmp(why->text, x509_refusal(x)->text), "%s, then %s", why->text, x509_refusal(x)->text);
-	CHECK(!(*class)->get_pkey(class, NULL) == (why != NULL), "a key for a refused chain, or none");
+	CHECK(!why || !strcmp(why->text, x509_refusal(x)->text), "%s, then %s", why->text,
+	    x509_refusal(x)->text);
+	CHECK(!(*class)->get_pkey(class, NULL) == (why != NULL),
+	    "a key for a refused chain, or none");
 	x509_free(x);
 }
 
@@ -238,8 +253,8 @@ static void
 make_pin(struct x509_pins *pins)
 {
 	static unsigned char bytes[] =
-	    "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00"
-	    "0123456789012345678901234567890123456789012345678901234567890123";
+	    "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03"
+	    "\x01\x07\x03\x42\x000123456789012345678901234567890123456789012345678901234567890123";
 	br_sha256_context ctx;
 
 	memcpy(bytes + sizeof(bytes) - POINT_LEN, public_point(0x33), POINT_LEN);
@@ -258,13 +273,16 @@ the_anchors(void)
 	struct err err;
 
 	if (!anchors)
-		CHECK(anchors_parse(&anchors, anchors_text, sizeof(anchors_text) - 1, "it", &err) == 0, "%s", err.text);
+		CHECK(anchors_parse(&anchors, anchors_text, sizeof(anchors_text) - 1, "it", &err) ==
+			0,
+		    "%s", err.text);
 	return anchors;
 }
 
 /* Verify the chain. True when a signature was missed. */
 static bool
-verify(const struct x509_policy *policy, const struct given *chain, size_t count, unsigned host, bool as_class)
+verify(const struct x509_policy *policy, const struct given *chain, size_t count, unsigned host,
+    bool as_class)
 {
 	struct der ders[CHAIN_MAX];
 	struct err err;
@@ -282,7 +300,8 @@ verify(const struct x509_policy *policy, const struct given *chain, size_t count
 		CHECK(err.kind == ERR_TRUST, "kind %d", err.kind);
 		return strstr(err.text, "sign"); /* a signature is wrong, or another key signed */
 	}
-	CHECK(!policy->pins || holds(&ders[0], public_point(0x33), POINT_LEN), "another key than the pin's");
+	CHECK(!policy->pins || holds(&ders[0], public_point(0x33), POINT_LEN),
+	    "another key than the pin's");
 	if (!policy->insecure)
 		check_accepted(policy, chain, count, host);
 	return false;
@@ -296,14 +315,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	unsigned how = input_byte(&in);
 	struct x509_pins pins;
 	struct x509_policy policy = {
-		.host = hosts[how % 4], .anchors = the_anchors(), .pins = how & PINNED ? &pins : NULL,
-		.insecure = how & INSECURE, .time = times[how / 32 % 4],
+		.host = hosts[how % 4],
+		.anchors = the_anchors(),
+		.pins = how & PINNED ? &pins : NULL,
+		.insecure = how & INSECURE,
+		.time = times[how / 32 % 4],
 	};
 	size_t count = read_chain(in, chain, false);
 
 	make_pin(&pins);
 	if (verify(&policy, chain, count, how % 4, how & AS_CLASS)) {
-		count = read_chain(in, chain, true);   /* only now: signing takes its time */
+		count = read_chain(in, chain, true); /* only now: signing takes its time */
 		verify(&policy, chain, count, how % 4, how & AS_CLASS);
 	}
 	return 0;
@@ -334,7 +356,7 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 	n = lens[seed / 16 % count];
 	if (n > sizeof(one) / 2 || size + 3 + n > max)
 		return LLVMFuzzerMutate(data, size, max);
-	if (seed % 16 == 2) {               /* twice */
+	if (seed % 16 == 2) { /* twice */
 		memmove(data + pos + 3 + n, data + pos, size - pos);
 		return size + 3 + n;
 	}

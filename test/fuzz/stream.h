@@ -7,9 +7,10 @@
 #include "transport.h"
 
 struct stream {
-	struct input in;               /* what the server will send; then it closes the connection */
-	size_t piece;                  /* at most so many bytes a read */
-	size_t taken;                  /* bytes that were read of it */
+	/* what the server will send; then it closes the connection */
+	struct input in;
+	size_t piece; /* at most so many bytes a read */
+	size_t taken; /* bytes that were read of it */
 	struct buf sent;
 	unsigned writes;
 };

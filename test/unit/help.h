@@ -1,4 +1,7 @@
-/* help.h - what several unit tests need: settings and options from texts, failures that name their case, folders */
+/*
+ * help.h - what several unit tests need: settings and options from texts, failures that name their
+ * case, folders
+ */
 #ifndef HELP_H
 #define HELP_H
 
@@ -110,7 +113,8 @@ options_of(struct options *o, struct pool *pool, const char *line)
 {
 	struct err err;
 
-	CHECK(options_try(o, pool, line, &err) == 0, "a test's options: \"%s\": %s", line, err.text);
+	CHECK(
+	    options_try(o, pool, line, &err) == 0, "a test's options: \"%s\": %s", line, err.text);
 }
 
 /* A new folder below /tmp; folder_path(f, name) is a name in it. */

@@ -1,4 +1,7 @@
-/* plan_help.h - a server as plain data, on which plans are made and carried out as the commands do it */
+/*
+ * plan_help.h - a server as plain data, on which plans are made and carried out as the commands do
+ * it
+ */
 #ifndef PLAN_HELP_H
 #define PLAN_HELP_H
 
@@ -19,11 +22,19 @@
 	"server.listener." id ".proxy.trusted-networks.0 = 203.0.113.10/32\n"
 
 /* The ten listeners of a new 0.10 to 0.15 (server-facts: default listeners). */
+/* clang-format off */
 #define DEFAULTS \
-	LISTENER("http", "http", "[::]:8080") LISTENER("https", "http", "[::]:443") IMAP \
-	LISTENER("imaptls", "imap", "[::]:993") LISTENER("pop3", "pop3", "[::]:110") \
-	LISTENER("pop3s", "pop3", "[::]:995") LISTENER("sieve", "managesieve", "[::]:4190") SMTP \
-	LISTENER("submission", "smtp", "[::]:587") LISTENER("submissions", "smtp", "[::]:465")
+	LISTENER("http", "http", "[::]:8080") \
+	LISTENER("https", "http", "[::]:443") \
+	IMAP \
+	LISTENER("imaptls", "imap", "[::]:993") \
+	LISTENER("pop3", "pop3", "[::]:110") \
+	LISTENER("pop3s", "pop3", "[::]:995") \
+	LISTENER("sieve", "managesieve", "[::]:4190") \
+	SMTP \
+	LISTENER("submission", "smtp", "[::]:587") \
+	LISTENER("submissions", "smtp", "[::]:465")
+/* clang-format on */
 
 #define PROXY "--proxy 203.0.113.10 "
 #define WHOLE PROXY "--public-url https://mail.example.org "
@@ -35,13 +46,14 @@ struct world {
 	struct options o;
 	struct snapshot snapshot;
 	bool has_snapshot;
-	int first, last;               /* what the answers allow */
+	int first, last; /* what the answers allow */
 	bool shared;
-	const struct settings *every;  /* all settings, or NULL */
+	const struct settings *every; /* all settings, or NULL */
 	struct plan plan;
 };
 
-typedef int planner(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err);
+typedef int planner(
+    struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err);
 
 static inline void
 world_begin(struct world *w, const char *lines)
@@ -62,11 +74,17 @@ static inline int
 world_try(struct world *w, planner *make, const char *line, struct err *err)
 {
 	struct plan_input in = {
-		.now = &w->now, .every = w->every, .options = &w->o, .snapshot = w->has_snapshot ? &w->snapshot : NULL,
-		.minor_first = w->first, .minor_last = w->last, .shared_elsewhere = w->shared,
+		.now = &w->now,
+		.every = w->every,
+		.options = &w->o,
+		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.minor_first = w->first,
+		.minor_last = w->last,
+		.shared_elsewhere = w->shared,
 	};
 
-	options_of(&w->o, &w->pool, pool_printf(&w->pool, "%s --url https://old.example.org", line));
+	options_of(
+	    &w->o, &w->pool, pool_printf(&w->pool, "%s --url https://old.example.org", line));
 	return make(&w->plan, &w->pool, &in, err);
 }
 
@@ -166,13 +184,16 @@ world_write(struct world *w)
 		const struct plan_key *k = key_of(&w->plan, w->now.items[i].key);
 
 		if (!k || !k->write)
-			assert_int_equal(settings_add(&after, &w->pool, w->now.items[i].key, w->now.items[i].value, &err), 0);
+			assert_int_equal(settings_add(&after, &w->pool, w->now.items[i].key,
+					     w->now.items[i].value, &err),
+			    0);
 	}
 	for (i = 0; i < w->plan.key_count; i++) {
 		const struct plan_key *k = &w->plan.keys[i];
 
 		if (k->write && k->wanted)
-			assert_int_equal(settings_add(&after, &w->pool, k->key, kept(w, k->wanted), &err), 0);
+			assert_int_equal(
+			    settings_add(&after, &w->pool, k->key, kept(w, k->wanted), &err), 0);
 	}
 	assert_int_equal(settings_sort(&after, &err), 0);
 	w->now = after;
@@ -182,7 +203,9 @@ world_write(struct world *w)
 static inline void
 world_keep(struct world *w, enum snapshot_state state)
 {
-	struct snapshot s = { .target = "https://old.example.org", .created = "", .dialect = "", .state = state };
+	struct snapshot s = {
+		.target = "https://old.example.org", .created = "", .dialect = "", .state = state
+	};
 	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
 	struct buf options = { 0 };
 	struct err err;
@@ -192,7 +215,8 @@ world_keep(struct world *w, enum snapshot_state state)
 	s.options = pool_str(&w->pool, buf_text(&options));
 	buf_free(&options);
 	if (state == SNAPSHOT_PROVED)
-		s.state = old && old->state == SNAPSHOT_SENDING ? SNAPSHOT_SENDING : SNAPSHOT_PLANNED;
+		s.state = old && old->state == SNAPSHOT_SENDING ? SNAPSHOT_SENDING
+								: SNAPSHOT_PLANNED;
 	assert_int_equal(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, &err), 0);
 	for (i = 0; i < s.count; i++)
 		s.keys[i].written = kept(w, s.keys[i].written);
@@ -222,7 +246,9 @@ world_set(struct world *w, const char *key, const char *value)
 
 	for (i = 0; i < w->now.count; i++) {
 		if (strcmp(w->now.items[i].key, key) != 0)
-			assert_int_equal(settings_add(&after, &w->pool, w->now.items[i].key, w->now.items[i].value, &err), 0);
+			assert_int_equal(settings_add(&after, &w->pool, w->now.items[i].key,
+					     w->now.items[i].value, &err),
+			    0);
 	}
 	if (value)
 		assert_int_equal(settings_add(&after, &w->pool, key, value, &err), 0);

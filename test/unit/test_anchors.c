@@ -9,9 +9,12 @@
 #include <time.h>
 
 #define BEGIN "-----BEGIN CERTIFICATE-----\n"
-#define END "-----END CERTIFICATE-----\n"
+#define END   "-----END CERTIFICATE-----\n"
 
-/* Two self-signed CA certificates made with openssl: CN=Anchor A and CN=Anchor B, serial 1111111111111111. */
+/*
+ * Two self-signed CA certificates made with openssl: CN=Anchor A and CN=Anchor B, serial
+ * 1111111111111111.
+ */
 #define BASE64_A \
 	"MIIBcTCCARegAwIBAgIIEREREREREREwCgYIKoZIzj0EAwIwEzERMA8GA1UEAwwI\n" \
 	"QW5jaG9yIEEwIBcNMjYxMTI0MDAxODAxWhgPMjEyNjEwMzEwMDE4MDFaMBMxETAP\n" \
@@ -30,8 +33,8 @@
 	"A1UdIwQYMBaAFDHoQjVuEFmPCotgXn/zHs3lPeC7MA8GA1UdEwEB/wQFMAMBAf8w\n" \
 	"CgYIKoZIzj0EAwIDSAAwRQIgFBxBRXbweF+pDwr/y0M8PL2sGLpxcFofMZsbTpXc\n" \
 	"uUACIQCJMfdOa9SvMLp2ldOto3x8rDuxwPUgaG2h6SUnkjsj7w==\n"
-#define A BEGIN BASE64_A END
-#define B BEGIN BASE64_B END
+#define A   BEGIN BASE64_A END
+#define B   BEGIN BASE64_B END
 #define KEY "-----BEGIN PRIVATE KEY-----\nAQID\n-----END PRIVATE KEY-----\n"
 
 enum { MANY = 10000 };
@@ -49,7 +52,8 @@ static const struct {
 	{ A B A B, 2, NULL },
 	{ "# Anchor A\n" A "\nsome text: -----\n\n" B "the end", 2, NULL },
 	{ KEY A KEY, 1, NULL },
-	{ "-----BEGIN X509 CERTIFICATE-----\n" BASE64_A "-----END X509 CERTIFICATE-----\n", 1, NULL },
+	{ "-----BEGIN X509 CERTIFICATE-----\n" BASE64_A "-----END X509 CERTIFICATE-----\n", 1,
+	    NULL },
 
 	{ "", 0, "holds no certificate" },
 	{ "nothing\n", 0, "holds no certificate" },
@@ -61,7 +65,8 @@ static const struct {
 	{ A BEGIN "AQID\n" END, 0, "line 11: what begins here is not a well-formed certificate" },
 	{ A BEGIN END, 0, "line 11: what begins here is not a well-formed certificate" },
 	{ A BEGIN BASE64_B "AQID\n" END, 0, "base64" },
-	{ A "-----BEGIN TRUSTED CERTIFICATE-----\nAQID\n-----END TRUSTED CERTIFICATE-----\n", 0, "TRUSTED CERTIFICATE is not read" },
+	{ A "-----BEGIN TRUSTED CERTIFICATE-----\nAQID\n-----END TRUSTED CERTIFICATE-----\n", 0,
+	    "TRUSTED CERTIFICATE is not read" },
 };
 
 static void
@@ -75,11 +80,14 @@ test_bundles(void **state)
 		struct err err;
 		int r = anchors_parse(&a, bundles[i].text, strlen(bundles[i].text), "FILE", &err);
 
-		CHECK((r == 0) == (bundles[i].why == NULL), "bundle %zu: %s", i, r ? err.text : "taken");
+		CHECK((r == 0) == (bundles[i].why == NULL), "bundle %zu: %s", i,
+		    r ? err.text : "taken");
 		if (r == 0)
-			CHECK(anchors_count(a) == bundles[i].count, "bundle %zu: %zu", i, anchors_count(a));
+			CHECK(anchors_count(a) == bundles[i].count, "bundle %zu: %zu", i,
+			    anchors_count(a));
 		else
-			CHECK(!a && has(err.text, bundles[i].why) && has(err.text, "FILE"), "bundle %zu: %s", i, err.text);
+			CHECK(!a && has(err.text, bundles[i].why) && has(err.text, "FILE"),
+			    "bundle %zu: %s", i, err.text);
 		anchors_free(a);
 	}
 }
@@ -225,7 +233,8 @@ test_system(void **state)
 	CHECK(anchors_load(&a, path, &err) == 0, "%s", err.text);
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	ms = (double)(to.tv_sec - from.tv_sec) * 1e3 + (double)(to.tv_nsec - from.tv_nsec) / 1e6;
-	CHECK(anchors_count(a) > 0 && ms < 1000, "%zu certificates of %s in %.1f ms", anchors_count(a), path, ms);
+	CHECK(anchors_count(a) > 0 && ms < 1000, "%zu certificates of %s in %.1f ms",
+	    anchors_count(a), path, ms);
 	anchors_free(a);
 }
 
@@ -233,8 +242,12 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bundles), cmocka_unit_test(test_cuts), cmocka_unit_test(test_crlf),
-		cmocka_unit_test(test_many), cmocka_unit_test(test_files), cmocka_unit_test(test_system),
+		cmocka_unit_test(test_bundles),
+		cmocka_unit_test(test_cuts),
+		cmocka_unit_test(test_crlf),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_system),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

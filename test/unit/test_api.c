@@ -1,4 +1,7 @@
-/* test_api.c - the management API over a scripted peer: the bytes that are sent, and what is made of each answer */
+/*
+ * test_api.c - the management API over a scripted peer: the bytes that are sent, and what is made
+ * of each answer
+ */
 #include "help.h"
 
 #include "api.h"
@@ -10,9 +13,14 @@
 #include "transport.h"
 
 #define TRANSCRIPTS "test/transcripts/"
-#define PROBLEM(status, detail) "{\"type\":\"about:blank\",\"status\":" #status ",\"title\":\"x\",\"detail\":\"" detail "\"}"
-#define SESSION "{\"apiUrl\":\"https://mail.example.org/jmap/\",\"capabilities\":{\"urn:ietf:params:jmap:core\":{}}}"
-#define SETTINGS "{\"data\":{\"server.listener.imap.protocol\":\"imap\",\"auth.dkim.verify\":\"strict\"}}"
+#define PROBLEM(status, detail) \
+	"{\"type\":\"about:blank\",\"status\":" #status ",\"title\":\"x\",\"detail\":\"" detail \
+	"\"}"
+#define SESSION \
+	"{\"apiUrl\":\"https://mail.example.org/jmap/" \
+	"\",\"capabilities\":{\"urn:ietf:params:jmap:core\":{}}}"
+#define SETTINGS \
+	"{\"data\":{\"server.listener.imap.protocol\":\"imap\",\"auth.dkim.verify\":\"strict\"}}"
 
 enum { ANSWERS_MAX = 8, BIG = 240 * 1024 };
 
@@ -26,11 +34,11 @@ struct answer {
 struct peer {
 	const struct answer *answers;
 	size_t count, given;
-	struct buf now;                /* what is left of the present answer */
+	struct buf now; /* what is left of the present answer */
 	struct buf sent;
 	unsigned writes;
-	size_t step;                   /* bytes in one read */
-	bool deaf;                     /* writes fail */
+	size_t step; /* bytes in one read */
+	bool deaf;   /* writes fail */
 };
 
 /* All that one test speaks with. */
@@ -69,8 +77,10 @@ peer_read(void *ctx, void *data, size_t len, struct err *err)
 		if (p->given == p->count || !a->status)
 			return 0;
 		p->given++;
-		buf_printf(&p->now, "HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: %zu\r\n\r\n%s", a->status,
-		    strlen(a->body), a->body);
+		buf_printf(&p->now,
+		    "HTTP/1.1 %d X\r\ncontent-type: application/json\r\ncontent-length: "
+		    "%zu\r\n\r\n%s",
+		    a->status, strlen(a->body), a->body);
 	}
 	len = len > p->step ? p->step : len;
 	len = len > p->now.len ? p->now.len : len;
@@ -121,7 +131,9 @@ talk_end(struct talk *t)
 	pool_free(&t->pool);
 }
 
-#define FIELDS "Host: old.example.org:8443\r\nUser-Agent: stalprep\r\nAccept: application/json\r\nAuthorization: Basic czNjcmV0\r\n"
+#define FIELDS \
+	"Host: old.example.org:8443\r\nUser-Agent: stalprep\r\nAccept: " \
+	"application/json\r\nAuthorization: Basic czNjcmV0\r\n"
 
 /* ---- reading ---- */
 
@@ -150,8 +162,16 @@ static void
 test_read_bytes(void **state)
 {
 	static const char *const prefixes[] = {
-		"server.listener", "server.proxy", "server.http", "http", "auth", "session.ehlo", "queue.strategy", "queue.outbound",
-		"queue.route.out2", "remote.out2",
+		"server.listener",
+		"server.proxy",
+		"server.http",
+		"http",
+		"auth",
+		"session.ehlo",
+		"queue.strategy",
+		"queue.outbound",
+		"queue.route.out2",
+		"remote.out2",
 	};
 	static const struct answer answers[] = { { 200, SETTINGS }, { 200, SESSION } };
 	struct api_facts facts;
@@ -167,10 +187,14 @@ test_read_bytes(void **state)
 	assert_int_equal(requests(&t.peer), 2);
 	assert_int_equal(strncmp(t.peer.sent.data, "GET /api/settings/keys?", 23), 0);
 	for (i = 0; i < COUNT(prefixes); i++)
-		CHECK(asks_for(t.peer.sent.data, "prefixes=", prefixes[i]), "the prefix %s is not read", prefixes[i]);
-	assert_true(asks_for(t.peer.sent.data, "prefixes=", "config") || asks_for(t.peer.sent.data, "prefixes=", "config.local-keys"));
-	assert_false(asks_for(t.peer.sent.data, "prefixes=", "") || asks_for(t.peer.sent.data, "keys=", ""));
-	assert_true(has(t.peer.sent.data, " HTTP/1.1\r\n" FIELDS "\r\nGET /jmap/session HTTP/1.1\r\n" FIELDS "\r\n"));
+		CHECK(asks_for(t.peer.sent.data, "prefixes=", prefixes[i]),
+		    "the prefix %s is not read", prefixes[i]);
+	assert_true(asks_for(t.peer.sent.data, "prefixes=", "config") ||
+	    asks_for(t.peer.sent.data, "prefixes=", "config.local-keys"));
+	assert_false(
+	    asks_for(t.peer.sent.data, "prefixes=", "") || asks_for(t.peer.sent.data, "keys=", ""));
+	assert_true(has(t.peer.sent.data,
+	    " HTTP/1.1\r\n" FIELDS "\r\nGET /jmap/session HTTP/1.1\r\n" FIELDS "\r\n"));
 	assert_string_equal(settings_get(&facts.settings, "auth.dkim.verify"), "strict");
 	assert_int_equal(facts.settings.count, 2);
 	assert_string_equal(facts.url_in_force, "https://mail.example.org");
@@ -200,7 +224,8 @@ static void
 test_read_every(void **state)
 {
 	static const struct answer answers[] = {
-		{ 200, "{\"data\":{\"total\":1,\"items\":{\"store.x\":\"y\"}}}" }, { 200, SETTINGS },
+		{ 200, "{\"data\":{\"total\":1,\"items\":{\"store.x\":\"y\"}}}" },
+		{ 200, SETTINGS },
 	};
 	struct settings s;
 	struct talk t;
@@ -211,7 +236,7 @@ test_read_every(void **state)
 	CHECK(api_read_every(&t.api, &t.pool, &s, &err) == 0, "%s", err.text);
 	assert_true(has(t.peer.sent.data, "GET /api/settings/list HTTP/1.1\r\n"));
 	assert_string_equal(settings_get(&s, "store.x"), "y");
-	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &err), -1);    /* no "items" */
+	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &err), -1); /* no "items" */
 	assert_int_equal(err.kind, ERR_SERVER);
 	talk_end(&t);
 }
@@ -230,7 +255,8 @@ test_read_slowly(void **state)
 	for (step = 1; step < 40; step++) {
 		talk_begin(&t, answers, COUNT(answers));
 		t.peer.step = step;
-		CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%zu bytes at once: %s", step, err.text);
+		CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%zu bytes at once: %s", step,
+		    err.text);
 		talk_end(&t);
 	}
 }
@@ -242,22 +268,35 @@ static const struct {
 	int code;
 	const char *name, *says, *why;
 } unread[] = {
-	{ { { 401, PROBLEM(401, "You have to authenticate first.") }, { 401, PROBLEM(401, "x") } }, ERR_AUTH, 401, NULL, "--user",
-	  "a wrong login" },
-	{ { { 402, PROBLEM(402, "TOTP") }, { 402, PROBLEM(402, "x") } }, ERR_AUTH, 402, NULL, "second factor", "a code is missing" },
-	{ { { 403, PROBLEM(403, "x") }, { 200, SESSION } }, ERR_AUTH, 403, NULL, "settings-list", "a permission is missing" },
-	{ { { 403, PROBLEM(403, "A TOTP code is required") }, { 403, "{}" } }, ERR_AUTH, 402, NULL, "second factor", "so up to 0.9" },
-	{ { { 429, PROBLEM(429, "x") }, { 429, PROBLEM(429, "x") } }, ERR_AUTH, 429, NULL, "429", "too many" },
-	{ { { 404, PROBLEM(404, "x") }, { 200, SESSION } }, ERR_REFUSED, 0, "new-server", "new server", "0.16" },
-	{ { { 404, "not here" }, { 404, "not here" } }, ERR_REFUSED, 0, "not-stalwart", "404", "something else" },
-	{ { { 500, PROBLEM(500, "x") }, { 200, SESSION } }, ERR_SERVER, 500, NULL, "500", "a broken server" },
+	{ { { 401, PROBLEM(401, "You have to authenticate first.") }, { 401, PROBLEM(401, "x") } },
+	    ERR_AUTH, 401, NULL, "--user", "a wrong login" },
+	{ { { 402, PROBLEM(402, "TOTP") }, { 402, PROBLEM(402, "x") } }, ERR_AUTH, 402, NULL,
+	    "second factor", "a code is missing" },
+	{ { { 403, PROBLEM(403, "x") }, { 200, SESSION } }, ERR_AUTH, 403, NULL, "settings-list",
+	    "a permission is missing" },
+	{ { { 403, PROBLEM(403, "A TOTP code is required") }, { 403, "{}" } }, ERR_AUTH, 402, NULL,
+	    "second factor", "so up to 0.9" },
+	{ { { 429, PROBLEM(429, "x") }, { 429, PROBLEM(429, "x") } }, ERR_AUTH, 429, NULL, "429",
+	    "too many" },
+	{ { { 404, PROBLEM(404, "x") }, { 200, SESSION } }, ERR_REFUSED, 0, "new-server",
+	    "new server", "0.16" },
+	{ { { 404, "not here" }, { 404, "not here" } }, ERR_REFUSED, 0, "not-stalwart", "404",
+	    "something else" },
+	{ { { 500, PROBLEM(500, "x") }, { 200, SESSION } }, ERR_SERVER, 500, NULL, "500",
+	    "a broken server" },
 	{ { { 302, "" }, { 302, "" } }, ERR_SERVER, 302, NULL, "redirect", "never followed" },
-	{ { { 200, "<html>" }, { 200, "<html>" } }, ERR_SERVER, 0, NULL, "makes no sense", "a web page" },
-	{ { { 200, "{\"error\":\"other\",\"details\":\"no\"}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, "no", "200 and an error" },
-	{ { { 200, "{\"data\":null}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, "makes no sense", "no settings" },
-	{ { { 200, "{\"data\":[]}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, "makes no sense", "a list" },
-	{ { { 200, "{\"data\":{\"a\":1}}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, "makes no sense", "a number" },
-	{ { { 200, "{\"data\":{\"a\":\"1\",\"a\":\"2\"}}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, "makes no sense", "a key twice" },
+	{ { { 200, "<html>" }, { 200, "<html>" } }, ERR_SERVER, 0, NULL, "makes no sense",
+	    "a web page" },
+	{ { { 200, "{\"error\":\"other\",\"details\":\"no\"}" }, { 200, SESSION } }, ERR_SERVER, 0,
+	    NULL, "no", "200 and an error" },
+	{ { { 200, "{\"data\":null}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, "makes no sense",
+	    "no settings" },
+	{ { { 200, "{\"data\":[]}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, "makes no sense",
+	    "a list" },
+	{ { { 200, "{\"data\":{\"a\":1}}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL,
+	    "makes no sense", "a number" },
+	{ { { 200, "{\"data\":{\"a\":\"1\",\"a\":\"2\"}}" }, { 200, SESSION } }, ERR_SERVER, 0,
+	    NULL, "makes no sense", "a key twice" },
 	{ { { 200, "{}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, NULL, "no data" },
 	{ { { 200, SETTINGS }, { 0, NULL } }, ERR_REACH, 0, NULL, NULL, "cut off after the first" },
 	{ { { 0, NULL } }, ERR_REACH, 0, NULL, NULL, "cut off before the first" },
@@ -276,9 +315,12 @@ test_unread(void **state)
 
 		talk_begin(&t, unread[i].answers, COUNT(unread[i].answers));
 		CHECK(api_read(&t.api, &t.pool, &facts, &err) == -1, "%s: read", unread[i].why);
-		CHECK(err.kind == unread[i].kind && err.code == unread[i].code && same_text(err.name, unread[i].name),
-		    "%s: kind %d, code %d, %s: %s", unread[i].why, err.kind, err.code, shown(err.name), err.text);
-		CHECK(!unread[i].says || has(err.text, unread[i].says), "%s: %s", unread[i].why, err.text);
+		CHECK(err.kind == unread[i].kind && err.code == unread[i].code &&
+			same_text(err.name, unread[i].name),
+		    "%s: kind %d, code %d, %s: %s", unread[i].why, err.kind, err.code,
+		    shown(err.name), err.text);
+		CHECK(!unread[i].says || has(err.text, unread[i].says), "%s: %s", unread[i].why,
+		    err.text);
 		CHECK(!has(err.text, "czNjcmV0"), "%s: the login is shown", unread[i].why);
 		talk_end(&t);
 	}
@@ -289,7 +331,10 @@ static void
 test_second_factor(void **state)
 {
 	static const struct answer answers[] = {
-		{ 402, PROBLEM(402, "x") }, { 402, PROBLEM(402, "x") }, { 200, SETTINGS }, { 200, SESSION },
+		{ 402, PROBLEM(402, "x") },
+		{ 402, PROBLEM(402, "x") },
+		{ 200, SETTINGS },
+		{ 200, SESSION },
 	};
 	struct api_facts facts;
 	struct talk t;
@@ -308,9 +353,12 @@ static void
 test_detail(void **state)
 {
 	static const struct answer answers[] = {
-		{ 500, "{\"detail\":\"a\\u001b[31m\\nb" "0123456789012345678901234567890123456789012345678901234567890123456789012345"
-		  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-		  "0123456789012345678901234567890123456789012345678901234567890123456789THE END\"}" },
+		{ 500,
+		    "{\"detail\":\"a\\u001b[31m\\nb"
+		    "012345678901234567890123456789012345678901234567890123456789012345678901234501"
+		    "234567890123456789012345678901234567890123456789012345678901234567890123456789"
+		    "012345678901234567890123456789012345678901234567890123456789012345678901234567"
+		    "890123456789THE END\"}" },
 		{ 404, "" },
 	};
 	struct api_facts facts;
@@ -324,7 +372,8 @@ test_detail(void **state)
 	assert_true(has(err.text, "[31m"));
 	assert_false(has(err.text, "THE END"));
 	for (i = 0; err.text[i]; i++)
-		CHECK((unsigned char)err.text[i] >= ' ', "byte %02x in %s", (unsigned)err.text[i], err.text);
+		CHECK((unsigned char)err.text[i] >= ' ', "byte %02x in %s", (unsigned)err.text[i],
+		    err.text);
 	talk_end(&t);
 }
 
@@ -390,19 +439,21 @@ put(struct buf *out, const struct json *shared, const struct json *j)
 
 /* The first answer to GET path (or what begins so) in that scenario, as the peer would give it. */
 static void
-recorded(struct answer *a, struct pool *pool, const struct json *doc, const struct json *shared, const char *scenario,
-    const char *path)
+recorded(struct answer *a, struct pool *pool, const struct json *doc, const struct json *shared,
+    const char *scenario, const char *path)
 {
 	const struct json *step, *answer;
 	struct buf body = { 0 };
 	const char *text;
 
-	for (step = json_first(json_member(json_member(doc, scenario), "steps")); step; step = json_next(step)) {
+	for (step = json_first(json_member(json_member(doc, scenario), "steps")); step;
+	    step = json_next(step)) {
 		text = json_string(resolve(shared, json_member(step, "path")));
 		answer = resolve(shared, json_member(step, "answer"));
 		if (!text || strncmp(text, path, strlen(path)) != 0 || !answer)
 			continue;
-		a->status = atoi(json_string(resolve(shared, json_member(answer, "status_line"))) + 9);
+		a->status = atoi(
+		    json_string(resolve(shared, json_member(answer, "status_line"))) + 9);
 		if (json_member(answer, "json"))
 			put(&body, shared, json_member(answer, "json"));
 		a->body = pool_str(pool, body.len ? body.data : "");
@@ -418,12 +469,13 @@ static const struct {
 	const char *version;
 	bool capital, spelling_known;
 } versions[] = {
-	{ "0.9.4",  8,  11, NULL,     false, false },      /* it calls itself v0.1.0 */
-	{ "0.10.7", 10, 10, "0.10.7", true,  true },
+	{ "0.9.4", 8, 11, NULL, false, false }, /* it calls itself v0.1.0 */
+	{ "0.10.7", 10, 10, "0.10.7", true, true },
 	{ "0.11.8", 11, 11, "0.11.8", false, true },
-	{ "0.12.5", 12, 15, NULL,     false, true },       /* can't be told from an upgraded 0.13 by reading alone */
-	{ "0.13.4", 13, 15, NULL,     false, true },
-	{ "0.15.5", 14, 15, NULL,     false, true },
+	/* can't be told from an upgraded 0.13 by reading alone */
+	{ "0.12.5", 12, 15, NULL, false, true },
+	{ "0.13.4", 13, 15, NULL, false, true },
+	{ "0.15.5", 14, 15, NULL, false, true },
 };
 
 static void
@@ -444,15 +496,20 @@ test_versions(void **state)
 		recorded(&answers[0], &t.pool, doc, shared, "version", "/api/settings/keys");
 		recorded(&answers[1], &t.pool, doc, shared, "version", "/jmap/session");
 		recorded(&answers[2], &t.pool, doc, shared, "version", "/.well-known/jmap");
-		CHECK(api_read(&t.api, &t.pool, &f, &err) == 0, "%s: %s", versions[i].name, err.text);
-		CHECK(f.minor_first == versions[i].first && f.minor_last == versions[i].last, "%s: 0.%d to 0.%d", versions[i].name,
-		    f.minor_first, f.minor_last);
-		CHECK(same_text(f.version, versions[i].version), "%s: version %s", versions[i].name, shown(f.version));
-		CHECK(t.api.capital == versions[i].capital && t.api.spelling_known == versions[i].spelling_known, "%s: spelling",
-		    versions[i].name);
-		CHECK(f.url_in_force && !strncmp(f.url_in_force, "http", 4) && !has(f.url_in_force, "/jmap"), "%s: URL %s",
-		    versions[i].name, shown(f.url_in_force));
-		CHECK(requests(&t.peer) == (versions[i].first <= 11 ? 3 : 2), "%s: %u requests", versions[i].name, requests(&t.peer));
+		CHECK(
+		    api_read(&t.api, &t.pool, &f, &err) == 0, "%s: %s", versions[i].name, err.text);
+		CHECK(f.minor_first == versions[i].first && f.minor_last == versions[i].last,
+		    "%s: 0.%d to 0.%d", versions[i].name, f.minor_first, f.minor_last);
+		CHECK(same_text(f.version, versions[i].version), "%s: version %s", versions[i].name,
+		    shown(f.version));
+		CHECK(t.api.capital == versions[i].capital &&
+			t.api.spelling_known == versions[i].spelling_known,
+		    "%s: spelling", versions[i].name);
+		CHECK(f.url_in_force && !strncmp(f.url_in_force, "http", 4) &&
+			!has(f.url_in_force, "/jmap"),
+		    "%s: URL %s", versions[i].name, shown(f.url_in_force));
+		CHECK(requests(&t.peer) == (versions[i].first <= 11 ? 3 : 2), "%s: %u requests",
+		    versions[i].name, requests(&t.peer));
 		json_free(doc);
 		talk_end(&t);
 	}
@@ -463,7 +520,8 @@ test_versions(void **state)
 static void
 test_version_unknown(void **state)
 {
-	static const struct answer answers[] = { { 200, SETTINGS }, { 404, "" }, { 401, PROBLEM(401, "x") } };
+	static const struct answer answers[] = { { 200, SETTINGS }, { 404, "" },
+		{ 401, PROBLEM(401, "x") } };
 	struct api_facts f;
 	struct talk t;
 	struct err err;
@@ -479,7 +537,8 @@ test_version_unknown(void **state)
 /* ---- writing ---- */
 
 static void
-add(struct ops *ops, struct talk *t, enum op_kind kind, const char *key, const char *value, unsigned step)
+add(struct ops *ops, struct talk *t, enum op_kind kind, const char *key, const char *value,
+    unsigned step)
 {
 	struct op op = { kind, key, value, step };
 	struct err err;
@@ -495,16 +554,22 @@ some_ops(struct ops *ops, struct talk *t)
 	add(ops, t, OP_INSERT, "b", "'x'", 1);
 }
 
-#define BODY "[{\"type\":\"delete\",\"keys\":[\"a\"]}," \
-	"{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"b\",\"'x'\"]]}]"
-#define CAPITAL "[{\"type\":\"Delete\",\"keys\":[\"a\"]}," \
-	"{\"type\":\"Insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"b\",\"'x'\"]]}]"
+#define BODY \
+	"[{\"type\":\"delete\",\"keys\":[\"a\"]}," \
+	"{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"b\",\"'x'\"]]" \
+	"}]"
+#define CAPITAL \
+	"[{\"type\":\"Delete\",\"keys\":[\"a\"]}," \
+	"{\"type\":\"Insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"b\",\"'x'\"]]" \
+	"}]"
 
 /* The requests in full. */
 static void
 test_write_bytes(void **state)
 {
-	static const struct answer answers[] = { { 400, PROBLEM(400, "JSON deserialization failed") }, { 200, "{\"data\":null}" } };
+	static const struct answer answers[] = {
+		{ 400, PROBLEM(400, "JSON deserialization failed") }, { 200, "{\"data\":null}" }
+	};
 	enum api_written written = API_WRITTEN_MAYBE;
 	struct ops ops;
 	struct talk t;
@@ -515,9 +580,12 @@ test_write_bytes(void **state)
 	talk_begin(&t, answers, COUNT(answers));
 	some_ops(&ops, &t);
 	CHECK(api_write(&t.api, &ops, &written, &err) == 0, "%s", err.text);
-	expected = pool_printf(&t.pool, "POST /api/settings HTTP/1.1\r\n" FIELDS "Content-Type: application/json\r\n"
-	    "Content-Length: %zu\r\n\r\n%sPOST /api/settings HTTP/1.1\r\n" FIELDS "Content-Type: application/json\r\n"
-	    "Content-Length: %zu\r\n\r\n%s", strlen(BODY), BODY, strlen(CAPITAL), CAPITAL);
+	expected = pool_printf(&t.pool,
+	    "POST /api/settings HTTP/1.1\r\n" FIELDS "Content-Type: application/json\r\n"
+	    "Content-Length: %zu\r\n\r\n%sPOST /api/settings HTTP/1.1\r\n" FIELDS
+	    "Content-Type: application/json\r\n"
+	    "Content-Length: %zu\r\n\r\n%s",
+	    strlen(BODY), BODY, strlen(CAPITAL), CAPITAL);
 	assert_string_equal(t.peer.sent.data, expected);
 	assert_int_equal(t.peer.writes, 2);
 	assert_true(t.api.capital && t.api.spelling_known);
@@ -535,26 +603,41 @@ static const struct {
 	unsigned requests;
 	const char *why;
 } writes[] = {
-	{ { { 200, "{\"data\":null}" } }, false, false, 0, API_WRITTEN_MAYBE, ERR_NONE, 0, 1, "success" },
-	{ { { 400, "{}" }, { 200, "{\"data\":null}" } }, true, false, 0, API_WRITTEN_MAYBE, ERR_NONE, 0, 2, "lower case after all" },
-	{ { { 400, "{}" }, { 400, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_SERVER, 400, 2, "neither spelling" },
-	{ { { 400, "{}" } }, false, true, -1, API_WRITTEN_NOTHING, ERR_SERVER, 400, 1, "the spelling was known" },
+	{ { { 200, "{\"data\":null}" } }, false, false, 0, API_WRITTEN_MAYBE, ERR_NONE, 0, 1,
+	    "success" },
+	{ { { 400, "{}" }, { 200, "{\"data\":null}" } }, true, false, 0, API_WRITTEN_MAYBE,
+	    ERR_NONE, 0, 2, "lower case after all" },
+	{ { { 400, "{}" }, { 400, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_SERVER, 400,
+	    2, "neither spelling" },
+	{ { { 400, "{}" } }, false, true, -1, API_WRITTEN_NOTHING, ERR_SERVER, 400, 1,
+	    "the spelling was known" },
 	{ { { 401, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_AUTH, 401, 1, "login" },
-	{ { { 402, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_AUTH, 402, 1, "second factor" },
-	{ { { 403, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_AUTH, 403, 1, "permission" },
-	{ { { 404, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_SERVER, 404, 1, "no such endpoint" },
-	{ { { 429, "{}" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_AUTH, 429, 1, "not among 400 to 404" },
-	{ { { 400, "{}" }, { 403, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_AUTH, 403, 2, "the second spelling, forbidden" },
-	{ { { 400, "{}" }, { 500, "{}" } }, false, false, -1, API_WRITTEN_FAILED, ERR_SERVER, 500, 2, "the second spelling, failed" },
-	{ { { 400, "{}" }, { 0, NULL } }, false, false, -1, API_WRITTEN_MAYBE, ERR_REACH, 0, 2, "the second spelling, cut off" },
-	{ { { 500, PROBLEM(500, "x") } }, false, false, -1, API_WRITTEN_FAILED, ERR_SERVER, 500, 1, "a plain 500 is final" },
-	{ { { 504, "" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 504, 1, "a proxy's answer, not the server's own" },
-	{ { { 200, "{\"error\":\"assertFailed\"}" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 0, 1, "200 and an error" },
-	{ { { 200, "{\"error\":\"other\",\"details\":\"d\",\"reason\":\"r\"}" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 0, 1,
-	  "the same with details" },
+	{ { { 402, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_AUTH, 402, 1,
+	    "second factor" },
+	{ { { 403, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_AUTH, 403, 1,
+	    "permission" },
+	{ { { 404, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_SERVER, 404, 1,
+	    "no such endpoint" },
+	{ { { 429, "{}" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_AUTH, 429, 1,
+	    "not among 400 to 404" },
+	{ { { 400, "{}" }, { 403, "{}" } }, false, false, -1, API_WRITTEN_NOTHING, ERR_AUTH, 403, 2,
+	    "the second spelling, forbidden" },
+	{ { { 400, "{}" }, { 500, "{}" } }, false, false, -1, API_WRITTEN_FAILED, ERR_SERVER, 500,
+	    2, "the second spelling, failed" },
+	{ { { 400, "{}" }, { 0, NULL } }, false, false, -1, API_WRITTEN_MAYBE, ERR_REACH, 0, 2,
+	    "the second spelling, cut off" },
+	{ { { 500, PROBLEM(500, "x") } }, false, false, -1, API_WRITTEN_FAILED, ERR_SERVER, 500, 1,
+	    "a plain 500 is final" },
+	{ { { 504, "" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 504, 1,
+	    "a proxy's answer, not the server's own" },
+	{ { { 200, "{\"error\":\"assertFailed\"}" } }, false, false, -1, API_WRITTEN_MAYBE,
+	    ERR_SERVER, 0, 1, "200 and an error" },
+	{ { { 200, "{\"error\":\"other\",\"details\":\"d\",\"reason\":\"r\"}" } }, false, false, -1,
+	    API_WRITTEN_MAYBE, ERR_SERVER, 0, 1, "the same with details" },
 	{ { { 200, "<html>" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 0, 1, "no JSON" },
 	{ { { 200, "{}" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 0, 1, "no data" },
-	{ { { 204, "" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 204, 1, "another success" },
+	{ { { 204, "" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 204, 1,
+	    "another success" },
 	{ { { 307, "" } }, false, false, -1, API_WRITTEN_MAYBE, ERR_SERVER, 307, 1, "a redirect" },
 	{ { { 0, NULL } }, false, false, -1, API_WRITTEN_MAYBE, ERR_REACH, 0, 1, "cut off" },
 };
@@ -575,10 +658,13 @@ test_writes(void **state)
 		t.api.capital = writes[i].capital;
 		t.api.spelling_known = writes[i].known;
 		some_ops(&ops, &t);
-		CHECK(api_write(&t.api, &ops, &written, &err) == writes[i].r, "%s: %s", writes[i].why, err.text);
+		CHECK(api_write(&t.api, &ops, &written, &err) == writes[i].r, "%s: %s",
+		    writes[i].why, err.text);
 		CHECK(written == writes[i].written, "%s: written is %d", writes[i].why, written);
-		CHECK(err.kind == writes[i].kind && err.code == writes[i].code, "%s: kind %d, code %d", writes[i].why, err.kind, err.code);
-		CHECK(requests(&t.peer) == writes[i].requests, "%s: %u requests", writes[i].why, requests(&t.peer));
+		CHECK(err.kind == writes[i].kind && err.code == writes[i].code,
+		    "%s: kind %d, code %d", writes[i].why, err.kind, err.code);
+		CHECK(requests(&t.peer) == writes[i].requests, "%s: %u requests", writes[i].why,
+		    requests(&t.peer));
 		talk_end(&t);
 	}
 }
@@ -609,7 +695,9 @@ test_write_unsent(void **state)
 	talk_end(&t);
 }
 
-/* A second request of the same write: nothing that the server says of it takes the first one back. */
+/*
+ * A second request of the same write: nothing that the server says of it takes the first one back.
+ */
 static void
 test_write_second(void **state)
 {
@@ -617,7 +705,10 @@ test_write_second(void **state)
 		int status;
 		enum api_written written;
 	} cases[] = {
-		{ 400, API_WRITTEN_MAYBE }, { 401, API_WRITTEN_MAYBE }, { 404, API_WRITTEN_MAYBE }, { 500, API_WRITTEN_FAILED },
+		{ 400, API_WRITTEN_MAYBE },
+		{ 401, API_WRITTEN_MAYBE },
+		{ 404, API_WRITTEN_MAYBE },
+		{ 500, API_WRITTEN_FAILED },
 		{ 0, API_WRITTEN_MAYBE },
 	};
 	char *big = malloc(BIG + 1);
@@ -627,7 +718,8 @@ test_write_second(void **state)
 	memset(big, 'x', BIG);
 	big[BIG] = '\0';
 	for (i = 0; i < COUNT(cases); i++) {
-		struct answer answers[2] = { { 200, "{\"data\":null}" }, { cases[i].status, "{}" } };
+		struct answer answers[2] = { { 200, "{\"data\":null}" },
+			{ cases[i].status, "{}" } };
 		enum api_written written = API_WRITTEN_NOTHING;
 		struct ops ops = { 0 };
 		struct talk t;
@@ -636,9 +728,11 @@ test_write_second(void **state)
 		talk_begin(&t, answers, COUNT(answers));
 		for (j = 0; j < 8; j++)
 			add(&ops, &t, OP_INSERT, pool_printf(&t.pool, "k%zu", j), big, 0);
-		CHECK(api_write(&t.api, &ops, &written, &err) == -1, "%d: success", cases[i].status);
+		CHECK(
+		    api_write(&t.api, &ops, &written, &err) == -1, "%d: success", cases[i].status);
 		CHECK(written == cases[i].written, "%d: written is %d", cases[i].status, written);
-		CHECK(requests(&t.peer) == 2, "%d: %u requests", cases[i].status, requests(&t.peer));
+		CHECK(
+		    requests(&t.peer) == 2, "%d: %u requests", cases[i].status, requests(&t.peer));
 		talk_end(&t);
 	}
 	free(big);
@@ -650,8 +744,10 @@ static void
 test_reload(void **state)
 {
 	static const struct answer answers[] = {
-		{ 200, "{\"data\":{\"warnings\":{\"w\":{\"type\":\"Missing\"}},\"errors\":{\"a.b\":{\"type\":\"Parse\",\"error\":\"no\"},"
-		  "\"c\":{\"type\":\"build\",\"error\":\"n\"}}}}" },
+		{ 200,
+		    "{\"data\":{\"warnings\":{\"w\":{\"type\":\"Missing\"}},\"errors\":{\"a.b\":{"
+		    "\"type\":\"Parse\",\"error\":\"no\"},\"c\":{\"type\":\"build\",\"error\":"
+		    "\"n\"}}}}" },
 		{ 200, "{\"data\":{\"warnings\":{},\"errors\":{}}}" },
 	};
 	struct api_reloaded out;
@@ -661,7 +757,8 @@ test_reload(void **state)
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
 	CHECK(api_reload(&t.api, &t.pool, true, &out, &err) == 0, "%s", err.text);
-	assert_string_equal(t.peer.sent.data, "GET /api/reload?dry-run=1 HTTP/1.1\r\n" FIELDS "\r\n");
+	assert_string_equal(
+	    t.peer.sent.data, "GET /api/reload?dry-run=1 HTTP/1.1\r\n" FIELDS "\r\n");
 	assert_int_equal(out.error_count, 2);
 	assert_int_equal(out.warning_count, 1);
 	assert_string_equal(out.errors[0].key, "a.b");
@@ -684,8 +781,15 @@ static void
 test_reload_failed(void **state)
 {
 	static const struct answer cases[] = {
-		{ 200, "{\"data\":null}" }, { 200, "{\"data\":{}}" }, { 200, "{\"data\":{\"errors\":null}}" }, { 200, "{\"data\":{\"errors\":[]}}" },
-		{ 200, "{\"error\":\"unsupported\"}" }, { 403, "{}" }, { 500, "{}" }, { 200, "" }, { 0, NULL },
+		{ 200, "{\"data\":null}" },
+		{ 200, "{\"data\":{}}" },
+		{ 200, "{\"data\":{\"errors\":null}}" },
+		{ 200, "{\"data\":{\"errors\":[]}}" },
+		{ 200, "{\"error\":\"unsupported\"}" },
+		{ 403, "{}" },
+		{ 500, "{}" },
+		{ 200, "" },
+		{ 0, NULL },
 	};
 	size_t i;
 
@@ -696,7 +800,8 @@ test_reload_failed(void **state)
 		struct talk t;
 
 		talk_begin(&t, &cases[i], 1);
-		CHECK(api_reload(&t.api, &t.pool, true, &out, &err) == -1 && err.kind != ERR_NONE, "case %zu is a success", i);
+		CHECK(api_reload(&t.api, &t.pool, true, &out, &err) == -1 && err.kind != ERR_NONE,
+		    "case %zu is a success", i);
 		talk_end(&t);
 	}
 }
@@ -705,11 +810,20 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read_bytes), cmocka_unit_test(test_read_new_server),
-		cmocka_unit_test(test_read_every), cmocka_unit_test(test_read_slowly), cmocka_unit_test(test_unread),
-		cmocka_unit_test(test_second_factor), cmocka_unit_test(test_detail), cmocka_unit_test(test_versions),
-		cmocka_unit_test(test_version_unknown), cmocka_unit_test(test_write_bytes), cmocka_unit_test(test_writes),
-		cmocka_unit_test(test_write_unsent), cmocka_unit_test(test_write_second), cmocka_unit_test(test_reload),
+		cmocka_unit_test(test_read_bytes),
+		cmocka_unit_test(test_read_new_server),
+		cmocka_unit_test(test_read_every),
+		cmocka_unit_test(test_read_slowly),
+		cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_second_factor),
+		cmocka_unit_test(test_detail),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_version_unknown),
+		cmocka_unit_test(test_write_bytes),
+		cmocka_unit_test(test_writes),
+		cmocka_unit_test(test_write_unsent),
+		cmocka_unit_test(test_write_second),
+		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_reload_failed),
 	};
 

@@ -55,7 +55,8 @@ test_growing(void **state)
 			buf_printf(&b, "%c", (char)('a' + i % 26));
 		else
 			buf_add(&b, &"abcdefghijklmnopqrstuvwxyz"[i % 26], 1);
-		CHECK(b.len == i + 1 && b.data[b.len] == '\0' && b.len < b.cap, "after %zu bytes", i + 1);
+		CHECK(b.len == i + 1 && b.data[b.len] == '\0' && b.len < b.cap, "after %zu bytes",
+		    i + 1);
 	}
 	for (i = 0; i < 5000; i++)
 		CHECK(b.data[i] == (char)('a' + i % 26), "byte %zu", i);
@@ -121,8 +122,11 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_adding), cmocka_unit_test(test_growing), cmocka_unit_test(test_drop),
-		cmocka_unit_test(test_wiped), cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_adding),
+		cmocka_unit_test(test_growing),
+		cmocka_unit_test(test_drop),
+		cmocka_unit_test(test_wiped),
+		cmocka_unit_test(test_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

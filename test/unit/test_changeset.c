@@ -8,24 +8,32 @@ static const struct {
 	const char *key, *value;
 	enum group group;
 } guide[] = {
-	{ "auth.dkim.verify", "disable", GROUP_CHECKS }, { "auth.arc.verify", "disable", GROUP_CHECKS },
-	{ "auth.spf.verify.ehlo", "disable", GROUP_CHECKS }, { "auth.spf.verify.mail-from", "disable", GROUP_CHECKS },
-	{ "auth.dmarc.verify", "disable", GROUP_CHECKS }, { "auth.iprev.verify", "disable", GROUP_CHECKS },
+	{ "auth.dkim.verify", "disable", GROUP_CHECKS },
+	{ "auth.arc.verify", "disable", GROUP_CHECKS },
+	{ "auth.spf.verify.ehlo", "disable", GROUP_CHECKS },
+	{ "auth.spf.verify.mail-from", "disable", GROUP_CHECKS },
+	{ "auth.dmarc.verify", "disable", GROUP_CHECKS },
+	{ "auth.iprev.verify", "disable", GROUP_CHECKS },
 	{ "session.ehlo.reject-non-fqdn", "false", GROUP_CHECKS },
 	{ "http.url", "'https://mail.example.org'", GROUP_URL },
 	{ "queue.route.smarthost.type", "relay", GROUP_OUTBOUND },
 	{ "queue.route.smarthost.address", "new.internal.example.org", GROUP_OUTBOUND },
-	{ "queue.route.smarthost.port", "25", GROUP_OUTBOUND }, { "queue.route.smarthost.protocol", "smtp", GROUP_OUTBOUND },
+	{ "queue.route.smarthost.port", "25", GROUP_OUTBOUND },
+	{ "queue.route.smarthost.protocol", "smtp", GROUP_OUTBOUND },
 	{ "queue.route.smarthost.tls.implicit", "false", GROUP_OUTBOUND },
 	{ "queue.route.smarthost.tls.allow-invalid-certs", "true", GROUP_OUTBOUND },
 	{ "queue.strategy.route.0.if", "is_local_domain('*', rcpt_domain)", GROUP_OUTBOUND },
-	{ "queue.strategy.route.0.then", "'local'", GROUP_OUTBOUND }, { "queue.strategy.route.1.else", "'smarthost'", GROUP_OUTBOUND },
+	{ "queue.strategy.route.0.then", "'local'", GROUP_OUTBOUND },
+	{ "queue.strategy.route.1.else", "'smarthost'", GROUP_OUTBOUND },
 };
 
 #define ALL (1u << GROUP_CHECKS | 1u << GROUP_URL | 1u << GROUP_OUTBOUND)
 
 static const struct wanted wanted = {
-	.groups = ALL, .public_url = "https://mail.example.org", .relay_host = "new.internal.example.org", .relay_port = 25,
+	.groups = ALL,
+	.public_url = "https://mail.example.org",
+	.relay_host = "new.internal.example.org",
+	.relay_port = 25,
 	.relay_id = "smarthost",
 };
 
@@ -42,7 +50,8 @@ test_guide(void **state)
 	for (i = 0; i < COUNT(guide); i++) {
 		const struct entry *e = &set.entries[i];
 
-		CHECK(!strcmp(e->key, guide[i].key) && !strcmp(e->value, guide[i].value) && e->group == guide[i].group,
+		CHECK(!strcmp(e->key, guide[i].key) && !strcmp(e->value, guide[i].value) &&
+			e->group == guide[i].group,
 		    "%s = %s", e->key, e->value);
 		CHECK(e->applies == APPLIES_RELOAD, "%s: applies", e->key);
 	}
@@ -77,13 +86,22 @@ test_dialects(void **state)
 		assert_non_null(d);
 		assert_int_equal(changeset_add_rest(&set, &pool, &wanted, d, NULL), 0);
 		CHECK(d->capital_ops == (minor <= 10), "0.%d: spelling", minor);
-		CHECK(value_of(&set, old_url ? "server.http.url" : "http.url") && !value_of(&set, old_url ? "http.url" : "server.http.url"),
+		CHECK(value_of(&set, old_url ? "server.http.url" : "http.url") &&
+			!value_of(&set, old_url ? "http.url" : "server.http.url"),
 		    "0.%d: URL", minor);
-		CHECK(value_of(&set, old_relay ? "remote.smarthost.address" : "queue.route.smarthost.address"), "0.%d: relay", minor);
-		CHECK(!value_of(&set, old_relay ? "queue.route.smarthost.address" : "remote.smarthost.address"), "0.%d: relay", minor);
-		CHECK(!!value_of(&set, "queue.route.smarthost.type") == !old_relay && !value_of(&set, "remote.smarthost.type"),
+		CHECK(value_of(&set,
+			  old_relay ? "remote.smarthost.address" : "queue.route.smarthost.address"),
+		    "0.%d: relay", minor);
+		CHECK(!value_of(&set,
+			  old_relay ? "queue.route.smarthost.address" : "remote.smarthost.address"),
+		    "0.%d: relay", minor);
+		CHECK(!!value_of(&set, "queue.route.smarthost.type") == !old_relay &&
+			!value_of(&set, "remote.smarthost.type"),
 		    "0.%d: type", minor);
-		CHECK(value_of(&set, old_relay ? "queue.outbound.next-hop.1.else" : "queue.strategy.route.1.else"), "0.%d: rule", minor);
+		CHECK(value_of(&set,
+			  old_relay ? "queue.outbound.next-hop.1.else"
+				    : "queue.strategy.route.1.else"),
+		    "0.%d: rule", minor);
 		CHECK(set.count == (old_relay ? 16 : 17), "0.%d: %zu keys", minor, set.count);
 		pool_free(&pool);
 	}
@@ -117,10 +135,13 @@ test_listener(void **state)
 	assert_int_equal(changeset_add_listener(&set, &pool, "web mail", networks, 2, NULL), 0);
 	assert_int_equal(set.count, 3);
 	assert_string_equal(value_of(&set, "server.listener.web mail.proxy.override"), "true");
-	assert_string_equal(value_of(&set, "server.listener.web mail.proxy.trusted-networks.0"), "203.0.113.10/32");
-	assert_string_equal(value_of(&set, "server.listener.web mail.proxy.trusted-networks.1"), "2001:db8::/64");
+	assert_string_equal(
+	    value_of(&set, "server.listener.web mail.proxy.trusted-networks.0"), "203.0.113.10/32");
+	assert_string_equal(
+	    value_of(&set, "server.listener.web mail.proxy.trusted-networks.1"), "2001:db8::/64");
 	for (i = 0; i < set.count; i++)
-		assert_true(set.entries[i].group == GROUP_LISTENERS && set.entries[i].applies == APPLIES_RESTART);
+		assert_true(set.entries[i].group == GROUP_LISTENERS &&
+		    set.entries[i].applies == APPLIES_RESTART);
 	pool_free(&pool);
 }
 
@@ -171,16 +192,35 @@ test_versions(void **state)
 		const char *text;
 		int minor;
 	} cases[] = {
-		{ "0.8", 8 }, { "0.15", 15 }, { "0.13.4", 13 }, { "0.15.55", 15 }, { "0.7", -1 }, { "0.16", -1 }, { "0.115", -1 },
-		{ "1.0", -1 }, { "1.15", -1 }, { "15", -1 }, { "0.15.", -1 }, { "0.", -1 }, { "0", -1 }, { "", -1 }, { "0.15.5.1", -1 },
-		{ "0..15", -1 }, { "0.15a", -1 }, { " 0.15", -1 }, { "0. 15", -1 }, { "0.+15", -1 }, { "0.4294967311", -1 }, { "auto", -1 },
+		{ "0.8", 8 },
+		{ "0.15", 15 },
+		{ "0.13.4", 13 },
+		{ "0.15.55", 15 },
+		{ "0.7", -1 },
+		{ "0.16", -1 },
+		{ "0.115", -1 },
+		{ "1.0", -1 },
+		{ "1.15", -1 },
+		{ "15", -1 },
+		{ "0.15.", -1 },
+		{ "0.", -1 },
+		{ "0", -1 },
+		{ "", -1 },
+		{ "0.15.5.1", -1 },
+		{ "0..15", -1 },
+		{ "0.15a", -1 },
+		{ " 0.15", -1 },
+		{ "0. 15", -1 },
+		{ "0.+15", -1 },
+		{ "0.4294967311", -1 },
+		{ "auto", -1 },
 	};
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++)
-		CHECK(changeset_parse_version(cases[i].text) == cases[i].minor, "\"%s\": %d", cases[i].text,
-		    changeset_parse_version(cases[i].text));
+		CHECK(changeset_parse_version(cases[i].text) == cases[i].minor, "\"%s\": %d",
+		    cases[i].text, changeset_parse_version(cases[i].text));
 }
 
 static void
@@ -203,9 +243,14 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_guide), cmocka_unit_test(test_dialects), cmocka_unit_test(test_table),
-		cmocka_unit_test(test_listener), cmocka_unit_test(test_default_listeners), cmocka_unit_test(test_parts),
-		cmocka_unit_test(test_versions), cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_guide),
+		cmocka_unit_test(test_dialects),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_listener),
+		cmocka_unit_test(test_default_listeners),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_versions),
+		cmocka_unit_test(test_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,8 @@
 #define OLD "a = 1\n"
 #define NEW "a = 1\nb = 2\n"
 
-static const char *const names[] = { "f", "g", "link", "f.stalprep-backup", "g.stalprep-backup", NULL };
+static const char *const names[] = { "f", "g", "link", "f.stalprep-backup", "g.stalprep-backup",
+	NULL };
 
 /* A folder with a file f in it, found and read. */
 struct scene {
@@ -40,8 +41,9 @@ scene_begin(struct scene *s)
 static void
 scene_read(struct scene *s, const char *name)
 {
-	CHECK(configfile_find(&s->file, path_of(s, name), &s->err) == 0 && configfile_read(&s->file, &s->err) == 0, "%s: %s", name,
-	    s->err.text);
+	CHECK(configfile_find(&s->file, path_of(s, name), &s->err) == 0 &&
+		configfile_read(&s->file, &s->err) == 0,
+	    "%s: %s", name, s->err.text);
 	assert_string_equal(buf_text(&s->file.text), OLD);
 }
 
@@ -97,8 +99,12 @@ test_find(void **state)
 static void
 test_no_config(void **state)
 {
-	static const struct { const char *path, *said; } cases[] = {
-		{ "/", "it is a folder" }, { "/dev/zero", "it is no plain file" }, { "/dev/null", "it is no plain file" },
+	static const struct {
+		const char *path, *said;
+	} cases[] = {
+		{ "/", "it is a folder" },
+		{ "/dev/zero", "it is no plain file" },
+		{ "/dev/null", "it is no plain file" },
 	};
 	struct configfile f = { 0 };
 	struct scene s;
@@ -109,7 +115,8 @@ test_no_config(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		assert_int_equal(configfile_find(&f, cases[i].path, &err), 0);
 		assert_int_equal(configfile_read(&f, &err), -1);
-		CHECK(err.kind == ERR_REFUSED && has(err.text, cases[i].said), "%s: %s", cases[i].path, err.text);
+		CHECK(err.kind == ERR_REFUSED && has(err.text, cases[i].said), "%s: %s",
+		    cases[i].path, err.text);
 		configfile_free(&f);
 	}
 	scene_begin(&s);
@@ -152,8 +159,10 @@ test_replace(void **state)
 	assert_int_equal(lstat(path_of(&s, "link"), &after), 0);
 	assert_true(S_ISLNK(after.st_mode));
 	assert_int_equal(stat(path_of(&s, "f"), &after), 0);
-	assert_true(after.st_ino != before.st_ino && after.st_mode == before.st_mode && after.st_uid == before.st_uid);
-	assert_true(!attribute || (getxattr(path_of(&s, "f"), "user.x", value, 8) == 4 && !strcmp(value, "kept")));
+	assert_true(after.st_ino != before.st_ino && after.st_mode == before.st_mode &&
+	    after.st_uid == before.st_uid);
+	assert_true(!attribute ||
+	    (getxattr(path_of(&s, "f"), "user.x", value, 8) == 4 && !strcmp(value, "kept")));
 	scene_end(&s);
 }
 
@@ -192,7 +201,9 @@ test_changed_meanwhile(void **state)
 		void (*happens)(const struct scene *s);
 		const char *said;
 	} cases[] = {
-		{ append, "somebody else has changed" }, { rewrite, "somebody else has changed" }, { exchange, "somebody else has changed" },
+		{ append, "somebody else has changed" },
+		{ rewrite, "somebody else has changed" },
+		{ exchange, "somebody else has changed" },
 		{ take_away, "can't be found any more" },
 	};
 	size_t i, j;
@@ -206,7 +217,9 @@ test_changed_meanwhile(void **state)
 			scene_read(&s, "f");
 			cases[i].happens(&s);
 			CHECK(scene_write(&s, j) == -1, "case %zu was not seen", i);
-			CHECK(has(s.err.text, cases[i].said) && !s.torn && !has(s.err.text, "in-place"), "case %zu: %s", i, s.err.text);
+			CHECK(has(s.err.text, cases[i].said) && !s.torn &&
+				!has(s.err.text, "in-place"),
+			    "case %zu: %s", i, s.err.text);
 			scene_end(&s);
 		}
 	}
@@ -224,7 +237,8 @@ test_hard_link(void **state)
 	assert_int_equal(link(path_of(&s, "f"), path_of(&s, "g")), 0);
 	scene_read(&s, "f");
 	assert_int_equal(scene_write(&s, false), -1);
-	assert_true(s.err.kind == ERR_REFUSED && same_text(s.err.name, "in-place") && has(s.err.text, "2 names"));
+	assert_true(s.err.kind == ERR_REFUSED && same_text(s.err.name, "in-place") &&
+	    has(s.err.text, "2 names"));
 	check_text(&s, "g", OLD);
 	assert_false(configfile_backup(&s.file, backup));
 	CHECK(scene_write(&s, true) == 0, "%s", s.err.text);
@@ -232,7 +246,8 @@ test_hard_link(void **state)
 	check_text(&s, "g", NEW);
 	check_text(&s, "f.stalprep-backup", OLD);
 	assert_true(configfile_backup(&s.file, backup) && has(backup, "/f.stalprep-backup"));
-	assert_true(stat(path_of(&s, "f"), &a) == 0 && stat(path_of(&s, "f.stalprep-backup"), &b) == 0);
+	assert_true(
+	    stat(path_of(&s, "f"), &a) == 0 && stat(path_of(&s, "f.stalprep-backup"), &b) == 0);
 	assert_true(a.st_mode == b.st_mode && b.st_nlink == 1);
 	configfile_free(&s.file);
 	assert_int_equal(configfile_find(&s.file, path_of(&s, "f"), &s.err), 0);
@@ -265,8 +280,12 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_find), cmocka_unit_test(test_no_config), cmocka_unit_test(test_replace),
-		cmocka_unit_test(test_changed_meanwhile), cmocka_unit_test(test_hard_link), cmocka_unit_test(test_shorter),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_no_config),
+		cmocka_unit_test(test_replace),
+		cmocka_unit_test(test_changed_meanwhile),
+		cmocka_unit_test(test_hard_link),
+		cmocka_unit_test(test_shorter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,10 @@ test_values(void **state)
 		const char *text;
 		uint32_t sum;
 	} cases[] = {
-		{ "", 0 }, { "a", 0xe8b7be43 }, { "abc", 0x352441c2 }, { "123456789", 0xcbf43926 },
+		{ "", 0 },
+		{ "a", 0xe8b7be43 },
+		{ "abc", 0x352441c2 },
+		{ "123456789", 0xcbf43926 },
 		{ "The quick brown fox jumps over the lazy dog", 0x414fa339 },
 	};
 	unsigned char zeros[32] = { 0 }, ones[32];
@@ -18,7 +21,8 @@ test_values(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++)
-		CHECK(crc32(cases[i].text, strlen(cases[i].text)) == cases[i].sum, "\"%s\"", cases[i].text);
+		CHECK(crc32(cases[i].text, strlen(cases[i].text)) == cases[i].sum, "\"%s\"",
+		    cases[i].text);
 	memset(ones, 0xff, sizeof(ones));
 	assert_int_equal(crc32(zeros, sizeof(zeros)), 0x190a55ad);
 	assert_int_equal(crc32(ones, sizeof(ones)), 0xff6cab0b);

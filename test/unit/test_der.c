@@ -19,12 +19,22 @@ static const struct {
 	const char *why;
 } elements[] = {
 	{ BYTES("\x04\x00"), 0, 0, "empty" },
-	{ BYTES("\x04\x02" "ab" "c"), 2, 1, "short form" },
-	{ BYTES("\x04\x02" "a"), 0, -1, "cut off" },
+	{ BYTES("\x04\x02"
+		"ab"
+		"c"),
+	    2, 1, "short form" },
+	{ BYTES("\x04\x02"
+		"a"),
+	    0, -1, "cut off" },
 	{ BYTES("\x04"), 0, -1, "no length" },
 	{ BYTES(""), 0, -1, "nothing" },
-	{ BYTES("\x04\x80" "ab" "\x00\x00"), 0, -1, "indefinite" },
-	{ BYTES("\x04\x81\x02" "ab"), 0, -1, "a long form where the short one does" },
+	{ BYTES("\x04\x80"
+		"ab"
+		"\x00\x00"),
+	    0, -1, "indefinite" },
+	{ BYTES("\x04\x81\x02"
+		"ab"),
+	    0, -1, "a long form where the short one does" },
 	{ BYTES("\x04\x82\x00\x80"), 0, -1, "a length with a leading zero" },
 	{ BYTES("\x04\x84\xff\xff\xff\xff"), 0, -1, "longer than what is there" },
 	{ BYTES("\x04\x85\x01\x00\x00\x00\x00"), 0, -1, "a length of five bytes" },
@@ -49,8 +59,9 @@ test_elements(void **state)
 		ok = der_next(&in, &tag, &content);
 		CHECK(ok == (elements[i].left >= 0), "%s", elements[i].why);
 		if (ok)
-			CHECK(content.len == (size_t)elements[i].content && in.len == (size_t)elements[i].left, "%s",
-			    elements[i].why);
+			CHECK(content.len == (size_t)elements[i].content &&
+				in.len == (size_t)elements[i].left,
+			    "%s", elements[i].why);
 		else
 			CHECK(in.len == elements[i].len, "%s: the view moved", elements[i].why);
 	}
@@ -131,7 +142,7 @@ static const struct {
 	{ DER_GENERALIZED_TIME, "99991231235959Z", true, 253402300799 },
 	{ DER_GENERALIZED_TIME, "00010101000000Z", true, -62135596800 },
 	{ DER_GENERALIZED_TIME, "19000228000000Z", true, -2203977600 },
-	{ DER_GENERALIZED_TIME, "19000229000000Z", false, 0 },      /* 1900 was no leap year */
+	{ DER_GENERALIZED_TIME, "19000229000000Z", false, 0 }, /* 1900 was no leap year */
 	{ DER_UTC_TIME, "230229120000Z", false, 0 },
 	{ DER_UTC_TIME, "240001000000Z", false, 0 },
 	{ DER_UTC_TIME, "241301000000Z", false, 0 },
@@ -139,7 +150,7 @@ static const struct {
 	{ DER_UTC_TIME, "240101240000Z", false, 0 },
 	{ DER_UTC_TIME, "240101006000Z", false, 0 },
 	{ DER_UTC_TIME, "240101000060Z", false, 0 },
-	{ DER_UTC_TIME, "2401010000Z", false, 0 },                  /* seconds must be there */
+	{ DER_UTC_TIME, "2401010000Z", false, 0 }, /* seconds must be there */
 	{ DER_UTC_TIME, "240101000000", false, 0 },
 	{ DER_UTC_TIME, "240101000000+0000", false, 0 },
 	{ DER_UTC_TIME, "2401010000 0Z", false, 0 },
@@ -168,7 +179,9 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_elements), cmocka_unit_test(test_values), cmocka_unit_test(test_times),
+		cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

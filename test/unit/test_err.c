@@ -51,11 +51,14 @@ test_nobody(void **state)
 	err_end(NULL);
 }
 
-/* A text that does not fit is cut at a character's edge, whatever the character's length and place. */
+/*
+ * A text that does not fit is cut at a character's edge, whatever the character's length and place.
+ */
 static void
 test_cut(void **state)
 {
-	static const char *const characters[] = { "a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80" };
+	static const char *const characters[] = { "a", "\xc3\xa4", "\xe2\x82\xac",
+		"\xf0\x9f\x98\x80" };
 	char text[ERR_TEXT_MAX + 64];
 	struct err err;
 	size_t i, shift, n, len;
@@ -69,9 +72,11 @@ test_cut(void **state)
 				memcpy(text + len, characters[i], n + 1);
 			err_set(&err, ERR_USAGE, "%s", text);
 			len = strlen(err.text);
-			CHECK(len < ERR_TEXT_MAX && len >= ERR_TEXT_MAX - 5 && (len - shift) % n == 0, "%s from %zu on: %zu bytes",
-			    characters[i], shift, len);
-			CHECK(!memcmp(err.text, text, len), "%s from %zu on: another text", characters[i], shift);
+			CHECK(
+			    len < ERR_TEXT_MAX && len >= ERR_TEXT_MAX - 5 && (len - shift) % n == 0,
+			    "%s from %zu on: %zu bytes", characters[i], shift, len);
+			CHECK(!memcmp(err.text, text, len), "%s from %zu on: another text",
+			    characters[i], shift);
 			err_add(&err, "%s", text);
 			CHECK(strlen(err.text) < ERR_TEXT_MAX, "%s: too long", characters[i]);
 			err_system(&err, ERR_USAGE, ENOENT, "%s", text);
@@ -84,7 +89,9 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_set), cmocka_unit_test(test_nobody), cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_set),
+		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,7 @@
-/* test_file.c - whole files: read, replaced, locked; with disks that are full, folders that are closed, other processes */
+/*
+ * test_file.c - whole files: read, replaced, locked; with disks that are full, folders that are
+ * closed, other processes
+ */
 #include "help.h"
 
 #include "buf.h"
@@ -91,7 +94,7 @@ test_replace(void **state)
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(file_replace(path, "three", 5, -1, &err), 0);
 	check_text(path, "three");
-	folder_remove(&f, names);      /* and no temporary file is left */
+	folder_remove(&f, names); /* and no temporary file is left */
 }
 
 /* A name alone is a file in the current folder. */
@@ -127,14 +130,15 @@ test_replace_impossible(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++)
-		CHECK(file_replace(cases[i], "x", 1, -1, &err) == -1 && err.kind == ERR_SYSTEM && has(err.text, cases[i]), "%s: %s",
-		    cases[i], err.text);
+		CHECK(file_replace(cases[i], "x", 1, -1, &err) == -1 && err.kind == ERR_SYSTEM &&
+			has(err.text, cases[i]),
+		    "%s: %s", cases[i], err.text);
 	memset(longer, 'x', 4999);
 	longer[4999] = '\0';
 	assert_int_equal(file_replace(longer, "x", 1, -1, &err), -1);
 	free(longer);
 	folder_make(&f);
-	assert_int_equal(file_replace(f.name, "x", 1, -1, &err), -1);      /* a folder of that name */
+	assert_int_equal(file_replace(f.name, "x", 1, -1, &err), -1); /* a folder of that name */
 	folder_remove(&f, names);
 }
 
@@ -150,7 +154,10 @@ write_too_much(const struct folder *f)
 	signal(SIGXFSZ, SIG_IGN);
 	if (setrlimit(RLIMIT_FSIZE, &limit) == -1)
 		return 2;
-	return file_replace(folder_path(f, "f"), text, sizeof(text), -1, &err) == -1 && err.code == EFBIG ? 0 : 1;
+	return file_replace(folder_path(f, "f"), text, sizeof(text), -1, &err) == -1 &&
+		err.code == EFBIG
+	    ? 0
+	    : 1;
 }
 
 static void
@@ -187,14 +194,18 @@ test_full(void **state)
 	assert_int_equal(file_replace(folder_path(&f, "f"), text, len, -1, &err), -1);
 	assert_int_equal(err.code, ENOSPC);
 	check_text(folder_path(&f, "f"), "old");
-	assert_int_equal(file_replace(folder_path(&f, "f"), "new", 3, -1, &err), 0);       /* nothing was left in the way */
+	/* nothing was left in the way */
+	assert_int_equal(file_replace(folder_path(&f, "f"), "new", 3, -1, &err), 0);
 	check_text(folder_path(&f, "f"), "new");
 	assert_int_equal(umount(f.name), 0);
 	folder_remove(&f, names);
 	free(text);
 }
 
-/* Where nothing can be made: refused, the old one stays. Root may write everywhere, so the child is nobody. */
+/*
+ * Where nothing can be made: refused, the old one stays. Root may write everywhere, so the child is
+ * nobody.
+ */
 static int
 replace_as_nobody(const struct folder *f)
 {
@@ -222,7 +233,10 @@ test_closed_folder(void **state)
 	folder_remove(&f, names);
 }
 
-/* A folder that can be written and not read can't be fsynced: -1 means that the file is as it was before (file.h). */
+/*
+ * A folder that can be written and not read can't be fsynced: -1 means that the file is as it was
+ * before (file.h).
+ */
 static void
 test_unreadable_folder(void **state)
 {
@@ -250,7 +264,7 @@ test_rename_remove(void **state)
 
 	(void)state;
 	folder_make(&f);
-	assert_int_equal(file_remove(folder_path(&f, "f"), &err), 0);      /* not there: fine */
+	assert_int_equal(file_remove(folder_path(&f, "f"), &err), 0); /* not there: fine */
 	assert_int_equal(file_rename(folder_path(&f, "f"), folder_path(&f, "g"), &err), -1);
 	assert_int_equal(err.code, ENOENT);
 	write_text(folder_path(&f, "f"), "x", 0600);
@@ -344,10 +358,18 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_read), cmocka_unit_test(test_replace), cmocka_unit_test(test_current_folder),
-		cmocka_unit_test(test_replace_impossible), cmocka_unit_test(test_write_fails), cmocka_unit_test(test_full),
-		cmocka_unit_test(test_closed_folder), cmocka_unit_test(test_unreadable_folder), cmocka_unit_test(test_rename_remove),
-		cmocka_unit_test(test_lock), cmocka_unit_test(test_stale_lock), cmocka_unit_test(test_lock_impossible),
+		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_replace),
+		cmocka_unit_test(test_current_folder),
+		cmocka_unit_test(test_replace_impossible),
+		cmocka_unit_test(test_write_fails),
+		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_closed_folder),
+		cmocka_unit_test(test_unreadable_folder),
+		cmocka_unit_test(test_rename_remove),
+		cmocka_unit_test(test_lock),
+		cmocka_unit_test(test_stale_lock),
+		cmocka_unit_test(test_lock_impossible),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

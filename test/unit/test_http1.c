@@ -1,15 +1,20 @@
-/* test_http1.c - answers that are proper HTTP/1.1 and those that only look like it, over a transport in memory */
+/*
+ * test_http1.c - answers that are proper HTTP/1.1 and those that only look like it, over a
+ * transport in memory
+ */
 #include "help.h"
 
 #include "http1.h"
 #include "secret.h"
 #include "transport.h"
 
-#define OK "HTTP/1.1 200 OK\r\n"
-#define TEN "AAAAAAAAAA"
+#define OK    "HTTP/1.1 200 OK\r\n"
+#define TEN   "AAAAAAAAAA"
 #define FIFTY TEN TEN TEN TEN TEN
 
-/* A peer that says `text`, at most `step` bytes at a time, and then ends; it keeps what it hears. */
+/*
+ * A peer that says `text`, at most `step` bytes at a time, and then ends; it keeps what it hears.
+ */
 struct peer {
 	const char *text;
 	size_t len, at, step;
@@ -52,7 +57,10 @@ transport_of(struct peer *p)
 
 static const struct http1_request get = { .method = "GET", .target = "/x", .host = "h" };
 
-/* One answer. A NUL inside is written as byte 1 and put in by the test. body: what is wanted; else a part of the message. */
+/*
+ * One answer. A NUL inside is written as byte 1 and put in by the test. body: what is wanted; else
+ * a part of the message.
+ */
 static const struct {
 	const char *in;
 	int status;
@@ -69,10 +77,14 @@ static const struct {
 	{ "HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n", 302, "", NULL },
 	{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", NULL },
 	{ "HTTP/1.1 100 Continue\r\n\r\n" OK "Content-Length: 2\r\n\r\nok", 200, "ok", NULL },
-	{ "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK "Content-Length: 2\r\n\r\nok", 200, "ok", NULL },
+	{ "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK "Content-Length: 2\r\n\r\nok", 200, "ok",
+	    NULL },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, "hello", NULL },
-	{ OK "Transfer-Encoding: CHUNKED\r\n\r\n2\r\nhe\r\n00003;x=\"y\"\r\nllo\r\n000\r\nA: b\r\nC:\r\n\r\n", 200, "hello", NULL },
-	{ OK "Transfer-Encoding: chunked\r\n\r\nA\r\n" TEN "\r\na\r\n" TEN "\r\n0\r\n\r\n", 200, TEN TEN, NULL },
+	{ OK "Transfer-Encoding: CHUNKED\r\n\r\n2\r\nhe\r\n00003;x=\"y\"\r\nllo\r\n000\r\nA: "
+	     "b\r\nC:\r\n\r\n",
+	    200, "hello", NULL },
+	{ OK "Transfer-Encoding: chunked\r\n\r\nA\r\n" TEN "\r\na\r\n" TEN "\r\n0\r\n\r\n", 200,
+	    TEN TEN, NULL },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "", NULL },
 	{ OK "X:\r\nContent-Length: 2\r\n\r\nok", 200, "ok", NULL },
 
@@ -80,15 +92,19 @@ static const struct {
 	{ "", 0, NULL, "closed the connection without an answer" },
 	{ "HTTP/1.1 2", 0, NULL, "closed the connection inside" },
 	{ OK "Content-Length: 5\r\n", 0, NULL, "closed the connection inside" },
-	{ OK "Content-Length: 5\r\n\r\nhell", 0, NULL, "closed the connection before its answer was complete" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", 0, NULL, "before its answer was complete" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello", 0, NULL, "before its answer was complete" },
+	{ OK "Content-Length: 5\r\n\r\nhell", 0, NULL,
+	    "closed the connection before its answer was complete" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", 0, NULL,
+	    "before its answer was complete" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello", 0, NULL,
+	    "before its answer was complete" },
 	{ OK "\r\nhello", 0, NULL, "does not say how long" },
 	{ OK "Connection: close\r\n\r\nhello", 0, NULL, "does not say how long" },
 	{ "HTTP/1.1 100 Continue\r\n\r\n", 0, NULL, "closed the connection without an answer" },
 
 	/* Lengths that two readers could understand in two ways. */
-	{ OK "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0, NULL, "a length and a transfer coding" },
+	{ OK "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 0,
+	    NULL, "a length and a transfer coding" },
 	{ OK "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 0, NULL, "its length twice" },
 	{ OK "Content-Length: 5\r\ncontent-length: 6\r\n\r\nhello", 0, NULL, "its length twice" },
 	{ OK "Content-Length: 5, 5\r\n\r\nhello", 0, NULL, "not a number" },
@@ -101,8 +117,10 @@ static const struct {
 	{ OK "Content-Length: 16777217\r\n\r\n", 0, NULL, "longer than the 16777216 bytes" },
 	{ OK "Content-Length: 99999999999999999999999999\r\n\r\n", 0, NULL, "longer than the" },
 	{ OK "Transfer-Encoding: gzip, chunked\r\n\r\n", 0, NULL, "not \"chunked\"" },
-	{ OK "Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", 0, NULL, "not \"chunked\"" },
-	{ OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, NULL, "coding twice" },
+	{ OK "Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", 0, NULL,
+	    "not \"chunked\"" },
+	{ OK "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, NULL,
+	    "coding twice" },
 	{ "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 0, NULL, "HTTP/1.0" },
 	{ "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\nhello", 0, NULL, "allows none" },
 	{ "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", 0, NULL, "allows none" },
@@ -112,17 +130,26 @@ static const struct {
 	/* Chunks. */
 	{ OK "Transfer-Encoding: chunked\r\n\r\n\r\n", 0, NULL, "chunk's size" },
 	{ OK "Transfer-Encoding: chunked\r\n\r\ng\r\n", 0, NULL, "chunk's size" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", 0, NULL, "chunk's size" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n 5\r\nhello\r\n0\r\n\r\n", 0, NULL, "chunk's size" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n", 0, NULL, "chunk's size" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", 0, NULL, "chunk's size" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", 0, NULL,
+	    "chunk's size" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n 5\r\nhello\r\n0\r\n\r\n", 0, NULL,
+	    "chunk's size" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\r\n0\r\n\r\n", 0, NULL,
+	    "chunk's size" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", 0, NULL,
+	    "chunk's size" },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n1000001\r\n", 0, NULL, "longer than the" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 0, NULL, "longer than the" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n", 0, NULL, "a chunk is longer" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", 0, NULL, "line feed without" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n", 0, NULL, "line feed without" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 0, NULL,
+	    "longer than the" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello0\r\n\r\n", 0, NULL,
+	    "a chunk is longer" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", 0, NULL,
+	    "line feed without" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n", 0, NULL,
+	    "line feed without" },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\n bad\r\n\r\n", 0, NULL, "folded" },
-	{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n", 0, NULL, "without a proper name" },
+	{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n", 0, NULL,
+	    "without a proper name" },
 
 	/* The head. */
 	{ "HTTP/1.1 200 OK\nContent-Length: 0\n\n", 0, NULL, "line feed without" },
@@ -166,13 +193,17 @@ check_answer(size_t i, size_t step)
 	assert_int_equal(http1_queue(&h, &get, &err), 0);
 	assert_int_equal(http1_flush(&h, &err), 0);
 	r = http1_receive(&h, &a, &err);
-	CHECK((r == 0) == (answers[i].body != NULL), "case %zu (%s): %s", i, answers[i].in, r ? err.text : "taken");
+	CHECK((r == 0) == (answers[i].body != NULL), "case %zu (%s): %s", i, answers[i].in,
+	    r ? err.text : "taken");
 	if (r == 0) {
 		CHECK(a.status == answers[i].status, "case %zu: status %d", i, a.status);
-		CHECK(!strcmp(buf_text(&a.body), answers[i].body), "case %zu: body %s", i, buf_text(&a.body));
+		CHECK(!strcmp(buf_text(&a.body), answers[i].body), "case %zu: body %s", i,
+		    buf_text(&a.body));
 	} else {
-		CHECK(has(err.text, answers[i].why), "case %zu (%s): %s", i, answers[i].in, err.text);
-		CHECK(h.closed && http1_receive(&h, &a, &err) == -1, "case %zu: goes on after an error", i);
+		CHECK(
+		    has(err.text, answers[i].why), "case %zu (%s): %s", i, answers[i].in, err.text);
+		CHECK(h.closed && http1_receive(&h, &a, &err) == -1,
+		    "case %zu: goes on after an error", i);
 	}
 	http1_answer_free(&a);
 	http1_free(&h);
@@ -197,15 +228,23 @@ test_answers(void **state)
 static void
 test_fields(void **state)
 {
-	static const struct { const char *head, *type; bool json, close; const char *location; } cases[] = {
-		{ OK "Content-Type: Application/JSON; charset=utf-8\r\n", "application/json", true, false, "" },
-		{ OK "Content-Type: application/problem+json\r\n", "application/problem+json", true, false, "" },
-		{ OK "Content-Type: text/html\r\nConnection: Close\r\n", "text/html", false, true, "" },
+	static const struct {
+		const char *head, *type;
+		bool json, close;
+		const char *location;
+	} cases[] = {
+		{ OK "Content-Type: Application/JSON; charset=utf-8\r\n", "application/json", true,
+		    false, "" },
+		{ OK "Content-Type: application/problem+json\r\n", "application/problem+json", true,
+		    false, "" },
+		{ OK "Content-Type: text/html\r\nConnection: Close\r\n", "text/html", false, true,
+		    "" },
 		{ OK "Connection: keep-alive, x ,  CLOSE\r\n", "", false, true, "" },
 		{ OK "Connection: closed\r\n", "", false, false, "" },
 		{ "HTTP/1.0 200 OK\r\n", "", false, true, "" },
 		{ "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", "", false, false, "" },
-		{ "HTTP/1.1 301 x\r\nLocation: https://other/\xff\r\n", "", false, false, "https://other/?" },
+		{ "HTTP/1.1 301 x\r\nLocation: https://other/\xff\r\n", "", false, false,
+		    "https://other/?" },
 	};
 	size_t i;
 
@@ -225,10 +264,13 @@ test_fields(void **state)
 		assert_int_equal(http1_queue(&h, &get, &err), 0);
 		assert_int_equal(http1_flush(&h, &err), 0);
 		CHECK(http1_receive(&h, &a, &err) == 0, "%s: %s", cases[i].head, err.text);
-		CHECK(!strcmp(a.type, cases[i].type) && a.json == cases[i].json, "%s: %s", cases[i].head, a.type);
-		CHECK(a.close == cases[i].close && h.closed == cases[i].close, "%s: close", cases[i].head);
+		CHECK(!strcmp(a.type, cases[i].type) && a.json == cases[i].json, "%s: %s",
+		    cases[i].head, a.type);
+		CHECK(a.close == cases[i].close && h.closed == cases[i].close, "%s: close",
+		    cases[i].head);
 		CHECK(!strcmp(a.location, cases[i].location), "%s: %s", cases[i].head, a.location);
-		CHECK((http1_queue(&h, &get, &err) == -1) == cases[i].close, "%s: used again", cases[i].head);
+		CHECK((http1_queue(&h, &get, &err) == -1) == cases[i].close, "%s: used again",
+		    cases[i].head);
 		http1_answer_free(&a);
 		http1_free(&h);
 		buf_free(&text);
@@ -240,14 +282,21 @@ test_fields(void **state)
 static void
 test_bounds(void **state)
 {
-	static const struct { const char *head, *unit; size_t times; const char *why; } cases[] = {
+	static const struct {
+		const char *head, *unit;
+		size_t times;
+		const char *why;
+	} cases[] = {
 		{ OK, "A: " FIFTY "\r\n", HTTP1_HEAD_MAX / 50, "longer than is taken" },
 		{ OK "A: ", FIFTY, HTTP1_HEAD_MAX / 50 + 1, "longer than is taken" },
 		{ "HTTP/1.1 200 ", FIFTY, HTTP1_HEAD_MAX / 50 + 1, "longer than is taken" },
 		{ "", "HTTP/1.1 100 Continue\r\n\r\n", HTTP1_INTERIM_MAX + 2, "too many interim" },
-		{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: " FIFTY "\r\n", HTTP1_TRAILER_MAX / 50, "longer than is taken" },
-		{ OK "Transfer-Encoding: chunked\r\n\r\n5;", FIFTY, HTTP1_CHUNK_LINE_MAX / 50 + 1, "longer than is taken" },
-		{ OK "Transfer-Encoding: chunked\r\n\r\n", "00000", HTTP1_CHUNK_LINE_MAX / 5 + 2, "longer than is taken" },
+		{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: " FIFTY "\r\n",
+		    HTTP1_TRAILER_MAX / 50, "longer than is taken" },
+		{ OK "Transfer-Encoding: chunked\r\n\r\n5;", FIFTY, HTTP1_CHUNK_LINE_MAX / 50 + 1,
+		    "longer than is taken" },
+		{ OK "Transfer-Encoding: chunked\r\n\r\n", "00000", HTTP1_CHUNK_LINE_MAX / 5 + 2,
+		    "longer than is taken" },
 	};
 	size_t i, k;
 
@@ -268,7 +317,8 @@ test_bounds(void **state)
 		http1_init(&h, &t);
 		assert_int_equal(http1_queue(&h, &get, &err), 0);
 		assert_int_equal(http1_flush(&h, &err), 0);
-		CHECK(http1_receive(&h, &a, &err) == -1 && has(err.text, cases[i].why), "case %zu: %s", i, err.text);
+		CHECK(http1_receive(&h, &a, &err) == -1 && has(err.text, cases[i].why),
+		    "case %zu: %s", i, err.text);
 		http1_free(&h);
 		buf_free(&text);
 		buf_free(&peer.heard);
@@ -309,14 +359,21 @@ test_long_body(void **state)
 static void
 test_requests(void **state)
 {
-	static const char answer[] = OK "Content-Length: 1\r\n\r\na" "HTTP/1.1 404 x\r\nContent-Length: 1\r\n\r\nb";
+	static const char answer[] = OK "Content-Length: 1\r\n\r\na"
+					"HTTP/1.1 404 x\r\nContent-Length: 1\r\n\r\nb";
 	static const char wanted[] =
 	    "GET /x HTTP/1.1\r\nHost: h\r\nUser-Agent: stalprep\r\nAccept: application/json\r\n\r\n"
-	    "POST /api HTTP/1.1\r\nHost: [::1]:8080\r\nUser-Agent: stalprep\r\nAccept: application/json\r\n"
-	    "Authorization: Basic eHg=\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\nbody";
+	    "POST /api HTTP/1.1\r\nHost: [::1]:8080\r\nUser-Agent: stalprep\r\nAccept: "
+	    "application/json\r\n"
+	    "Authorization: Basic eHg=\r\nContent-Type: application/json\r\nContent-Length: "
+	    "4\r\n\r\nbody";
 	struct secret auth = { .len = 10, .data = "Basic eHg=" };
-	struct http1_request post = { .method = "POST", .target = "/api", .host = "[::1]:8080", .authorization = &auth,
-	    .body = "bodyandmore", .body_len = 4 };
+	struct http1_request post = { .method = "POST",
+		.target = "/api",
+		.host = "[::1]:8080",
+		.authorization = &auth,
+		.body = "bodyandmore",
+		.body_len = 4 };
 	struct peer peer = { .text = answer, .len = sizeof(answer) - 1, .step = 65536 };
 	struct transport t = transport_of(&peer);
 	struct http1_answer a = { 0 };
@@ -393,8 +450,12 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_answers), cmocka_unit_test(test_fields), cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_long_body), cmocka_unit_test(test_requests), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_long_body),
+		cmocka_unit_test(test_requests),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

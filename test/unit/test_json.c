@@ -19,9 +19,28 @@ parse(struct json **doc, const char *text, size_t len, struct err *err)
 }
 
 static const char *const good[] = {
-	"{}", "[]", "null", "true", "false", "0", "-0", "1.5e+10", "\"\"", " \t\r\n{ } \n", "[1,2,3]",
-	"{\"data\":{\"a.b\":\"c\"}}", "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\"", "\"\\ud83d\\ude00\"", "\"\xf0\x9f\x98\x80\"",
-	"\"\\u0001\"", "{\"\":1}", "{\"a\":1,\"A\":2}", "{\"a\":{\"a\":1}}", "[{\"a\":1},{\"a\":1}]", "\"\x7f\"", "[[],{},[[]]]",
+	"{}",
+	"[]",
+	"null",
+	"true",
+	"false",
+	"0",
+	"-0",
+	"1.5e+10",
+	"\"\"",
+	" \t\r\n{ } \n",
+	"[1,2,3]",
+	"{\"data\":{\"a.b\":\"c\"}}",
+	"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e4\"",
+	"\"\\ud83d\\ude00\"",
+	"\"\xf0\x9f\x98\x80\"",
+	"\"\\u0001\"",
+	"{\"\":1}",
+	"{\"a\":1,\"A\":2}",
+	"{\"a\":{\"a\":1}}",
+	"[{\"a\":1},{\"a\":1}]",
+	"\"\x7f\"",
+	"[[],{},[[]]]",
 };
 
 static void
@@ -33,7 +52,8 @@ test_good(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(good); i++) {
-		CHECK(parse(&doc, good[i], strlen(good[i]), &err) == 0 && doc, "%s: %s", good[i], err.text);
+		CHECK(parse(&doc, good[i], strlen(good[i]), &err) == 0 && doc, "%s: %s", good[i],
+		    err.text);
 		json_free(doc);
 	}
 }
@@ -45,20 +65,104 @@ static const struct {
 	const char *text;
 	size_t len;
 } bad[] = {
-	T(""), T(" "), T("{"), T("}"), T("["), T("]"), T("{]"), T("[}"), T("[1"), T("{\"a\""), T("{\"a\":"), T("{\"a\":1"),
-	T("\""), T("\"a"), T("'a'"), T("a"), T("nul"), T("nulll"), T("True"), T("NaN"), T("Infinity"), T("-"), T("+1"), T("01"),
-	T("-01"), T("1."), T(".5"), T("1e"), T("1e+"), T("0x10"), T("1_000"), T("--1"), T("1-2"), T("1e5e5"), T("1.5.5"),
-	T("[1,]"), T("[,1]"), T("[1,,2]"), T("[1 2]"), T("[1:2]"), T("[truefalse]"), T("{\"a\":1,}"), T("{,}"), T("{\"a\" 1}"),
-	T("{a:1}"), T("{1:1}"), T("{\"a\":1 \"b\":2}"), T("{\"a\",1}"), T("{null:1}"), T("1 2"), T("{}{}"), T("{}]"), T("{}x"),
-	T("{}\0"), T("\0"), T("\"a\0b\""), T("\"\\u0000\""), T("{\"\\u0000\":1}"), T("[\0]"),
-	T("\"\\x41\""), T("\"\\u12\""), T("\"\\u12g4\""), T("\"\\U0041\""), T("\"\\"), T("\"\\u"), T("\"\\u004"),
-	T("\"\\ud800\""), T("\"\\udc00\""), T("\"\\ud800\\ud800\""), T("\"\\ud800\\u0041\""), T("\"\\ud800x\""),
-	T("\"\\udc00\\ud800\""), T("\"\\ud800\\n\""),
-	T("\"\n\""), T("\"\t\""), T("\"\x01\""), T("\"\x1f\""), T("{\"a\nb\":1}"),
-	T("\"\xff\""), T("\"\xc3\""), T("\"\xc3(\""), T("\"\xc0\x80\""), T("\"\xe0\x80\x80\""), T("\"\xed\xa0\x80\""),
-	T("\"\xf4\x90\x80\x80\""), T("\"\x80\""), T("{\"\xff\":1}"), T("\xef\xbb\xbf{}"), T("\xc2\xa0{}"), T("{}\x0c"), T("\x0b{}"),
-	T("// c\n{}"), T("/**/{}"), T("{}#"),
-	T("{\"a\":1,\"a\":1}"), T("{\"a\":1,\"b\":2,\"a\":3}"), T("{\"a\":1,\"\\u0061\":2}"), T("[{\"x\":{\"a\":1,\"a\":2}}]"),
+	T(""),
+	T(" "),
+	T("{"),
+	T("}"),
+	T("["),
+	T("]"),
+	T("{]"),
+	T("[}"),
+	T("[1"),
+	T("{\"a\""),
+	T("{\"a\":"),
+	T("{\"a\":1"),
+	T("\""),
+	T("\"a"),
+	T("'a'"),
+	T("a"),
+	T("nul"),
+	T("nulll"),
+	T("True"),
+	T("NaN"),
+	T("Infinity"),
+	T("-"),
+	T("+1"),
+	T("01"),
+	T("-01"),
+	T("1."),
+	T(".5"),
+	T("1e"),
+	T("1e+"),
+	T("0x10"),
+	T("1_000"),
+	T("--1"),
+	T("1-2"),
+	T("1e5e5"),
+	T("1.5.5"),
+	T("[1,]"),
+	T("[,1]"),
+	T("[1,,2]"),
+	T("[1 2]"),
+	T("[1:2]"),
+	T("[truefalse]"),
+	T("{\"a\":1,}"),
+	T("{,}"),
+	T("{\"a\" 1}"),
+	T("{a:1}"),
+	T("{1:1}"),
+	T("{\"a\":1 \"b\":2}"),
+	T("{\"a\",1}"),
+	T("{null:1}"),
+	T("1 2"),
+	T("{}{}"),
+	T("{}]"),
+	T("{}x"),
+	T("{}\0"),
+	T("\0"),
+	T("\"a\0b\""),
+	T("\"\\u0000\""),
+	T("{\"\\u0000\":1}"),
+	T("[\0]"),
+	T("\"\\x41\""),
+	T("\"\\u12\""),
+	T("\"\\u12g4\""),
+	T("\"\\U0041\""),
+	T("\"\\"),
+	T("\"\\u"),
+	T("\"\\u004"),
+	T("\"\\ud800\""),
+	T("\"\\udc00\""),
+	T("\"\\ud800\\ud800\""),
+	T("\"\\ud800\\u0041\""),
+	T("\"\\ud800x\""),
+	T("\"\\udc00\\ud800\""),
+	T("\"\\ud800\\n\""),
+	T("\"\n\""),
+	T("\"\t\""),
+	T("\"\x01\""),
+	T("\"\x1f\""),
+	T("{\"a\nb\":1}"),
+	T("\"\xff\""),
+	T("\"\xc3\""),
+	T("\"\xc3(\""),
+	T("\"\xc0\x80\""),
+	T("\"\xe0\x80\x80\""),
+	T("\"\xed\xa0\x80\""),
+	T("\"\xf4\x90\x80\x80\""),
+	T("\"\x80\""),
+	T("{\"\xff\":1}"),
+	T("\xef\xbb\xbf{}"),
+	T("\xc2\xa0{}"),
+	T("{}\x0c"),
+	T("\x0b{}"),
+	T("// c\n{}"),
+	T("/**/{}"),
+	T("{}#"),
+	T("{\"a\":1,\"a\":1}"),
+	T("{\"a\":1,\"b\":2,\"a\":3}"),
+	T("{\"a\":1,\"\\u0061\":2}"),
+	T("[{\"x\":{\"a\":1,\"a\":2}}]"),
 	T("{\"\":1,\"\":2}"),
 };
 
@@ -72,7 +176,8 @@ test_bad(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(bad); i++) {
 		doc = (struct json *)&err;
-		CHECK(parse(&doc, bad[i].text, bad[i].len, &err) == -1 && !doc, "case %zu is taken: %s", i, bad[i].text);
+		CHECK(parse(&doc, bad[i].text, bad[i].len, &err) == -1 && !doc,
+		    "case %zu is taken: %s", i, bad[i].text);
 		CHECK(err.kind == ERR_SERVER && *err.text, "case %zu: kind %d", i, err.kind);
 		CHECK(parse(&doc, bad[i].text, bad[i].len, NULL) == -1, "case %zu without err", i);
 	}
@@ -82,7 +187,8 @@ test_bad(void **state)
 static void
 test_cut(void **state)
 {
-	static const char text[] = "{\"data\":{\"a.b\":\"\\ud83d\\ude00\xc3\xa4\",\"c\":[true,null,-1.5e3]},\"x\":\"y\"}";
+	static const char text[] =
+	    "{\"data\":{\"a.b\":\"\\ud83d\\ude00\xc3\xa4\",\"c\":[true,null,-1.5e3]},\"x\":\"y\"}";
 	struct json *doc;
 	size_t len;
 
@@ -108,13 +214,15 @@ test_bounds(void **state)
 		buf_str(&text, "1");
 		for (i = deep; i-- > 0;)
 			buf_str(&text, i % 2 ? "}" : "]");
-		assert_int_equal(parse(&doc, text.data, text.len, NULL), deep > JSON_DEPTH_MAX ? -1 : 0);
+		assert_int_equal(
+		    parse(&doc, text.data, text.len, NULL), deep > JSON_DEPTH_MAX ? -1 : 0);
 		json_free(doc);
 	}
 	for (i = JSON_NUMBER_MAX; i <= JSON_NUMBER_MAX + 1; i++) {
 		buf_reset(&text);
 		buf_printf(&text, "[1%0*d]", i - 1, 0);
-		assert_int_equal(parse(&doc, text.data, text.len, NULL), i > JSON_NUMBER_MAX ? -1 : 0);
+		assert_int_equal(
+		    parse(&doc, text.data, text.len, NULL), i > JSON_NUMBER_MAX ? -1 : 0);
 		json_free(doc);
 	}
 	buf_reset(&text);
@@ -145,7 +253,8 @@ test_longest(void **state)
 static void
 test_reading(void **state)
 {
-	static const char text[] = "{\"s\":\"a\\u00e4\\n\",\"n\":12,\"t\":true,\"f\":false,\"z\":null,\"l\":[1,\"2\"],\"o\":{\"S\":\"x\"}}";
+	static const char text[] = "{\"s\":\"a\\u00e4\\n\",\"n\":12,\"t\":true,\"f\":false,\"z\":"
+				   "null,\"l\":[1,\"2\"],\"o\":{\"S\":\"x\"}}";
 	const struct json *j;
 	struct json *doc;
 	long long n;
@@ -188,10 +297,21 @@ test_integers(void **state)
 		bool is;
 		long long value;
 	} cases[] = {
-		{ "0", true, 0 }, { "-0", true, 0 }, { "-1", true, -1 }, { "1e2", true, 100 }, { "1.0", true, 1 },
-		{ "9007199254740991", true, 9007199254740991 }, { "-9007199254740991", true, -9007199254740991 },
-		{ "1.5", false, 0 }, { "1e-2", false, 0 }, { "18014398509481984", false, 0 }, { "1e999", false, 0 },
-		{ "-1e999", false, 0 }, { "9223372036854775808", false, 0 }, { "\"1\"", false, 0 }, { "null", false, 0 },
+		{ "0", true, 0 },
+		{ "-0", true, 0 },
+		{ "-1", true, -1 },
+		{ "1e2", true, 100 },
+		{ "1.0", true, 1 },
+		{ "9007199254740991", true, 9007199254740991 },
+		{ "-9007199254740991", true, -9007199254740991 },
+		{ "1.5", false, 0 },
+		{ "1e-2", false, 0 },
+		{ "18014398509481984", false, 0 },
+		{ "1e999", false, 0 },
+		{ "-1e999", false, 0 },
+		{ "9223372036854775808", false, 0 },
+		{ "\"1\"", false, 0 },
+		{ "null", false, 0 },
 	};
 	struct json *doc;
 	size_t i;
@@ -201,8 +321,9 @@ test_integers(void **state)
 		long long value = 77;
 
 		assert_int_equal(parse(&doc, cases[i].text, strlen(cases[i].text), NULL), 0);
-		CHECK(json_integer(doc, &value) == cases[i].is && (!cases[i].is || value == cases[i].value), "%s: %lld",
-		    cases[i].text, value);
+		CHECK(json_integer(doc, &value) == cases[i].is &&
+			(!cases[i].is || value == cases[i].value),
+		    "%s: %lld", cases[i].text, value);
 		json_free(doc);
 	}
 }
@@ -213,9 +334,18 @@ test_quote(void **state)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{ NULL, "null" }, { "", "\"\"" }, { "a", "\"a\"" }, { "\"\\/", "\"\\\"\\\\/\"" },
-		{ "\x01\x1f\x7f\n", "\"\\u0001\\u001f\\u007f\\u000a\"" }, { "\xc3\xa4\xf0\x9f\x98\x80", "\"\xc3\xa4\xf0\x9f\x98\x80\"" },
-		{ "a\xff" "b", "\"a\xef\xbf\xbd" "b\"" }, { "\xc3", "\"\xef\xbf\xbd\"" }, { "\xe2\x82", "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
+		{ NULL, "null" },
+		{ "", "\"\"" },
+		{ "a", "\"a\"" },
+		{ "\"\\/", "\"\\\"\\\\/\"" },
+		{ "\x01\x1f\x7f\n", "\"\\u0001\\u001f\\u007f\\u000a\"" },
+		{ "\xc3\xa4\xf0\x9f\x98\x80", "\"\xc3\xa4\xf0\x9f\x98\x80\"" },
+		{ "a\xff"
+		  "b",
+		    "\"a\xef\xbf\xbd"
+		    "b\"" },
+		{ "\xc3", "\"\xef\xbf\xbd\"" },
+		{ "\xe2\x82", "\"\xef\xbf\xbd\xef\xbf\xbd\"" },
 		{ "'https://x'", "\"'https://x'\"" },
 	};
 	struct buf out = { 0 };
@@ -251,7 +381,10 @@ test_quote_round_trip(void **state)
 	buf_free(&out);
 }
 
-/* An answer with thousands of settings is read in no time: member names are not compared with each other. */
+/*
+ * An answer with thousands of settings is read in no time: member names are not compared with each
+ * other.
+ */
 static void
 test_many(void **state)
 {
@@ -273,9 +406,16 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_good), cmocka_unit_test(test_bad), cmocka_unit_test(test_cut), cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_longest), cmocka_unit_test(test_reading), cmocka_unit_test(test_integers),
-		cmocka_unit_test(test_quote), cmocka_unit_test(test_quote_round_trip), cmocka_unit_test(test_many),
+		cmocka_unit_test(test_good),
+		cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_reading),
+		cmocka_unit_test(test_integers),
+		cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_quote_round_trip),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

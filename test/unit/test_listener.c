@@ -21,32 +21,32 @@ static const struct {
 	const char *bind;
 	bool on_25, elsewhere, submission_only, macro;
 } binds[] = {
-	{ "[::]:25",            true,  false, false, false },
-	{ "0.0.0.0:25",         true,  false, false, false },
-	{ "[::]:0025",          true,  false, false, false },
+	{ "[::]:25", true, false, false, false },
+	{ "0.0.0.0:25", true, false, false, false },
+	{ "[::]:0025", true, false, false, false },
 	{ "[::]:00000000000025", true, false, false, false },
-	{ "[2001:db8::1]:25",   true,  false, false, false },
-	{ "[fe80::1%2]:25",     true,  false, false, false },
-	{ "[::]:2525",          false, true,  false, false },
-	{ "[::]:125",           false, true,  false, false },
-	{ "[::]:587",           false, true,  true,  false },
-	{ "[::]:465",           false, true,  true,  false },
-	{ "[::]:0465",          false, true,  true,  false },
-	{ "[::]:5870",          false, true,  false, false },
-	{ "[::]:0",             false, true,  false, false },
-	{ "[::]:65535",         false, true,  false, false },
-	{ "[::]:65561",         false, false, false, false },        /* 25 and 65536 */
-	{ "[::]:4294967321",    false, false, false, false },        /* 25 and 2^32 */
-	{ "[::]:",              false, false, false, false },
-	{ "[::]",               false, false, false, false },
-	{ "25",                 false, false, false, false },
-	{ ":25",                false, false, false, false },
-	{ "[::]:smtp",          false, false, false, false },
-	{ "[::]:2 5",           false, false, false, false },
-	{ "",                   false, false, false, false },
-	{ "[::]:%{env:PORT}%",  false, false, false, true },
-	{ "%{env:BIND}%",       false, false, false, true },
-	{ "[::]:%{env:A}%25",   false, false, false, true },
+	{ "[2001:db8::1]:25", true, false, false, false },
+	{ "[fe80::1%2]:25", true, false, false, false },
+	{ "[::]:2525", false, true, false, false },
+	{ "[::]:125", false, true, false, false },
+	{ "[::]:587", false, true, true, false },
+	{ "[::]:465", false, true, true, false },
+	{ "[::]:0465", false, true, true, false },
+	{ "[::]:5870", false, true, false, false },
+	{ "[::]:0", false, true, false, false },
+	{ "[::]:65535", false, true, false, false },
+	{ "[::]:65561", false, false, false, false },      /* 25 and 65536 */
+	{ "[::]:4294967321", false, false, false, false }, /* 25 and 2^32 */
+	{ "[::]:", false, false, false, false },
+	{ "[::]", false, false, false, false },
+	{ "25", false, false, false, false },
+	{ ":25", false, false, false, false },
+	{ "[::]:smtp", false, false, false, false },
+	{ "[::]:2 5", false, false, false, false },
+	{ "", false, false, false, false },
+	{ "[::]:%{env:PORT}%", false, false, false, true },
+	{ "%{env:BIND}%", false, false, false, true },
+	{ "[::]:%{env:A}%25", false, false, false, true },
 };
 
 /* A macro in front of a plain port does not hide it (server-facts: a bind that ends in :25). */
@@ -57,8 +57,10 @@ test_macro_address(void **state)
 	struct listeners all;
 
 	(void)state;
-	find(&all, &pool, L "a.bind.0 = %{env:IP}%:25\n" L "a.protocol = smtp\n" L "b.bind.0 = [%{file:/x}%]:0025\n"
-	    L "b.protocol = smtp\n" L "c.bind.0 = %{env:IP}%:587\n" L "c.protocol = smtp\n");
+	find(&all, &pool,
+	    L "a.bind.0 = %{env:IP}%:25\n" L "a.protocol = smtp\n" L
+	      "b.bind.0 = [%{file:/x}%]:0025\n" L "b.protocol = smtp\n" L
+	      "c.bind.0 = %{env:IP}%:587\n" L "c.protocol = smtp\n");
 	assert_true(all.items[0].on_25 && all.items[1].on_25 && !all.items[2].on_25);
 	pool_free(&pool);
 }
@@ -74,14 +76,17 @@ test_binds(void **state)
 		const struct listener *l;
 		struct listeners all;
 
-		find(&all, &pool, pool_printf(&pool, L "x.bind.0 = %s\n" L "x.protocol = smtp\n", binds[i].bind));
+		find(&all, &pool,
+		    pool_printf(&pool, L "x.bind.0 = %s\n" L "x.protocol = smtp\n", binds[i].bind));
 		assert_int_equal(all.count, 1);
 		l = &all.items[0];
 		CHECK(l->on_25 == binds[i].on_25, "\"%s\": on 25", binds[i].bind);
 		CHECK(l->macro == binds[i].macro, "\"%s\": macro", binds[i].bind);
 		/* A macro may be left unread: only port 25 must not be missed. */
-		CHECK(l->macro || l->elsewhere == binds[i].elsewhere, "\"%s\": elsewhere", binds[i].bind);
-		CHECK(l->macro || l->submission_only == binds[i].submission_only, "\"%s\": submission only", binds[i].bind);
+		CHECK(l->macro || l->elsewhere == binds[i].elsewhere, "\"%s\": elsewhere",
+		    binds[i].bind);
+		CHECK(l->macro || l->submission_only == binds[i].submission_only,
+		    "\"%s\": submission only", binds[i].bind);
 		pool_free(&pool);
 	}
 }
@@ -95,10 +100,14 @@ test_several(void **state)
 		bool on_25, elsewhere, submission_only;
 	} cases[] = {
 		{ L "x.bind = [::]:25\n", "[::]:25", true, false, false },
-		{ L "x.bind = [::]:587\n" L "x.bind.0 = [::]:25\n", "[::]:587, [::]:25", true, true, false },
-		{ L "x.bind.0000 = [::]:465\n" L "x.bind.0001 = [::]:587\n", "[::]:465, [::]:587", false, true, true },
-		{ L "x.bind.a = [::]:25\n" L "x.bind.b.c = [::]:26\n", "[::]:25, [::]:26", true, true, false },
-		{ L "x.bind.0 = [::]:465\n" L "x.bind.1 = [::]:%{env:P}%\n", "[::]:465, [::]:%{env:P}%", false, true, false },
+		{ L "x.bind = [::]:587\n" L "x.bind.0 = [::]:25\n", "[::]:587, [::]:25", true, true,
+		    false },
+		{ L "x.bind.0000 = [::]:465\n" L "x.bind.0001 = [::]:587\n", "[::]:465, [::]:587",
+		    false, true, true },
+		{ L "x.bind.a = [::]:25\n" L "x.bind.b.c = [::]:26\n", "[::]:25, [::]:26", true,
+		    true, false },
+		{ L "x.bind.0 = [::]:465\n" L "x.bind.1 = [::]:%{env:P}%\n",
+		    "[::]:465, [::]:%{env:P}%", false, true, false },
 		{ L "x.bind-more = [::]:25\n" L "x.binds.0 = [::]:25\n", "", false, false, false },
 	};
 	size_t i;
@@ -110,14 +119,19 @@ test_several(void **state)
 
 		find(&all, &pool, pool_printf(&pool, "%s" L "x.protocol = smtp\n", cases[i].lines));
 		assert_int_equal(all.count, 1);
-		CHECK(!strcmp(all.items[0].binds, cases[i].binds), "%s: %s", cases[i].lines, all.items[0].binds);
-		CHECK(all.items[0].on_25 == cases[i].on_25 && all.items[0].elsewhere == cases[i].elsewhere &&
-		    all.items[0].submission_only == cases[i].submission_only, "%s", cases[i].lines);
+		CHECK(!strcmp(all.items[0].binds, cases[i].binds), "%s: %s", cases[i].lines,
+		    all.items[0].binds);
+		CHECK(all.items[0].on_25 == cases[i].on_25 &&
+			all.items[0].elsewhere == cases[i].elsewhere &&
+			all.items[0].submission_only == cases[i].submission_only,
+		    "%s", cases[i].lines);
 		pool_free(&pool);
 	}
 }
 
-/* Which ids there are: what stands between the prefix and the last ".protocol" (v0.15.5: sub_keys). */
+/*
+ * Which ids there are: what stands between the prefix and the last ".protocol" (v0.15.5: sub_keys).
+ */
 static void
 test_ids(void **state)
 {
@@ -126,9 +140,13 @@ test_ids(void **state)
 	const struct listener *l;
 
 	(void)state;
-	find(&all, &pool, L "Imap.protocol = imap\n" L "a.b.protocol = http\n" L "a.bind.0 = [::]:1\n" L "a.b.bind.0 = [::]:2\n"
-	    L "protocols = x\n" L "web mail.protocol = http\n" "server.listeners.x.protocol = imap\n" L "x.protocol.y = imap\n"
-	    L "\xc3\xa4.protocol = imap\n" "server.listener.protocol = imap\n" "listener.z.protocol = imap\n");
+	find(&all, &pool,
+	    L "Imap.protocol = imap\n" L "a.b.protocol = http\n" L "a.bind.0 = [::]:1\n" L
+	      "a.b.bind.0 = [::]:2\n" L "protocols = x\n" L "web mail.protocol = http\n"
+	      "server.listeners.x.protocol = imap\n" L "x.protocol.y = imap\n" L
+	      "\xc3\xa4.protocol = imap\n"
+	      "server.listener.protocol = imap\n"
+	      "listener.z.protocol = imap\n");
 	assert_int_equal(all.count, 4);
 	assert_string_equal(all.items[0].id, "Imap");
 	assert_string_equal(all.items[1].id, "a.b");
@@ -155,10 +173,20 @@ test_protocols(void **state)
 		const char *text;
 		enum protocol protocol;
 	} cases[] = {
-		{ "smtp", PROTOCOL_SMTP }, { "SMTP", PROTOCOL_SMTP }, { "lmtp", PROTOCOL_LMTP }, { "imap", PROTOCOL_IMAP },
-		{ "Pop3", PROTOCOL_POP3 }, { "managesieve", PROTOCOL_SIEVE }, { "ManageSieve", PROTOCOL_SIEVE }, { "http", PROTOCOL_HTTP },
-		{ "https", PROTOCOL_HTTP }, { "sieve", PROTOCOL_UNKNOWN }, { "jmap", PROTOCOL_UNKNOWN }, { " imap", PROTOCOL_UNKNOWN },
-		{ "imaps", PROTOCOL_UNKNOWN }, { "%{env:P}%", PROTOCOL_UNKNOWN },
+		{ "smtp", PROTOCOL_SMTP },
+		{ "SMTP", PROTOCOL_SMTP },
+		{ "lmtp", PROTOCOL_LMTP },
+		{ "imap", PROTOCOL_IMAP },
+		{ "Pop3", PROTOCOL_POP3 },
+		{ "managesieve", PROTOCOL_SIEVE },
+		{ "ManageSieve", PROTOCOL_SIEVE },
+		{ "http", PROTOCOL_HTTP },
+		{ "https", PROTOCOL_HTTP },
+		{ "sieve", PROTOCOL_UNKNOWN },
+		{ "jmap", PROTOCOL_UNKNOWN },
+		{ " imap", PROTOCOL_UNKNOWN },
+		{ "imaps", PROTOCOL_UNKNOWN },
+		{ "%{env:P}%", PROTOCOL_UNKNOWN },
 	};
 	size_t i;
 
@@ -177,7 +205,10 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_binds), cmocka_unit_test(test_macro_address), cmocka_unit_test(test_several), cmocka_unit_test(test_ids),
+		cmocka_unit_test(test_binds),
+		cmocka_unit_test(test_macro_address),
+		cmocka_unit_test(test_several),
+		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_protocols),
 	};
 

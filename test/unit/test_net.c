@@ -21,7 +21,8 @@ static const struct {
 	{ "+mail.example.org:443:192.0.2.1", "mail.example.org", 443, "192.0.2.1:443 ", NULL },
 	{ "h:1:[2001:db8::1]", "h", 1, "[2001:db8::1]:1 ", NULL },
 	{ "h:65535:2001:db8::1", "h", 65535, "[2001:db8::1]:65535 ", NULL },
-	{ "h:443:192.0.2.1,[::1],192.0.2.2", "h", 443, "192.0.2.1:443 [::1]:443 192.0.2.2:443 ", NULL },
+	{ "h:443:192.0.2.1,[::1],192.0.2.2", "h", 443, "192.0.2.1:443 [::1]:443 192.0.2.2:443 ",
+	    NULL },
 	{ "h:443:192.0.2.1,192.0.2.1", "h", 443, "192.0.2.1:443 ", NULL },
 	{ "[::1]:443:192.0.2.1", "::1", 443, "192.0.2.1:443 ", NULL },
 	{ "*:443:192.0.2.1", "*", 443, "192.0.2.1:443 ", NULL },
@@ -73,13 +74,16 @@ test_entries(void **state)
 	for (i = 0; i < COUNT(entries); i++) {
 		int r = resolve_parse(&e, entries[i].in, &err);
 
-		CHECK((r == 0) == (entries[i].out != NULL), "%s: %s", entries[i].in, r ? err.text : "taken");
+		CHECK((r == 0) == (entries[i].out != NULL), "%s: %s", entries[i].in,
+		    r ? err.text : "taken");
 		if (r) {
-			CHECK(err.kind == ERR_USAGE && has(err.text, entries[i].why), "%s: %s", entries[i].in, err.text);
+			CHECK(err.kind == ERR_USAGE && has(err.text, entries[i].why), "%s: %s",
+			    entries[i].in, err.text);
 			continue;
 		}
 		list(&e.to, text, sizeof(text));
-		CHECK(!strcmp(text, entries[i].out) && !strcmp(e.host, entries[i].host) && e.port == entries[i].port,
+		CHECK(!strcmp(text, entries[i].out) && !strcmp(e.host, entries[i].host) &&
+			e.port == entries[i].port,
 		    "%s: %s %u %s", entries[i].in, e.host, e.port, text);
 	}
 }
@@ -87,18 +91,24 @@ test_entries(void **state)
 static void
 test_resolve(void **state)
 {
-	static const struct { const char *host; unsigned port; const char *out; } cases[] = {
+	static const struct {
+		const char *host;
+		unsigned port;
+		const char *out;
+	} cases[] = {
 		{ "192.0.2.7", 443, "192.0.2.7:443 " },
 		{ "::1", 1, "[::1]:1 " },
 		{ "fe80::1%1", 443, "[fe80::1%1]:443 " },
 		{ "localhost", 8080, "127.0.0.1:8080 [::1]:8080 " },
 		{ "LocalHost.", 8080, "127.0.0.1:8080 [::1]:8080 " },
-		{ "Named.Example.", 443, "192.0.2.1:443 " },      /* an entry, whatever the case and the final dot */
-		{ "192.0.2.9", 443, "192.0.2.1:443 " },           /* an entry for an address */
-		{ "elsewhere.example", 444, "192.0.2.2:444 " },   /* the entry for any host */
+		/* an entry, whatever the case and the final dot */
+		{ "Named.Example.", 443, "192.0.2.1:443 " },
+		{ "192.0.2.9", 443, "192.0.2.1:443 " },         /* an entry for an address */
+		{ "elsewhere.example", 444, "192.0.2.2:444 " }, /* the entry for any host */
 		{ "named.example", 444, "192.0.2.2:444 " },
 	};
-	static const char *const texts[] = { "*:444:192.0.2.2", "named.example:443:192.0.2.1", "192.0.2.9:443:192.0.2.1" };
+	static const char *const texts[] = { "*:444:192.0.2.2", "named.example:443:192.0.2.1",
+		"192.0.2.9:443:192.0.2.1" };
 	struct resolve_entry e[COUNT(texts)];
 	struct resolved r;
 	char text[512];
@@ -109,13 +119,18 @@ test_resolve(void **state)
 	for (i = 0; i < COUNT(texts); i++)
 		assert_int_equal(resolve_parse(&e[i], texts[i], &err), 0);
 	for (i = 0; i < COUNT(cases); i++) {
-		CHECK(resolve(&r, cases[i].host, cases[i].port, e, COUNT(e), NULL, &never, &err) == 0, "%s: %s", cases[i].host, err.text);
+		CHECK(
+		    resolve(&r, cases[i].host, cases[i].port, e, COUNT(e), NULL, &never, &err) == 0,
+		    "%s: %s", cases[i].host, err.text);
 		list(&r, text, sizeof(text));
 		CHECK(!strcmp(text, cases[i].out), "%s: %s", cases[i].host, text);
 	}
 }
 
-/* A name that needs a look-up: it fails in words, leaves no child, and the deadline and a signal end it. */
+/*
+ * A name that needs a look-up: it fails in words, leaves no child, and the deadline and a signal
+ * end it.
+ */
 static void
 test_look_up(void **state)
 {
@@ -128,8 +143,11 @@ test_look_up(void **state)
 
 	(void)state;
 	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, NULL, &past, &err), -1);
-	CHECK(err.kind == ERR_REACH && has(err.text, "--max-time") && has(err.text, "no-such-name.invalid"), "%s", err.text);
-	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, NULL, &stopped, &err), -1);
+	CHECK(err.kind == ERR_REACH && has(err.text, "--max-time") &&
+		has(err.text, "no-such-name.invalid"),
+	    "%s", err.text);
+	assert_int_equal(
+	    resolve(&r, "no-such-name.invalid", 443, NULL, 0, NULL, &stopped, &err), -1);
 	CHECK(err.kind == ERR_INTERRUPT && err.code == SIGTERM, "%s", err.text);
 	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, NULL, &soon, &err), -1);
 	CHECK(err.kind == ERR_REACH && has(err.text, "--resolve"), "%s", err.text);
@@ -169,7 +187,8 @@ test_connect(void **state)
 	listener = listen_on(&to.addr[1]);
 	dead = listen_on(&to.addr[0]);
 	close(dead);
-	CHECK(conn_open(&c, &to, &d, &err) == 0, "%s", err.text); /* the first address refuses, the second answers */
+	/* the first address refuses, the second answers */
+	CHECK(conn_open(&c, &to, &d, &err) == 0, "%s", err.text);
 	resolve_format(&to.addr[1], text);
 	assert_string_equal(c.peer, text);
 	peer = accept(listener, NULL, NULL);
@@ -193,11 +212,16 @@ test_connect(void **state)
 	to.addr[1].in.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
 	assert_int_equal(conn_open(&c, &to, &d, &err), -1);
 	resolve_format(&to.addr[0], text);
-	CHECK(err.kind == ERR_REACH && has(err.text, text) && has(err.text, "127.0.0.2") && has(err.text, "refused"), "%s", err.text);
+	CHECK(err.kind == ERR_REACH && has(err.text, text) && has(err.text, "127.0.0.2") &&
+		has(err.text, "refused"),
+	    "%s", err.text);
 	assert_int_equal(c.fd, -1);
 }
 
-/* A peer that says nothing, one that says a byte now and then, one that takes nothing: all end with the deadline. */
+/*
+ * A peer that says nothing, one that says a byte now and then, one that takes nothing: all end with
+ * the deadline.
+ */
 static void
 test_slow(void **state)
 {
@@ -219,7 +243,8 @@ test_slow(void **state)
 	begun = deadline_now();
 	d.step = begun + 50;
 	assert_int_equal(t.read(t.ctx, big, 1, &err), -1);
-	CHECK(err.kind == ERR_REACH && err.code == ETIMEDOUT && has(err.text, "--connect-timeout"), "%s", err.text);
+	CHECK(err.kind == ERR_REACH && err.code == ETIMEDOUT && has(err.text, "--connect-timeout"),
+	    "%s", err.text);
 	assert_in_range(deadline_now() - begun, 50, 2000);
 
 	d.step = INT64_MAX;
@@ -257,8 +282,11 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_entries), cmocka_unit_test(test_resolve), cmocka_unit_test(test_look_up),
-		cmocka_unit_test(test_connect), cmocka_unit_test(test_slow),
+		cmocka_unit_test(test_entries),
+		cmocka_unit_test(test_resolve),
+		cmocka_unit_test(test_look_up),
+		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_slow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,10 +5,11 @@
 #include "json.h"
 #include "ops.h"
 
-enum { SERVER_MAX = 1024 * 1024 };     /* bytes of body that the server reads (server-facts) */
+enum { SERVER_MAX = 1024 * 1024 }; /* bytes of body that the server reads (server-facts) */
 
 static void
-add(struct ops *o, struct pool *pool, enum op_kind kind, const char *key, const char *value, unsigned step)
+add(struct ops *o, struct pool *pool, enum op_kind kind, const char *key, const char *value,
+    unsigned step)
 {
 	struct op op = { kind, key, value, step };
 	struct err err;
@@ -33,16 +34,20 @@ test_bodies(void **state)
 	add(&o, &pool, OP_INSERT, "d", "", 2);
 	add(&o, &pool, OP_INSERT, "e", "\xc3\xa4", 4);
 	assert_int_equal(ops_format(&o, 0, false, &out), 5);
-	assert_string_equal(buf_text(&out), "[{\"type\":\"delete\",\"keys\":[\"a\",\"b\\\"\"]},"
-	    "{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"c\",\"'x'\\\\\\u000a\"],[\"d\",\"\"]]},"
-	    "{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"e\",\"\xc3\xa4\"]]}]");
+	assert_string_equal(buf_text(&out),
+	    "[{\"type\":\"delete\",\"keys\":[\"a\",\"b\\\"\"]},{\"type\":\"insert\",\"prefix\":"
+	    "null,\"assert_empty\":false,\"values\":[[\"c\",\"'x'\\\\\\u000a\"],[\"d\",\"\"]]},{"
+	    "\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"e\","
+	    "\"\xc3\xa4\"]]}]");
 	buf_reset(&out);
 	assert_int_equal(ops_format(&o, 4, true, &out), 5);
 	assert_string_equal(buf_text(&out),
-	    "[{\"type\":\"Insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"e\",\"\xc3\xa4\"]]}]");
+	    "[{\"type\":\"Insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"e\","
+	    "\"\xc3\xa4\"]]}]");
 	buf_reset(&out);
 	assert_int_equal(ops_format(&o, 1, true, &out), 5);
-	assert_true(has(buf_text(&out), "[{\"type\":\"Delete\",\"keys\":[\"b\\\"\"]},{\"type\":\"Insert\""));
+	assert_true(has(
+	    buf_text(&out), "[{\"type\":\"Delete\",\"keys\":[\"b\\\"\"]},{\"type\":\"Insert\""));
 	buf_free(&out);
 	pool_free(&pool);
 }
@@ -61,8 +66,11 @@ test_kinds(void **state)
 	add(&o, &pool, OP_DELETE, "b", NULL, 1);
 	buf_str(&out, "in front:");
 	ops_format(&o, 0, false, &out);
-	assert_string_equal(buf_text(&out), "in front:[{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,"
-	    "\"values\":[[\"a\",\"1\"]]},{\"type\":\"delete\",\"keys\":[\"a\"]},{\"type\":\"delete\",\"keys\":[\"b\"]}]");
+	assert_string_equal(buf_text(&out),
+	    "in "
+	    "front:[{\"type\":\"insert\",\"prefix\":null,\"assert_empty\":false,\"values\":[[\"a\","
+	    "\"1\"]]},{\"type\":\"delete\",\"keys\":[\"a\"]},{\"type\":\"delete\",\"keys\":[\"b\"]}"
+	    "]");
 	buf_free(&out);
 	pool_free(&pool);
 }
@@ -79,14 +87,18 @@ check_entries(const char *text, size_t len, size_t from, size_t to)
 	for (op = json_first(doc); op; op = json_next(op)) {
 		for (pair = json_first(json_member(op, "values")); pair; pair = json_next(pair)) {
 			snprintf(name, sizeof(name), "k%zu", from++);
-			CHECK(!strcmp(json_string(json_first(pair)), name), "%s is not where it belongs", name);
+			CHECK(!strcmp(json_string(json_first(pair)), name),
+			    "%s is not where it belongs", name);
 		}
 	}
 	CHECK(from == to, "%zu entries up to %zu", from, to);
 	json_free(doc);
 }
 
-/* However long the values are: no body is longer than the server reads, and each entry goes out once. */
+/*
+ * However long the values are: no body is longer than the server reads, and each entry goes out
+ * once.
+ */
 static void
 test_bounds(void **state)
 {
@@ -106,9 +118,12 @@ test_bounds(void **state)
 		for (from = 0; from < o.count; from = next) {
 			buf_reset(&out);
 			next = ops_format(&o, from, false, &out);
-			CHECK(next > from && next <= o.count, "values of %zu bytes: no way forward", lengths[i]);
-			CHECK(out.len <= SERVER_MAX, "values of %zu bytes: a body of %zu", lengths[i], out.len);
-			CHECK(next == o.count || out.len > OPS_BODY_MAX / 2, "values of %zu bytes: a body of %zu only", lengths[i], out.len);
+			CHECK(next > from && next <= o.count, "values of %zu bytes: no way forward",
+			    lengths[i]);
+			CHECK(out.len <= SERVER_MAX, "values of %zu bytes: a body of %zu",
+			    lengths[i], out.len);
+			CHECK(next == o.count || out.len > OPS_BODY_MAX / 2,
+			    "values of %zu bytes: a body of %zu only", lengths[i], out.len);
 			check_entries(out.data, out.len, from, next);
 		}
 		pool_free(&pool);
@@ -120,7 +135,9 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bodies), cmocka_unit_test(test_kinds), cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,9 +1,12 @@
-/* test_options.c - the command line: what is taken, and what is refused in one line that shows no secret */
+/*
+ * test_options.c - the command line: what is taken, and what is refused in one line that shows no
+ * secret
+ */
 #include "help.h"
 
 #include "buf.h"
 
-#define URL " --url https://old.example.org"
+#define URL   " --url https://old.example.org"
 #define WHOLE " --proxy 203.0.113.10 --public-url https://mail.example.org"
 
 /* Lines that are wrong, and what the message must name. */
@@ -21,7 +24,8 @@ static const struct {
 	{ "status", { "--url" } },
 	{ "reload", { "--url" } },
 
-	{ "stage" URL WHOLE " --prox 203.0.113.1", { "--prox", "--proxy" } },          /* no abbreviations; the nearest */
+	/* no abbreviations; the nearest */
+	{ "stage" URL WHOLE " --prox 203.0.113.1", { "--prox", "--proxy" } },
 	{ "stage" URL WHOLE " --pasword-file x", { "--pasword-file", "--password-file" } },
 	{ "stage" URL WHOLE " --frobnicate", { "--frobnicate" } },
 	{ "stage" URL WHOLE " -x", { "-x" } },
@@ -30,7 +34,7 @@ static const struct {
 	{ "stage" URL WHOLE " --proxy", { "--proxy", "ADDR" } },
 	{ "stage" URL WHOLE " --proxy=", { "--proxy", "empty" } },
 	{ "stage" URL WHOLE " -u", { "-u", "NAME" } },
-	{ "stage" URL WHOLE " --format curl", { "--format", "stage" } },               /* another command's */
+	{ "stage" URL WHOLE " --format curl", { "--format", "stage" } }, /* another command's */
 	{ "print" WHOLE " --snapshot x", { "--snapshot", "print" } },
 	{ "status" URL " --reload", { "--reload", "status" } },
 	{ "status" URL " --dry-run", { "--dry-run", "status" } },
@@ -40,17 +44,20 @@ static const struct {
 	{ "stage" URL " --proxy 203.0.113.10", { "--public-url" } },
 	{ "print", { "--proxy" } },
 	{ "stage" URL " --only outbound", { "--relay" } },
-	{ "stage" URL " --only listeners,check --proxy 203.0.113.10", { "--only", "\"check\"", "checks" } },
+	{ "stage" URL " --only listeners,check --proxy 203.0.113.10",
+	    { "--only", "\"check\"", "checks" } },
 	{ "stage" URL WHOLE " --skip ,", { "--skip", "group" } },
 	{ "stage" URL WHOLE " --skip allow", { "--skip", "allow" } },
 	{ "stage" URL WHOLE " --skip listeners,checks,url", { "no group" } },
 	{ "stage" URL WHOLE " --only url --skip url", { "no group" } },
 	{ "stage" URL " --skip listeners,url --listener imap", { "--listener" } },
 
-	{ "stage" URL " --proxy 203.0.113.10/24", { "--proxy", "203.0.113.10/24", "203.0.113.0/24" } },
+	{ "stage" URL " --proxy 203.0.113.10/24",
+	    { "--proxy", "203.0.113.10/24", "203.0.113.0/24" } },
 	{ "stage" URL " --proxy proxy.example.org", { "--proxy", "proxy.example.org", "ADDR" } },
 	{ "stage" URL " --proxy ::/8", { "--proxy", "::/8", "every IPv4 client" } },
-	{ "stage" URL " --public-url http://mail.example.org", { "--public-url", "http://mail.example.org", "https" } },
+	{ "stage" URL " --public-url http://mail.example.org",
+	    { "--public-url", "http://mail.example.org", "https" } },
 	{ "stage" URL " --public-url https://192.0.2.1", { "--public-url", "192.0.2.1", "name" } },
 	{ "stage" URL " --public-url https://mail.example.org/x", { "--public-url", "/x" } },
 	{ "stage --url http://old.example.org" WHOLE, { "--url", "old.example.org", "loopback" } },
@@ -69,11 +76,13 @@ static const struct {
 	{ "stage" URL WHOLE " --relay :25", { "--relay" } },
 	{ "stage" URL WHOLE " --relay new.example.org --relay-id a.b", { "--relay-id", "a.b" } },
 	{ "stage" URL WHOLE " --relay new.example.org --relay-id mx", { "--relay-id", "mx" } },
-	{ "stage" URL WHOLE " --relay new.example.org --relay-id local", { "--relay-id", "local" } },
+	{ "stage" URL WHOLE " --relay new.example.org --relay-id local",
+	    { "--relay-id", "local" } },
 	{ "stage" URL WHOLE " --relay-id x", { "--relay-id", "--relay" } },
 	{ "stage" URL WHOLE " --listener a\nb", { "--listener" } },
 	{ "stage" URL WHOLE " --listener 'a\\b'", { "--listener", "backslash" } },
-	{ "stage" URL WHOLE " --new-server new.example.org", { "--new-server", "new.example.org" } },
+	{ "stage" URL WHOLE " --new-server new.example.org",
+	    { "--new-server", "new.example.org" } },
 	{ "stage" URL WHOLE " --new-server 192.0.2.0/24", { "--new-server", "192.0.2.0/24" } },
 	{ "stage" URL WHOLE " --allow-new-server", { "--allow-new-server", "--new-server" } },
 	{ "status" URL " --check", { "--check", "status" } },
@@ -95,11 +104,14 @@ static const struct {
 	{ "print" WHOLE " --format yaml", { "--format", "yaml", "toml" } },
 	{ "stage" URL WHOLE " --force ,", { "--force" } },
 	{ "stage" URL WHOLE " -q -v", { "--quiet", "--verbose" } },
-	{ "stage" URL " --url https://b.example" WHOLE " --snapshot x", { "--snapshot", "--snapshot-dir" } },
+	{ "stage" URL " --url https://b.example" WHOLE " --snapshot x",
+	    { "--snapshot", "--snapshot-dir" } },
 	{ "stage" URL WHOLE " --snapshot x --snapshot-dir y", { "--snapshot", "--snapshot-dir" } },
 	{ "stage" URL WHOLE " --api-key-file k --user joe", { "--api-key-file", "--user" } },
-	{ "stage" URL WHOLE " --api-key-file k --password-file p", { "--api-key-file", "--password-file" } },
-	{ "stage" URL WHOLE " --password-file - --totp-file -", { "--password-file", "--totp-file" } },
+	{ "stage" URL WHOLE " --api-key-file k --password-file p",
+	    { "--api-key-file", "--password-file" } },
+	{ "stage" URL WHOLE " --password-file - --totp-file -",
+	    { "--password-file", "--totp-file" } },
 };
 
 static void
@@ -114,7 +126,7 @@ test_wrong(void **state)
 		struct options o;
 		int r = options_try(&o, &pool, wrong[i].line, &err);
 
-		if (!wrong[i].names[0]) {      /* "--" alone ends the options, and is right */
+		if (!wrong[i].names[0]) { /* "--" alone ends the options, and is right */
 			CHECK(r == 0, "\"%s\": %s", wrong[i].line, err.text);
 			pool_free(&pool);
 			continue;
@@ -122,7 +134,8 @@ test_wrong(void **state)
 		CHECK(r == -1 && err.kind == ERR_USAGE, "\"%s\" is taken", wrong[i].line);
 		CHECK(!strchr(err.text, '\n'), "\"%s\": more than one line", wrong[i].line);
 		for (j = 0; j < COUNT(wrong[i].names) && wrong[i].names[j]; j++)
-			CHECK(has(err.text, wrong[i].names[j]), "\"%s\" does not name %s: %s", wrong[i].line, wrong[i].names[j], err.text);
+			CHECK(has(err.text, wrong[i].names[j]), "\"%s\" does not name %s: %s",
+			    wrong[i].line, wrong[i].names[j], err.text);
 		pool_free(&pool);
 	}
 }
@@ -132,10 +145,16 @@ static void
 test_secrets(void **state)
 {
 	static const char *const lines[] = {
-		"stage" URL WHOLE " --password s3cret", "stage" URL WHOLE " --password=s3cret", "stage" URL WHOLE " --api-key=s3cret",
-		"stage" URL WHOLE " --totp s3cret", "stage" URL WHOLE " --user admin:s3cret", "stage" URL WHOLE " -u admin:s3cret",
-		"stage" URL WHOLE " -uadmin:s3cret", "stage --url https://admin:s3cret@old.example.org" WHOLE,
-		"stage" URL WHOLE " --passwd=s3cret", "stage" URL " --public-url https://s3cret@mail.example.org",
+		"stage" URL WHOLE " --password s3cret",
+		"stage" URL WHOLE " --password=s3cret",
+		"stage" URL WHOLE " --api-key=s3cret",
+		"stage" URL WHOLE " --totp s3cret",
+		"stage" URL WHOLE " --user admin:s3cret",
+		"stage" URL WHOLE " -u admin:s3cret",
+		"stage" URL WHOLE " -uadmin:s3cret",
+		"stage --url https://admin:s3cret@old.example.org" WHOLE,
+		"stage" URL WHOLE " --passwd=s3cret",
+		"stage" URL " --public-url https://s3cret@mail.example.org",
 		"stage" URL WHOLE " --json=s3cret",
 	};
 	struct err err;
@@ -160,10 +179,13 @@ static const struct {
 	unsigned groups;
 } right[] = {
 	{ "stage" URL WHOLE, COMMAND_STAGE, G(LISTENERS) | G(CHECKS) | G(URL) },
-	{ "stage" URL WHOLE " --relay new.example.org", COMMAND_STAGE, G(LISTENERS) | G(CHECKS) | G(URL) | G(OUTBOUND) },
-	{ "stage" URL WHOLE " --relay new.example.org --skip outbound", COMMAND_STAGE, G(LISTENERS) | G(CHECKS) | G(URL) },
+	{ "stage" URL WHOLE " --relay new.example.org", COMMAND_STAGE,
+	    G(LISTENERS) | G(CHECKS) | G(URL) | G(OUTBOUND) },
+	{ "stage" URL WHOLE " --relay new.example.org --skip outbound", COMMAND_STAGE,
+	    G(LISTENERS) | G(CHECKS) | G(URL) },
 	{ "stage" URL " --only checks", COMMAND_STAGE, G(CHECKS) },
-	{ "stage" URL " --only checks --only url --public-url https://a.b", COMMAND_STAGE, G(CHECKS) | G(URL) },
+	{ "stage" URL " --only checks --only url --public-url https://a.b", COMMAND_STAGE,
+	    G(CHECKS) | G(URL) },
 	{ "stage" URL " --skip listeners,url", COMMAND_STAGE, G(CHECKS) },
 	{ "stage" URL " --only outbound --relay new.example.org", COMMAND_STAGE, G(OUTBOUND) },
 	{ "--url https://old.example.org --only checks stage", COMMAND_STAGE, G(CHECKS) },
@@ -186,7 +208,8 @@ test_right(void **state)
 		struct options o;
 
 		options_of(&o, &pool, right[i].line);
-		CHECK(o.command == right[i].command, "\"%s\": command %d", right[i].line, o.command);
+		CHECK(
+		    o.command == right[i].command, "\"%s\": command %d", right[i].line, o.command);
 		CHECK(o.groups == right[i].groups, "\"%s\": groups %x", right[i].line, o.groups);
 		pool_free(&pool);
 	}
@@ -196,7 +219,8 @@ test_right(void **state)
 static void
 test_looking(void **state)
 {
-	static const enum group groups[] = { GROUP_LISTENERS, GROUP_CHECKS, GROUP_URL, GROUP_OUTBOUND };
+	static const enum group groups[] = { GROUP_LISTENERS, GROUP_CHECKS, GROUP_URL,
+		GROUP_OUTBOUND };
 	static const char *const lines[] = { "status" URL, "clear" URL };
 	struct pool pool = { 0 };
 	struct options o;
@@ -206,9 +230,11 @@ test_looking(void **state)
 	for (i = 0; i < COUNT(lines); i++) {
 		options_of(&o, &pool, lines[i]);
 		for (g = 0; g < COUNT(groups); g++)
-			CHECK(o.groups & 1u << groups[g], "\"%s\" leaves out %s", lines[i], group_name(groups[g]));
+			CHECK(o.groups & 1u << groups[g], "\"%s\" leaves out %s", lines[i],
+			    group_name(groups[g]));
 		options_of(&o, &pool, pool_printf(&pool, "%s --skip outbound", lines[i]));
-		CHECK(!(o.groups & G(OUTBOUND)), "\"%s\" --skip outbound does not leave it out", lines[i]);
+		CHECK(!(o.groups & G(OUTBOUND)), "\"%s\" --skip outbound does not leave it out",
+		    lines[i]);
 	}
 	pool_free(&pool);
 }
@@ -220,11 +246,14 @@ test_values(void **state)
 	struct options o;
 
 	(void)state;
-	options_of(&o, &pool, "stage --url https://a.example --url https://[2001:db8::1]:8443/ --proxy=::ffff:192.0.2.1 "
-	    "--proxy 2001:DB8::/64 --public-url=https://Mail.Example.ORG/ --relay New.example.org:2525 --relay-id out_2 "
-	    "--listener imap --listener 'web mail' --relay-listener mx --dialect 0.13.4 --cacert ca.pem --pinnedpubkey sha256//x= "
-	    "-k --resolve a:443:192.0.2.1 --connect-timeout 0 --max-time 86400 --haproxy-protocol -u joe --password-file - "
-	    "--totp-file t --snapshot-dir d -n --force port-25,changed --force rewrite --json -v");
+	options_of(&o, &pool,
+	    "stage --url https://a.example --url https://[2001:db8::1]:8443/ "
+	    "--proxy=::ffff:192.0.2.1 --proxy 2001:DB8::/64 --public-url=https://Mail.Example.ORG/ "
+	    "--relay New.example.org:2525 --relay-id out_2 --listener imap --listener 'web mail' "
+	    "--relay-listener mx --dialect 0.13.4 --cacert ca.pem --pinnedpubkey sha256//x= -k "
+	    "--resolve a:443:192.0.2.1 --connect-timeout 0 --max-time 86400 --haproxy-protocol -u "
+	    "joe --password-file - --totp-file t --snapshot-dir d -n --force port-25,changed "
+	    "--force rewrite --json -v");
 	assert_int_equal(o.target_count, 2);
 	assert_string_equal(o.targets[1].host, "2001:db8::1");
 	assert_int_equal(o.targets[1].port, 8443);
@@ -241,7 +270,8 @@ test_values(void **state)
 	assert_int_equal(o.minor, 13);
 	assert_string_equal(o.cacert, "ca.pem");
 	assert_string_equal(o.pinnedpubkey, "sha256//x=");
-	assert_true(o.insecure && o.haproxy && o.dry_run && o.json && o.verbose && o.change_options);
+	assert_true(
+	    o.insecure && o.haproxy && o.dry_run && o.json && o.verbose && o.change_options);
 	assert_false(o.quiet || o.clear || o.reload);
 	assert_int_equal(o.resolve_count, 1);
 	assert_int_equal(o.connect_timeout, 0);
@@ -250,7 +280,8 @@ test_values(void **state)
 	assert_string_equal(o.password_file, "-");
 	assert_string_equal(o.totp_file, "t");
 	assert_string_equal(o.snapshot_dir, "d");
-	assert_true(options_forced(&o, "port-25") && options_forced(&o, "changed") && options_forced(&o, "rewrite"));
+	assert_true(options_forced(&o, "port-25") && options_forced(&o, "changed") &&
+	    options_forced(&o, "rewrite"));
 	assert_false(options_forced(&o, "port"));
 	pool_free(&pool);
 }
@@ -286,7 +317,9 @@ test_same_proxy(void **state)
 	struct options o;
 
 	(void)state;
-	options_of(&o, &pool, "print --proxy 203.0.113.10 --proxy 203.0.113.10/32 --proxy ::ffff:203.0.113.10 --skip url");
+	options_of(&o, &pool,
+	    "print --proxy 203.0.113.10 --proxy 203.0.113.10/32 --proxy ::ffff:203.0.113.10 --skip "
+	    "url");
 	assert_int_equal(o.proxy_count, 1);
 	pool_free(&pool);
 }
@@ -312,11 +345,17 @@ test_help(void **state)
 		const char *line;
 		enum command command, about;
 	} cases[] = {
-		{ "--help", COMMAND_HELP, COMMAND_COUNT }, { "-h", COMMAND_HELP, COMMAND_COUNT }, { "help", COMMAND_HELP, COMMAND_COUNT },
-		{ "stage --help", COMMAND_HELP, COMMAND_STAGE }, { "--help stage", COMMAND_HELP, COMMAND_STAGE },
-		{ "help print", COMMAND_HELP, COMMAND_PRINT }, { "help help", COMMAND_HELP, COMMAND_HELP },
-		{ "--version", COMMAND_VERSION, COMMAND_COUNT }, { "-V", COMMAND_VERSION, COMMAND_COUNT },
-		{ "version", COMMAND_VERSION, COMMAND_COUNT }, { "stage --version", COMMAND_VERSION, COMMAND_COUNT },
+		{ "--help", COMMAND_HELP, COMMAND_COUNT },
+		{ "-h", COMMAND_HELP, COMMAND_COUNT },
+		{ "help", COMMAND_HELP, COMMAND_COUNT },
+		{ "stage --help", COMMAND_HELP, COMMAND_STAGE },
+		{ "--help stage", COMMAND_HELP, COMMAND_STAGE },
+		{ "help print", COMMAND_HELP, COMMAND_PRINT },
+		{ "help help", COMMAND_HELP, COMMAND_HELP },
+		{ "--version", COMMAND_VERSION, COMMAND_COUNT },
+		{ "-V", COMMAND_VERSION, COMMAND_COUNT },
+		{ "version", COMMAND_VERSION, COMMAND_COUNT },
+		{ "stage --version", COMMAND_VERSION, COMMAND_COUNT },
 		{ "licenses", COMMAND_LICENSES, COMMAND_COUNT },
 	};
 	size_t i;
@@ -327,8 +366,8 @@ test_help(void **state)
 		struct options o;
 
 		options_of(&o, &pool, cases[i].line);
-		CHECK(o.command == cases[i].command && o.help_about == cases[i].about, "\"%s\": %d, %d", cases[i].line, o.command,
-		    o.help_about);
+		CHECK(o.command == cases[i].command && o.help_about == cases[i].about,
+		    "\"%s\": %d, %d", cases[i].line, o.command, o.help_about);
 		pool_free(&pool);
 	}
 }
@@ -341,8 +380,11 @@ test_bounds(void **state)
 		const char *option, *value;
 		int max;
 	} cases[] = {
-		{ "proxy", "10.0.0.%d", PROXIES_MAX }, { "url", "https://%d.example", TARGETS_MAX },
-		{ "listener", "l%d", LISTENERS_MAX }, { "resolve", "a:%d:192.0.2.1", RESOLVE_OPTIONS_MAX }, { "force", "changed", FORCE_MAX },
+		{ "proxy", "10.0.0.%d", PROXIES_MAX },
+		{ "url", "https://%d.example", TARGETS_MAX },
+		{ "listener", "l%d", LISTENERS_MAX },
+		{ "resolve", "a:%d:192.0.2.1", RESOLVE_OPTIONS_MAX },
+		{ "force", "changed", FORCE_MAX },
 	};
 	size_t i;
 	int n, j;
@@ -359,7 +401,8 @@ test_bounds(void **state)
 			argv[argc++] = pool_str(&pool, "status");
 			if (strcmp(cases[i].option, "url") != 0)
 				argv[argc++] = pool_str(&pool, "--url=https://old.example");
-			snprintf(format, sizeof(format), "--%s=%s", cases[i].option, cases[i].value);
+			snprintf(
+			    format, sizeof(format), "--%s=%s", cases[i].option, cases[i].value);
 			for (j = 0; j < n; j++) {
 				char value[64];
 
@@ -369,9 +412,11 @@ test_bounds(void **state)
 #pragma GCC diagnostic pop
 				argv[argc++] = pool_str(&pool, value);
 			}
-			CHECK(options_parse(&o, &pool, argc, argv, &err) == (n > cases[i].max ? -1 : 0), "--%s %d times: %s",
-			    cases[i].option, n, err.text);
-			CHECK(n <= cases[i].max || has(err.text, cases[i].option), "--%s: %s", cases[i].option, err.text);
+			CHECK(options_parse(&o, &pool, argc, argv, &err) ==
+				(n > cases[i].max ? -1 : 0),
+			    "--%s %d times: %s", cases[i].option, n, err.text);
+			CHECK(n <= cases[i].max || has(err.text, cases[i].option), "--%s: %s",
+			    cases[i].option, err.text);
 			pool_free(&pool);
 		}
 	}
@@ -382,11 +427,20 @@ static void
 test_retell(void **state)
 {
 	static const char *const lines[] = {
-		WHOLE, WHOLE " --relay new.example.org", WHOLE " --relay new.example.org:2525 --relay-id out2", " --only checks",
-		WHOLE " --skip checks", WHOLE " --proxy 2001:db8::/64 --listener imap --listener 'web mail'",
-		WHOLE " --listener 'it'\\''s $HOME `x` \"y\"'", WHOLE " --listener [x] --listener *", " --skip listeners,url",
-		WHOLE " --new-server 192.0.2.5 --allow-new-server", " --only url --public-url https://a.b --new-server ::ffff:192.0.2.5",
-		" --only checks --new-server 2001:DB8::5 --allow-new-server", " --only outbound --relay new.example.org", WHOLE " --relay new.example.org --skip outbound",
+		WHOLE,
+		WHOLE " --relay new.example.org",
+		WHOLE " --relay new.example.org:2525 --relay-id out2",
+		" --only checks",
+		WHOLE " --skip checks",
+		WHOLE " --proxy 2001:db8::/64 --listener imap --listener 'web mail'",
+		WHOLE " --listener 'it'\\''s $HOME `x` \"y\"'",
+		WHOLE " --listener [x] --listener *",
+		" --skip listeners,url",
+		WHOLE " --new-server 192.0.2.5 --allow-new-server",
+		" --only url --public-url https://a.b --new-server ::ffff:192.0.2.5",
+		" --only checks --new-server 2001:DB8::5 --allow-new-server",
+		" --only outbound --relay new.example.org",
+		WHOLE " --relay new.example.org --skip outbound",
 	};
 	size_t i, j;
 
@@ -399,14 +453,20 @@ test_retell(void **state)
 		options_of(&a, &pool, pool_printf(&pool, "stage" URL "%s", lines[i]));
 		options_retell(&text, &a);
 		options_of(&b, &pool, pool_printf(&pool, "stage" URL "%s", buf_text(&text)));
-		CHECK(a.groups == b.groups && a.proxy_count == b.proxy_count && a.listener_count == b.listener_count &&
-		    same_text(a.relay_host, b.relay_host) && a.relay_port == b.relay_port && same_text(a.relay_id, b.relay_id) &&
-		    !strcmp(a.public_origin, b.public_origin) && !strcmp(a.new_server, b.new_server) &&
-		    a.allow_new_server == b.allow_new_server, "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
+		CHECK(a.groups == b.groups && a.proxy_count == b.proxy_count &&
+			a.listener_count == b.listener_count &&
+			same_text(a.relay_host, b.relay_host) && a.relay_port == b.relay_port &&
+			same_text(a.relay_id, b.relay_id) &&
+			!strcmp(a.public_origin, b.public_origin) &&
+			!strcmp(a.new_server, b.new_server) &&
+			a.allow_new_server == b.allow_new_server,
+		    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
 		for (j = 0; j < a.listener_count; j++)
-			CHECK(!strcmp(a.listeners[j], b.listeners[j]), "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
+			CHECK(!strcmp(a.listeners[j], b.listeners[j]), "\"%s\" becomes \"%s\"",
+			    lines[i], buf_text(&text));
 		for (j = 0; j < a.proxy_count; j++)
-			CHECK(!strcmp(a.proxies[j], b.proxies[j]), "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
+			CHECK(!strcmp(a.proxies[j], b.proxies[j]), "\"%s\" becomes \"%s\"",
+			    lines[i], buf_text(&text));
 		buf_free(&text);
 		pool_free(&pool);
 	}
@@ -418,9 +478,21 @@ test_quote(void **state)
 	static const struct {
 		const char *in, *out;
 	} cases[] = {
-		{ "", "''" }, { "imap", "imap" }, { "a b", "'a b'" }, { "it's", "'it'\\''s'" }, { "$HOME", "'$HOME'" },
-		{ "a;b", "'a;b'" }, { "*", "'*'" }, { "~", "'~'" }, { "[a]", "'[a]'" }, { "a=b", "a=b" }, { "!x", "'!x'" },
-		{ "a\\b", "'a\\b'" }, { "\xc3\xa4", "'\xc3\xa4'" }, { "#x", "'#x'" }, { "{a,b}", "'{a,b}'" },
+		{ "", "''" },
+		{ "imap", "imap" },
+		{ "a b", "'a b'" },
+		{ "it's", "'it'\\''s'" },
+		{ "$HOME", "'$HOME'" },
+		{ "a;b", "'a;b'" },
+		{ "*", "'*'" },
+		{ "~", "'~'" },
+		{ "[a]", "'[a]'" },
+		{ "a=b", "a=b" },
+		{ "!x", "'!x'" },
+		{ "a\\b", "'a\\b'" },
+		{ "\xc3\xa4", "'\xc3\xa4'" },
+		{ "#x", "'#x'" },
+		{ "{a,b}", "'{a,b}'" },
 	};
 	struct buf out = { 0 };
 	size_t i;
@@ -429,7 +501,8 @@ test_quote(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		buf_reset(&out);
 		options_quote(&out, cases[i].in);
-		CHECK(!strcmp(buf_text(&out), cases[i].out), "%s becomes %s", cases[i].in, buf_text(&out));
+		CHECK(!strcmp(buf_text(&out), cases[i].out), "%s becomes %s", cases[i].in,
+		    buf_text(&out));
 	}
 	buf_free(&out);
 }
@@ -449,10 +522,11 @@ test_usage(void **state)
 			char name[40];
 
 			snprintf(name, sizeof(name), " --%s ", options_table[i].name);
-			if (!has(buf_text(&out), name))        /* a long help begins on a line of its own */
+			if (!has(
+				buf_text(&out), name)) /* a long help begins on a line of its own */
 				name[strlen(name) - 1] = '\n';
-			CHECK(has(buf_text(&out), name) == !!(options_table[i].commands & 1u << c), "%s: %s", command_name((enum command)c),
-			    name);
+			CHECK(has(buf_text(&out), name) == !!(options_table[i].commands & 1u << c),
+			    "%s: %s", command_name((enum command)c), name);
 		}
 	}
 	buf_free(&out);
@@ -469,10 +543,14 @@ test_table(void **state)
 		const struct option *a = &options_table[i];
 
 		CHECK(a->name && *a->name && a->help && *a->help && a->commands, "row %zu", i);
-		CHECK(strcmp(a->name, "password") != 0 && strcmp(a->name, "api-key") != 0 && strcmp(a->name, "totp") != 0, "%s", a->name);
+		CHECK(strcmp(a->name, "password") != 0 && strcmp(a->name, "api-key") != 0 &&
+			strcmp(a->name, "totp") != 0,
+		    "%s", a->name);
 		for (j = 0; j < i; j++) {
-			CHECK(strcmp(a->name, options_table[j].name) != 0, "%s is there twice", a->name);
-			CHECK(!a->letter || a->letter != options_table[j].letter, "-%c is there twice", a->letter);
+			CHECK(strcmp(a->name, options_table[j].name) != 0, "%s is there twice",
+			    a->name);
+			CHECK(!a->letter || a->letter != options_table[j].letter,
+			    "-%c is there twice", a->letter);
 		}
 	}
 }
@@ -481,11 +559,19 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_wrong), cmocka_unit_test(test_secrets), cmocka_unit_test(test_right),
+		cmocka_unit_test(test_wrong),
+		cmocka_unit_test(test_secrets),
+		cmocka_unit_test(test_right),
 		cmocka_unit_test(test_looking),
-		cmocka_unit_test(test_values), cmocka_unit_test(test_defaults), cmocka_unit_test(test_same_proxy),
-		cmocka_unit_test(test_short), cmocka_unit_test(test_help), cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_retell), cmocka_unit_test(test_quote), cmocka_unit_test(test_usage),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_same_proxy),
+		cmocka_unit_test(test_short),
+		cmocka_unit_test(test_help),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_retell),
+		cmocka_unit_test(test_quote),
+		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_table),
 	};
 

@@ -1,4 +1,7 @@
-/* test_output.c - reports: JSON that parses, text that is safe for a terminal, words that promise no more than was read */
+/*
+ * test_output.c - reports: JSON that parses, text that is safe for a terminal, words that promise
+ * no more than was read
+ */
 #include "plan_help.h"
 
 #include "buf.h"
@@ -81,7 +84,8 @@ json_of(struct run_of *x)
 
 	buf_reset(&x->out);
 	output_json(&x->out, &x->r);
-	CHECK(json_parse(&doc, x->out.data, x->out.len, &err) == 0, "%s: %s", err.text, x->out.data);
+	CHECK(
+	    json_parse(&doc, x->out.data, x->out.len, &err) == 0, "%s: %s", err.text, x->out.data);
 	return doc;
 }
 
@@ -105,7 +109,8 @@ test_stage(void **state)
 	done(&x, plan_stage, "stage " WHOLE);
 	text = text_of(&x);
 	assert_true(has(text, "https://old.example.org") && has(text, "0.15"));
-	assert_true(has(text, "auth.dkim.verify: strict -> disable") && has(text, "http.url: (absent) -> 'https://mail.example.org'"));
+	assert_true(has(text, "auth.dkim.verify: strict -> disable") &&
+	    has(text, "http.url: (absent) -> 'https://mail.example.org'"));
 	assert_true(has(text, "smtp") && has(text, "never touched") && has(text, "[::]:143"));
 	assert_true(has(text, "applied nothing"));
 	assert_true(has(text, "stalprep-old.example.org-443.snapshot.json"));
@@ -123,7 +128,8 @@ test_nothing_written(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP);
 	planned(&x, plan_stage, "stage --dry-run " WHOLE);
-	assert_true(has(text_of(&x), "Nothing was written") && has(text_of(&x), "(absent) -> disable"));
+	assert_true(
+	    has(text_of(&x), "Nothing was written") && has(text_of(&x), "(absent) -> disable"));
 	assert_false(has(text_of(&x), "Staged:"));
 	planned(&x, plan_stage, "stage " WHOLE);
 	x.r.exit = EXIT_REFUSED;
@@ -173,7 +179,8 @@ test_clear(void **state)
 	done(&x, plan_clear, "clear");
 	x.t.has_snapshot = true;
 	strcat(x.t.snapshot_path, ".cleared");
-	assert_true(has(text_of(&x), "auth.dkim.verify: disable -> strict") && has(text_of(&x), ".cleared"));
+	assert_true(has(text_of(&x), "auth.dkim.verify: disable -> strict") &&
+	    has(text_of(&x), ".cleared"));
 	assert_true(has(text_of(&x), "10 of 10 keys"));
 	end(&x);
 }
@@ -223,13 +230,15 @@ test_json(void **state)
 	target = json_first(json_member(doc, "targets"));
 	assert_string_equal(member(target, "target"), "https://old.example.org");
 	assert_string_equal(member(target, "dialect"), "0.13 to 0.15");
-	assert_string_equal(member(target, "snapshot"), "stalprep-old.example.org-443.snapshot.json");
+	assert_string_equal(
+	    member(target, "snapshot"), "stalprep-old.example.org-443.snapshot.json");
 	listener = json_first(json_member(target, "listeners"));
 	assert_string_equal(member(listener, "id"), "imap");
 	assert_string_equal(member(listener, "binds"), "[::]:143");
 	assert_true(json_is_bool(json_member(listener, "chosen"), &b) && b);
 	assert_non_null(member(json_next(listener), "why"));
-	for (key = json_first(json_member(target, "keys")); strcmp(member(key, "key"), "auth.dkim.verify") != 0; key = json_next(key))
+	for (key = json_first(json_member(target, "keys"));
+	    strcmp(member(key, "key"), "auth.dkim.verify") != 0; key = json_next(key))
 		;
 	assert_string_equal(member(key, "group"), "checks");
 	assert_string_equal(member(key, "before"), "strict");
@@ -259,8 +268,10 @@ test_json_unread(void **state)
 	doc = json_of(&x);
 	assert_true(json_is_bool(json_member(doc, "changed"), &b) && !b);
 	target = json_first(json_member(doc, "targets"));
-	assert_true(json_is_null(json_member(target, "dialect")) && json_is_null(json_member(target, "snapshot")));
-	assert_true(json_is_array(json_member(target, "keys")) && !json_first(json_member(target, "keys")));
+	assert_true(json_is_null(json_member(target, "dialect")) &&
+	    json_is_null(json_member(target, "snapshot")));
+	assert_true(
+	    json_is_array(json_member(target, "keys")) && !json_first(json_member(target, "keys")));
 	assert_string_equal(text_of(&x), "");
 	json_free(doc);
 	end(&x);
@@ -268,7 +279,10 @@ test_json_unread(void **state)
 
 /* ---- what reaches a terminal ---- */
 
-/* Neither C0 (but line feeds) nor DEL, nor C1 in UTF-8 (JSON is for programs: there C1 may stand); all of it is UTF-8. */
+/*
+ * Neither C0 (but line feeds) nor DEL, nor C1 in UTF-8 (JSON is for programs: there C1 may stand);
+ * all of it is UTF-8.
+ */
 static void
 check_clean(const char *text, bool json, const char *why)
 {
@@ -277,10 +291,11 @@ check_clean(const char *text, bool json, const char *why)
 	for (i = 0; i < len; i += n) {
 		n = utf8_length(text + i, len - i);
 		CHECK(n, "%s: byte %zu is no UTF-8", why, i);
-		CHECK(((unsigned char)text[i] >= ' ' && text[i] != 0x7f) || text[i] == '\n', "%s: the control byte %02x behind \"%.20s\"",
-		    why, (unsigned)text[i], text + (i > 20 ? i - 20 : 0));
-		CHECK(json || n != 2 || text[i] != '\xc2' || (unsigned char)text[i + 1] >= 0xa0, "%s: a C1 control, U+00%02x", why,
-		    (unsigned)(unsigned char)text[i + 1]);
+		CHECK(((unsigned char)text[i] >= ' ' && text[i] != 0x7f) || text[i] == '\n',
+		    "%s: the control byte %02x behind \"%.20s\"", why, (unsigned)text[i],
+		    text + (i > 20 ? i - 20 : 0));
+		CHECK(json || n != 2 || text[i] != '\xc2' || (unsigned char)text[i + 1] >= 0xa0,
+		    "%s: a C1 control, U+00%02x", why, (unsigned)(unsigned char)text[i + 1]);
 	}
 }
 
@@ -293,17 +308,23 @@ static const struct {
 	{ SMTP LISTENER("x", "imap", "[::]:1\x1b[2J43"), NULL, "a bind" },
 	{ SMTP IMAP "auth.dkim.verify = \x1b]0;x\x07\n", NULL, "a value" },
 	{ SMTP IMAP "auth.dkim.verify = a\rb\x7f\n", NULL, "a carriage return, a DEL" },
-	{ SMTP IMAP "auth.dkim.verify = \xc2\x9b" "2J\n", NULL, "a C1 control" },
-	{ SMTP IMAP "server.listener.imap.proxy.trusted-networks.\x1b[1m = 10.0.0.1\n", NULL, "a key" },
-	{ SMTP IMAP "auth.dkim.verify = 0123456789012345678901234567890123456789012345678901234567\xe2\x82\xac\xe2\x82\xac\n", NULL,
-	  "a value that is cut" },
+	{ SMTP IMAP "auth.dkim.verify = \xc2\x9b"
+		    "2J\n",
+	    NULL, "a C1 control" },
+	{ SMTP IMAP "server.listener.imap.proxy.trusted-networks.\x1b[1m = 10.0.0.1\n", NULL,
+	    "a key" },
+	{ SMTP IMAP
+	    "auth.dkim.verify = "
+	    "0123456789012345678901234567890123456789012345678901234567\xe2\x82\xac\xe2\x82\xac\n",
+	    NULL, "a value that is cut" },
 	{ SMTP IMAP, "https://\x1b[2Jx", "the URL in force" },
 };
 
 static void
 test_terminal(void **state)
 {
-	static const char *const lines[] = { "stage -v " WHOLE, "stage -v --dry-run " WHOLE, "status -v", "clear -v" };
+	static const char *const lines[] = { "stage -v " WHOLE, "stage -v --dry-run " WHOLE,
+		"status -v", "clear -v" };
 	static planner *const planners[] = { plan_stage, plan_stage, plan_status, plan_clear };
 	size_t i, j;
 
@@ -358,12 +379,15 @@ test_messages(void **state)
 	message_add(&m, &pool, MESSAGE_ERROR, NULL, "an\n\n  error\n stage: \n  \x1b");
 	m.items[3].target = "https://b.example";
 	output_messages(&out, "stage", &m, MESSAGE_NOTE);
-	assert_string_equal(buf_text(&out), "stage: a note\nstage: warning: a warning\nstage: refused (port-25): a refusal?2\n"
+	assert_string_equal(buf_text(&out),
+	    "stage: a note\nstage: warning: a warning\nstage: refused (port-25): a refusal?2\n"
 	    "stage: https://b.example: an?\n  error? stage: \n  ?\n");
 	buf_reset(&out);
 	m.items[2].forced = true;
 	output_messages(&out, "stage", &m, MESSAGE_REFUSAL);
-	assert_string_equal(buf_text(&out), "stage: forced (port-25): a refusal?2\nstage: https://b.example: an?\n  error? stage: \n  ?\n");
+	assert_string_equal(buf_text(&out),
+	    "stage: forced (port-25): a refusal?2\nstage: https://b.example: an?\n  error? stage: "
+	    "\n  ?\n");
 	buf_free(&out);
 	pool_free(&pool);
 }
@@ -372,10 +396,17 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_stage), cmocka_unit_test(test_nothing_written), cmocka_unit_test(test_nothing_to_do),
-		cmocka_unit_test(test_unproved), cmocka_unit_test(test_clear), cmocka_unit_test(test_status),
-		cmocka_unit_test(test_json), cmocka_unit_test(test_json_unread), cmocka_unit_test(test_terminal),
-		cmocka_unit_test(test_terminal_snapshot), cmocka_unit_test(test_messages),
+		cmocka_unit_test(test_stage),
+		cmocka_unit_test(test_nothing_written),
+		cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_unproved),
+		cmocka_unit_test(test_clear),
+		cmocka_unit_test(test_status),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_unread),
+		cmocka_unit_test(test_terminal),
+		cmocka_unit_test(test_terminal_snapshot),
+		cmocka_unit_test(test_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

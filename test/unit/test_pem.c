@@ -6,7 +6,7 @@
 
 #define B(label) "-----BEGIN " label "-----"
 #define E(label) "-----END " label "-----"
-#define BLOCK B("X") "\nAQID\n" E("X") "\n"
+#define BLOCK    B("X") "\nAQID\n" E("X") "\n"
 
 /* out: the blocks' bytes in hexadecimal, each followed by a blank; else a part of the message. */
 static const struct {
@@ -19,13 +19,14 @@ static const struct {
 	{ "text before\n" BLOCK "text between\n\n" BLOCK "text after", "010203 010203 ", NULL },
 	{ B("X") "\r\nAQID\r\n" E("X") "\r\n", "010203 ", NULL },
 	{ "\xef\xbb\xbf" BLOCK, "010203 ", NULL },
-	{ B("X") "\nAQ\nID\n" E("X"), "010203 ", NULL },                  /* no last line end */
-	{ B("X") "  \n  AQID  \n  " E("X") "\t\n", "010203 ", NULL },     /* indented */
+	{ B("X") "\nAQ\nID\n" E("X"), "010203 ", NULL },              /* no last line end */
+	{ B("X") "  \n  AQID  \n  " E("X") "\t\n", "010203 ", NULL }, /* indented */
 	{ B("X") "\nAQI=\n" E("X"), "0102 ", NULL },
 	{ B("X") "\nAQ==\n" E("X"), "01 ", NULL },
 	{ B("X") "\n\nAQID\n\n" E("X"), "010203 ", NULL },
 	{ B("X") "\n" E("X"), " ", NULL },
-	{ B("KEY") "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES,00\n\nAQID\n" E("KEY"), "010203 ", NULL },
+	{ B("KEY") "\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES,00\n\nAQID\n" E("KEY"), "010203 ",
+	    NULL },
 
 	{ B("X") "\nAQID\n", NULL, "line 1: the block that begins here has no END" },
 	{ "\n\n" B("X") "\nAQID", NULL, "line 3: the block that begins here has no END" },
@@ -39,14 +40,17 @@ static const struct {
 	{ B("X") "\nAQID\n" BLOCK, NULL, "line 3: this is not base64" },
 	{ E("X") "\n", NULL, "line 1: an END without its BEGIN" },
 	{ "# " BLOCK, NULL, "line 1: a BEGIN in the middle of a line" },
-	{ B("X") "\nAQID\n" E("X") B("X") "\nAQID\n" E("X"), NULL, "line 3: text follows the dashes" },
+	{ B("X") "\nAQID\n" E("X") B("X") "\nAQID\n" E("X"), NULL,
+	    "line 3: text follows the dashes" },
 	{ B("X") "\nA*ID\n" E("X"), NULL, "line 2: this is not base64" },
 	{ B("X") "\nAQ=D\n" E("X"), NULL, "line 2: this is not base64" },
-	{ B("X") "\nAR==\n" E("X"), NULL, "line 2: this is not base64" },   /* bits in the padding */
+	/* bits in the padding */
+	{ B("X") "\nAR==\n" E("X"), NULL, "line 2: this is not base64" },
 	{ B("X") "\nAQ==AQID\n" E("X"), NULL, "line 2: this is not base64" },
 	{ B("X") "\n=QID\n" E("X"), NULL, "line 2: this is not base64" },
 	{ B("X") "\nAQ ID\n" E("X"), NULL, "line 2: this is not base64" },
-	{ B("CERTIFICATE") "\nProc-Type: 4\n\nAQID\n" E("CERTIFICATE"), NULL, "line 2: this is not base64" },
+	{ B("CERTIFICATE") "\nProc-Type: 4\n\nAQID\n" E("CERTIFICATE"), NULL,
+	    "line 2: this is not base64" },
 	{ B("A LABEL THAT IS MUCH LONGER THAN ANY LABEL IS"), NULL, "the label is too long" },
 };
 
@@ -67,9 +71,11 @@ test_blocks(void **state)
 				buf_printf(&out, "%02x", (unsigned char)block.data[k]);
 			buf_char(&out, ' ');
 		}
-		CHECK((r == 0) == (cases[i].out != NULL), "case %zu: %s", i, r ? err.text : "taken");
+		CHECK(
+		    (r == 0) == (cases[i].out != NULL), "case %zu: %s", i, r ? err.text : "taken");
 		if (r == 0)
-			CHECK(!strcmp(buf_text(&out), cases[i].out), "case %zu: %s", i, buf_text(&out));
+			CHECK(!strcmp(buf_text(&out), cases[i].out), "case %zu: %s", i,
+			    buf_text(&out));
 		else
 			CHECK(has(err.text, cases[i].why), "case %zu: %s", i, err.text);
 		buf_free(&block);
@@ -88,7 +94,8 @@ test_bounds(void **state)
 	(void)state;
 	buf_str(&text, B("X") "\n");
 	for (i = 0; i <= PEM_BLOCK_MAX / 48; i++)
-		buf_str(&text, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
+		buf_str(
+		    &text, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n");
 	buf_str(&text, E("X") "\n");
 	pem.text = text.data;
 	pem.len = text.len;
@@ -101,11 +108,20 @@ test_bounds(void **state)
 static void
 test_base64(void **state)
 {
-	static const struct { const char *plain, *text; } pairs[] = { /* RFC 4648, 10 */
-		{ "", "" }, { "f", "Zg==" }, { "fo", "Zm8=" }, { "foo", "Zm9v" }, { "foob", "Zm9vYg==" }, { "fooba", "Zm9vYmE=" },
+	static const struct {
+		const char *plain, *text;
+	} pairs[] = {
+		/* RFC 4648, 10 */
+		{ "", "" },
+		{ "f", "Zg==" },
+		{ "fo", "Zm8=" },
+		{ "foo", "Zm9v" },
+		{ "foob", "Zm9vYg==" },
+		{ "fooba", "Zm9vYmE=" },
 		{ "foobar", "Zm9vYmFy" },
 	};
-	static const char *const bad[] = { "Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zg==Zg==", "Zm9v\n", " Zm9v", "Zm9_", "====" };
+	static const char *const bad[] = { "Z", "Zg",
+		"Zg=", "Zg===", "Zh==", "Zm9=", "Zg==Zg==", "Zm9v\n", " Zm9v", "Zm9_", "====" };
 	size_t i;
 
 	(void)state;
@@ -133,7 +149,9 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_blocks), cmocka_unit_test(test_bounds), cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_base64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

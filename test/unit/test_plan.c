@@ -13,7 +13,8 @@ check_staged(const struct world *w, const char *why)
 	for (i = 0; i < w->plan.key_count; i++) {
 		const struct plan_key *k = &w->plan.keys[i];
 
-		CHECK(k->state == KEY_STAGED || k->state == KEY_AS_WANTED, "%s: %s is %s", why, k->key, key_state_name(k->state));
+		CHECK(k->state == KEY_STAGED || k->state == KEY_AS_WANTED, "%s: %s is %s", why,
+		    k->key, key_state_name(k->state));
 		CHECK(!k->write, "%s: %s would be written", why, k->key);
 	}
 	CHECK(!w->plan.write_count && !w->plan.anew, "%s: something would be written", why);
@@ -28,13 +29,17 @@ static const struct {
 	{ DEFAULTS, WHOLE "--proxy 2001:db8::/64 " RELAY, "", "two proxies and a relay, read off" },
 	{ DEFAULTS, "--only listeners " PROXY, "--only listeners", "one group" },
 	{ DEFAULTS LISTENER("a", "imap", "[::]:1") LIST("a") ".0 = 10.0.0.5\n", WHOLE, "",
-	  "the first listener also has a network of its own" },
-	{ DEFAULTS "server.proxy.trusted-networks.0 = 10.0.0.5\n", WHOLE, "", "the global list was carried over" },
+	    "the first listener also has a network of its own" },
+	{ DEFAULTS "server.proxy.trusted-networks.0 = 10.0.0.5\n", WHOLE, "",
+	    "the global list was carried over" },
 	{ DEFAULTS LISTENER("out", "smtp", "[::]:2525"), WHOLE "--listener out --listener imap", "",
-	  "listeners were named: the snapshot knows them" },
-	{ DEFAULTS, WHOLE RELAY "--relay-id second", "", "a relay of another name: the snapshot knows it" },
-	{ DEFAULTS, WHOLE "--new-server 192.0.2.5 --allow-new-server", "", "an exemption: the snapshot knows it" },
-	{ SMTP IMAP LIST("imap") " = 10.0.0.5\n", "--only listeners " PROXY, "--only listeners", "a scalar became a list" },
+	    "listeners were named: the snapshot knows them" },
+	{ DEFAULTS, WHOLE RELAY "--relay-id second", "",
+	    "a relay of another name: the snapshot knows it" },
+	{ DEFAULTS, WHOLE "--new-server 192.0.2.5 --allow-new-server", "",
+	    "an exemption: the snapshot knows it" },
+	{ SMTP IMAP LIST("imap") " = 10.0.0.5\n", "--only listeners " PROXY, "--only listeners",
+	    "a scalar became a list" },
 };
 
 static void
@@ -49,7 +54,8 @@ test_staged(void **state)
 		world_stage(&w, pool_printf(&w.pool, "stage %s", staged[i].stage));
 		world_plan(&w, plan_status, pool_printf(&w.pool, "status %s", staged[i].status));
 		check_staged(&w, staged[i].why);
-		CHECK(w.plan.key_count >= w.snapshot.count, "%s: %zu keys of %zu", staged[i].why, w.plan.key_count, w.snapshot.count);
+		CHECK(w.plan.key_count >= w.snapshot.count, "%s: %zu keys of %zu", staged[i].why,
+		    w.plan.key_count, w.snapshot.count);
 		world_end(&w);
 	}
 }
@@ -61,7 +67,8 @@ test_newer_listener(void **state)
 	static const struct {
 		const char *stage;
 		bool missed;
-	} cases[] = { { WHOLE, true }, { WHOLE "--listener http", false }, { WHOLE "--relay-listener submission", false } };
+	} cases[] = { { WHOLE, true }, { WHOLE "--listener http", false },
+		{ WHOLE "--relay-listener submission", false } };
 	size_t i;
 
 	(void)state;
@@ -75,8 +82,10 @@ test_newer_listener(void **state)
 		world_set(&w, "server.listener.imap2.protocol", "imap");
 		world_plan(&w, plan_status, "status");
 		c = plan_count(&w.plan, GROUP_LISTENERS);
-		CHECK((c.right < c.keys) == cases[i].missed, "%s: %zu of %zu", cases[i].stage, c.right, c.keys);
-		CHECK(said(&w.plan, MESSAGE_WARNING, "\"imap2\"") == cases[i].missed, "%s: not said", cases[i].stage);
+		CHECK((c.right < c.keys) == cases[i].missed, "%s: %zu of %zu", cases[i].stage,
+		    c.right, c.keys);
+		CHECK(said(&w.plan, MESSAGE_WARNING, "\"imap2\"") == cases[i].missed,
+		    "%s: not said", cases[i].stage);
 		world_end(&w);
 	}
 }
@@ -94,7 +103,8 @@ test_not_staged(void **state)
 	world_plan(&w, plan_status, "status");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		c = plan_count(&w.plan, g);
-		CHECK(!c.right && !c.foreign, "group %s: %zu right, %zu foreign", group_name(g), c.right, c.foreign);
+		CHECK(!c.right && !c.foreign, "group %s: %zu right, %zu foreign", group_name(g),
+		    c.right, c.foreign);
 	}
 	CHECK(!said(&w.plan, MESSAGE_NOTE, "copied"), "status says that it copies the global list");
 	world_end(&w);
@@ -112,8 +122,11 @@ test_strange(void **state)
 		SMTP IMAP LIST("imap") " = \n",
 		SMTP IMAP "http.url = 'javascript:x'\n",
 		SMTP IMAP "http.url = '\n",
-		SMTP IMAP "queue.route.smarthost.address = 192.0.2.1\nqueue.route.smarthost.port = x\n",
-		LISTENER("x", "y", "z"), "server.listener.x.protocol = imap\n", "",
+		SMTP IMAP
+		"queue.route.smarthost.address = 192.0.2.1\nqueue.route.smarthost.port = x\n",
+		LISTENER("x", "y", "z"),
+		"server.listener.x.protocol = imap\n",
+		"",
 	};
 	size_t i;
 
@@ -123,7 +136,8 @@ test_strange(void **state)
 		struct err err;
 
 		world_begin(&w, cases[i]);
-		CHECK(world_try(&w, plan_status, "status", &err) == 0, "%s: %s", cases[i], err.text);
+		CHECK(
+		    world_try(&w, plan_status, "status", &err) == 0, "%s: %s", cases[i], err.text);
 		world_end(&w);
 	}
 }
@@ -132,7 +146,8 @@ test_strange(void **state)
 static void
 test_left_out(void **state)
 {
-	static const char *const cases[] = { "status --skip outbound", "status --only checks", "status --only listeners,url" };
+	static const char *const cases[] = { "status --skip outbound", "status --only checks",
+		"status --only listeners,url" };
 	struct group_count c;
 	size_t i;
 
@@ -219,8 +234,11 @@ test_group_states(void **state)
 		struct group_count count;
 		enum group_state state;
 	} cases[] = {
-		{ { 0, 0, 0 }, GROUP_NONE }, { { 7, 7, 0 }, GROUP_STAGED }, { { 7, 0, 0 }, GROUP_NOT_STAGED },
-		{ { 7, 3, 0 }, GROUP_PARTLY }, { { 7, 0, 1 }, GROUP_PARTLY },
+		{ { 0, 0, 0 }, GROUP_NONE },
+		{ { 7, 7, 0 }, GROUP_STAGED },
+		{ { 7, 0, 0 }, GROUP_NOT_STAGED },
+		{ { 7, 3, 0 }, GROUP_PARTLY },
+		{ { 7, 0, 1 }, GROUP_PARTLY },
 	};
 	size_t i;
 
@@ -238,7 +256,8 @@ test_names(void **state)
 	for (i = 0; i < KEY_STATE_COUNT; i++) {
 		assert_non_null(key_state_name((enum key_state)i));
 		for (j = 0; j < i; j++)
-			assert_string_not_equal(key_state_name((enum key_state)i), key_state_name((enum key_state)j));
+			assert_string_not_equal(
+			    key_state_name((enum key_state)i), key_state_name((enum key_state)j));
 	}
 }
 
@@ -246,9 +265,16 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_staged), cmocka_unit_test(test_newer_listener), cmocka_unit_test(test_not_staged), cmocka_unit_test(test_strange),
-		cmocka_unit_test(test_left_out), cmocka_unit_test(test_states), cmocka_unit_test(test_compare),
-		cmocka_unit_test(test_compare_clear), cmocka_unit_test(test_group_states), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_staged),
+		cmocka_unit_test(test_newer_listener),
+		cmocka_unit_test(test_not_staged),
+		cmocka_unit_test(test_strange),
+		cmocka_unit_test(test_left_out),
+		cmocka_unit_test(test_states),
+		cmocka_unit_test(test_compare),
+		cmocka_unit_test(test_compare_clear),
+		cmocka_unit_test(test_group_states),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

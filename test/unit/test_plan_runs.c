@@ -1,33 +1,45 @@
-/* test_plan_runs.c - whatever runs came before and however they ended, clear brings back what stood without them */
+/*
+ * test_plan_runs.c - whatever runs came before and however they ended, clear brings back what stood
+ * without them
+ */
 #include "plan_help.h"
 
-#define LIST(id) "server.listener." id ".proxy.trusted-networks"
+#define LIST(id)     "server.listener." id ".proxy.trusted-networks"
 #define OURS_NETWORK "203.0.113.10/32"
 
 enum { ROUNDS = 1000, STEPS = 10 };
 
 /* How a run may end. */
 enum end {
-	KILLED_PLANNED,                /* the snapshot is there, nothing was sent */
-	UNSENT,                        /* the same, and the snapshot was taken back */
-	CUT_OFF,                       /* any part of it arrived, and it is not known which */
+	KILLED_PLANNED, /* the snapshot is there, nothing was sent */
+	UNSENT,         /* the same, and the snapshot was taken back */
+	CUT_OFF,        /* any part of it arrived, and it is not known which */
 	PROVED,
 	END_COUNT
 };
 
 static const char *const stages[] = {
-	"stage " WHOLE, "stage --proxy 198.51.100.7 --public-url https://other.example.org", "stage --only checks",
-	"stage " PROXY "--only listeners --listener https", "stage " PROXY "--proxy 198.51.100.7 --only listeners,checks",
-	"stage --only url --public-url https://third.example.org", "stage --only outbound " RELAY,
+	"stage " WHOLE,
+	"stage --proxy 198.51.100.7 --public-url https://other.example.org",
+	"stage --only checks",
+	"stage " PROXY "--only listeners --listener https",
+	"stage " PROXY "--proxy 198.51.100.7 --only listeners,checks",
+	"stage --only url --public-url https://third.example.org",
+	"stage --only outbound " RELAY,
 };
 
 /* What an administrator may set, each time to a value that nobody had before. */
 static const struct {
 	const char *key, *head, *tail; /* of the value, with a number between */
 } hands[] = {
-	{ LIST("imap"), "10.0.0.", "" }, { LIST("imap") ".0", "10.0.1.", "" }, { LIST("imap") ".1", "10.0.2.", "" },
-	{ LIST("https") ".0", "10.0.3.", "" }, { "server.listener.imap.proxy.override", "not-", "" },
-	{ "auth.dkim.verify", "word-", "" }, { "auth.arc.verify", "word-", "" }, { "http.url", "'https://", ".example.org'" },
+	{ LIST("imap"), "10.0.0.", "" },
+	{ LIST("imap") ".0", "10.0.1.", "" },
+	{ LIST("imap") ".1", "10.0.2.", "" },
+	{ LIST("https") ".0", "10.0.3.", "" },
+	{ "server.listener.imap.proxy.override", "not-", "" },
+	{ "auth.dkim.verify", "word-", "" },
+	{ "auth.arc.verify", "word-", "" },
+	{ "http.url", "'https://", ".example.org'" },
 	{ "queue.strategy.route", "'route-", "'" },
 };
 
@@ -40,7 +52,10 @@ dice(unsigned sides)
 	return (seed >> 16) % sides;
 }
 
-/* What a write that was cut off leaves: each key is the old or the new, or away where it is written anew. */
+/*
+ * What a write that was cut off leaves: each key is the old or the new, or away where it is written
+ * anew.
+ */
 static void
 write_some(struct world *w)
 {
@@ -74,14 +89,16 @@ stage(struct world *w)
 	world_plan(w, plan_stage, stages[dice(COUNT(stages))]);
 	if (refusal_of(&w->plan) || !w->plan.write_count)
 		return;
-	world_keep(w, end == PROVED ? SNAPSHOT_PROVED : end == CUT_OFF || (had && old.state == SNAPSHOT_SENDING) ?
-	    SNAPSHOT_SENDING : SNAPSHOT_PLANNED);
+	world_keep(w,
+	    end == PROVED                                                  ? SNAPSHOT_PROVED
+		: end == CUT_OFF || (had && old.state == SNAPSHOT_SENDING) ? SNAPSHOT_SENDING
+									   : SNAPSHOT_PLANNED);
 	end_run(w, end);
 	if (end == UNSENT) {
 		w->snapshot = old;
 		w->has_snapshot = had;
 	} else if (w->snapshot.state == SNAPSHOT_PLANNED) {
-		snapshot_forget_plan(&w->snapshot);        /* as the next run loads it */
+		snapshot_forget_plan(&w->snapshot); /* as the next run loads it */
 		w->has_snapshot = w->snapshot.count > 0;
 	}
 }
@@ -103,14 +120,17 @@ change(struct world *w, struct world *truth)
 {
 	static unsigned n;
 	size_t i = dice(COUNT(hands)), j;
-	const struct snapshot_key *old = w->has_snapshot ? snapshot_find(&w->snapshot, hands[i].key) : NULL;
-	bool away = !dice(4) && settings_get(&w->now, hands[i].key) && !(old && snapshot_knows(old, NULL));
+	const struct snapshot_key *old = w->has_snapshot ? snapshot_find(&w->snapshot, hands[i].key)
+							 : NULL;
+	bool away = !dice(4) && settings_get(&w->now, hands[i].key) &&
+	    !(old && snapshot_knows(old, NULL));
 
 	n = n % 250 + 1;
 	for (j = 0; j < 2; j++) {
 		struct world *x = j ? truth : w;
 
-		world_set(x, hands[i].key, away ? NULL : pool_printf(&x->pool, "%s%u%s", hands[i].head, n, hands[i].tail));
+		world_set(x, hands[i].key,
+		    away ? NULL : pool_printf(&x->pool, "%s%u%s", hands[i].head, n, hands[i].tail));
 	}
 }
 
@@ -118,8 +138,9 @@ change(struct world *w, struct world *truth)
 static void
 save_page(struct world *w, const struct world *truth)
 {
-	if (!same_text(settings_get(&w->now, LIST("imap") ".0"), OURS_NETWORK) || settings_get(&w->now, LIST("imap") ".1") ||
-	    settings_get(&w->now, LIST("imap")) || settings_has_prefix(&truth->now, LIST("imap")))
+	if (!same_text(settings_get(&w->now, LIST("imap") ".0"), OURS_NETWORK) ||
+	    settings_get(&w->now, LIST("imap") ".1") || settings_get(&w->now, LIST("imap")) ||
+	    settings_has_prefix(&truth->now, LIST("imap")))
 		return;
 	world_set(w, LIST("imap") ".0", NULL);
 	world_set(w, LIST("imap"), OURS_NETWORK);
@@ -136,11 +157,13 @@ check_back(struct world *w, const struct world *truth, unsigned round)
 	world_write(w);
 	for (i = 0; i < w->now.count; i++) {
 		const char *key = w->now.items[i].key, *value = settings_get(&truth->now, key);
-		CHECK(same_text(w->now.items[i].value, value), "round %u: %s is %s, and without us %s", round, key, w->now.items[i].value,
+		CHECK(same_text(w->now.items[i].value, value),
+		    "round %u: %s is %s, and without us %s", round, key, w->now.items[i].value,
 		    shown(value));
 	}
 	for (i = 0; i < truth->now.count; i++)
-		CHECK(settings_get(&w->now, truth->now.items[i].key), "round %u: %s is gone", round, truth->now.items[i].key);
+		CHECK(settings_get(&w->now, truth->now.items[i].key), "round %u: %s is gone", round,
+		    truth->now.items[i].key);
 }
 
 static void
@@ -153,8 +176,10 @@ test_runs(void **state)
 		struct world w, truth;
 
 		seed = round;
-		world_begin(&w, DEFAULTS "auth.arc.verify = strict\n" LIST("https") " = 10.9.9.9\n");
-		world_begin(&truth, DEFAULTS "auth.arc.verify = strict\n" LIST("https") " = 10.9.9.9\n");
+		world_begin(
+		    &w, DEFAULTS "auth.arc.verify = strict\n" LIST("https") " = 10.9.9.9\n");
+		world_begin(
+		    &truth, DEFAULTS "auth.arc.verify = strict\n" LIST("https") " = 10.9.9.9\n");
 		for (step = 0; step < STEPS; step++) {
 			switch (dice(6)) {
 			case 0:
@@ -173,7 +198,8 @@ test_runs(void **state)
 		if (w.has_snapshot)
 			check_back(&w, &truth, round);
 		else
-			CHECK(!strcmp(lines_of(&w.pool, &w.now), lines_of(&truth.pool, &truth.now)), "round %u: no snapshot, and changes", round);
+			CHECK(!strcmp(lines_of(&w.pool, &w.now), lines_of(&truth.pool, &truth.now)),
+			    "round %u: no snapshot, and changes", round);
 		world_end(&w);
 		world_end(&truth);
 	}

@@ -1,42 +1,54 @@
 /* test_plan_stage.c - what stage would write, and when it refuses */
 #include "plan_help.h"
 
-#define LEAD "--only listeners " PROXY
-#define LIST(id) "server.listener." id ".proxy.trusted-networks"
+#define LEAD         "--only listeners " PROXY
+#define LIST(id)     "server.listener." id ".proxy.trusted-networks"
 #define OVERRIDE(id) "server.listener." id ".proxy.override = true\n"
 
 /* Which listeners are chosen, in the server's order. */
 static const struct {
 	const char *settings, *words, *chosen, *why;
 } chosen[] = {
-	{ DEFAULTS, "", "http https imap imaptls pop3 pop3s sieve submission submissions", "all but port 25" },
-	{ SMTP LISTENER("clients", "imap", "0.0.0.0:143") LISTENER("Webmail", "http", "[::]:443"), "", "Webmail clients",
-	  "found by protocol, whatever the name" },
-	{ SMTP LISTENER("imap.internal", "imap", "[::]:143"), "", "imap.internal", "a dot in the name" },
+	{ DEFAULTS, "", "http https imap imaptls pop3 pop3s sieve submission submissions",
+	    "all but port 25" },
+	{ SMTP LISTENER("clients", "imap", "0.0.0.0:143") LISTENER("Webmail", "http", "[::]:443"),
+	    "", "Webmail clients", "found by protocol, whatever the name" },
+	{ SMTP LISTENER("imap.internal", "imap", "[::]:143"), "", "imap.internal",
+	    "a dot in the name" },
 	{ SMTP LISTENER("web mail", "http", "[::]:443"), "", "web mail", "a blank in the name" },
-	{ SMTP LISTENER("imap", "IMAP", "[::]:143") LISTENER("web", "https", "[::]:443"), "", "imap web",
-	  "protocols as the server reads them: any case, https is http" },
-	{ LISTENER("smtp", "imap", "[::]:143") LISTENER("mx", "smtp", "[::]:25"), "", "smtp", "smtp is only a name" },
-	{ SMTP LISTENER("out", "smtp", "[::]:2525"), "--listener out", "out", "smtp elsewhere, named" },
-	{ SMTP IMAP LISTENER("out", "smtp", "[::]:2525"), "", "imap", "smtp elsewhere is left alone" },
+	{ SMTP LISTENER("imap", "IMAP", "[::]:143") LISTENER("web", "https", "[::]:443"), "",
+	    "imap web", "protocols as the server reads them: any case, https is http" },
+	{ LISTENER("smtp", "imap", "[::]:143") LISTENER("mx", "smtp", "[::]:25"), "", "smtp",
+	    "smtp is only a name" },
+	{ SMTP LISTENER("out", "smtp", "[::]:2525"), "--listener out", "out",
+	    "smtp elsewhere, named" },
+	{ SMTP IMAP LISTENER("out", "smtp", "[::]:2525"), "", "imap",
+	    "smtp elsewhere is left alone" },
 	{ SMTP IMAP LISTENER("lda", "lmtp", "[::]:24"), "", "imap", "lmtp is left alone" },
 	{ SMTP IMAP LISTENER("lda", "lmtp", "[::]:24"), "--listener lda", "lda", "lmtp, named" },
-	{ SMTP IMAP LISTENER("x", "%{env:P}%", "[::]:1"), "", "imap", "a protocol that is not known" },
-	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:587") "server.listener.sub.bind.1 = [::]:465\n", "", "imap sub",
-	  "465 and 587 on one" },
-	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:587") "server.listener.sub.bind.1 = [::]:2525\n", "", "imap",
-	  "587 and another port: not 465 and 587 alone" },
+	{ SMTP IMAP LISTENER("x", "%{env:P}%", "[::]:1"), "", "imap",
+	    "a protocol that is not known" },
+	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:587") "server.listener.sub.bind.1 = [::]:465\n",
+	    "", "imap sub", "465 and 587 on one" },
+	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:587") "server.listener.sub.bind.1 = [::]:2525\n",
+	    "", "imap", "587 and another port: not 465 and 587 alone" },
 	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:0587"), "", "imap sub", "ports are numbers" },
 	{ IMAP LISTENER("mx", "smtp", "0.0.0.0:0025"), "", "imap", "0025 is 25" },
-	{ IMAP "server.listener.mx.bind = [::]:25\nserver.listener.mx.protocol = smtp\n", "", "imap", "bind as a scalar" },
-	{ IMAP LISTENER("mx", "smtp", "192.0.2.1:25") "server.listener.mx.bind.1 = [2001:db8::1]:25\n", "", "imap",
-	  "25 on several addresses" },
-	{ IMAP SMTP LISTENER("mx2", "smtp", "192.0.2.2:25"), "", "imap", "two on 25: both left alone" },
+	{ IMAP "server.listener.mx.bind = [::]:25\nserver.listener.mx.protocol = smtp\n", "",
+	    "imap", "bind as a scalar" },
+	{ IMAP LISTENER(
+	      "mx", "smtp", "192.0.2.1:25") "server.listener.mx.bind.1 = [2001:db8::1]:25\n",
+	    "", "imap", "25 on several addresses" },
+	{ IMAP SMTP LISTENER("mx2", "smtp", "192.0.2.2:25"), "", "imap",
+	    "two on 25: both left alone" },
 	{ DEFAULTS, "--listener imap --listener sieve", "imap sieve", "exactly the named ones" },
-	{ IMAP LISTENER("a", "smtp", "[::]:2525"), "--relay-listener a", "imap", "port mapping: the relay's is named" },
-	{ LISTENER("web", "http", "[::]:443") LISTENER("sub", "smtp", "[::]:587"), "--relay-listener sub", "web",
-	  "the relay's listener is never chosen, whatever its port" },
-	{ SMTP IMAP "server.listener.ghost.bind.0 = [::]:1\n", "", "imap", "no protocol, no listener" },
+	{ IMAP LISTENER("a", "smtp", "[::]:2525"), "--relay-listener a", "imap",
+	    "port mapping: the relay's is named" },
+	{ LISTENER("web", "http", "[::]:443") LISTENER("sub", "smtp", "[::]:587"),
+	    "--relay-listener sub", "web",
+	    "the relay's listener is never chosen, whatever its port" },
+	{ SMTP IMAP "server.listener.ghost.bind.0 = [::]:1\n", "", "imap",
+	    "no protocol, no listener" },
 };
 
 static void
@@ -50,13 +62,16 @@ test_chosen(void **state)
 		char *ids;
 
 		world_begin(&w, chosen[i].settings);
-		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage " LEAD "%s", chosen[i].words));
+		world_plan(
+		    &w, plan_stage, pool_printf(&w.pool, "stage " LEAD "%s", chosen[i].words));
 		CHECK(!refusal_of(&w.plan), "%s: refused (%s)", chosen[i].why, refusal_of(&w.plan));
 		ids = pool_str(&w.pool, "");
 		for (j = 0; j < w.plan.listener_count; j++) {
-			CHECK(w.plan.listeners[j].why && *w.plan.listeners[j].why, "%s: no reason", chosen[i].why);
+			CHECK(w.plan.listeners[j].why && *w.plan.listeners[j].why, "%s: no reason",
+			    chosen[i].why);
 			if (w.plan.listeners[j].chosen)
-				ids = pool_printf(&w.pool, "%s%s%s", ids, *ids ? " " : "", w.plan.listeners[j].listener->id);
+				ids = pool_printf(&w.pool, "%s%s%s", ids, *ids ? " " : "",
+				    w.plan.listeners[j].listener->id);
 		}
 		CHECK(!strcmp(ids, chosen[i].chosen), "%s: %s", chosen[i].why, ids);
 		world_end(&w);
@@ -69,46 +84,58 @@ static const struct {
 	bool forceable;
 	const char *why;
 } refused[] = {
-	{ IMAP LISTENER("mx", "smtp", "[::]:25") "server.listener.mx.bind.1 = [::]:587\n", LEAD, "port-25", false,
-	  "25 and 587 on one listener" },
-	{ IMAP LISTENER("mx", "smtp", "[::]:587") "server.listener.mx.bind = [::]:25\n", LEAD, "port-25", false,
-	  "the same as a scalar beside a list" },
+	{ IMAP LISTENER("mx", "smtp", "[::]:25") "server.listener.mx.bind.1 = [::]:587\n", LEAD,
+	    "port-25", false, "25 and 587 on one listener" },
+	{ IMAP LISTENER("mx", "smtp", "[::]:587") "server.listener.mx.bind = [::]:25\n", LEAD,
+	    "port-25", false, "the same as a scalar beside a list" },
 	{ SMTP IMAP, LEAD "--listener smtp", "port-25", false, "--listener names port 25" },
-	{ SMTP IMAP, LEAD "--listener imap --listener smtp", "port-25", false, "--listener also names port 25" },
-	{ IMAP LISTENER("mx", "smtp", "[::]:0025"), LEAD "--listener mx", "port-25", false, "--listener names 0025" },
+	{ SMTP IMAP, LEAD "--listener imap --listener smtp", "port-25", false,
+	    "--listener also names port 25" },
+	{ IMAP LISTENER("mx", "smtp", "[::]:0025"), LEAD "--listener mx", "port-25", false,
+	    "--listener names 0025" },
 	{ IMAP LISTENER("mx", "smtp", "%{env:IP}%:25") LISTENER("lda", "lmtp", "[::]:24"),
-	  LEAD "--listener mx --relay-listener lda", "port-25", false,
-	  "the port is plainly 25 though a macro is the address (server-facts: a bind that ends in :25)" },
-	{ IMAP LISTENER("mx", "smtp", "[::]:2525"), LEAD "--listener mx --relay-listener mx", "port-25", false,
-	  "the relay's listener is named for the proxy" },
+	    LEAD "--listener mx --relay-listener lda", "port-25", false,
+	    "the port is plainly 25 though a macro is the address (server-facts: a bind that ends "
+	    "in :25)" },
+	{ IMAP LISTENER("mx", "smtp", "[::]:2525"), LEAD "--listener mx --relay-listener mx",
+	    "port-25", false, "the relay's listener is named for the proxy" },
 	{ IMAP LISTENER("mx", "smtp", "[::]:2525"), LEAD, "relay-listener", false, "nobody on 25" },
-	{ IMAP LISTENER("mx", "smtp", "[::]:%{env:PORT}%"), LEAD, "relay-listener", false, "a macro may be 25" },
-	{ SMTP IMAP LISTENER("mx", "smtp", "%{env:BIND}%"), LEAD, "relay-listener", false, "a macro beside a plain 25" },
-	{ SMTP IMAP, LEAD "--relay-listener mx", "no-listener", false, "--relay-listener names nobody" },
+	{ IMAP LISTENER("mx", "smtp", "[::]:%{env:PORT}%"), LEAD, "relay-listener", false,
+	    "a macro may be 25" },
+	{ SMTP IMAP LISTENER("mx", "smtp", "%{env:BIND}%"), LEAD, "relay-listener", false,
+	    "a macro beside a plain 25" },
+	{ SMTP IMAP, LEAD "--relay-listener mx", "no-listener", false,
+	    "--relay-listener names nobody" },
 	{ SMTP IMAP, LEAD "--listener imaps", "no-listener", false, "--listener names nobody" },
-	{ "auth.dkim.verify = relaxed\n", LEAD "--relay-listener mx", "no-listener", false, "no listener at all" },
+	{ "auth.dkim.verify = relaxed\n", LEAD "--relay-listener mx", "no-listener", false,
+	    "no listener at all" },
 	{ SMTP, LEAD, "no-listener", false, "nothing to put behind the proxy" },
-	{ SMTP IMAP "config.local-keys.0 = store.*\n", LEAD, "not-local", false, "listeners not in config.toml" },
-	{ SMTP IMAP "config.local-keys.0 = server.*\nconfig.local-keys.1 = !server.listener.imap.*\n", LEAD, "not-local", false,
-	  "one listener not in config.toml" },
-	{ SMTP IMAP LIST("smtp") ".0 = 192.0.2.0/24\n", LEAD "--new-server 192.0.2.5", "relay-covered", true,
-	  "port 25 wants a header from the relay" },
-	{ SMTP IMAP "server.proxy.trusted-networks = 192.0.2.5\n", LEAD "--new-server 192.0.2.5", "relay-covered", true,
-	  "by the global list" },
-	{ SMTP IMAP "server.proxy.trusted-networks.0 = ::/8\n", LEAD "--new-server 192.0.2.5", "relay-covered", true,
-	  "by an IPv6 network that covers every IPv4 client" },
-	{ IMAP LISTENER("in", "smtp", "[::]:2525") LIST("in") " = 192.0.2.5\n", LEAD "--relay-listener in --new-server 192.0.2.5",
-	  "relay-covered", true, "the relay's listener behind a port mapping" },
+	{ SMTP IMAP "config.local-keys.0 = store.*\n", LEAD, "not-local", false,
+	    "listeners not in config.toml" },
+	{ SMTP IMAP
+	    "config.local-keys.0 = server.*\nconfig.local-keys.1 = !server.listener.imap.*\n",
+	    LEAD, "not-local", false, "one listener not in config.toml" },
+	{ SMTP IMAP LIST("smtp") ".0 = 192.0.2.0/24\n", LEAD "--new-server 192.0.2.5",
+	    "relay-covered", true, "port 25 wants a header from the relay" },
+	{ SMTP IMAP "server.proxy.trusted-networks = 192.0.2.5\n", LEAD "--new-server 192.0.2.5",
+	    "relay-covered", true, "by the global list" },
+	{ SMTP IMAP "server.proxy.trusted-networks.0 = ::/8\n", LEAD "--new-server 192.0.2.5",
+	    "relay-covered", true, "by an IPv6 network that covers every IPv4 client" },
+	{ IMAP LISTENER("in", "smtp", "[::]:2525") LIST("in") " = 192.0.2.5\n",
+	    LEAD "--relay-listener in --new-server 192.0.2.5", "relay-covered", true,
+	    "the relay's listener behind a port mapping" },
 	{ SMTP IMAP "cluster.coordinator = x\n", LEAD, "cluster", false, "a node of a cluster" },
-	{ SMTP IMAP "cluster.seed-nodes.0 = 192.0.2.9\n", LEAD, "cluster", false, "an older cluster" },
-	{ SMTP "queue.route.smarthost.address = other.example.org\n", "--only outbound " RELAY, "relay-taken", true,
-	  "another relay of that name" },
-	{ SMTP "queue.route.smarthost.concurrency = 5\n", "--only outbound " RELAY, "relay-taken", true,
-	  "another relay's own key" },
-	{ SMTP "queue.route.smarthost.address = new.example.org\nqueue.route.smarthost.auth.username = joe\n",
-	  "--only outbound " RELAY, "relay-taken", false, "its credentials would go along" },
-	{ SMTP "queue.route.smarthost.auth.secret = s3cret\n", "--only outbound " RELAY, "relay-taken", false,
-	  "credentials alone" },
+	{ SMTP IMAP "cluster.seed-nodes.0 = 192.0.2.9\n", LEAD, "cluster", false,
+	    "an older cluster" },
+	{ SMTP "queue.route.smarthost.address = other.example.org\n", "--only outbound " RELAY,
+	    "relay-taken", true, "another relay of that name" },
+	{ SMTP "queue.route.smarthost.concurrency = 5\n", "--only outbound " RELAY, "relay-taken",
+	    true, "another relay's own key" },
+	{ SMTP "queue.route.smarthost.address = "
+	       "new.example.org\nqueue.route.smarthost.auth.username = joe\n",
+	    "--only outbound " RELAY, "relay-taken", false, "its credentials would go along" },
+	{ SMTP "queue.route.smarthost.auth.secret = s3cret\n", "--only outbound " RELAY,
+	    "relay-taken", false, "credentials alone" },
 };
 
 static void
@@ -125,10 +152,13 @@ test_refused(void **state)
 		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", refused[i].words));
 		name = refusal_of(&w.plan);
 		CHECK(same_text(name, refused[i].name), "%s: %s", refused[i].why, shown(name));
-		CHECK(!said(&w.plan, MESSAGE_REFUSAL, "s3cret"), "%s: a secret is shown", refused[i].why);
-		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s --force %s", refused[i].words, refused[i].name));
+		CHECK(!said(&w.plan, MESSAGE_REFUSAL, "s3cret"), "%s: a secret is shown",
+		    refused[i].why);
+		world_plan(&w, plan_stage,
+		    pool_printf(&w.pool, "stage %s --force %s", refused[i].words, refused[i].name));
 		name = refusal_of(&w.plan);
-		CHECK(refused[i].forceable ? !name : same_text(name, refused[i].name), "%s: forced: %s", refused[i].why, shown(name));
+		CHECK(refused[i].forceable ? !name : same_text(name, refused[i].name),
+		    "%s: forced: %s", refused[i].why, shown(name));
 		world_end(&w);
 	}
 }
@@ -138,65 +168,97 @@ static const struct {
 	const char *settings, *words, *writes, *why;
 } written[] = {
 	{ SMTP IMAP, LEAD, OURS("imap"), "both keys of the guide" },
-	{ SMTP IMAP, LEAD "--proxy 2001:db8::/64", OURS("imap") LIST("imap") ".1 = 2001:db8::/64\n", "two networks" },
-	{ SMTP LISTENER("IMAP.Old", "imap", "[::]:143"), LEAD, OURS("IMAP.Old"), "upper case and a dot" },
-	{ SMTP IMAP LIST("imap") ".0 = 10.0.0.5\n", LEAD, OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n",
-	  "a list that stands is kept, ours gets a free index" },
+	{ SMTP IMAP, LEAD "--proxy 2001:db8::/64", OURS("imap") LIST("imap") ".1 = 2001:db8::/64\n",
+	    "two networks" },
+	{ SMTP LISTENER("IMAP.Old", "imap", "[::]:143"), LEAD, OURS("IMAP.Old"),
+	    "upper case and a dot" },
+	{ SMTP IMAP LIST("imap") ".0 = 10.0.0.5\n", LEAD,
+	    OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n",
+	    "a list that stands is kept, ours gets a free index" },
 	{ SMTP IMAP LIST("imap") ".0000 = 10.0.0.5\n" LIST("imap") ".0001 = 10.0.0.6\n", LEAD,
-	  OVERRIDE("imap") LIST("imap") ".2 = 203.0.113.10/32\n", "four digits: 0000 and 0 are one index" },
-	{ SMTP IMAP LIST("imap") ".1 = 10.0.0.5\n", LEAD, OVERRIDE("imap") LIST("imap") ".0 = 203.0.113.10/32\n",
-	  "a gap is free" },
-	{ SMTP IMAP LIST("imap") ".office = 10.0.0.5\n", LEAD, OVERRIDE("imap") LIST("imap") ".0 = 203.0.113.10/32\n",
-	  "an entry with a name" },
+	    OVERRIDE("imap") LIST("imap") ".2 = 203.0.113.10/32\n",
+	    "four digits: 0000 and 0 are one index" },
+	{ SMTP IMAP LIST("imap") ".1 = 10.0.0.5\n", LEAD,
+	    OVERRIDE("imap") LIST("imap") ".0 = 203.0.113.10/32\n", "a gap is free" },
+	{ SMTP IMAP LIST("imap") ".office = 10.0.0.5\n", LEAD,
+	    OVERRIDE("imap") LIST("imap") ".0 = 203.0.113.10/32\n", "an entry with a name" },
 	{ SMTP IMAP LIST("imap") " = 10.0.0.5\n", LEAD,
-	  OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".0 = 10.0.0.5\n" LIST("imap") ".1 = 203.0.113.10/32\n",
-	  "a scalar becomes a list with its value kept" },
+	    OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".0 = 10.0.0.5\n" LIST(
+		"imap") ".1 = 203.0.113.10/32\n",
+	    "a scalar becomes a list with its value kept" },
 	{ SMTP IMAP LIST("imap") " = 10.0.0.5\n" LIST("imap") ".0 = 10.0.0.6\n", LEAD,
-	  OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".1 = 10.0.0.5\n" LIST("imap") ".2 = 203.0.113.10/32\n",
-	  "a scalar beside a list" },
-	{ SMTP IMAP LIST("imap") " = 10.0.0.0/8\n", "--only listeners --proxy 10.0.0.5 --proxy 203.0.113.10",
-	  OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".0 = 10.0.0.0/8\n" LIST("imap") ".1 = 203.0.113.10/32\n",
-	  "a scalar that covers the first proxy, not the second" },
-	{ SMTP IMAP LIST("imap") " = 10.0.0.0/8\n", "--only listeners --proxy 203.0.113.10 --proxy 10.0.0.5",
-	  OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".0 = 10.0.0.0/8\n" LIST("imap") ".1 = 203.0.113.10/32\n",
-	  "the same in the other order: the scalar may not come back" },
-	{ SMTP IMAP LIST("imap") ".0 = 203.0.113.0/24\n", LEAD, OVERRIDE("imap"), "a network that covers ours" },
-	{ SMTP IMAP LIST("imap") " = 203.0.113.10\n", LEAD, OVERRIDE("imap"), "ours as a scalar, without bits" },
-	{ SMTP IMAP LIST("imap") ".0 = ::ffff:203.0.113.10\n", LEAD, OVERRIDE("imap"), "ours, mapped" },
-	{ SMTP IMAP LIST("imap") ".0 = proxy.example.org\n", LEAD, OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n",
-	  "what the server can't read covers nothing" },
-	{ SMTP IMAP LIST("imap") ".0 = 203.0.113.10/33\n", LEAD, OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n",
-	  "nor does /33" },
-	{ SMTP IMAP "server.listener.imap.proxy.override = false\n", LEAD, OURS("imap"), "override was false" },
-	{ SMTP IMAP "server.proxy.trusted-networks.0 = 10.0.0.5\n", LEAD, OURS("imap") LIST("imap") ".1 = 10.0.0.5\n",
-	  "the global list is carried over" },
-	{ SMTP IMAP "server.proxy.trusted-networks = 10.0.0.5\n", LEAD, OURS("imap") LIST("imap") ".1 = 10.0.0.5\n",
-	  "a global scalar too" },
-	{ SMTP IMAP "server.proxy.trusted-networks.0 = 203.0.113.10/32\n", LEAD, OURS("imap"), "the global list is ours" },
-	{ SMTP IMAP LIST("imap") ".0 = 10.0.0.6\nserver.proxy.trusted-networks.0 = 10.0.0.5\n", LEAD,
-	  OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n", "a list of its own: the global one did not count before" },
-	{ SMTP IMAP "config.local-keys.0 = server.listener.*\n", LEAD, OURS("imap"), "narrowed, listeners still local" },
-	{ SMTP IMAP LIST("smtp") ".0 = 192.0.2.0/24\nserver.proxy.trusted-networks = 198.51.100.1\n",
-	  LEAD "--new-server 198.51.100.1", OURS("imap") LIST("imap") ".1 = 198.51.100.1\n",
-	  "port 25 has a list of its own, which does not cover the relay" },
-	{ SMTP IMAP "cluster.node-id = 1\n", LEAD "--single-node", OURS("imap"), "a node, the others left out on purpose" },
-	{ SMTP IMAP "cluster.key = x\n", LEAD, OURS("imap"), "cluster.key is no sign of a cluster" },
+	    OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".1 = 10.0.0.5\n" LIST(
+		"imap") ".2 = 203.0.113.10/32\n",
+	    "a scalar beside a list" },
+	{ SMTP IMAP LIST("imap") " = 10.0.0.0/8\n",
+	    "--only listeners --proxy 10.0.0.5 --proxy 203.0.113.10",
+	    OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".0 = 10.0.0.0/8\n" LIST(
+		"imap") ".1 = 203.0.113.10/32\n",
+	    "a scalar that covers the first proxy, not the second" },
+	{ SMTP IMAP LIST("imap") " = 10.0.0.0/8\n",
+	    "--only listeners --proxy 203.0.113.10 --proxy 10.0.0.5",
+	    OVERRIDE("imap") LIST("imap") "\n" LIST("imap") ".0 = 10.0.0.0/8\n" LIST(
+		"imap") ".1 = 203.0.113.10/32\n",
+	    "the same in the other order: the scalar may not come back" },
+	{ SMTP IMAP LIST("imap") ".0 = 203.0.113.0/24\n", LEAD, OVERRIDE("imap"),
+	    "a network that covers ours" },
+	{ SMTP IMAP LIST("imap") " = 203.0.113.10\n", LEAD, OVERRIDE("imap"),
+	    "ours as a scalar, without bits" },
+	{ SMTP IMAP LIST("imap") ".0 = ::ffff:203.0.113.10\n", LEAD, OVERRIDE("imap"),
+	    "ours, mapped" },
+	{ SMTP IMAP LIST("imap") ".0 = proxy.example.org\n", LEAD,
+	    OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n",
+	    "what the server can't read covers nothing" },
+	{ SMTP IMAP LIST("imap") ".0 = 203.0.113.10/33\n", LEAD,
+	    OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n", "nor does /33" },
+	{ SMTP IMAP "server.listener.imap.proxy.override = false\n", LEAD, OURS("imap"),
+	    "override was false" },
+	{ SMTP IMAP "server.proxy.trusted-networks.0 = 10.0.0.5\n", LEAD,
+	    OURS("imap") LIST("imap") ".1 = 10.0.0.5\n", "the global list is carried over" },
+	{ SMTP IMAP "server.proxy.trusted-networks = 10.0.0.5\n", LEAD,
+	    OURS("imap") LIST("imap") ".1 = 10.0.0.5\n", "a global scalar too" },
+	{ SMTP IMAP "server.proxy.trusted-networks.0 = 203.0.113.10/32\n", LEAD, OURS("imap"),
+	    "the global list is ours" },
+	{ SMTP IMAP LIST("imap") ".0 = 10.0.0.6\nserver.proxy.trusted-networks.0 = 10.0.0.5\n",
+	    LEAD, OVERRIDE("imap") LIST("imap") ".1 = 203.0.113.10/32\n",
+	    "a list of its own: the global one did not count before" },
+	{ SMTP IMAP "config.local-keys.0 = server.listener.*\n", LEAD, OURS("imap"),
+	    "narrowed, listeners still local" },
+	{ SMTP IMAP LIST(
+	      "smtp") ".0 = 192.0.2.0/24\nserver.proxy.trusted-networks = 198.51.100.1\n",
+	    LEAD "--new-server 198.51.100.1", OURS("imap") LIST("imap") ".1 = 198.51.100.1\n",
+	    "port 25 has a list of its own, which does not cover the relay" },
+	{ SMTP IMAP "cluster.node-id = 1\n", LEAD "--single-node", OURS("imap"),
+	    "a node, the others left out on purpose" },
+	{ SMTP IMAP "cluster.key = x\n", LEAD, OURS("imap"),
+	    "cluster.key is no sign of a cluster" },
 	{ SMTP, "--only checks --new-server ::ffff:192.0.2.5 --allow-new-server",
-	  "auth.dkim.verify = disable\nauth.arc.verify = disable\nauth.spf.verify.ehlo = disable\n"
-	  "auth.spf.verify.mail-from = disable\nauth.dmarc.verify = disable\nauth.iprev.verify = disable\n"
-	  "session.ehlo.reject-non-fqdn = false\nserver.allowed-ip.192.0.2.5 = \n", "exempt from bans" },
+	    "auth.dkim.verify = disable\nauth.arc.verify = disable\nauth.spf.verify.ehlo = "
+	    "disable\n"
+	    "auth.spf.verify.mail-from = disable\nauth.dmarc.verify = disable\nauth.iprev.verify = "
+	    "disable\n"
+	    "session.ehlo.reject-non-fqdn = false\nserver.allowed-ip.192.0.2.5 = \n",
+	    "exempt from bans" },
 	{ SMTP, "--only outbound " RELAY,
-	  "queue.route.smarthost.type = relay\nqueue.route.smarthost.address = new.example.org\n"
-	  "queue.route.smarthost.port = 25\nqueue.route.smarthost.protocol = smtp\n"
-	  "queue.route.smarthost.tls.implicit = false\nqueue.route.smarthost.tls.allow-invalid-certs = true\n"
-	  "queue.strategy.route.0.if = is_local_domain('*', rcpt_domain)\nqueue.strategy.route.0.then = 'local'\n"
-	  "queue.strategy.route.1.else = 'smarthost'\n", "the guide's nine" },
-	{ SMTP "auth.dkim.verify = disable\nauth.spf.verify.ehlo = strict\nauth.arc.verify.0.else = relaxed\n", "--only checks",
-	  "auth.arc.verify = disable\nauth.spf.verify.ehlo = disable\nauth.spf.verify.mail-from = disable\n"
-	  "auth.dmarc.verify = disable\nauth.iprev.verify = disable\nsession.ehlo.reject-non-fqdn = false\n",
-	  "what stands so is not written; a list below our scalar is left" },
-	{ SMTP "http.url = 'https://old.example.org'\n", "--only url --public-url https://Mail.example.org/",
-	  "http.url = 'https://mail.example.org'\n", "inner quotes; one slash taken off" },
+	    "queue.route.smarthost.type = relay\nqueue.route.smarthost.address = new.example.org\n"
+	    "queue.route.smarthost.port = 25\nqueue.route.smarthost.protocol = smtp\n"
+	    "queue.route.smarthost.tls.implicit = "
+	    "false\nqueue.route.smarthost.tls.allow-invalid-certs = true\n"
+	    "queue.strategy.route.0.if = is_local_domain('*', "
+	    "rcpt_domain)\nqueue.strategy.route.0.then = 'local'\n"
+	    "queue.strategy.route.1.else = 'smarthost'\n",
+	    "the guide's nine" },
+	{ SMTP "auth.dkim.verify = disable\nauth.spf.verify.ehlo = strict\nauth.arc.verify.0.else "
+	       "= relaxed\n",
+	    "--only checks",
+	    "auth.arc.verify = disable\nauth.spf.verify.ehlo = disable\nauth.spf.verify.mail-from "
+	    "= disable\n"
+	    "auth.dmarc.verify = disable\nauth.iprev.verify = "
+	    "disable\nsession.ehlo.reject-non-fqdn = false\n",
+	    "what stands so is not written; a list below our scalar is left" },
+	{ SMTP "http.url = 'https://old.example.org'\n",
+	    "--only url --public-url https://Mail.example.org/",
+	    "http.url = 'https://mail.example.org'\n", "inner quotes; one slash taken off" },
 };
 
 static void
@@ -211,15 +273,20 @@ test_written(void **state)
 
 		world_begin(&w, written[i].settings);
 		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", written[i].words));
-		CHECK(!refusal_of(&w.plan), "%s: refused (%s)", written[i].why, refusal_of(&w.plan));
+		CHECK(
+		    !refusal_of(&w.plan), "%s: refused (%s)", written[i].why, refusal_of(&w.plan));
 		writes = writes_of(&w.pool, &w.plan);
-		CHECK(!strcmp(writes, written[i].writes), "%s: writes\n%sand not\n%s", written[i].why, writes, written[i].writes);
+		CHECK(!strcmp(writes, written[i].writes), "%s: writes\n%sand not\n%s",
+		    written[i].why, writes, written[i].writes);
 		CHECK(!w.plan.anew, "%s: anew", written[i].why);
 		world_end(&w);
 	}
 }
 
-/* Whatever the situation: port 25 untouched, a second run has nothing to do, clear brings back exactly what stood. */
+/*
+ * Whatever the situation: port 25 untouched, a second run has nothing to do, clear brings back
+ * exactly what stood.
+ */
 static void
 there_and_back(const char *settings, const char *words, const char *why)
 {
@@ -232,10 +299,12 @@ there_and_back(const char *settings, const char *words, const char *why)
 	line = pool_printf(&w.pool, "stage %s", words);
 	world_stage(&w, line);
 	for (i = 0; i < w.plan.key_count; i++)
-		CHECK(!has(w.plan.keys[i].key, "server.listener.smtp."), "%s: %s", why, w.plan.keys[i].key);
+		CHECK(!has(w.plan.keys[i].key, "server.listener.smtp."), "%s: %s", why,
+		    w.plan.keys[i].key);
 	CHECK(plan_compare(&w.plan, &w.now) == 0, "%s: does not read back", why);
 	world_plan(&w, plan_stage, line);
-	CHECK(w.plan.write_count == 0, "%s: a second run writes\n%s", why, writes_of(&w.pool, &w.plan));
+	CHECK(w.plan.write_count == 0, "%s: a second run writes\n%s", why,
+	    writes_of(&w.pool, &w.plan));
 	world_plan(&w, plan_clear, "clear");
 	CHECK(w.plan.left_count == 0, "%s: clear leaves keys", why);
 	world_write(&w);
@@ -260,14 +329,22 @@ test_there_and_back(void **state)
 static const struct {
 	const char *rule, *gone, *why;
 } left_overs[] = {
-	{ "queue.strategy.route = 'mx'\n", "queue.strategy.route\n", "a scalar wins over our list" },
-	{ "queue.strategy.route.2.else = 'mx'\n", "queue.strategy.route.2.else\n", "a second else" },
-	{ "queue.strategy.route.0000.if = true\nqueue.strategy.route.0000.then = 'mx'\nqueue.strategy.route.0001.else = 'mx'\n",
-	  "queue.strategy.route.0000.if\nqueue.strategy.route.0000.then\nqueue.strategy.route.0001.else\n", "four digits" },
-	{ "queue.strategy.route.0.else = 'mx'\n", "queue.strategy.route.0.else\n", "else in front of then" },
+	{ "queue.strategy.route = 'mx'\n", "queue.strategy.route\n",
+	    "a scalar wins over our list" },
+	{ "queue.strategy.route.2.else = 'mx'\n", "queue.strategy.route.2.else\n",
+	    "a second else" },
+	{ "queue.strategy.route.0000.if = true\nqueue.strategy.route.0000.then = "
+	  "'mx'\nqueue.strategy.route.0001.else = 'mx'\n",
+	    "queue.strategy.route.0000.if\nqueue.strategy.route.0000.then\nqueue.strategy.route."
+	    "0001.else\n",
+	    "four digits" },
+	{ "queue.strategy.route.0.else = 'mx'\n", "queue.strategy.route.0.else\n",
+	    "else in front of then" },
 	{ "queue.strategy.routes.0.else = 'mx'\n", "", "another key that begins the same" },
-	{ "queue.strategy.route.0.if = is_local_domain('*', rcpt_domain)\nqueue.strategy.route.0.then = 'local'\n"
-	  "queue.strategy.route.1.else = 'smarthost'\n", "", "the guide's own rule" },
+	{ "queue.strategy.route.0.if = is_local_domain('*', "
+	  "rcpt_domain)\nqueue.strategy.route.0.then = 'local'\n"
+	  "queue.strategy.route.1.else = 'smarthost'\n",
+	    "", "the guide's own rule" },
 };
 
 static void
@@ -283,14 +360,17 @@ test_left_overs(void **state)
 		world_begin(&w, "");
 		settings_of(&w.now, &w.pool, pool_printf(&w.pool, SMTP "%s", left_overs[i].rule));
 		world_plan(&w, plan_stage, "stage --only outbound " RELAY);
-		CHECK(!refusal_of(&w.plan), "%s: refused (%s)", left_overs[i].why, refusal_of(&w.plan));
+		CHECK(!refusal_of(&w.plan), "%s: refused (%s)", left_overs[i].why,
+		    refusal_of(&w.plan));
 		gone = pool_str(&w.pool, "");
 		for (j = 0; j < w.plan.key_count; j++) {
 			if (w.plan.keys[j].write && !w.plan.keys[j].wanted)
 				gone = joined(&w.pool, gone, w.plan.keys[j].key, NULL);
 		}
-		CHECK(!strcmp(gone, left_overs[i].gone), "%s: removes\n%s", left_overs[i].why, gone);
-		CHECK(!*gone == !said(&w.plan, MESSAGE_WARNING, "queue.strategy.route"), "%s: not said", left_overs[i].why);
+		CHECK(
+		    !strcmp(gone, left_overs[i].gone), "%s: removes\n%s", left_overs[i].why, gone);
+		CHECK(!*gone == !said(&w.plan, MESSAGE_WARNING, "queue.strategy.route"),
+		    "%s: not said", left_overs[i].why);
 		world_end(&w);
 	}
 }
@@ -303,7 +383,8 @@ static const struct {
 	{ 15, 15, "", NULL, "http.url", "known" },
 	{ 8, 10, "", NULL, "server.http.url", "the oldest" },
 	{ 11, 11, "", NULL, "server.http.url", "0.11" },
-	{ 8, 11, RELAY, NULL, "remote.smarthost.address", "8 to 11: all that is written is the same" },
+	{ 8, 11, RELAY, NULL, "remote.smarthost.address",
+	    "8 to 11: all that is written is the same" },
 	{ 12, 15, "", NULL, "http.url", "12 to 15: the URL's key is the same" },
 	{ 12, 15, RELAY, "dialect-unknown", NULL, "12 to 15: outbound differs" },
 	{ 11, 12, "", "dialect-unknown", NULL, "11 or 12: the URL's key differs" },
@@ -311,11 +392,13 @@ static const struct {
 	{ 12, 15, RELAY "--skip outbound", NULL, "http.url", "12 to 15, without outbound" },
 	{ 12, 15, RELAY "--dialect 0.12", NULL, "remote.smarthost.address", "named: 0.12" },
 	{ 12, 15, RELAY "--dialect 0.13", NULL, "queue.route.smarthost.type", "named: 0.13" },
-	{ 13, 15, RELAY "--dialect 0.14.1", NULL, "queue.route.smarthost.type", "named with a patch" },
+	{ 13, 15, RELAY "--dialect 0.14.1", NULL, "queue.route.smarthost.type",
+	    "named with a patch" },
 	{ 13, 15, "--dialect 0.12", "dialect", NULL, "named against what was seen" },
 	{ 10, 10, "--dialect 0.11", "dialect", NULL, "the same with older ones" },
 	{ 13, 15, "--dialect 0.11 --force dialect", NULL, "server.http.url", "forced" },
-	{ 12, 15, RELAY "--force dialect-unknown", "dialect-unknown", NULL, "a doubt can't be forced away" },
+	{ 12, 15, RELAY "--force dialect-unknown", "dialect-unknown", NULL,
+	    "a doubt can't be forced away" },
 };
 
 static void
@@ -330,9 +413,12 @@ test_dialects(void **state)
 		world_begin(&w, DEFAULTS);
 		w.first = dialects[i].first;
 		w.last = dialects[i].last;
-		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage " WHOLE "%s", dialects[i].words));
-		CHECK(same_text(refusal_of(&w.plan), dialects[i].refusal), "%s: %s", dialects[i].why, shown(refusal_of(&w.plan)));
-		CHECK(!dialects[i].key || key_of(&w.plan, dialects[i].key), "%s: no %s", dialects[i].why, dialects[i].key);
+		world_plan(
+		    &w, plan_stage, pool_printf(&w.pool, "stage " WHOLE "%s", dialects[i].words));
+		CHECK(same_text(refusal_of(&w.plan), dialects[i].refusal), "%s: %s",
+		    dialects[i].why, shown(refusal_of(&w.plan)));
+		CHECK(!dialects[i].key || key_of(&w.plan, dialects[i].key), "%s: no %s",
+		    dialects[i].why, dialects[i].key);
 		world_end(&w);
 	}
 }
@@ -365,8 +451,10 @@ test_homes(void **state)
 	for (i = 0; i < COUNT(homes); i++) {
 		const struct plan_key *k = key_of(&w.plan, homes[i].key);
 
-		CHECK(k && k->local == homes[i].local && k->applies == homes[i].applies, "%s", homes[i].key);
-		CHECK(!k->now && !k->original && k->write && k->recorded && k->state == KEY_MISSING, "%s: before", homes[i].key);
+		CHECK(k && k->local == homes[i].local && k->applies == homes[i].applies, "%s",
+		    homes[i].key);
+		CHECK(!k->now && !k->original && k->write && k->recorded && k->state == KEY_MISSING,
+		    "%s: before", homes[i].key);
 	}
 	assert_int_equal(w.plan.write_count, 9 * 2 + 7 + 1 + 8);
 	world_end(&w);
@@ -380,8 +468,13 @@ test_groups(void **state)
 		const char *words;
 		size_t keys;
 	} cases[] = {
-		{ WHOLE, 18 + 7 + 1 }, { WHOLE RELAY, 18 + 7 + 1 + 9 }, { LEAD, 18 }, { "--only checks", 7 },
-		{ WHOLE "--skip listeners", 8 }, { "--skip listeners,url", 7 }, { "--only url,checks --public-url https://a.example", 8 },
+		{ WHOLE, 18 + 7 + 1 },
+		{ WHOLE RELAY, 18 + 7 + 1 + 9 },
+		{ LEAD, 18 },
+		{ "--only checks", 7 },
+		{ WHOLE "--skip listeners", 8 },
+		{ "--skip listeners,url", 7 },
+		{ "--only url,checks --public-url https://a.example", 8 },
 	};
 	size_t i;
 
@@ -391,8 +484,8 @@ test_groups(void **state)
 
 		world_begin(&w, DEFAULTS);
 		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", cases[i].words));
-		CHECK(w.plan.key_count == cases[i].keys && w.plan.write_count == cases[i].keys, "%s: %zu keys", cases[i].words,
-		    w.plan.key_count);
+		CHECK(w.plan.key_count == cases[i].keys && w.plan.write_count == cases[i].keys,
+		    "%s: %zu keys", cases[i].words, w.plan.key_count);
 		world_end(&w);
 	}
 }
@@ -428,7 +521,10 @@ test_shared_elsewhere(void **state)
 	world_end(&w);
 }
 
-/* The node whose snapshot holds the database's keys must stay the first, or they would be recorded twice. */
+/*
+ * The node whose snapshot holds the database's keys must stay the first, or they would be recorded
+ * twice.
+ */
 static void
 test_node_order(void **state)
 {
@@ -462,13 +558,17 @@ test_restage_other_proxy(void **state)
 		w.snapshot.state = states[i];
 		world_plan(&w, plan_stage, "stage --only listeners --proxy 198.51.100.7");
 		k = key_of(&w.plan, LIST("imap") ".1");
-		CHECK(k && same_text(k->wanted, "198.51.100.7/32") && !k->original && k->write, "state %zu: the new network", i);
+		CHECK(k && same_text(k->wanted, "198.51.100.7/32") && !k->original && k->write,
+		    "state %zu: the new network", i);
 		k = key_of(&w.plan, LIST("imap"));
-		CHECK(k && !k->wanted && same_text(k->original, "10.0.0.5"), "state %zu: the first original", i);
-		CHECK(w.plan.anew == (states[i] == SNAPSHOT_SENDING), "state %zu: anew is %d, %zu writes", i, w.plan.anew, w.plan.write_count);
+		CHECK(k && !k->wanted && same_text(k->original, "10.0.0.5"),
+		    "state %zu: the first original", i);
+		CHECK(w.plan.anew == (states[i] == SNAPSHOT_SENDING),
+		    "state %zu: anew is %d, %zu writes", i, w.plan.anew, w.plan.write_count);
 		world_keep(&w, SNAPSHOT_PROVED);
 		world_write(&w);
-		CHECK(!has(lines_of(&w.pool, &w.now), "203.0.113.10"), "state %zu: the first proxy is still there", i);
+		CHECK(!has(lines_of(&w.pool, &w.now), "203.0.113.10"),
+		    "state %zu: the first proxy is still there", i);
 		world_plan(&w, plan_clear, "clear");
 		world_write(&w);
 		after = lines_of(&w.pool, &w.now);
@@ -488,7 +588,8 @@ test_restage_less(void **state)
 	world_stage(&w, "stage " WHOLE RELAY);
 	world_plan(&w, plan_stage, "stage " LEAD "--listener sieve");
 	assert_int_equal(w.plan.write_count, 8 * 2);
-	assert_string_equal(key_of(&w.plan, "server.listener.imap.proxy.override")->wanted, "false");
+	assert_string_equal(
+	    key_of(&w.plan, "server.listener.imap.proxy.override")->wanted, "false");
 	assert_null(key_of(&w.plan, "server.listener.https.proxy.override")->wanted);
 	assert_null(key_of(&w.plan, "auth.dkim.verify"));
 	assert_null(key_of(&w.plan, "queue.route.smarthost.address"));
@@ -507,10 +608,12 @@ test_restage_other_relay(void **state)
 	(void)state;
 	world_begin(&w, DEFAULTS "queue.strategy.route = 'mx'\n");
 	world_stage(&w, "stage --only outbound " RELAY);
-	world_plan(&w, plan_stage, "stage --only outbound --relay other.example.org --relay-id second");
+	world_plan(
+	    &w, plan_stage, "stage --only outbound --relay other.example.org --relay-id second");
 	assert_null(refusal_of(&w.plan));
 	assert_null(key_of(&w.plan, "queue.route.smarthost.address")->wanted);
-	assert_string_equal(key_of(&w.plan, "queue.route.second.address")->wanted, "other.example.org");
+	assert_string_equal(
+	    key_of(&w.plan, "queue.route.second.address")->wanted, "other.example.org");
 	k = key_of(&w.plan, "queue.strategy.route.1.else");
 	assert_string_equal(k->wanted, "'second'");
 	assert_null(k->original);
@@ -527,12 +630,12 @@ static const struct {
 	unsigned writes;
 	const char *why;
 } anews[] = {
-	{ SNAPSHOT_PROVED,  false, false, false, 26, "a first stage" },
-	{ SNAPSHOT_PROVED,  false, true,  true,  26, "all there, no snapshot" },
-	{ SNAPSHOT_PROVED,  true,  true,  false, 0,  "all there and proved" },
-	{ SNAPSHOT_SENDING, true,  true,  true,  26, "all there, cut off while sending" },
-	{ SNAPSHOT_SENDING, true,  false, true,  26, "nothing there, cut off while sending" },
-	{ SNAPSHOT_PROVED,  true,  false, false, 26, "proved, and taken away by somebody since" },
+	{ SNAPSHOT_PROVED, false, false, false, 26, "a first stage" },
+	{ SNAPSHOT_PROVED, false, true, true, 26, "all there, no snapshot" },
+	{ SNAPSHOT_PROVED, true, true, false, 0, "all there and proved" },
+	{ SNAPSHOT_SENDING, true, true, true, 26, "all there, cut off while sending" },
+	{ SNAPSHOT_SENDING, true, false, true, 26, "nothing there, cut off while sending" },
+	{ SNAPSHOT_PROVED, true, false, false, 26, "proved, and taken away by somebody since" },
 };
 
 static void
@@ -554,36 +657,51 @@ test_anew(void **state)
 			w.now = clean;
 		world_plan(&w, plan_stage, "stage " WHOLE);
 		CHECK(w.plan.anew == anews[i].anew, "%s: anew is %d", anews[i].why, w.plan.anew);
-		CHECK(w.plan.write_count == anews[i].writes, "%s: %zu writes", anews[i].why, w.plan.write_count);
+		CHECK(w.plan.write_count == anews[i].writes, "%s: %zu writes", anews[i].why,
+		    w.plan.write_count);
 		world_end(&w);
 	}
 }
 
-/* Keys that the server's rewrite of config.toml would spoil: refused where this run causes a rewrite. */
-#define NODE "config.local-keys.0 = server.*\n"
+/*
+ * Keys that the server's rewrite of config.toml would spoil: refused where this run causes a
+ * rewrite.
+ */
+#define NODE   "config.local-keys.0 = server.*\n"
 #define EXEMPT "--new-server 2001:db8::5 --allow-new-server"
 static const struct {
 	const char *every, *words, *refusal, *why;
-	int minor;                     /* the oldest that the answers allow; the newest is 0.15, or 0.11 */
+	/* the oldest that the answers allow; the newest is 0.15, or 0.11 */
+	int minor;
 } rewrites[] = {
 	{ "store.x.path = /data\n", LEAD, NULL, "nothing special", 15 },
 	{ "store.x.path = C:\\\n", LEAD, "rewrite", "a value that ends in a backslash", 15 },
-	{ "certificate.*.example.org.cert = x\n", LEAD, "rewrite", "a star in a key, up to 0.12", 12 },
+	{ "certificate.*.example.org.cert = x\n", LEAD, "rewrite", "a star in a key, up to 0.12",
+	    12 },
 	{ "certificate.*.example.org.cert = x\n", LEAD, NULL, "a star in a key, from 0.13 on", 15 },
-	{ "store.x.path = C:\\\n", "--only checks", NULL, "database keys alone cause no rewrite", 15 },
-	{ "certificate.*.example.org.cert = x\n", LEAD "--dialect 0.13", NULL, "the same, where the user knows the version", 12 },
-	{ "auth.x = C:\\\n", LEAD, "rewrite-unseen", "a database key may be in the file all the same", 15 },
-	{ "signature.rsa:example.org.domain = x\n", LEAD, "rewrite-unseen", "a colon in a key, up to 0.12", 12 },
-	{ "signature.rsa:example.org.domain = x\n", LEAD "--force rewrite-unseen", NULL, "somebody looked into the file", 12 },
-	{ "signature.rsa:example.org.domain = x\n", LEAD, NULL, "a colon in a key, from 0.13 on", 15 },
+	{ "store.x.path = C:\\\n", "--only checks", NULL, "database keys alone cause no rewrite",
+	    15 },
+	{ "certificate.*.example.org.cert = x\n", LEAD "--dialect 0.13", NULL,
+	    "the same, where the user knows the version", 12 },
+	{ "auth.x = C:\\\n", LEAD, "rewrite-unseen",
+	    "a database key may be in the file all the same", 15 },
+	{ "signature.rsa:example.org.domain = x\n", LEAD, "rewrite-unseen",
+	    "a colon in a key, up to 0.12", 12 },
+	{ "signature.rsa:example.org.domain = x\n", LEAD "--force rewrite-unseen", NULL,
+	    "somebody looked into the file", 12 },
+	{ "signature.rsa:example.org.domain = x\n", LEAD, NULL, "a colon in a key, from 0.13 on",
+	    15 },
 	{ "auth.x = C:\\new\n", LEAD, NULL, "a database key's value that would only change", 15 },
 	{ "server.blocked-ip.2001:db8::1 = x\n", LEAD, NULL, "a ban is in the database", 11 },
-	{ "server.allowed-ip.2001:db8::1 = x\n", LEAD, NULL, "an exemption is in the database", 11 },
+	{ "server.allowed-ip.2001:db8::1 = x\n", LEAD, NULL, "an exemption is in the database",
+	    11 },
 	{ "server.x = y\n", LEAD EXEMPT, NULL, "its own key goes to the database", 12 },
 	{ NODE, LEAD EXEMPT, "rewrite", "its own key goes to the file", 12 },
 	{ NODE, LEAD EXEMPT, NULL, "its own key goes to the file, from 0.13 on", 13 },
-	{ "store.x.path = C:\\\n", LEAD "--force rewrite", "rewrite", "a boot that would fail can't be forced", 15 },
-	{ "store.x.path = C:\\new\n", LEAD "--force rewrite", NULL, "a value that would change can", 15 },
+	{ "store.x.path = C:\\\n", LEAD "--force rewrite", "rewrite",
+	    "a boot that would fail can't be forced", 15 },
+	{ "store.x.path = C:\\new\n", LEAD "--force rewrite", NULL, "a value that would change can",
+	    15 },
 };
 
 static void
@@ -603,28 +721,41 @@ test_rewrites(void **state)
 		w.first = rewrites[i].minor;
 		w.last = w.first > 11 ? 15 : 11;
 		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", rewrites[i].words));
-		CHECK(same_text(refusal_of(&w.plan), rewrites[i].refusal), "%s: %s", rewrites[i].why, shown(refusal_of(&w.plan)));
-		CHECK(!refusal_of(&w.plan) || said(&w.plan, MESSAGE_REFUSAL, what ? what : every.items[0].key), "%s: not named", rewrites[i].why);
-		CHECK(!said(&w.plan, MESSAGE_REFUSAL, "C:"), "%s: the value is shown, it may be a secret", rewrites[i].why);
+		CHECK(same_text(refusal_of(&w.plan), rewrites[i].refusal), "%s: %s",
+		    rewrites[i].why, shown(refusal_of(&w.plan)));
+		CHECK(!refusal_of(&w.plan) ||
+			said(&w.plan, MESSAGE_REFUSAL, what ? what : every.items[0].key),
+		    "%s: not named", rewrites[i].why);
+		CHECK(!said(&w.plan, MESSAGE_REFUSAL, "C:"),
+		    "%s: the value is shown, it may be a secret", rewrites[i].why);
 		world_end(&w);
 	}
 }
 
-/* What a macro in the global list covers can't be seen: said, whether or not the rest of the list is in order. */
+/*
+ * What a macro in the global list covers can't be seen: said, whether or not the rest of the list
+ * is in order.
+ */
 static void
 test_macro_in_global_list(void **state)
 {
 	struct world w;
 
 	(void)state;
-	world_begin(&w, SMTP IMAP "server.proxy.trusted-networks.0 = 10.0.0.0/8\nserver.proxy.trusted-networks.1 = %{env:NETS}%\n");
+	world_begin(&w,
+	    SMTP IMAP "server.proxy.trusted-networks.0 = "
+		      "10.0.0.0/8\nserver.proxy.trusted-networks.1 = %{env:NETS}%\n");
 	world_plan(&w, plan_stage, "stage " LEAD "--new-server 192.0.2.5");
 	assert_null(refusal_of(&w.plan));
-	assert_true(said(&w.plan, MESSAGE_WARNING, "server.proxy.trusted-networks.1 holds a macro"));
+	assert_true(
+	    said(&w.plan, MESSAGE_WARNING, "server.proxy.trusted-networks.1 holds a macro"));
 	world_end(&w);
 }
 
-/* With no snapshot at all, all that stands is recorded as absent before, where listener keys are among it. */
+/*
+ * With no snapshot at all, all that stands is recorded as absent before, where listener keys are
+ * among it.
+ */
 static void
 test_anew_without_snapshot(void **state)
 {
@@ -645,7 +776,7 @@ test_anew_without_snapshot(void **state)
 	world_keep(&w, SNAPSHOT_PLANNED);
 	assert_int_equal(w.snapshot.count, w.plan.key_count);
 	snapshot_forget_plan(&w.snapshot);
-	assert_int_equal(w.snapshot.count, 0);  /* nothing was sent, so nothing is ours */
+	assert_int_equal(w.snapshot.count, 0); /* nothing was sent, so nothing is ours */
 	world_keep(&w, SNAPSHOT_PROVED);
 	world_end(&w);
 	world_begin(&w, SMTP IMAP "http.url = 'https://mail.example.org'\n");
@@ -668,7 +799,10 @@ test_anew_on_a_node(void **state)
 	world_end(&w);
 }
 
-/* What somebody set since the stage counts as what stood before; what is not wanted any more and is not ours is left. */
+/*
+ * What somebody set since the stage counts as what stood before; what is not wanted any more and is
+ * not ours is left.
+ */
 static void
 test_restage_changed(void **state)
 {
@@ -683,7 +817,8 @@ test_restage_changed(void **state)
 	world_stage(&w, "stage " WHOLE);
 	k = key_of(&w.plan, "auth.dkim.verify");
 	assert_true(k->write && same_text(k->original, "strict"));
-	assert_true(said(&w.plan, MESSAGE_WARNING, "auth.dkim.verify was changed since it was staged, to strict"));
+	assert_true(said(&w.plan, MESSAGE_WARNING,
+	    "auth.dkim.verify was changed since it was staged, to strict"));
 	assert_string_equal(key_of(&w.plan, LIST("imap") ".1")->wanted, "203.0.113.10/32");
 	assert_false(key_of(&w.plan, LIST("imap") ".0")->write);
 	assert_null(snapshot_find(&w.snapshot, LIST("imap") ".0"));
@@ -696,7 +831,10 @@ test_restage_changed(void **state)
 	world_end(&w);
 }
 
-/* The administration page made our network a scalar: staged again it becomes a list, and clear leaves nothing of it. */
+/*
+ * The administration page made our network a scalar: staged again it becomes a list, and clear
+ * leaves nothing of it.
+ */
 static void
 test_restage_scalar(void **state)
 {
@@ -719,7 +857,10 @@ test_restage_scalar(void **state)
 	world_end(&w);
 }
 
-/* A network of somebody else's that covers the proxy is kept: not ours to record, not ours to take away. */
+/*
+ * A network of somebody else's that covers the proxy is kept: not ours to record, not ours to take
+ * away.
+ */
 static void
 test_anew_keeps_foreign_network(void **state)
 {
@@ -758,15 +899,28 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_chosen), cmocka_unit_test(test_refused), cmocka_unit_test(test_written),
-		cmocka_unit_test(test_there_and_back), cmocka_unit_test(test_left_overs), cmocka_unit_test(test_dialects),
-		cmocka_unit_test(test_homes), cmocka_unit_test(test_groups), cmocka_unit_test(test_listeners_left_out),
-		cmocka_unit_test(test_shared_elsewhere), cmocka_unit_test(test_node_order),
+		cmocka_unit_test(test_chosen),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_written),
+		cmocka_unit_test(test_there_and_back),
+		cmocka_unit_test(test_left_overs),
+		cmocka_unit_test(test_dialects),
+		cmocka_unit_test(test_homes),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_listeners_left_out),
+		cmocka_unit_test(test_shared_elsewhere),
+		cmocka_unit_test(test_node_order),
 		cmocka_unit_test(test_restage_other_proxy),
-		cmocka_unit_test(test_restage_less), cmocka_unit_test(test_restage_changed), cmocka_unit_test(test_restage_scalar),
-		cmocka_unit_test(test_anew_on_a_node), cmocka_unit_test(test_restage_other_relay), cmocka_unit_test(test_anew),
-		cmocka_unit_test(test_rewrites), cmocka_unit_test(test_macro_in_global_list),
-		cmocka_unit_test(test_anew_without_snapshot), cmocka_unit_test(test_anew_keeps_foreign_network),
+		cmocka_unit_test(test_restage_less),
+		cmocka_unit_test(test_restage_changed),
+		cmocka_unit_test(test_restage_scalar),
+		cmocka_unit_test(test_anew_on_a_node),
+		cmocka_unit_test(test_restage_other_relay),
+		cmocka_unit_test(test_anew),
+		cmocka_unit_test(test_rewrites),
+		cmocka_unit_test(test_macro_in_global_list),
+		cmocka_unit_test(test_anew_without_snapshot),
+		cmocka_unit_test(test_anew_keeps_foreign_network),
 		cmocka_unit_test(test_as_wanted),
 	};
 

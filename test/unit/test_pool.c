@@ -22,7 +22,8 @@ test_pieces(void **state)
 		n = sizes[i % COUNT(sizes)];
 		pieces[i] = pool_zero(&pool, n);
 		assert_non_null(pieces[i]);
-		CHECK((uintptr_t)pieces[i] % _Alignof(max_align_t) == 0, "piece %zu is not aligned", i);
+		CHECK((uintptr_t)pieces[i] % _Alignof(max_align_t) == 0, "piece %zu is not aligned",
+		    i);
 		for (j = 0; j < n; j++)
 			CHECK(!pieces[i][j], "piece %zu is not zero", i);
 		memset(pieces[i], (int)i, n);
@@ -57,7 +58,10 @@ static void
 test_grow(void **state)
 {
 	struct pool pool = { 0 };
-	struct { char name[24]; long value; } *items = NULL;
+	struct {
+		char name[24];
+		long value;
+	} *items = NULL;
 	size_t i, j;
 
 	(void)state;
@@ -70,7 +74,8 @@ test_grow(void **state)
 		pool_zero(&pool, 8);
 	}
 	for (j = 0; j < 1000; j++)
-		CHECK(items[j].value == (long)j + 1 && (size_t)atoi(items[j].name) == j, "element %zu", j);
+		CHECK(items[j].value == (long)j + 1 && (size_t)atoi(items[j].name) == j,
+		    "element %zu", j);
 	pool_free(&pool);
 }
 
@@ -92,7 +97,9 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pieces), cmocka_unit_test(test_texts), cmocka_unit_test(test_grow),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_grow),
 		cmocka_unit_test(test_memory),
 	};
 

@@ -5,7 +5,9 @@
 #include "json.h"
 #include "print.h"
 
-#define WHOLE "print --proxy 203.0.113.10 --public-url https://mail.example.org --relay new.example.org "
+#define WHOLE \
+	"print --proxy 203.0.113.10 --public-url https://mail.example.org --relay " \
+	"new.example.org "
 
 static const char *const formats[FORMAT_COUNT] = { "text", "curl", "json", "toml", "keys" };
 
@@ -29,19 +31,23 @@ print(struct printed *p, const char *line)
 	memset(p, 0, sizeof(*p));
 	options_of(&p->o, &p->pool, line);
 	minor = p->o.minor == -1 ? MINOR_LAST : p->o.minor;
-	count = p->o.listener_count ? p->o.listener_count : changeset_default_listeners(minor, defaults);
+	count = p->o.listener_count ? p->o.listener_count
+				    : changeset_default_listeners(minor, defaults);
 	for (i = 0; i < p->o.proxy_count; i++)
 		networks[i] = p->o.proxies[i];
 	for (i = 0; i < count && p->o.groups & 1u << GROUP_LISTENERS; i++)
-		assert_int_equal(changeset_add_listener(&p->set, &p->pool, p->o.listener_count ? p->o.listeners[i] : defaults[i], networks,
-		    p->o.proxy_count, NULL), 0);
+		assert_int_equal(changeset_add_listener(&p->set, &p->pool,
+				     p->o.listener_count ? p->o.listeners[i] : defaults[i],
+				     networks, p->o.proxy_count, NULL),
+		    0);
 	w.groups = p->o.groups & ~(1u << GROUP_LISTENERS);
 	w.public_url = p->o.public_origin;
 	w.relay_host = p->o.relay_host;
 	w.relay_port = p->o.relay_port;
 	w.relay_id = p->o.relay_id;
 	w.allow = NULL;
-	assert_int_equal(changeset_add_rest(&p->set, &p->pool, &w, changeset_dialect(minor), NULL), 0);
+	assert_int_equal(
+	    changeset_add_rest(&p->set, &p->pool, &w, changeset_dialect(minor), NULL), 0);
 	what.options = &p->o;
 	what.set = &p->set;
 	what.dialect = changeset_dialect(minor);
@@ -56,7 +62,10 @@ printed_free(struct printed *p)
 	pool_free(&p->pool);
 }
 
-/* Each format of each version, both ways: it ends with a line feed, names every key, and shows no port 25. */
+/*
+ * Each format of each version, both ways: it ends with a line feed, names every key, and shows no
+ * port 25.
+ */
 static void
 test_all(void **state)
 {
@@ -69,12 +78,17 @@ test_all(void **state)
 	for (f = 0; f < FORMAT_COUNT; f++) {
 		for (minor = 8; minor <= 15; minor++) {
 			for (clear = 0; clear < 2; clear++) {
-				snprintf(line, sizeof(line), WHOLE "--format %s --dialect 0.%d%s", formats[f], minor, clear ? " --clear" : "");
+				snprintf(line, sizeof(line), WHOLE "--format %s --dialect 0.%d%s",
+				    formats[f], minor, clear ? " --clear" : "");
 				print(&p, line);
-				CHECK(p.out.len && p.out.data[p.out.len - 1] == '\n', "%s: no line feed at its end", line);
-				CHECK(!has(p.out.data, "listener.smtp.") && !has(p.out.data, "listener.smtp\""), "%s: port 25", line);
+				CHECK(p.out.len && p.out.data[p.out.len - 1] == '\n',
+				    "%s: no line feed at its end", line);
+				CHECK(!has(p.out.data, "listener.smtp.") &&
+					!has(p.out.data, "listener.smtp\""),
+				    "%s: port 25", line);
 				for (i = 0; i < p.set.count && f != FORMAT_TOML; i++)
-					CHECK(has(p.out.data, p.set.entries[i].key), "%s: no %s", line, p.set.entries[i].key);
+					CHECK(has(p.out.data, p.set.entries[i].key), "%s: no %s",
+					    line, p.set.entries[i].key);
 				printed_free(&p);
 			}
 		}
@@ -108,20 +122,25 @@ check_operation(const struct json *op, const char *type, bool clear, bool *local
 	for (; j; j = json_next(j), n++) {
 		const char *key = json_string(clear ? j : json_first(j));
 
-		CHECK(!n || is_local(key) == *local, "%s: file and database keys in one operation (%s)", line, key);
+		CHECK(!n || is_local(key) == *local,
+		    "%s: file and database keys in one operation (%s)", line, key);
 		*local = is_local(key);
 	}
 	return n;
 }
 
-/* A body that stage could send: the file's part first, never both in one operation, the dialect's spelling. */
+/*
+ * A body that stage could send: the file's part first, never both in one operation, the dialect's
+ * spelling.
+ */
 static void
 test_json(void **state)
 {
 	static const struct {
 		const char *dialect, *insert, *delete;
-	} cases[] = { { "0.8", "Insert", "Delete" }, { "0.10", "Insert", "Delete" }, { "0.11", "insert", "delete" },
-		{ "0.12", "insert", "delete" }, { "0.15", "insert", "delete" } };
+	} cases[] = { { "0.8", "Insert", "Delete" }, { "0.10", "Insert", "Delete" },
+		{ "0.11", "insert", "delete" }, { "0.12", "insert", "delete" },
+		{ "0.15", "insert", "delete" } };
 	size_t i;
 	int clear;
 
@@ -136,12 +155,16 @@ test_json(void **state)
 			char line[256];
 			size_t n = 0;
 
-			snprintf(line, sizeof(line), WHOLE "--format json --dialect %s%s", cases[i].dialect, clear ? " --clear" : "");
+			snprintf(line, sizeof(line), WHOLE "--format json --dialect %s%s",
+			    cases[i].dialect, clear ? " --clear" : "");
 			print(&p, line);
-			CHECK(json_parse(&doc, p.out.data, p.out.len, &err) == 0, "%s: %s", line, err.text);
+			CHECK(json_parse(&doc, p.out.data, p.out.len, &err) == 0, "%s: %s", line,
+			    err.text);
 			for (op = json_first(doc); op; op = json_next(op)) {
-				n += check_operation(op, clear ? cases[i].delete : cases[i].insert, clear, &local, line);
-				CHECK(before || !local, "%s: the file's part is not the first", line);
+				n += check_operation(op, clear ? cases[i].delete : cases[i].insert,
+				    clear, &local, line);
+				CHECK(
+				    before || !local, "%s: the file's part is not the first", line);
 				before = local;
 			}
 			CHECK(n == p.set.count, "%s: %zu keys", line, n);
@@ -160,7 +183,8 @@ test_json_quoting(void **state)
 	struct json *doc;
 
 	(void)state;
-	print(&p, "print --format json --only listeners --proxy 203.0.113.10 --listener 'a\"b \xc3\xa4'");
+	print(&p,
+	    "print --format json --only listeners --proxy 203.0.113.10 --listener 'a\"b \xc3\xa4'");
 	assert_int_equal(json_parse(&doc, p.out.data, p.out.len, NULL), 0);
 	pair = json_first(json_first(json_member(json_first(doc), "values")));
 	assert_string_equal(json_string(pair), "server.listener.a\"b \xc3\xa4.proxy.override");
@@ -177,9 +201,12 @@ test_keys(void **state)
 	struct printed p;
 
 	(void)state;
-	print(&p, "print --format keys --only listeners,url --proxy 203.0.113.10 --public-url https://a.example --listener imap");
+	print(&p,
+	    "print --format keys --only listeners,url --proxy 203.0.113.10 --public-url "
+	    "https://a.example --listener imap");
 	assert_string_equal(p.out.data,
-	    "server.listener.imap.proxy.override\nserver.listener.imap.proxy.trusted-networks.0\nhttp.url\n");
+	    "server.listener.imap.proxy.override\nserver.listener.imap.proxy.trusted-networks."
+	    "0\nhttp.url\n");
 	printed_free(&p);
 }
 
@@ -192,7 +219,8 @@ test_text(void **state)
 	(void)state;
 	print(&p, WHOLE);
 	assert_true(has(p.out.data, "http.url = 'https://mail.example.org'\n"));
-	assert_true(has(p.out.data, "server.listener.imap.proxy.trusted-networks.0 = 203.0.113.10/32\n"));
+	assert_true(
+	    has(p.out.data, "server.listener.imap.proxy.trusted-networks.0 = 203.0.113.10/32\n"));
 	assert_true(has(p.out.data, "restart") && has(p.out.data, "reload"));
 	printed_free(&p);
 	print(&p, "print --only checks --clear");
@@ -223,7 +251,8 @@ test_curl(void **state)
 	print(&p, WHOLE "--format curl --url https://old.example.org:8443");
 	assert_int_equal(strncmp(p.out.data, "#!/bin/sh\n", 10), 0);
 	assert_int_equal(occurrences(p.out.data, "\nbody='["), 4);
-	assert_true(has(p.out.data, "STALPREP_PASSWORD") && has(p.out.data, "https://old.example.org:8443"));
+	assert_true(has(p.out.data, "STALPREP_PASSWORD") &&
+	    has(p.out.data, "https://old.example.org:8443"));
 	assert_false(has(p.out.data, "-u ") || has(p.out.data, "--user "));
 	assert_false(has(p.out.data, "/api/reload") || has(p.out.data, "/api/restart"));
 	assert_true(has(p.out.data, "'\\''https://mail.example.org'\\''"));
@@ -252,7 +281,8 @@ test_curl_bodies(void **state)
 			buf_char(&body, *at);
 			assert_true(*at);
 		}
-		CHECK(json_parse(&doc, body.data, body.len, &err) == 0, "%s: %s", body.data, err.text);
+		CHECK(json_parse(&doc, body.data, body.len, &err) == 0, "%s: %s", body.data,
+		    err.text);
 		json_free(doc);
 		buf_free(&body);
 	}
@@ -261,14 +291,19 @@ test_curl_bodies(void **state)
 
 /* ---- TOML ---- */
 
-/* By what the older server reads (server-facts): quoted names where a bare one would be changed, values with quotes. */
+/*
+ * By what the older server reads (server-facts): quoted names where a bare one would be changed,
+ * values with quotes.
+ */
 static void
 test_toml(void **state)
 {
 	static const struct {
 		const char *line, *part;
 	} cases[] = {
-		{ WHOLE "--listener imap", "\n[server.listener.imap.proxy]\noverride = true\ntrusted-networks.0 = \"203.0.113.10/32\"\n" },
+		{ WHOLE "--listener imap",
+		    "\n[server.listener.imap.proxy]\noverride = true\ntrusted-networks.0 = "
+		    "\"203.0.113.10/32\"\n" },
 		{ WHOLE "--listener 'web mail'", "\n[server.listener.\"web mail\".proxy]\n" },
 		{ WHOLE "--listener Imap", "\n[server.listener.\"Imap\".proxy]\n" },
 		{ WHOLE "--listener a.proxy.b", "\n[server.listener.\"a.proxy.b\".proxy]\n" },
@@ -276,9 +311,12 @@ test_toml(void **state)
 		{ WHOLE, "\n[auth.spf.verify]\nehlo = \"disable\"\nmail-from = \"disable\"\n" },
 		{ WHOLE, "\n[session.ehlo]\nreject-non-fqdn = false\n" },
 		{ WHOLE, "\n[http]\nurl = \"'https://mail.example.org'\"\n" },
-		{ WHOLE, "port = 25\n" }, { WHOLE, "if = \"is_local_domain('*', rcpt_domain)\"\n" },
-		{ WHOLE "--dialect 0.11", "\n[server.http]\nurl = \"'https://mail.example.org'\"\n" },
-		{ WHOLE "--proxy 2001:db8::/64 --listener imap", "trusted-networks.1 = \"2001:db8::/64\"\n" },
+		{ WHOLE, "port = 25\n" },
+		{ WHOLE, "if = \"is_local_domain('*', rcpt_domain)\"\n" },
+		{ WHOLE "--dialect 0.11",
+		    "\n[server.http]\nurl = \"'https://mail.example.org'\"\n" },
+		{ WHOLE "--proxy 2001:db8::/64 --listener imap",
+		    "trusted-networks.1 = \"2001:db8::/64\"\n" },
 	};
 	size_t i;
 
@@ -289,12 +327,16 @@ test_toml(void **state)
 
 		snprintf(line, sizeof(line), "%s --format toml", cases[i].line);
 		print(&p, line);
-		CHECK(has(p.out.data, cases[i].part), "%s: no\n%sin\n%.3000s", line, cases[i].part, p.out.data);
+		CHECK(has(p.out.data, cases[i].part), "%s: no\n%sin\n%.3000s", line, cases[i].part,
+		    p.out.data);
 		printed_free(&p);
 	}
 }
 
-/* A table is opened once: the server takes a key given twice as an error, and a table twice is no help to a reader. */
+/*
+ * A table is opened once: the server takes a key given twice as an error, and a table twice is no
+ * help to a reader.
+ */
 static void
 test_toml_tables(void **state)
 {
@@ -330,9 +372,15 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_all), cmocka_unit_test(test_json), cmocka_unit_test(test_json_quoting),
-		cmocka_unit_test(test_keys), cmocka_unit_test(test_text), cmocka_unit_test(test_curl),
-		cmocka_unit_test(test_curl_bodies), cmocka_unit_test(test_toml), cmocka_unit_test(test_toml_tables),
+		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_json_quoting),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_curl),
+		cmocka_unit_test(test_curl_bodies),
+		cmocka_unit_test(test_toml),
+		cmocka_unit_test(test_toml_tables),
 		cmocka_unit_test(test_toml_clear),
 	};
 

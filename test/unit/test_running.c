@@ -27,7 +27,8 @@ start(const char *const *args, const char *variable, const char *cwd, int *input
 	pid = fork();
 	assert_true(pid != -1);
 	if (!pid) {
-		if (chdir(cwd) == 0 && dup2(in[0], 0) == 0 && dup2(out[1], 1) == 1 && close(in[1]) == 0)
+		if (chdir(cwd) == 0 && dup2(in[0], 0) == 0 && dup2(out[1], 1) == 1 &&
+		    close(in[1]) == 0)
 			execve("/bin/sh", argv, env);
 		_exit(127);
 	}
@@ -54,18 +55,27 @@ static const struct {
 	bool found;
 	const char *why;
 } cases[] = {
-	{ { "--config=f" }, NULL, true, "" }, { { "--config", "f" }, NULL, true, "" }, { { "-c", "f" }, NULL, true, "" },
+	{ { "--config=f" }, NULL, true, "" },
+	{ { "--config", "f" }, NULL, true, "" },
+	{ { "-c", "f" }, NULL, true, "" },
 	{ { "-c=f" }, NULL, true, "" },
-	{ { "--config= \tf" }, NULL, true, "blanks are skipped" }, { { "-config", "./f" }, NULL, true, "one hyphen" },
-	{ { "--config=../%s/link" }, NULL, true, "a link" }, { { "x", "--config=g", "-c", "f" }, NULL, true, "the second" },
-	{ { NULL }, "CONFIG_PATH=f", true, "the environment" }, { { "--config=g" }, "CONFIG_PATH=f", true, "the environment too" },
-	{ { "--config=g" }, NULL, false, "another file" }, { { "--config=none" }, NULL, false, "none" },
+	{ { "--config= \tf" }, NULL, true, "blanks are skipped" },
+	{ { "-config", "./f" }, NULL, true, "one hyphen" },
+	{ { "--config=../%s/link" }, NULL, true, "a link" },
+	{ { "x", "--config=g", "-c", "f" }, NULL, true, "the second" },
+	{ { NULL }, "CONFIG_PATH=f", true, "the environment" },
+	{ { "--config=g" }, "CONFIG_PATH=f", true, "the environment too" },
+	{ { "--config=g" }, NULL, false, "another file" },
+	{ { "--config=none" }, NULL, false, "none" },
 	{ { "f" }, NULL, false, "an editor" },
-	{ { "--config" }, NULL, false, "nothing behind" }, { { "--config=" }, NULL, false, "nothing" },
+	{ { "--config" }, NULL, false, "nothing behind" },
+	{ { "--config=" }, NULL, false, "nothing" },
 	{ { "--configs=f" }, NULL, false, "another option" },
-	{ { "--conf=f" }, NULL, false, "another option" }, { { NULL }, "CONFIG=f", false, "another variable" },
+	{ { "--conf=f" }, NULL, false, "another option" },
+	{ { NULL }, "CONFIG=f", false, "another variable" },
 	{ { "config=f" }, NULL, false, "no option" },
-	{ { "CONFIG_PATH=f" }, NULL, false, "an argument" }, { { NULL }, "XCONFIG_PATH=f", false, "another variable" },
+	{ { "CONFIG_PATH=f" }, NULL, false, "an argument" },
+	{ { NULL }, "XCONFIG_PATH=f", false, "another variable" },
 };
 
 static void
@@ -92,14 +102,16 @@ test_cases(void **state)
 		for (j = 0; j < COUNT(cases[i].args) && cases[i].args[j]; j++)
 			args[j] = cases[i].args[j];
 		if (args[0] && has(args[0], "%s")) {
-			snprintf(text, sizeof(text), "--config=../%s/link", strrchr(folder.name, '/') + 1);
+			snprintf(text, sizeof(text), "--config=../%s/link",
+			    strrchr(folder.name, '/') + 1);
 			args[0] = text;
 		}
 		pid = start(args, cases[i].variable, folder.name, &input);
 		running_find(&r, &st);
-		CHECK(r.pid == (cases[i].found ? pid : 0), "%s %s: process %ld is found (%s)", shown(args[0]), cases[i].why, (long)r.pid,
-		    r.name);
-		CHECK(!cases[i].found || !strcmp(r.name, "sh") || !strcmp(r.name, "dash"), "it is called %s", r.name);
+		CHECK(r.pid == (cases[i].found ? pid : 0), "%s %s: process %ld is found (%s)",
+		    shown(args[0]), cases[i].why, (long)r.pid, r.name);
+		CHECK(!cases[i].found || !strcmp(r.name, "sh") || !strcmp(r.name, "dash"),
+		    "it is called %s", r.name);
 		stop(pid, input);
 		running_find(&r, &st);
 		CHECK(!r.pid, "%s: still found", cases[i].why);

@@ -34,10 +34,22 @@ static const struct {
 	size_t len;
 	const char *out;
 } files[] = {
-	{ T("s3cret"), "s3cret" }, { T("s3cret\n"), "s3cret" }, { T("s3cret\r\n"), "s3cret" }, { T(" s3 cret \n"), " s3 cret " },
-	{ T("\xc3\xa4$:\"\\"), "\xc3\xa4$:\"\\" }, { T("a"), "a" },
-	{ T(""), NULL }, { T("\n"), NULL }, { T("\r\n"), NULL }, { T("a\nb"), NULL }, { T("a\n\n"), NULL }, { T("a\r\nb"), NULL },
-	{ T("\na"), NULL }, { T("a\0b"), NULL }, { T("a\0"), NULL }, { T("a\0\n"), NULL },
+	{ T("s3cret"), "s3cret" },
+	{ T("s3cret\n"), "s3cret" },
+	{ T("s3cret\r\n"), "s3cret" },
+	{ T(" s3 cret \n"), " s3 cret " },
+	{ T("\xc3\xa4$:\"\\"), "\xc3\xa4$:\"\\" },
+	{ T("a"), "a" },
+	{ T(""), NULL },
+	{ T("\n"), NULL },
+	{ T("\r\n"), NULL },
+	{ T("a\nb"), NULL },
+	{ T("a\n\n"), NULL },
+	{ T("a\r\nb"), NULL },
+	{ T("\na"), NULL },
+	{ T("a\0b"), NULL },
+	{ T("a\0"), NULL },
+	{ T("a\0\n"), NULL },
 };
 
 static void
@@ -57,9 +69,11 @@ test_files(void **state)
 		put(path, files[i].text, files[i].len, 0600);
 		r = secret_read_file(&s, path, "--password-file", false, &err);
 		CHECK(r == (files[i].out ? 0 : -1), "case %zu: %d %s", i, r, err.text);
-		CHECK(r == -1 || (!strcmp(s.data, files[i].out) && s.len == strlen(files[i].out)), "case %zu: another secret", i);
+		CHECK(r == -1 || (!strcmp(s.data, files[i].out) && s.len == strlen(files[i].out)),
+		    "case %zu: another secret", i);
 		CHECK(r == 0 || is_zero(&s, sizeof(s)), "case %zu: something is left of it", i);
-		CHECK(r == 0 || (has(err.text, "--password-file") && has(err.text, path)), "case %zu: %s", i, err.text);
+		CHECK(r == 0 || (has(err.text, "--password-file") && has(err.text, path)),
+		    "case %zu: %s", i, err.text);
 		secret_wipe(&s);
 	}
 	folder_remove(&f, names);
@@ -88,7 +102,8 @@ test_longest(void **state)
 	assert_false(has(err.text, "ppp"));
 	text[SECRET_MAX] = '\n';
 	put(path, text, SECRET_MAX + 1, 0600);
-	CHECK(secret_read_file(&s, path, "--password-file", false, &err) == 0, "the longest one and a line end: %s", err.text);
+	CHECK(secret_read_file(&s, path, "--password-file", false, &err) == 0,
+	    "the longest one and a line end: %s", err.text);
 	folder_remove(&f, names);
 }
 
@@ -99,7 +114,8 @@ test_modes(void **state)
 	static const struct {
 		mode_t mode;
 		bool good;
-	} cases[] = { { 0600, true }, { 0400, true }, { 0700, true }, { 0620, true }, { 0640, false }, { 0604, false }, { 0644, false } };
+	} cases[] = { { 0600, true }, { 0400, true }, { 0700, true }, { 0620, true },
+		{ 0640, false }, { 0604, false }, { 0644, false } };
 	struct secret s = { 0 };
 	struct folder f;
 	const char *path;
@@ -112,11 +128,15 @@ test_modes(void **state)
 		struct err err = { 0 };
 
 		put(path, "s3cret", 6, cases[i].mode);
-		CHECK(secret_read_file(&s, path, "--password-file", false, &err) == (cases[i].good ? 0 : -1), "mode %03o",
-		    (unsigned)cases[i].mode);
-		CHECK(cases[i].good || (err.kind == ERR_REFUSED && same_text(err.name, "open-secret") && !has(err.text, "s3cret")),
+		CHECK(secret_read_file(&s, path, "--password-file", false, &err) ==
+			(cases[i].good ? 0 : -1),
+		    "mode %03o", (unsigned)cases[i].mode);
+		CHECK(cases[i].good ||
+			(err.kind == ERR_REFUSED && same_text(err.name, "open-secret") &&
+			    !has(err.text, "s3cret")),
 		    "mode %03o: %s", (unsigned)cases[i].mode, err.text);
-		CHECK(secret_read_file(&s, path, "--password-file", true, &err) == 0, "mode %03o, lax", (unsigned)cases[i].mode);
+		CHECK(secret_read_file(&s, path, "--password-file", true, &err) == 0,
+		    "mode %03o, lax", (unsigned)cases[i].mode);
 	}
 	folder_remove(&f, names);
 }
@@ -132,8 +152,11 @@ test_strange_files(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++) {
-		CHECK(secret_read_file(&s, cases[i], "--totp-file", false, &err) == -1, "%s is taken", cases[i]);
-		CHECK(has(err.text, cases[i]) && has(err.text, "--totp-file") && is_zero(&s, sizeof(s)), "%s: %s", cases[i], err.text);
+		CHECK(secret_read_file(&s, cases[i], "--totp-file", false, &err) == -1,
+		    "%s is taken", cases[i]);
+		CHECK(has(err.text, cases[i]) && has(err.text, "--totp-file") &&
+			is_zero(&s, sizeof(s)),
+		    "%s: %s", cases[i], err.text);
 	}
 }
 
@@ -152,7 +175,8 @@ test_stdin(void **state)
 	close(ends[0]);
 	CHECK(secret_read_file(&s, "-", "--password-file", false, &err) == 0, "%s", err.text);
 	assert_string_equal(s.data, "piped");
-	assert_int_equal(secret_read_file(&s, "-", "--password-file", false, &err), -1);      /* at its end now: empty */
+	/* at its end now: empty */
+	assert_int_equal(secret_read_file(&s, "-", "--password-file", false, &err), -1);
 	assert_true(has(err.text, "standard input"));
 	dup2(before, STDIN_FILENO);
 	close(before);
@@ -204,8 +228,11 @@ test_basic(void **state)
 	} cases[] = {
 		{ "Aladdin", "open sesame", NULL, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==" },
 		{ "test", "123\xc2\xa3", NULL, "Basic dGVzdDoxMjPCow==" },
-		{ "a", "", NULL, "Basic YTo=" }, { "a", "b", NULL, "Basic YTpi" }, { "a", "bc", NULL, "Basic YTpiYw==" },
-		{ "a", "b", "", "Basic YTpi" }, { "admin", "pw", "123456", "Basic YWRtaW46cHckMTIzNDU2" },
+		{ "a", "", NULL, "Basic YTo=" },
+		{ "a", "b", NULL, "Basic YTpi" },
+		{ "a", "bc", NULL, "Basic YTpiYw==" },
+		{ "a", "b", "", "Basic YTpi" },
+		{ "admin", "pw", "123456", "Basic YWRtaW46cHckMTIzNDU2" },
 		{ "u", "\xff\xfe\xfd", NULL, "Basic dTr//v0=" },
 	};
 	struct secret password = { 0 }, code = { 0 }, out = { .len = 3, .data = "old" };
@@ -216,8 +243,11 @@ test_basic(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		set(&password, cases[i].password);
 		set(&code, cases[i].code ? cases[i].code : "");
-		assert_int_equal(secret_basic(&out, cases[i].user, &password, cases[i].code ? &code : NULL, &err), 0);
-		CHECK(!strcmp(out.data, cases[i].out) && out.len == strlen(cases[i].out), "case %zu: %s", i, out.data);
+		assert_int_equal(secret_basic(&out, cases[i].user, &password,
+				     cases[i].code ? &code : NULL, &err),
+		    0);
+		CHECK(!strcmp(out.data, cases[i].out) && out.len == strlen(cases[i].out),
+		    "case %zu: %s", i, out.data);
 	}
 	memset(password.data, 'p', SECRET_MAX);
 	password.len = SECRET_MAX;
@@ -229,7 +259,8 @@ test_basic(void **state)
 static void
 test_bearer(void **state)
 {
-	static const char *const bad[] = { "x y", "a\r\nX: y", "a\tb", "\xc3\xa4", "a\x7f", "a\x01" };
+	static const char *const bad[] = { "x y", "a\r\nX: y", "a\tb", "\xc3\xa4", "a\x7f",
+		"a\x01" };
 	struct secret key = { 0 }, out = { 0 };
 	struct err err;
 	size_t i;
@@ -241,7 +272,8 @@ test_bearer(void **state)
 	for (i = 0; i < COUNT(bad); i++) {
 		set(&key, bad[i]);
 		CHECK(secret_bearer(&out, &key, &err) == -1, "case %zu is taken", i);
-		CHECK(!has(err.text, bad[i]) && is_zero(&out, sizeof(out)), "case %zu: %s", i, err.text);
+		CHECK(!has(err.text, bad[i]) && is_zero(&out, sizeof(out)), "case %zu: %s", i,
+		    err.text);
 	}
 	memset(key.data, 'k', SECRET_MAX);
 	key.len = SECRET_MAX;
@@ -275,9 +307,15 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_files), cmocka_unit_test(test_longest), cmocka_unit_test(test_modes),
-		cmocka_unit_test(test_strange_files), cmocka_unit_test(test_stdin), cmocka_unit_test(test_env),
-		cmocka_unit_test(test_basic), cmocka_unit_test(test_bearer), cmocka_unit_test(test_add),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_longest),
+		cmocka_unit_test(test_modes),
+		cmocka_unit_test(test_strange_files),
+		cmocka_unit_test(test_stdin),
+		cmocka_unit_test(test_env),
+		cmocka_unit_test(test_basic),
+		cmocka_unit_test(test_bearer),
+		cmocka_unit_test(test_add),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

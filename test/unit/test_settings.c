@@ -6,7 +6,9 @@
 static void
 test_order(void **state)
 {
-	static const char *const order[] = { "B", "a", "a-b", "a.b", "a.b.c", "ab", "z", "\xc3\xa4" };      /* as bytes */
+	/* as bytes */
+	static const char *const order[] = { "B", "a", "a-b", "a.b", "a.b.c", "ab", "z",
+		"\xc3\xa4" };
 	struct pool pool = { 0 };
 	struct settings s;
 	size_t i;
@@ -34,7 +36,13 @@ test_prefixes(void **state)
 		const char *prefix;
 		size_t first, count;
 	} cases[] = {
-		{ "a.", 3, 2 }, { "a", 1, 5 }, { "a.b.", 4, 1 }, { "", 0, 8 }, { "c", 8, 0 }, { "A", 8, 0 }, { "a.b.c.", 8, 0 },
+		{ "a.", 3, 2 },
+		{ "a", 1, 5 },
+		{ "a.b.", 4, 1 },
+		{ "", 0, 8 },
+		{ "c", 8, 0 },
+		{ "A", 8, 0 },
+		{ "a.b.c.", 8, 0 },
 		{ "\xc3", 7, 1 },
 	};
 	struct pool pool = { 0 };
@@ -50,7 +58,8 @@ test_prefixes(void **state)
 		for (j = first; settings_below(&s, j, cases[i].prefix); j++)
 			;
 		CHECK(j - first == cases[i].count, "\"%s\": %zu keys", cases[i].prefix, j - first);
-		CHECK(settings_has_prefix(&s, cases[i].prefix) == (cases[i].count != 0), "\"%s\": has", cases[i].prefix);
+		CHECK(settings_has_prefix(&s, cases[i].prefix) == (cases[i].count != 0),
+		    "\"%s\": has", cases[i].prefix);
 	}
 	assert_string_equal(settings_below(&s, 4, "a.b."), "c");
 	assert_string_equal(settings_below(&s, 1, "a"), "");
@@ -95,7 +104,9 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_order), cmocka_unit_test(test_prefixes), cmocka_unit_test(test_twice),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_prefixes),
+		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_empty),
 	};
 

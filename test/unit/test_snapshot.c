@@ -1,4 +1,7 @@
-/* test_snapshot.c - what stood before, as text and on disk: nothing damaged is taken, nothing old is lost */
+/*
+ * test_snapshot.c - what stood before, as text and on disk: nothing damaged is taken, nothing old
+ * is lost
+ */
 #include "help.h"
 
 #include "buf.h"
@@ -13,10 +16,12 @@ static void
 fill(struct snapshot *s, struct pool *pool)
 {
 	static const struct snapshot_key keys[] = {
-		{ "server.listener.imap.proxy.override", NULL, "true", GROUP_LISTENERS, true, NULL, NULL },
+		{ "server.listener.imap.proxy.override", NULL, "true", GROUP_LISTENERS, true, NULL,
+		    NULL },
 		{ "auth.dkim.verify", "strict", "disable", GROUP_CHECKS, false, NULL, "strict" },
 		{ "http.url", "", "'https://mail.example.org'", GROUP_URL, false, NULL, "" },
-		{ "queue.strategy.route", "a\"b\\c\n\t\x01 \xc3\xa4", NULL, GROUP_OUTBOUND, false, NULL, "x" },
+		{ "queue.strategy.route", "a\"b\\c\n\t\x01 \xc3\xa4", NULL, GROUP_OUTBOUND, false,
+		    NULL, "x" },
 		{ "server.allowed-ip.192.0.2.1", NULL, "", GROUP_ALLOW, false, NULL, NULL },
 		{ "x", NULL, NULL, GROUP_CHECKS, true, NULL, NULL },
 		{ "was.ours", "a", "b", GROUP_CHECKS, true, "'a'", "c" },
@@ -51,8 +56,11 @@ check_same(const struct snapshot *a, const struct snapshot *b)
 	for (i = 0; i < a->count; i++) {
 		const struct snapshot_key *x = &a->keys[i], *y = &b->keys[i];
 
-		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) && same_text(x->written, y->written) &&
-		    same_text(x->text, y->text) && same_text(x->stood, y->stood) && x->group == y->group && x->local == y->local, "%s is another one", x->key);
+		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) &&
+			same_text(x->written, y->written) && same_text(x->text, y->text) &&
+			same_text(x->stood, y->stood) && x->group == y->group &&
+			x->local == y->local,
+		    "%s is another one", x->key);
 	}
 }
 
@@ -110,10 +118,13 @@ test_damage(void **state)
 	fill(&a, &pool);
 	snapshot_format(&text, &a);
 	for (i = 0; i < text.len - 1; i++)
-		CHECK(snapshot_parse(&b, &scrap, text.data, i, &err) == -1 && err.kind == ERR_SYSTEM, "the first %zu bytes are taken", i);
+		CHECK(
+		    snapshot_parse(&b, &scrap, text.data, i, &err) == -1 && err.kind == ERR_SYSTEM,
+		    "the first %zu bytes are taken", i);
 	for (i = 0; i < text.len - 4; i++) {
 		text.data[i] ^= 1;
-		CHECK(snapshot_parse(&b, &scrap, text.data, text.len, &err) == -1, "byte %zu changed: taken", i);
+		CHECK(snapshot_parse(&b, &scrap, text.data, text.len, &err) == -1,
+		    "byte %zu changed: taken", i);
 		text.data[i] ^= 1;
 	}
 	buf_free(&text);
@@ -123,43 +134,70 @@ test_damage(void **state)
 
 /* Texts whose checksum is right and whose content is not. */
 #define HEAD "{\n  \"format\": \"stalprep-snapshot\",\n  \"version\": 1"
-#define REST ",\n  \"target\": \"t\",\n  \"created\": \"c\",\n  \"dialect\": \"d\",\n  \"options\": \"o\""
+#define REST \
+	",\n  \"target\": \"t\",\n  \"created\": \"c\",\n  \"dialect\": \"d\",\n  \"options\": " \
+	"\"o\""
 #define KEY(key, group, local, before, written) \
-	"{\"key\": " key ", \"group\": " group ", \"local\": " local ", \"before\": " before ", \"written\": " written "}"
+	"{\"key\": " key ", \"group\": " group ", \"local\": " local ", \"before\": " before \
+	", \"written\": " written "}"
 
 static const struct {
 	const char *text, *why;
 	bool good;
 } contents[] = {
 	{ HEAD REST ",\n  \"state\": \"proved\",\n  \"keys\": []", "the smallest", true },
-	{ HEAD REST ",\"state\":\"proved\",\"more\":[1],\"keys\":[" KEY("\"k\"", "\"url\"", "true", "null", "\"v\"") "]",
-	  "a member that nobody knows, another layout", true },
-	{ "{\"format\": \"other\",\"version\": 1" REST ",\"state\":\"proved\",\"keys\":[]", "another format", false },
+	{ HEAD REST ",\"state\":\"proved\",\"more\":[1],\"keys\":[" KEY(
+	      "\"k\"", "\"url\"", "true", "null", "\"v\"") "]",
+	    "a member that nobody knows, another layout", true },
+	{ "{\"format\": \"other\",\"version\": 1" REST ",\"state\":\"proved\",\"keys\":[]",
+	    "another format", false },
 	{ "{\"version\": 1" REST ",\"state\":\"proved\",\"keys\":[]", "no format", false },
-	{ "{\"format\": \"stalprep-snapshot\",\"version\": 2" REST ",\"state\":\"proved\",\"keys\":[]", "a newer version", false },
-	{ "{\"format\": \"stalprep-snapshot\",\"version\": \"1\"" REST ",\"state\":\"proved\",\"keys\":[]", "version as text", false },
-	{ "{\"format\": \"stalprep-snapshot\"" REST ",\"state\":\"proved\",\"keys\":[]", "no version", false },
+	{ "{\"format\": \"stalprep-snapshot\",\"version\": 2" REST
+	  ",\"state\":\"proved\",\"keys\":[]",
+	    "a newer version", false },
+	{ "{\"format\": \"stalprep-snapshot\",\"version\": \"1\"" REST
+	  ",\"state\":\"proved\",\"keys\":[]",
+	    "version as text", false },
+	{ "{\"format\": \"stalprep-snapshot\"" REST ",\"state\":\"proved\",\"keys\":[]",
+	    "no version", false },
 	{ HEAD REST ",\"state\":\"done\",\"keys\":[]", "another state", false },
 	{ HEAD REST ",\"keys\":[]", "no state", false },
 	{ HEAD REST ",\"state\":\"proved\"", "no keys", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":{}", "keys as an object", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":[1]", "a key that is a number", false },
-	{ HEAD ",\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":\"proved\",\"keys\":[]", "no target", false },
-	{ HEAD ",\"target\":null,\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":\"proved\",\"keys\":[]", "target null",
-	  false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"\"", "\"url\"", "true", "null", "null") "]", "an empty key", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("null", "\"url\"", "true", "null", "null") "]", "key null", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"urls\"", "true", "null", "null") "]", "another group", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "1", "null", "null") "]", "local is no boolean", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "1", "null") "]", "before is a number", false },
-	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": null") "]",
-	  "stood: absent", true },
-	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": 1") "]",
-	  "stood is a number", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[{\"key\":\"k\",\"group\":\"url\",\"local\":true,\"before\":null}]",
-	  "written is not there: not the same as null", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "null", "null") ","
-	  KEY("\"k\"", "\"url\"", "true", "null", "null") "]", "a key twice", false },
+	{ HEAD ",\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":\"proved\","
+	       "\"keys\":[]",
+	    "no target", false },
+	{ HEAD ",\"target\":null,\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":"
+	       "\"proved\",\"keys\":[]",
+	    "target null", false },
+	{ HEAD REST
+	    ",\"state\":\"proved\",\"keys\":[" KEY("\"\"", "\"url\"", "true", "null", "null") "]",
+	    "an empty key", false },
+	{ HEAD REST
+	    ",\"state\":\"proved\",\"keys\":[" KEY("null", "\"url\"", "true", "null", "null") "]",
+	    "key null", false },
+	{ HEAD REST
+	    ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"urls\"", "true", "null", "null") "]",
+	    "another group", false },
+	{ HEAD REST
+	    ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "1", "null", "null") "]",
+	    "local is no boolean", false },
+	{ HEAD REST
+	    ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "1", "null") "]",
+	    "before is a number", false },
+	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY(
+	      "\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": null") "]",
+	    "stood: absent", true },
+	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY(
+	      "\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": 1") "]",
+	    "stood is a number", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[{\"key\":\"k\",\"group\":\"url\",\"local\":"
+		    "true,\"before\":null}]",
+	    "written is not there: not the same as null", false },
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "null",
+	      "null") "," KEY("\"k\"", "\"url\"", "true", "null", "null") "]",
+	    "a key twice", false },
 };
 
 static void
@@ -176,7 +214,8 @@ test_contents(void **state)
 		int r;
 
 		buf_str(&text, contents[i].text);
-		buf_printf(&text, ",\n  \"checksum\": \"%08x\"\n}\n", (unsigned)crc32(text.data, text.len));
+		buf_printf(&text, ",\n  \"checksum\": \"%08x\"\n}\n",
+		    (unsigned)crc32(text.data, text.len));
 		r = snapshot_parse(&s, &pool, text.data, text.len, &err);
 		CHECK(r == (contents[i].good ? 0 : -1), "%s: %d %s", contents[i].why, r, err.text);
 		buf_free(&text);
@@ -192,24 +231,33 @@ test_bounds(void **state)
 
 	(void)state;
 	for (n = SNAPSHOT_KEYS_MAX; n <= SNAPSHOT_KEYS_MAX + 1; n++) {
-		struct snapshot s = { .target = "t", .created = "c", .dialect = "d", .options = "" }, again;
+		struct snapshot s = { .target = "t",
+			.created = "c",
+			.dialect = "d",
+			.options = "" },
+				again;
 		struct pool pool = { 0 };
 		struct buf text = { 0 };
 		struct err err;
 
 		for (i = 0; i < n; i++) {
-			struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false, NULL, NULL };
+			struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v",
+				GROUP_CHECKS, false, NULL, NULL };
 
 			assert_int_equal(snapshot_add(&s, &pool, &k, &err), 0);
 		}
 		snapshot_format(&text, &s);
-		assert_int_equal(snapshot_parse(&again, &pool, text.data, text.len, &err), n > SNAPSHOT_KEYS_MAX ? -1 : 0);
+		assert_int_equal(snapshot_parse(&again, &pool, text.data, text.len, &err),
+		    n > SNAPSHOT_KEYS_MAX ? -1 : 0);
 		buf_free(&text);
 		pool_free(&pool);
 	}
 }
 
-/* What could not be loaded again must not be saved: it would be the only record of what stood before. */
+/*
+ * What could not be loaded again must not be saved: it would be the only record of what stood
+ * before.
+ */
 static void
 test_save_bounds(void **state)
 {
@@ -221,12 +269,14 @@ test_save_bounds(void **state)
 
 	(void)state;
 	for (i = 0; i <= SNAPSHOT_KEYS_MAX; i++) {
-		struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS, false, NULL, NULL };
+		struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v", GROUP_CHECKS,
+			false, NULL, NULL };
 
 		assert_int_equal(snapshot_add(&s, &pool, &k, &err), 0);
 	}
 	folder_make(&f);
-	CHECK(snapshot_save(&s, folder_path(&f, "s.json"), &err) == -1 || (unlink(folder_path(&f, "s.json")), rmdir(f.name), false),
+	CHECK(snapshot_save(&s, folder_path(&f, "s.json"), &err) == -1 ||
+		(unlink(folder_path(&f, "s.json")), rmdir(f.name), false),
 	    "a snapshot is saved that can't be loaded");
 	folder_remove(&f, names);
 	pool_free(&pool);
@@ -246,12 +296,16 @@ test_find(void **state)
 	pool_free(&pool);
 }
 
-/* What we may have left under a key that was "b", was written as "w", and held "s" when the last write was planned. */
+/*
+ * What we may have left under a key that was "b", was written as "w", and held "s" when the last
+ * write was planned.
+ */
 static void
 test_knows(void **state)
 {
-	static const struct snapshot_key k = { "k", "b", "w", GROUP_CHECKS, false, NULL, "s" }, added = { "k", NULL, "w", GROUP_CHECKS,
-	    false, NULL, NULL };
+	static const struct snapshot_key k = { "k", "b", "w", GROUP_CHECKS, false, NULL, "s" },
+					 added = { "k", NULL, "w", GROUP_CHECKS, false, NULL,
+						 NULL };
 
 	(void)state;
 	assert_true(snapshot_knows(&k, "b") && snapshot_knows(&k, "w") && snapshot_knows(&k, "s"));
@@ -265,7 +319,8 @@ test_settled(void **state)
 {
 	static const struct {
 		const char *before, *written, *stood;
-		const char *unsent, *proved;       /* what counts as written then; "-": the key leaves it */
+		/* what counts as written then; "-": the key leaves it */
+		const char *unsent, *proved;
 		const char *why;
 	} cases[] = {
 		{ NULL, "w", NULL, "-", "w", "a first stage" },
@@ -281,7 +336,8 @@ test_settled(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++) {
 		for (j = 0; j < 2; j++) {
-			struct snapshot_key key = { "k", cases[i].before, cases[i].written, GROUP_CHECKS, false, NULL, cases[i].stood };
+			struct snapshot_key key = { "k", cases[i].before, cases[i].written,
+				GROUP_CHECKS, false, NULL, cases[i].stood };
 			struct snapshot s = { .keys = &key, .count = 1 };
 			const char *wanted = j ? cases[i].proved : cases[i].unsent;
 			bool gone = same_text(wanted, "-");
@@ -291,19 +347,26 @@ test_settled(void **state)
 			else
 				snapshot_forget_plan(&s);
 			CHECK(s.count == !gone, "%s: %zu keys", cases[i].why, s.count);
-			CHECK(gone || (same_text(key.written, wanted) && same_text(key.stood, key.before)), "%s: %s", cases[i].why,
-			    shown(key.written));
-			CHECK(s.state == (!j && !gone ? SNAPSHOT_PROVED : SNAPSHOT_PLANNED), "%s: state", cases[i].why);
+			CHECK(gone ||
+				(same_text(key.written, wanted) &&
+				    same_text(key.stood, key.before)),
+			    "%s: %s", cases[i].why, shown(key.written));
+			CHECK(s.state == (!j && !gone ? SNAPSHOT_PROVED : SNAPSHOT_PLANNED),
+			    "%s: state", cases[i].why);
 		}
 	}
 }
 
-/* A write that was cut off leaves it open which of its values a key holds, until its group is proved. */
+/*
+ * A write that was cut off leaves it open which of its values a key holds, until its group is
+ * proved.
+ */
 static void
 test_open(void **state)
 {
 	struct snapshot_key keys[] = {
-		{ "k", "b", "b", GROUP_CHECKS, false, NULL, "s" }, { "l", NULL, "w", GROUP_LISTENERS, false, NULL, NULL },
+		{ "k", "b", "b", GROUP_CHECKS, false, NULL, "s" },
+		{ "l", NULL, "w", GROUP_LISTENERS, false, NULL, NULL },
 	};
 	struct snapshot s = { .state = SNAPSHOT_SENDING, .keys = keys, .count = COUNT(keys) };
 
@@ -349,7 +412,8 @@ test_disk(void **state)
 static void
 test_disk_damage(void **state)
 {
-	static const char *const texts[] = { "", "{}", "{\"format\": \"stalprep-snapshot\", \"version\": 9}", "x" };
+	static const char *const texts[] = { "", "{}",
+		"{\"format\": \"stalprep-snapshot\", \"version\": 9}", "x" };
 	struct pool pool = { 0 };
 	struct snapshot s;
 	struct folder f;
@@ -360,7 +424,8 @@ test_disk_damage(void **state)
 	folder_make(&f);
 	for (i = 0; i < COUNT(texts); i++) {
 		write_text(folder_path(&f, "s.json"), texts[i], 0600);
-		CHECK(snapshot_load(&s, &pool, folder_path(&f, "s.json"), &err) == -1, "\"%s\" is taken", texts[i]);
+		CHECK(snapshot_load(&s, &pool, folder_path(&f, "s.json"), &err) == -1,
+		    "\"%s\" is taken", texts[i]);
 		CHECK(has(err.text, folder_path(&f, "s.json")), "\"%s\": %s", texts[i], err.text);
 	}
 	assert_int_equal(snapshot_load(&s, &pool, f.name, &err), -1);
@@ -418,11 +483,21 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_round_trip), cmocka_unit_test(test_appended), cmocka_unit_test(test_damage),
-		cmocka_unit_test(test_contents), cmocka_unit_test(test_bounds), cmocka_unit_test(test_save_bounds), cmocka_unit_test(test_find), cmocka_unit_test(test_knows),
-		cmocka_unit_test(test_settled), cmocka_unit_test(test_open),
-		cmocka_unit_test(test_disk), cmocka_unit_test(test_disk_damage), cmocka_unit_test(test_disk_too_long),
-		cmocka_unit_test(test_disk_unwritable), cmocka_unit_test(test_states),
+		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_appended),
+		cmocka_unit_test(test_damage),
+		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_save_bounds),
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_knows),
+		cmocka_unit_test(test_settled),
+		cmocka_unit_test(test_open),
+		cmocka_unit_test(test_disk),
+		cmocka_unit_test(test_disk_damage),
+		cmocka_unit_test(test_disk_too_long),
+		cmocka_unit_test(test_disk_unwritable),
+		cmocka_unit_test(test_states),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,7 @@
-/* test_tlserror.c - every error number that BearSSL can give, and every alert of IANA's registry, has its words */
+/*
+ * test_tlserror.c - every error number that BearSSL can give, and every alert of IANA's registry,
+ * has its words
+ */
 #include "help.h"
 
 #include "tlserror.h"
@@ -20,13 +23,15 @@ check_words(const struct tlserror *e, int number)
 {
 	CHECK(e->what && *e->what, "%d: no words", number);
 	CHECK(e->what[strlen(e->what) - 1] != '.', "%d: what is a clause", number);
-	CHECK(!tlserror_advice(e) || tlserror_advice(e)[strlen(tlserror_advice(e)) - 1] == '.', "%d: advice is a sentence", number);
+	CHECK(!tlserror_advice(e) || tlserror_advice(e)[strlen(tlserror_advice(e)) - 1] == '.',
+	    "%d: advice is a sentence", number);
 }
 
 static void
 test_engine(void **state)
 {
-	static const int unused[] = { 11, 30, 61 }; /* numbers that bearssl_ssl.h and bearssl_x509.h leave out */
+	/* numbers that bearssl_ssl.h and bearssl_x509.h leave out */
+	static const int unused[] = { 11, 30, 61 };
 	int i;
 
 	(void)state;
@@ -43,8 +48,8 @@ test_engine(void **state)
 static void
 test_alerts(void **state)
 {
-	static const int alerts[] = { 0, 10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50, 51, 60, 70, 71, 80, 86, 90,
-		100, 109, 110, 111, 112, 113, 114, 115, 116, 120 };
+	static const int alerts[] = { 0, 10, 20, 21, 22, 30, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49,
+		50, 51, 60, 70, 71, 80, 86, 90, 100, 109, 110, 111, 112, 113, 114, 115, 116, 120 };
 	int i;
 
 	(void)state;
@@ -52,18 +57,21 @@ test_alerts(void **state)
 		const struct tlserror *e = tlserror_find(TLSERROR_ALERT_RECEIVED + i);
 
 		check_words(e, i);
-		CHECK((e->number == TLSERROR_ALERT_RECEIVED + i) == holds(alerts, COUNT(alerts), i), "alert %d: %s", i, e->what);
+		CHECK((e->number == TLSERROR_ALERT_RECEIVED + i) == holds(alerts, COUNT(alerts), i),
+		    "alert %d: %s", i, e->what);
 		assert_true(tlserror_is_alert(TLSERROR_ALERT_RECEIVED + i));
 		assert_int_equal(tlserror_find(TLSERROR_ALERT_SENT + i)->number, -1);
 		assert_false(tlserror_is_alert(TLSERROR_ALERT_SENT + i));
 	}
-	assert_true(has(tlserror_advice(tlserror_find(TLSERROR_ALERT_RECEIVED + 70)), "TLS 1.3 only"));
+	assert_true(
+	    has(tlserror_advice(tlserror_find(TLSERROR_ALERT_RECEIVED + 70)), "TLS 1.3 only"));
 }
 
 int
 main(void)
 {
-	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_engine), cmocka_unit_test(test_alerts) };
+	static const struct CMUnitTest tests[] = { cmocka_unit_test(test_engine),
+		cmocka_unit_test(test_alerts) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

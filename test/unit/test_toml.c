@@ -4,64 +4,95 @@
 #include "buf.h"
 #include "toml.h"
 
-#define TEN "0123456789"
+#define TEN       "0123456789"
 #define NINE_DEEP "[[[[[[[[["
-#define NINE_UP "]]]]]]]]]"
+#define NINE_UP   "]]]]]]]]]"
 
 /* Keys and values, a line each; the keys are sorted. */
 static const struct {
 	const char *text, *keys, *why;
 } readable[] = {
-	{ "", "", "an empty file" }, { "# c", "", "a comment without a line end" }, { "[a]", "", "a header without one" },
-	{ " \t\r\n\n ", "", "blanks" }, { "a = 1\n", "a = 1\n", "" }, { "a=1 # c\n", "a = 1\n", "a comment behind" },
-	{ "a = 1\r\nb = \"x\"\r\n", "a = 1\nb = x\n", "CRLF" }, { "a = 1\nb = 2\r\n", "a = 1\nb = 2\n", "mixed" },
-	{ "# a\rb = 1\r", "", "CR alone: one comment" }, { "\r\ra = 1\n", "a = 1\n", "CR alone is a blank" },
+	{ "", "", "an empty file" },
+	{ "# c", "", "a comment without a line end" },
+	{ "[a]", "", "a header without one" },
+	{ " \t\r\n\n ", "", "blanks" },
+	{ "a = 1\n", "a = 1\n", "" },
+	{ "a=1 # c\n", "a = 1\n", "a comment behind" },
+	{ "a = 1\r\nb = \"x\"\r\n", "a = 1\nb = x\n", "CRLF" },
+	{ "a = 1\nb = 2\r\n", "a = 1\nb = 2\n", "mixed" },
+	{ "# a\rb = 1\r", "", "CR alone: one comment" },
+	{ "\r\ra = 1\n", "a = 1\n", "CR alone is a blank" },
 	/* keys */
-	{ "a.b-c_d = 1\n", "a.b-c_d = 1\n", "a dotted key" }, { "a . b = 1\n", "a.b = 1\n", "blanks in a key vanish" },
-	{ "a b = 1\n", "ab = 1\n", "here too" }, { "\"a b\".c = 1\n", "a b.c = 1\n", "quotes" },
+	{ "a.b-c_d = 1\n", "a.b-c_d = 1\n", "a dotted key" },
+	{ "a . b = 1\n", "a.b = 1\n", "blanks in a key vanish" },
+	{ "a b = 1\n", "ab = 1\n", "here too" },
+	{ "\"a b\".c = 1\n", "a b.c = 1\n", "quotes" },
 	{ "a\"b\"c = 1\n", "abc = 1\n", "anywhere" },
-	{ "\"a\\\"b\" = 1\n", "a\"b = 1\n", "an escaped quote" }, { "\"a\\nb\" = 1\n", "anb = 1\n", "a backslash vanishes" },
-	{ "\"a=b#\" = 1\n", "a=b# = 1\n", "what needs quotes" }, { "9 = 1\n", "9 = 1\n", "a digit" },
-	{ "aB.C = 1\n", "aB.C = 1\n", "a key keeps its case" }, { "\"\" \n\n a = 1\n", "a = 1\n", "an empty name, then lines" },
-	{ "a\r = 1\n", "a = 1\n", "CR in a key" }, { "a:*'[x]{y},@ = 1\n", "a:*'[x]{y},@ = 1\n", "anything, from 0.13 on" },
-	{ "a\xc3\xa4 = 1\n", "a\xc3\xa4 = 1\n", "here too" }, { "a#b = 1\n", "a#b = 1\n", "no comment" },
+	{ "\"a\\\"b\" = 1\n", "a\"b = 1\n", "an escaped quote" },
+	{ "\"a\\nb\" = 1\n", "anb = 1\n", "a backslash vanishes" },
+	{ "\"a=b#\" = 1\n", "a=b# = 1\n", "what needs quotes" },
+	{ "9 = 1\n", "9 = 1\n", "a digit" },
+	{ "aB.C = 1\n", "aB.C = 1\n", "a key keeps its case" },
+	{ "\"\" \n\n a = 1\n", "a = 1\n", "an empty name, then lines" },
+	{ "a\r = 1\n", "a = 1\n", "CR in a key" },
+	{ "a:*'[x]{y},@ = 1\n", "a:*'[x]{y},@ = 1\n", "anything, from 0.13 on" },
+	{ "a\xc3\xa4 = 1\n", "a\xc3\xa4 = 1\n", "here too" },
+	{ "a#b = 1\n", "a#b = 1\n", "no comment" },
 	/* bare values */
-	{ "a = -1.5e+3\n", "a = -1.5e+3\n", "a number" }, { "a = true\n", "a = true\n", "a word" },
+	{ "a = -1.5e+3\n", "a = -1.5e+3\n", "a number" },
+	{ "a = true\n", "a = true\n", "a word" },
 	{ "a = .+-\n", "a = .+-\n", "no number" },
 	{ "a = \xc3\xa4\xe4\xb8\xad\n", "a = \xc3\xa4\xe4\xb8\xad\n", "letters" },
 	{ "a = 2020-01-01T00.5\n", "a = 2020-01-01T00.5\n", "a date" },
 	/* strings */
-	{ "a = \"\"\nb = ''\n", "a = \nb = \n", "empty" }, { "a = \"x'y\"\nb = 'x\"y'\n", "a = x'y\nb = x\"y\n", "the other quote" },
+	{ "a = \"\"\nb = ''\n", "a = \nb = \n", "empty" },
+	{ "a = \"x'y\"\nb = 'x\"y'\n", "a = x'y\nb = x\"y\n", "the other quote" },
 	{ "a = \"\\t\\r\\n\\\"\\\\x\\q\"\n", "a = \t\r\n\"\\xq\n", "escapes" },
 	{ "a = '\\t\\'x\\\\'''\n", NULL, "line 1, column 15: ' does not belong" },
-	{ "a = 'it\\'s\\tx'\n", "a = it's\tx\n", "in both kinds" }, { "a = \"\\\\n\"\n", "a = \\\n\n", "a backslash and a line feed" },
-	{ "a = \"x\ny\"\n", "a = x\ny\n", "a line end" }, { "a = \"x\r\ny\"\n", "a = x\ny\n", "CR vanishes" },
+	{ "a = 'it\\'s\\tx'\n", "a = it's\tx\n", "in both kinds" },
+	{ "a = \"\\\\n\"\n", "a = \\\n\n", "a backslash and a line feed" },
+	{ "a = \"x\ny\"\n", "a = x\ny\n", "a line end" },
+	{ "a = \"x\r\ny\"\n", "a = x\ny\n", "CR vanishes" },
 	{ "a = \"# [x] = {}\"\n", "a = # [x] = {}\n", "nothing of it counts" },
 	{ "a = \"\"\"x\"y\\t\"\"\"\n", "a = x\"y\\t\n", "three quotes: no escapes" },
 	{ "a = '''x''y'''\n", "a = x''y\n", "two of three" },
-	{ "a = \"\"\"\nx\ny\n\"\"\"\n", "a = x\ny\n\n", "the first line feed goes" }, { "a = '''\n\nx'''\n", "a = \nx\n", "only one" },
-	{ "a = \"\"\"\r\nx\"\"\"\n", "a = \nx\n", "not with CRLF" }, { "a = \"\"\"\"\"\"\n", "a = \n", "six" },
+	{ "a = \"\"\"\nx\ny\n\"\"\"\n", "a = x\ny\n\n", "the first line feed goes" },
+	{ "a = '''\n\nx'''\n", "a = \nx\n", "only one" },
+	{ "a = \"\"\"\r\nx\"\"\"\n", "a = \nx\n", "not with CRLF" },
+	{ "a = \"\"\"\"\"\"\n", "a = \n", "six" },
 	{ "a = \"%{env:X}%\"\n", "a = %{env:X}%\n", "a macro" },
 	/* arrays */
-	{ "a = []\n", "", "nothing" }, { "a = [1]\n", "a.0000 = 1\n", "one" },
-	{ "a = [1, 'b', [2, 3]]\n", "a.0000 = 1\na.0001 = b\na.0002.0000 = 2\na.0002.0001 = 3\n", "nested" },
+	{ "a = []\n", "", "nothing" },
+	{ "a = [1]\n", "a.0000 = 1\n", "one" },
+	{ "a = [1, 'b', [2, 3]]\n", "a.0000 = 1\na.0001 = b\na.0002.0000 = 2\na.0002.0001 = 3\n",
+	    "nested" },
 	{ "a = [\n 1, # c\n # d\n 2,\n]\n", "a.0000 = 1\na.0001 = 2\n", "lines and comments" },
 	{ "a = [1 # ]\n]\n", "a.0000 = 1\n", "a comment behind" },
 	{ "a = [,1]\n", "a.0001 = 1\n", "a gap counts" },
-	{ "a = " NINE_DEEP "1" NINE_UP "\n", "a.0000.0000.0000.0000.0000.0000.0000.0000.0000 = 1\n", "as deep as may be" },
+	{ "a = " NINE_DEEP "1" NINE_UP "\n", "a.0000.0000.0000.0000.0000.0000.0000.0000.0000 = 1\n",
+	    "as deep as may be" },
 	/* inline tables */
-	{ "a = {b = 1, c = {d = 'x'}}\n", "a.b = 1\na.c.d = x\n", "nested" }, { "a = {b, \"c d\"}\n", "a.b = \na.c d = \n", "a set" },
-	{ "a = {b.c = [1]}\n", "a.b.c.0000 = 1\n", "dotted" }, { "a = {\n b = 1,\n c = 2 }\n", "a.b = 1\na.c = 2\n", "lines" },
-	{ "a = {b = }\n", "", "no value" }, { "a = {b =\n1}\n", "a.b = 1\n", "a value on the next line" },
+	{ "a = {b = 1, c = {d = 'x'}}\n", "a.b = 1\na.c.d = x\n", "nested" },
+	{ "a = {b, \"c d\"}\n", "a.b = \na.c d = \n", "a set" },
+	{ "a = {b.c = [1]}\n", "a.b.c.0000 = 1\n", "dotted" },
+	{ "a = {\n b = 1,\n c = 2 }\n", "a.b = 1\na.c = 2\n", "lines" },
+	{ "a = {b = }\n", "", "no value" },
+	{ "a = {b =\n1}\n", "a.b = 1\n", "a value on the next line" },
 	/* tables */
-	{ "[a]\nb = 1\n[c]\nd = 2\n", "a.b = 1\nc.d = 2\n", "two" }, { "[a]\nb = 1\n[a]\nc = 2\n", "a.b = 1\na.c = 2\n", "again" },
-	{ "[A.B]\nC = 1\n", "A.b.C = 1\n", "lower case but for the first character" }, { "[ a . b ]\nc = 1\n", "a.b.c = 1\n", "blanks" },
-	{ "[a.\"B c\"]\nd = 1\n", "a.B c.d = 1\n", "quotes" }, { "[a.\"b\\\"c\"]\nd = 1\n", "a.b\"c.d = 1\n", "an escaped one" },
-	{ "[a] b = 1\nc = 1\n", "a.c = 1\n", "what is behind is ignored" }, { "[a]# x\nb = 1\n", "a.b = 1\n", "a comment" },
-	{ "[a]\nb.c = 1\n", "a.b.c = 1\n", "a dotted key falls under it" }, { " [a]\n b = 1\n", "a.b = 1\n", "indented" },
+	{ "[a]\nb = 1\n[c]\nd = 2\n", "a.b = 1\nc.d = 2\n", "two" },
+	{ "[a]\nb = 1\n[a]\nc = 2\n", "a.b = 1\na.c = 2\n", "again" },
+	{ "[A.B]\nC = 1\n", "A.b.C = 1\n", "lower case but for the first character" },
+	{ "[ a . b ]\nc = 1\n", "a.b.c = 1\n", "blanks" },
+	{ "[a.\"B c\"]\nd = 1\n", "a.B c.d = 1\n", "quotes" },
+	{ "[a.\"b\\\"c\"]\nd = 1\n", "a.b\"c.d = 1\n", "an escaped one" },
+	{ "[a] b = 1\nc = 1\n", "a.c = 1\n", "what is behind is ignored" },
+	{ "[a]# x\nb = 1\n", "a.b = 1\n", "a comment" },
+	{ "[a]\nb.c = 1\n", "a.b.c = 1\n", "a dotted key falls under it" },
+	{ " [a]\n b = 1\n", "a.b = 1\n", "indented" },
 	{ "[*a]\nb = 1\n", "*a.b = 1\n", "the first character may be anything" },
 	{ "[a\xc3\x84]\nb = 1\n", "a\xc3\x84.b = 1\n", "letters" },
-	{ "[[a]]\nb = 1\n[[a]]\nb = 2\n[[c]]\nb = 3\n", "a.0000.b = 1\na.0001.b = 2\nc.0000.b = 3\n", "arrays count" },
+	{ "[[a]]\nb = 1\n[[a]]\nb = 2\n[[c]]\nb = 3\n",
+	    "a.0000.b = 1\na.0001.b = 2\nc.0000.b = 3\n", "arrays count" },
 	{ "[[a]]\nb = 1\n[x]\n[[a]]\nb = 2\n", "a.0000.b = 1\na.0001.b = 2\n", "on, over a table" },
 	{ "[[A.B]]\nc = 1\n", "a.b.0000.c = 1\n", "in an array's name all is lowered" },
 	{ "[[\"A\"]]\nc = 1\n", "A.0000.c = 1\n", "quotes" },
@@ -70,30 +101,48 @@ static const struct {
 static const struct {
 	const char *text, *said;
 } refused[] = {
-	{ "a = 1", "line 1, column 6: the file ends" }, { "a = \"x\"", "line 1, column 8: the file ends" },
+	{ "a = 1", "line 1, column 6: the file ends" },
+	{ "a = \"x\"", "line 1, column 8: the file ends" },
 	{ "\na", "line 2, column 2: the file ends" },
-	{ "a", "line 1, column 2: the file ends behind a name" }, { "a\nb = 1\n", "line 1, column 2: the line ends behind a name" },
-	{ "[a]\nb", "line 2, column 2: the file ends behind a name" }, { "a = \n1\n", "line 1, column 5: the line ends" },
-	{ "= 1\n", "line 1, column 1: = does not belong at a line's start" }, { "_a = 1\n", "line 1, column 1: _" },
-	{ "\xef\xbb\xbf""a = 1\n", "line 1, column 1: \xef\xbb\xbf does not belong" },
+	{ "a", "line 1, column 2: the file ends behind a name" },
+	{ "a\nb = 1\n", "line 1, column 2: the line ends behind a name" },
+	{ "[a]\nb", "line 2, column 2: the file ends behind a name" },
+	{ "a = \n1\n", "line 1, column 5: the line ends" },
+	{ "= 1\n", "line 1, column 1: = does not belong at a line's start" },
+	{ "_a = 1\n", "line 1, column 1: _" },
+	{ "\xef\xbb\xbf"
+	  "a = 1\n",
+	    "line 1, column 1: \xef\xbb\xbf does not belong" },
 	{ "\xc3\xa4 = 1\n", "line 1, column 1: \xc3\xa4" },
-	{ "a = 1\n  ' = 1\n", "line 2, column 3: '" }, { "\"a\nb\" = 1\n", "line 1, column 3: the line ends within a name" },
-	{ "a = 1 2\n", "line 1, column 7: 2 does not belong behind a value" }, { "a = \"x\"y\n", "line 1, column 8: y" },
-	{ "a = %{env:X}%\n", "line 1, column 5: % does not belong here: a value is wanted" }, { "a = ]\n", "line 1, column 5: ]" },
-	{ "a = \"\xc3\xa4\xe4\xb8\xad\" \xf0\x9f\x98\x80\n", "line 1, column 10: \xf0\x9f\x98\x80" },
+	{ "a = 1\n  ' = 1\n", "line 2, column 3: '" },
+	{ "\"a\nb\" = 1\n", "line 1, column 3: the line ends within a name" },
+	{ "a = 1 2\n", "line 1, column 7: 2 does not belong behind a value" },
+	{ "a = \"x\"y\n", "line 1, column 8: y" },
+	{ "a = %{env:X}%\n", "line 1, column 5: % does not belong here: a value is wanted" },
+	{ "a = ]\n", "line 1, column 5: ]" },
+	{ "a = \"\xc3\xa4\xe4\xb8\xad\" \xf0\x9f\x98\x80\n",
+	    "line 1, column 10: \xf0\x9f\x98\x80" },
 	{ "a = \xe2\x82\xac\n", "line 1, column 5: \xe2\x82\xac" },
-	{ "a = \"x\\\\\"\n", "line 2, column 1: the file ends" }, { "a = '''x''\n", "line 2, column 1: the file ends" },
-	{ "a = [1\n2]\n", "line 2, column 1: 2 does not belong behind a value" }, { "a = [1", "line 1, column 7: the file ends" },
-	{ "a = [1}\n", "line 1, column 7: }" }, { "a = {}\n", "line 1, column 6: a name is missing" },
+	{ "a = \"x\\\\\"\n", "line 2, column 1: the file ends" },
+	{ "a = '''x''\n", "line 2, column 1: the file ends" },
+	{ "a = [1\n2]\n", "line 2, column 1: 2 does not belong behind a value" },
+	{ "a = [1", "line 1, column 7: the file ends" },
+	{ "a = [1}\n", "line 1, column 7: }" },
+	{ "a = {}\n", "line 1, column 6: a name is missing" },
 	{ "a = {b = 1,}\n", "line 1, column 12: a name is missing" },
-	{ "a = {b = 1\n", "line 2, column 1: the file ends" }, { "a = {b\n}\n", "line 1, column 7: the line ends behind a name" },
+	{ "a = {b = 1\n", "line 2, column 1: the file ends" },
+	{ "a = {b\n}\n", "line 1, column 7: the line ends behind a name" },
 	{ "a = [" NINE_DEEP "1" NINE_UP "]\n", "line 1, column 14: more than 10 arrays" },
 	{ "a = {b = " NINE_DEEP "1" NINE_UP "}\n", "line 1, column 18: more than 10 arrays" },
-	{ "[]\n", "line 1, column 3: the line ends" }, { "[a\n", "line 1, column 3: the line ends" },
+	{ "[]\n", "line 1, column 3: the line ends" },
+	{ "[a\n", "line 1, column 3: the line ends" },
 	{ "[a", "line 1, column 3: the file ends" },
-	{ "[a:b]\n", "line 1, column 3: : does not belong into a table's name" }, { "[\"a\"]\n", "line 1, column 6: the line ends" },
-	{ "[[]]\n", "line 1, column 3: the table has no name" }, { "[a.\"b\n\"]\n", "line 1, column 6: the line ends" },
-	{ "a = 1\n[b]\n\na = 2\n[c]\n[b]\n\"a\" = 3\n", "lines 4 and 7: the key b.a is given twice" },
+	{ "[a:b]\n", "line 1, column 3: : does not belong into a table's name" },
+	{ "[\"a\"]\n", "line 1, column 6: the line ends" },
+	{ "[[]]\n", "line 1, column 3: the table has no name" },
+	{ "[a.\"b\n\"]\n", "line 1, column 6: the line ends" },
+	{ "a = 1\n[b]\n\na = 2\n[c]\n[b]\n\"a\" = 3\n",
+	    "lines 4 and 7: the key b.a is given twice" },
 	{ "a = {b, b}\n", "lines 1 and 1: the key a.b" },
 	{ "a.0000 = 1\na = [2]\n", "lines 1 and 2: the key a.0000 is given twice" },
 	{ "[[a]]\nb = 1\n[[c]]\n[[a]]\nb = 2\n", "lines 2 and 5" },
@@ -108,10 +157,12 @@ check_readable(const char *text, const char *keys, const char *why, bool old_key
 	struct err err;
 	size_t i;
 
-	CHECK(toml_read(&t, &pool, "", text, strlen(text), old_keys, &err) == 0, "%s: refused: %s\n%s", why, err.text, text);
+	CHECK(toml_read(&t, &pool, "", text, strlen(text), old_keys, &err) == 0,
+	    "%s: refused: %s\n%s", why, err.text, text);
 	for (i = 0; i < t.entry_count; i++) {
 		buf_printf(&found, "%s = %s\n", t.entries[i].key, t.entries[i].value);
-		CHECK(toml_find(&t, t.entries[i].key) == &t.entries[i], "%s is not found", t.entries[i].key);
+		CHECK(toml_find(&t, t.entries[i].key) == &t.entries[i], "%s is not found",
+		    t.entries[i].key);
 	}
 	CHECK(!strcmp(found.len ? found.data : "", keys), "%s: reads as\n%s", why, found.data);
 	CHECK(!t.no_utf8 && !toml_find(&t, "no.such"), "%s", why);
@@ -127,7 +178,8 @@ check_refused(const char *text, size_t len, const char *said, bool old_keys)
 	struct err err;
 
 	CHECK(toml_read(&t, &pool, "", text, len, old_keys, &err) == -1, "not refused: %s", text);
-	CHECK(err.kind == ERR_REFUSED && has(err.text, said), "%s\nis refused with: %s", text, err.text);
+	CHECK(err.kind == ERR_REFUSED && has(err.text, said), "%s\nis refused with: %s", text,
+	    err.text);
 	pool_free(&pool);
 }
 
@@ -141,7 +193,8 @@ test_readable(void **state)
 		if (readable[i].keys)
 			check_readable(readable[i].text, readable[i].keys, readable[i].why, false);
 		else
-			check_refused(readable[i].text, strlen(readable[i].text), readable[i].why, false);
+			check_refused(
+			    readable[i].text, strlen(readable[i].text), readable[i].why, false);
 	}
 }
 
@@ -163,8 +216,10 @@ test_refused(void **state)
 static void
 test_old_keys(void **state)
 {
-	static const char *const new_keys[] = { "a:b = 1\n", "a\xc3\xa4 = 1\n", "a = {b*c}\n", "[a]\n# c\nb@ = 1\n" };
-	static const char *const both[] = { "a:b = 1\n" + 7, "\"a:b\" = 1\n", "a_b-c.9 = 'x:y'\n", "[a.\"b:c\"]\n", "[\xc3\xa4]\n" };
+	static const char *const new_keys[] = { "a:b = 1\n", "a\xc3\xa4 = 1\n", "a = {b*c}\n",
+		"[a]\n# c\nb@ = 1\n" };
+	static const char *const both[] = { "a:b = 1\n" + 7, "\"a:b\" = 1\n", "a_b-c.9 = 'x:y'\n",
+		"[a.\"b:c\"]\n", "[\xc3\xa4]\n" };
 	struct pool pool = { 0 };
 	struct toml t;
 	struct err err;
@@ -173,11 +228,13 @@ test_old_keys(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(new_keys); i++) {
 		check_refused(new_keys[i], strlen(new_keys[i]), "up to 0.12 refuse it", true);
-		assert_int_equal(toml_read(&t, &pool, "", new_keys[i], strlen(new_keys[i]), false, &err), 0);
+		assert_int_equal(
+		    toml_read(&t, &pool, "", new_keys[i], strlen(new_keys[i]), false, &err), 0);
 		CHECK(t.new_keys, "not told: %s", new_keys[i]);
 	}
 	for (i = 0; i < COUNT(both); i++) {
-		CHECK(toml_read(&t, &pool, "", both[i], strlen(both[i]), true, &err) == 0, "%s: %s", both[i], err.text);
+		CHECK(toml_read(&t, &pool, "", both[i], strlen(both[i]), true, &err) == 0, "%s: %s",
+		    both[i], err.text);
 		CHECK(!t.new_keys, "told: %s", both[i]);
 	}
 	pool_free(&pool);
@@ -187,7 +244,8 @@ test_old_keys(void **state)
 static void
 test_no_utf8(void **state)
 {
-	static const char *const texts[] = { "a = 1\n# \xff\n", "a = \"\xc3\"\n", "\xc0\x80", "# \xed\xa0\x80\n", "a = 1 2\n\xfe" };
+	static const char *const texts[] = { "a = 1\n# \xff\n", "a = \"\xc3\"\n", "\xc0\x80",
+		"# \xed\xa0\x80\n", "a = 1 2\n\xfe" };
 	struct pool pool = { 0 };
 	struct toml t;
 	struct err err;
@@ -195,7 +253,8 @@ test_no_utf8(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(texts); i++) {
-		CHECK(toml_read(&t, &pool, "", texts[i], strlen(texts[i]), false, &err) == 0, "%s", texts[i]);
+		CHECK(toml_read(&t, &pool, "", texts[i], strlen(texts[i]), false, &err) == 0, "%s",
+		    texts[i]);
 		CHECK(t.no_utf8 && !t.entry_count && !t.statement_count, "%s", texts[i]);
 	}
 	pool_free(&pool);
@@ -214,7 +273,8 @@ test_long_keys(void **state)
 		struct toml t;
 		struct err err;
 
-		CHECK(toml_read(&t, &pool, "", text, strlen(text), false, &err) == 0, "%s", err.text);
+		CHECK(
+		    toml_read(&t, &pool, "", text, strlen(text), false, &err) == 0, "%s", err.text);
 		assert_int_equal(strlen(t.entries[0].key), TOML_KEY_MAX);
 		pool_free(&pool);
 	}
@@ -230,18 +290,27 @@ test_long_keys(void **state)
 static void
 test_places(void **state)
 {
-	static const char text[] = "a = 1 # x\n\n  [b.c] y\r\n  d = [ 'e',\n {f = \"g\", h}]\r\n#stalprep-end\n #stalprep-no\nlast = 2\n# z";
+	static const char text[] = "a = 1 # x\n\n  [b.c] y\r\n  d = [ 'e',\n {f = \"g\", "
+				   "h}]\r\n#stalprep-end\n #stalprep-no\nlast = 2\n# z";
 	static const struct {
 		enum toml_kind kind;
 		const char *lines, *table;
 		size_t line, entries;
 	} wanted[] = {
-		{ TOML_VALUE, "a = 1 # x\n", "", 1, 1 }, { TOML_TABLE, "  [b.c] y\r\n", "b.c", 3, 0 },
-		{ TOML_VALUE, "  d = [ 'e',\n {f = \"g\", h}]\r\n", "b.c", 4, 3 }, { TOML_COMMENT, "#stalprep-end\n", "b.c", 6, 0 },
+		{ TOML_VALUE, "a = 1 # x\n", "", 1, 1 },
+		{ TOML_TABLE, "  [b.c] y\r\n", "b.c", 3, 0 },
+		{ TOML_VALUE, "  d = [ 'e',\n {f = \"g\", h}]\r\n", "b.c", 4, 3 },
+		{ TOML_COMMENT, "#stalprep-end\n", "b.c", 6, 0 },
 		{ TOML_VALUE, "last = 2\n", "b.c", 8, 1 },
 	};
-	static const struct { const char *key, *spelled; } values[] = {
-		{ "a", "1" }, { "b.c.d.0000", "'e'" }, { "b.c.d.0001.f", "\"g\"" }, { "b.c.d.0001.h", "" }, { "b.c.last", "2" },
+	static const struct {
+		const char *key, *spelled;
+	} values[] = {
+		{ "a", "1" },
+		{ "b.c.d.0000", "'e'" },
+		{ "b.c.d.0001.f", "\"g\"" },
+		{ "b.c.d.0001.h", "" },
+		{ "b.c.last", "2" },
 	};
 	struct pool pool = { 0 };
 	struct toml t;
@@ -254,15 +323,19 @@ test_places(void **state)
 	for (i = 0; i < COUNT(wanted); i++) {
 		const struct toml_statement *s = &t.statements[i];
 
-		CHECK(s->kind == wanted[i].kind && s->line == wanted[i].line && s->entries == wanted[i].entries &&
-		    !strcmp(s->table, wanted[i].table), "statement %zu", i);
-		CHECK(s->end - s->start == strlen(wanted[i].lines) && !memcmp(text + s->start, wanted[i].lines, s->end - s->start),
+		CHECK(s->kind == wanted[i].kind && s->line == wanted[i].line &&
+			s->entries == wanted[i].entries && !strcmp(s->table, wanted[i].table),
+		    "statement %zu", i);
+		CHECK(s->end - s->start == strlen(wanted[i].lines) &&
+			!memcmp(text + s->start, wanted[i].lines, s->end - s->start),
 		    "statement %zu is %.*s", i, (int)(s->end - s->start), text + s->start);
 	}
 	for (i = 0; i < COUNT(values); i++) {
 		const struct toml_entry *e = toml_find(&t, values[i].key);
 
-		CHECK(e && e->len == strlen(values[i].spelled) && !memcmp(text + e->at, values[i].spelled, e->len), "%s", values[i].key);
+		CHECK(e && e->len == strlen(values[i].spelled) &&
+			!memcmp(text + e->at, values[i].spelled, e->len),
+		    "%s", values[i].key);
 	}
 	pool_free(&pool);
 }
@@ -288,9 +361,19 @@ test_table(void **state)
 static const struct {
 	const char *key, *written;
 } keys[] = {
-	{ "a", "a" }, { "a.b_C-9", "a.b_C-9" }, { "a b", "\"a b\"" }, { "a:b", "\"a:b\"" }, { "a\"b", "\"a\\\"b\"" }, { "", "\"\"" },
-	{ ".a", "\".a\"" }, { "_a", "\"_a\"" }, { "-a", "\"-a\"" }, { "9", "9" }, { "\xc3\xa4", "\"\xc3\xa4\"" },
-	{ "a=b", "\"a=b\"" }, { "#", "\"#\"" },
+	{ "a", "a" },
+	{ "a.b_C-9", "a.b_C-9" },
+	{ "a b", "\"a b\"" },
+	{ "a:b", "\"a:b\"" },
+	{ "a\"b", "\"a\\\"b\"" },
+	{ "", "\"\"" },
+	{ ".a", "\".a\"" },
+	{ "_a", "\"_a\"" },
+	{ "-a", "\"-a\"" },
+	{ "9", "9" },
+	{ "\xc3\xa4", "\"\xc3\xa4\"" },
+	{ "a=b", "\"a=b\"" },
+	{ "#", "\"#\"" },
 };
 
 static void
@@ -306,11 +389,14 @@ test_write_key(void **state)
 		struct err err;
 
 		toml_write_key(&out, keys[i].key);
-		CHECK(!strcmp(buf_text(&out), keys[i].written), "%s is written %s", keys[i].key, out.data);
+		CHECK(!strcmp(buf_text(&out), keys[i].written), "%s is written %s", keys[i].key,
+		    out.data);
 		buf_str(&out, " = 1\n");
 		if (*keys[i].key) {
-			CHECK(toml_read(&t, &pool, "", out.data, out.len, true, &err) == 0, "%s: %s", out.data, err.text);
-			CHECK(!strcmp(t.entries[0].key, keys[i].key), "%s reads as %s", out.data, t.entries[0].key);
+			CHECK(toml_read(&t, &pool, "", out.data, out.len, true, &err) == 0,
+			    "%s: %s", out.data, err.text);
+			CHECK(!strcmp(t.entries[0].key, keys[i].key), "%s reads as %s", out.data,
+			    t.entries[0].key);
 		}
 		buf_free(&out);
 		pool_free(&pool);
@@ -318,14 +404,30 @@ test_write_key(void **state)
 }
 
 static const struct {
-	const char *value, *written;   /* NULL: it can't be */
+	const char *value, *written; /* NULL: it can't be */
 } values[] = {
-	{ "", "\"\"" }, { "true", "true" }, { "false", "false" }, { "25", "25" }, { "-1", "\"-1\"" }, { "True", "\"True\"" },
+	{ "", "\"\"" },
+	{ "true", "true" },
+	{ "false", "false" },
+	{ "25", "25" },
+	{ "-1", "\"-1\"" },
+	{ "True", "\"True\"" },
 	{ "a b", "\"a b\"" },
-	{ "'https://x'", "\"'https://x'\"" }, { "a\"b", "\"a\\\"b\"" }, { "C:\\dir", "\"C:\\\\dir\"" }, { "C:\\new", "'''C:\\new'''" },
-	{ "\\", "'''\\'''" }, { "\\\\", "'''\\\\'''" }, { "\\n", "'''\\n'''" }, { "a\nb", "\"a\nb\"" }, { "\n", "\"\n\"" },
-	{ "\t", "\"\t\"" }, { "\xc3\xa4", "\"\xc3\xa4\"" },
-	{ "\\'", "\"\\\\'\"" }, { "''' \\", "\"\"\"''' \\\"\"\"" }, { "\n\\", "'''\n\n\\'''" }, { "''' \"\"\" \\", NULL },
+	{ "'https://x'", "\"'https://x'\"" },
+	{ "a\"b", "\"a\\\"b\"" },
+	{ "C:\\dir", "\"C:\\\\dir\"" },
+	{ "C:\\new", "'''C:\\new'''" },
+	{ "\\", "'''\\'''" },
+	{ "\\\\", "'''\\\\'''" },
+	{ "\\n", "'''\\n'''" },
+	{ "a\nb", "\"a\nb\"" },
+	{ "\n", "\"\n\"" },
+	{ "\t", "\"\t\"" },
+	{ "\xc3\xa4", "\"\xc3\xa4\"" },
+	{ "\\'", "\"\\\\'\"" },
+	{ "''' \\", "\"\"\"''' \\\"\"\"" },
+	{ "\n\\", "'''\n\n\\'''" },
+	{ "''' \"\"\" \\", NULL },
 	{ "a\rb", NULL },
 };
 
@@ -344,13 +446,16 @@ test_write_value(void **state)
 
 		buf_str(&out, "k = ");
 		r = toml_write_value(&out, values[i].value);
-		CHECK((r == 0) == (values[i].written != NULL), "%s: %d, %s", values[i].value, r, buf_text(&out));
-		CHECK(!strcmp(buf_text(&out) + 4, values[i].written ? values[i].written : ""), "%s is written %s", values[i].value,
+		CHECK((r == 0) == (values[i].written != NULL), "%s: %d, %s", values[i].value, r,
 		    buf_text(&out));
+		CHECK(!strcmp(buf_text(&out) + 4, values[i].written ? values[i].written : ""),
+		    "%s is written %s", values[i].value, buf_text(&out));
 		buf_char(&out, '\n');
 		if (r == 0) {
-			CHECK(toml_read(&t, &pool, "", out.data, out.len, true, &err) == 0, "%s: %s", out.data, err.text);
-			CHECK(!strcmp(t.entries[0].value, values[i].value), "%s reads as %s", out.data, t.entries[0].value);
+			CHECK(toml_read(&t, &pool, "", out.data, out.len, true, &err) == 0,
+			    "%s: %s", out.data, err.text);
+			CHECK(!strcmp(t.entries[0].value, values[i].value), "%s reads as %s",
+			    out.data, t.entries[0].value);
 		}
 		buf_free(&out);
 		pool_free(&pool);
@@ -361,8 +466,14 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_readable), cmocka_unit_test(test_refused), cmocka_unit_test(test_old_keys), cmocka_unit_test(test_no_utf8),
-		cmocka_unit_test(test_long_keys), cmocka_unit_test(test_places), cmocka_unit_test(test_table), cmocka_unit_test(test_write_key),
+		cmocka_unit_test(test_readable),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_old_keys),
+		cmocka_unit_test(test_no_utf8),
+		cmocka_unit_test(test_long_keys),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_write_key),
 		cmocka_unit_test(test_write_value),
 	};
 

@@ -1,4 +1,7 @@
-/* test_x509.c - pins, and what --insecure and --pinnedpubkey mean together (the rules: test/test_x509.py) */
+/*
+ * test_x509.c - pins, and what --insecure and --pinnedpubkey mean together (the rules:
+ * test/test_x509.py)
+ */
 #include "help.h"
 
 #include "anchors.h"
@@ -7,7 +10,10 @@
 #include "pem.h"
 #include "x509.h"
 
-/* A self-signed certificate for mail.example.org made with openssl, its public key, and that one's pin by openssl. */
+/*
+ * A self-signed certificate for mail.example.org made with openssl, its public key, and that one's
+ * pin by openssl.
+ */
 #define CERTIFICATE \
 	"-----BEGIN CERTIFICATE-----\n" \
 	"MIIBjjCCATWgAwIBAgIUTTsAIgonxiZg0a1cKYtWcNA9ZyIwCgYIKoZIzj0EAwIw\n" \
@@ -25,9 +31,9 @@
 	"MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE0h3Gw5OvySZsNYjjcOQIIrGc+L+f\n" \
 	"8D1UIjHlYU+KAucjZN9ExpDEI/NM73X3Pn1nNgQhTXMy6r1UvuPliN+07A==\n" \
 	"-----END PUBLIC KEY-----\n"
-#define PIN "sha256//KnSNwtc4OylEupxpE3RFp5UWmlZQUANsyGAWWRHmDEw="
-#define OTHER "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-#define FOUR OTHER ";" OTHER ";" OTHER ";" OTHER
+#define PIN     "sha256//KnSNwtc4OylEupxpE3RFp5UWmlZQUANsyGAWWRHmDEw="
+#define OTHER   "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+#define FOUR    OTHER ";" OTHER ";" OTHER ";" OTHER
 #define SIXTEEN FOUR ";" FOUR ";" FOUR ";" FOUR
 
 static const int64_t in_2030 = 1893456000, in_2000 = 946684800;
@@ -66,9 +72,11 @@ test_pins(void **state)
 	for (i = 0; i < COUNT(pins); i++) {
 		int r = x509_pins_parse(&p, pins[i].text, &err);
 
-		CHECK((r == 0) == (pins[i].why == NULL), "%s: %s", pins[i].text, r ? err.text : "taken");
+		CHECK((r == 0) == (pins[i].why == NULL), "%s: %s", pins[i].text,
+		    r ? err.text : "taken");
 		if (r)
-			CHECK(has(err.text, pins[i].why) && has(err.text, "--pinnedpubkey"), "%s: %s", pins[i].text, err.text);
+			CHECK(has(err.text, pins[i].why) && has(err.text, "--pinnedpubkey"),
+			    "%s: %s", pins[i].text, err.text);
 		else
 			CHECK(p.count == pins[i].count, "%s: %zu", pins[i].text, p.count);
 	}
@@ -94,16 +102,21 @@ check_file(const struct folder *f, const char *what, const char *data, size_t le
 	struct err err;
 
 	assert_int_equal(x509_pins_parse(&wanted, PIN, &err), 0);
-	CHECK((x509_pins_parse(&p, file_of(f, data, len), &err) == 0) == ok, "%s: %s", what, ok ? err.text : "taken");
+	CHECK((x509_pins_parse(&p, file_of(f, data, len), &err) == 0) == ok, "%s: %s", what,
+	    ok ? err.text : "taken");
 	if (ok)
-		CHECK(p.count == 1 && !memcmp(p.sha256[0], wanted.sha256[0], 32), "%s: another key", what);
+		CHECK(p.count == 1 && !memcmp(p.sha256[0], wanted.sha256[0], 32), "%s: another key",
+		    what);
 }
 
 /* The key's file: a public key or a certificate, PEM or DER. */
 static void
 test_key_files(void **state)
 {
-	static const struct { const char *what, *pem; bool ok; } cases[] = {
+	static const struct {
+		const char *what, *pem;
+		bool ok;
+	} cases[] = {
 		{ "a public key", PUBLIC_KEY, true },
 		{ "a certificate", CERTIFICATE, true },
 		{ "a certificate behind text", "text\n" CERTIFICATE PUBLIC_KEY, true },
@@ -135,16 +148,24 @@ test_key_files(void **state)
 static void
 test_policy(void **state)
 {
-	static const struct { const char *host; bool trusted, insecure; const char *pin; int64_t time; const char *why; } cases[] = {
+	static const struct {
+		const char *host;
+		bool trusted, insecure;
+		const char *pin;
+		int64_t time;
+		const char *why;
+	} cases[] = {
 		{ "mail.example.org", true, false, NULL, in_2030, NULL },
 		{ "mail.example.org", true, false, PIN, in_2030, NULL },
-		{ "mail.example.org", true, false, OTHER, in_2030, "none of those that --pinnedpubkey names" },
+		{ "mail.example.org", true, false, OTHER, in_2030,
+		    "none of those that --pinnedpubkey names" },
 		{ "mail.example.org", false, false, PIN, in_2030, "no trusted certificates" },
 		{ "mail.example.org", true, false, PIN, in_2000, "not valid yet" },
 		{ "www.example.org", true, false, PIN, in_2030, "for other hosts" },
 		{ "www.example.org", false, true, PIN, in_2000, NULL },
 		{ "www.example.org", false, true, OTHER ";" PIN, in_2000, NULL },
-		{ "www.example.org", false, true, OTHER, in_2000, "none of those that --pinnedpubkey names" },
+		{ "www.example.org", false, true, OTHER, in_2000,
+		    "none of those that --pinnedpubkey names" },
 		{ "www.example.org", false, true, NULL, in_2000, NULL },
 	};
 	struct pem pem = { .text = CERTIFICATE, .len = strlen(CERTIFICATE) };
@@ -160,16 +181,22 @@ test_policy(void **state)
 	chain = (struct der){ (const unsigned char *)der.data, der.len };
 	for (i = 0; i < COUNT(cases); i++) {
 		struct x509_pins p;
-		struct x509_policy policy = { .host = cases[i].host, .anchors = cases[i].trusted ? anchors : NULL,
-		    .pins = cases[i].pin ? &p : NULL, .insecure = cases[i].insecure, .time = cases[i].time };
+		struct x509_policy policy = { .host = cases[i].host,
+			.anchors = cases[i].trusted ? anchors : NULL,
+			.pins = cases[i].pin ? &p : NULL,
+			.insecure = cases[i].insecure,
+			.time = cases[i].time };
 		int r;
 
 		if (cases[i].pin)
 			assert_int_equal(x509_pins_parse(&p, cases[i].pin, &err), 0);
 		r = x509_verify(&policy, &chain, 1, &err);
-		CHECK((r == 0) == (cases[i].why == NULL), "case %zu: %s", i, r ? err.text : "taken");
+		CHECK(
+		    (r == 0) == (cases[i].why == NULL), "case %zu: %s", i, r ? err.text : "taken");
 		if (r)
-			CHECK(err.kind == ERR_TRUST && has(err.text, cases[i].why) && has(err.text, PIN), "case %zu: %s", i, err.text);
+			CHECK(err.kind == ERR_TRUST && has(err.text, cases[i].why) &&
+				has(err.text, PIN),
+			    "case %zu: %s", i, err.text);
 	}
 	anchors_free(anchors);
 	buf_free(&der);
@@ -197,7 +224,9 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pins), cmocka_unit_test(test_key_files), cmocka_unit_test(test_policy),
+		cmocka_unit_test(test_pins),
+		cmocka_unit_test(test_key_files),
+		cmocka_unit_test(test_policy),
 		cmocka_unit_test(test_no_certificate),
 	};
 
