@@ -23,12 +23,12 @@ VERSION  := $(shell awk '$$1 == "stalprep" { print $$2 }' VERSIONS)
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla -Wwrite-strings \
 	-Wformat=2 -Wundef -Wcast-qual -Wcast-align -Wpointer-arith -Wredundant-decls -Wnested-externs -Wdate-time
 CODE := -std=c11 -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables
-DEFS := -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(FORTIFY) -Isrc -isystem $(BEARSSL)/include -isystem $(CJSON)/include -isystem $(CJSON)/include/cjson
+DEFS := -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(FORTIFY) -iquote src -isystem $(BEARSSL)/include -isystem $(CJSON)/include -isystem $(CJSON)/include/cjson
 LIBS := -L$(BEARSSL)/lib -lbearssl -L$(CJSON)/lib -lcjson
 SAFE := -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--build-id=none
 
 COMPILE := $(CC) $(CODE) $(CFLAGS) $(SANITIZE) $(WARN) $(WERROR) $(CPPFLAGS) $(DEFS)
-OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c)) $(BUILD)/licenses.o
+OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c src/*/*.c)) $(BUILD)/licenses.o
 TESTS    = $(patsubst test/unit/test_%.c,%,$(wildcard test/unit/test_*.c))
 # what may have been built anew beside us: objects are too, then
 OUTSIDE := $(wildcard $(CC) $(BEARSSL)/lib/libbearssl.* $(CJSON)/lib/libcjson.*)
@@ -45,6 +45,7 @@ $(BIN): $(OBJS) $(BUILD)/link
 	@mv $@.part $@
 
 $(BUILD)/%.o: src/%.c $(BUILD)/compile $(OUTSIDE)
+	@mkdir -p $(@D)
 	@echo "  CC $<"
 	$(Q)$(COMPILE) -MMD -MP -MT $@ -MF $@.d.part -c -o $@.part $<
 	@mv $@.d.part $(@:.o=.d) && mv $@.part $@
@@ -137,8 +138,8 @@ build/test/%: test/%.c $(OBJS) $(BUILD)/link
 install:
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stalprep
-	if [ -f src/stalprep.1 ]; then install -d $(DESTDIR)$(PREFIX)/share/man/man1 && \
-		install -m 644 src/stalprep.1 $(DESTDIR)$(PREFIX)/share/man/man1; fi
+	if [ -f src/dist/stalprep.1 ]; then install -d $(DESTDIR)$(PREFIX)/share/man/man1 && \
+		install -m 644 src/dist/stalprep.1 $(DESTDIR)$(PREFIX)/share/man/man1; fi
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN)
@@ -147,4 +148,4 @@ FORCE:
 .PHONY: all unit unit-asan fuzz fuzz-build helpers install clean FORCE
 .SECONDARY:
 
--include $(wildcard $(BUILD)/*.d $(BUILD)/unit/*.d $(BUILD)/fuzz/*.d $(HELPERS:=.d))
+-include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(HELPERS:=.d))

@@ -5,9 +5,9 @@
  * one thing that a process taken over by a peer might try, and prints "done", or the name of the
  * error; a signal may end it. Without arguments it lists the actions.
  */
-#include "confine.h"
-#include "err.h"
-#include "file.h"
+#include "base/err.h"
+#include "sys/confine.h"
+#include "sys/file.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

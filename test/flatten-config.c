@@ -5,12 +5,12 @@
  * line of JSON for it: its keys and values, or a string that says why the server would not start.
  * Exit 0: all could be read; 1: not all; 2: wrong use, or a file that is not there.
  */
-#include "buf.h"
-#include "err.h"
-#include "file.h"
-#include "json.h"
-#include "pool.h"
-#include "toml.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "format/json.h"
+#include "format/toml.h"
+#include "sys/file.h"
 
 #include <stdio.h>
 #include <string.h>

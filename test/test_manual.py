@@ -7,7 +7,7 @@ import pytest
 
 from conftest import BINARY, ROOT, RUNNER
 
-MANUAL = ROOT / "src" / "stalprep.1"
+MANUAL = ROOT / "src" / "dist" / "stalprep.1"
 COMMANDS = ["print", "stage", "status", "clear", "reload"]
 
 

@@ -4,12 +4,12 @@
  * Runs a chain (leaf first) through the program's own verifier. Exit 0: accepted; 1: refused, the
  * reason on stdout; 2: wrong use, or a file that can't be read.
  */
-#include "anchors.h"
-#include "buf.h"
-#include "err.h"
-#include "file.h"
-#include "pem.h"
-#include "x509.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "format/pem.h"
+#include "sys/file.h"
+#include "tls/anchors.h"
+#include "tls/x509.h"
 
 #include <errno.h>
 #include <stdio.h>

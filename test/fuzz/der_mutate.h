@@ -5,8 +5,8 @@
 #ifndef DER_MUTATE_H
 #define DER_MUTATE_H
 
-#include "der.h"
 #include "fuzz.h"
+#include "tls/der.h"
 
 enum { NODES_MAX = 256, PIECE_MAX = 4096, NO_PARENT = -1 };
 

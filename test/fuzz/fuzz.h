@@ -5,8 +5,8 @@
 #ifndef FUZZ_H
 #define FUZZ_H
 
-#include "def.h"
-#include "err.h"
+#include "base/def.h"
+#include "base/err.h"
 
 #include <stdbool.h>
 #include <stdint.h>

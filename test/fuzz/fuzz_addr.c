@@ -4,7 +4,7 @@
  */
 #include "fuzz.h"
 
-#include "addr.h"
+#include "format/addr.h"
 
 static void
 check_same(const struct net *a, const struct net *b, const char *text)

@@ -5,12 +5,12 @@
  */
 #include "fuzz.h"
 
-#include "api.h"
-#include "changeset.h"
-#include "http1.h"
-#include "json.h"
-#include "pool.h"
+#include "base/pool.h"
+#include "format/json.h"
+#include "settings/changeset.h"
 #include "stream.h"
+#include "target/api.h"
+#include "target/http1.h"
 
 enum { ANSWERS_MAX = 4, FRAMED = 4, KNOWN = 8, CAPITAL = 16, FLAG = 32 };
 

@@ -4,11 +4,11 @@
  */
 #include "fuzz.h"
 
-#include "buf.h"
-#include "cert.h"
-#include "certname.h"
+#include "base/buf.h"
+#include "base/when.h"
 #include "der_mutate.h"
-#include "when.h"
+#include "tls/cert.h"
+#include "tls/certname.h"
 
 #include <bearssl.h>
 

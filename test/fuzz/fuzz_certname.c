@@ -6,10 +6,10 @@
  */
 #include "fuzz.h"
 
-#include "addr.h"
-#include "buf.h"
-#include "cert.h"
-#include "certname.h"
+#include "base/buf.h"
+#include "format/addr.h"
+#include "tls/cert.h"
+#include "tls/certname.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

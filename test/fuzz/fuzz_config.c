@@ -5,15 +5,15 @@
  */
 #include "fuzz.h"
 
-#include "buf.h"
-#include "configedit.h"
-#include "edits.h"
-#include "options.h"
-#include "plan.h"
-#include "pool.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "toml.h"
+#include "base/buf.h"
+#include "base/pool.h"
+#include "cmd/options.h"
+#include "format/edits.h"
+#include "format/toml.h"
+#include "plan/configedit.h"
+#include "plan/plan.h"
+#include "settings/settings.h"
+#include "settings/snapshot.h"
 
 enum { WORDS_MAX = 24, STAGES = 3 };
 

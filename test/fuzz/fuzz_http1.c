@@ -5,8 +5,8 @@
  */
 #include "fuzz.h"
 
-#include "http1.h"
 #include "stream.h"
+#include "target/http1.h"
 
 enum { ANSWERS_MAX = 3 };
 

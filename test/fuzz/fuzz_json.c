@@ -4,9 +4,9 @@
  */
 #include "fuzz.h"
 
-#include "buf.h"
-#include "json.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "format/json.h"
 
 enum { EXACT_DIGITS = 15 }; /* whole numbers of so many digits are exact in a double */
 

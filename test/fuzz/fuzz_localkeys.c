@@ -4,10 +4,10 @@
  */
 #include "fuzz.h"
 
-#include "localkeys.h"
-#include "pool.h"
-#include "settings.h"
-#include "utf8.h"
+#include "base/pool.h"
+#include "base/utf8.h"
+#include "settings/localkeys.h"
+#include "settings/settings.h"
 
 #include <ctype.h>
 

@@ -5,13 +5,13 @@
  */
 #include "fuzz.h"
 
-#include "buf.h"
-#include "commands.h"
-#include "json.h"
-#include "net.h"
-#include "options.h"
-#include "pool.h"
-#include "x509.h"
+#include "base/buf.h"
+#include "base/pool.h"
+#include "cmd/commands.h"
+#include "cmd/options.h"
+#include "format/json.h"
+#include "sys/net.h"
+#include "tls/x509.h"
 
 enum { ARGS_MAX = 48 };
 

@@ -4,10 +4,10 @@
  */
 #include "fuzz.h"
 
-#include "anchors.h"
-#include "buf.h"
-#include "der.h"
-#include "pem.h"
+#include "base/buf.h"
+#include "format/pem.h"
+#include "tls/anchors.h"
+#include "tls/der.h"
 
 /*
  * The text's blocks written anew into out, and how many of them are certificates. -1 when the text

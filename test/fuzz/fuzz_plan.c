@@ -8,12 +8,12 @@
  */
 #include "fuzz.h"
 
-#include "options.h"
-#include "plan.h"
-#include "pool.h"
-#include "settings.h"
-#include "snapshot.h"
-#include "trusted.h"
+#include "base/pool.h"
+#include "cmd/options.h"
+#include "plan/plan.h"
+#include "settings/settings.h"
+#include "settings/snapshot.h"
+#include "settings/trusted.h"
 
 enum { WORDS_MAX = 40, SETTINGS_MAX = 200, STAGES = 2 };
 

@@ -4,10 +4,10 @@
  */
 #include "fuzz.h"
 
-#include "buf.h"
-#include "crc32.h"
-#include "pool.h"
-#include "snapshot.h"
+#include "base/buf.h"
+#include "base/pool.h"
+#include "format/crc32.h"
+#include "settings/snapshot.h"
 
 static const char CHECKSUM[] = "\"checksum\": \"";
 static const char COMMA[] = ",\n  ";

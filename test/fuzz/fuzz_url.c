@@ -4,8 +4,8 @@
  */
 #include "fuzz.h"
 
-#include "addr.h"
-#include "url.h"
+#include "format/addr.h"
+#include "format/url.h"
 
 #include <ctype.h>
 

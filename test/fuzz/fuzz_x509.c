@@ -6,11 +6,11 @@
  */
 #include "fuzz.h"
 
-#include "anchors.h"
-#include "buf.h"
-#include "cert.h"
+#include "base/buf.h"
 #include "der_mutate.h"
-#include "x509.h"
+#include "tls/anchors.h"
+#include "tls/cert.h"
+#include "tls/x509.h"
 
 #include <bearssl.h>
 #include <strings.h>

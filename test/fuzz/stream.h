@@ -2,9 +2,9 @@
 #ifndef STREAM_H
 #define STREAM_H
 
-#include "buf.h"
+#include "base/buf.h"
 #include "fuzz.h"
-#include "transport.h"
+#include "sys/transport.h"
 
 struct stream {
 	/* what the server will send; then it closes the connection */

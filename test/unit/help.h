@@ -18,10 +18,10 @@
 
 #include <cmocka.h>
 
-#include "err.h"
-#include "options.h"
-#include "pool.h"
-#include "settings.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "cmd/options.h"
+#include "settings/settings.h"
 
 enum { WORDS_MAX = 64 };
 

@@ -7,9 +7,9 @@
 
 #include "help.h"
 
-#include "buf.h"
-#include "plan.h"
-#include "snapshot.h"
+#include "base/buf.h"
+#include "plan/plan.h"
+#include "settings/snapshot.h"
 
 /* Lines of settings. */
 #define LISTENER(id, protocol, bind) \

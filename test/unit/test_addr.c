@@ -4,7 +4,7 @@
  */
 #include "help.h"
 
-#include "addr.h"
+#include "format/addr.h"
 
 /* What --proxy takes. out: the text that is written; else a part of the message. */
 static const struct {

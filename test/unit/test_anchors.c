@@ -1,10 +1,10 @@
 /* test_anchors.c - bundles: whole or not at all */
 #include "help.h"
 
-#include "anchors.h"
-#include "buf.h"
-#include "der.h"
-#include "pem.h"
+#include "base/buf.h"
+#include "format/pem.h"
+#include "tls/anchors.h"
+#include "tls/der.h"
 
 #include <time.h>
 

@@ -4,13 +4,13 @@
  */
 #include "help.h"
 
-#include "api.h"
-#include "buf.h"
-#include "file.h"
-#include "http1.h"
-#include "json.h"
-#include "secret.h"
-#include "transport.h"
+#include "base/buf.h"
+#include "format/json.h"
+#include "sys/file.h"
+#include "sys/secret.h"
+#include "sys/transport.h"
+#include "target/api.h"
+#include "target/http1.h"
 
 #define TRANSCRIPTS "test/transcripts/"
 #define PROBLEM(status, detail) \

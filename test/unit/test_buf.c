@@ -1,7 +1,7 @@
 /* test_buf.c - bytes that grow, and what happens when the memory runs out */
 #include "help.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 /* A sanitizer would end the program where malloc is to fail. */
 const char *__asan_default_options(void);

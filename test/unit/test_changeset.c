@@ -1,7 +1,7 @@
 /* test_changeset.c - the guide's change set as tables, for each dialect */
 #include "help.h"
 
-#include "changeset.h"
+#include "settings/changeset.h"
 
 /* The guide's own keys and values, for 0.15. */
 static const struct {

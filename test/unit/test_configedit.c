@@ -4,12 +4,12 @@
  */
 #include "help.h"
 
-#include "buf.h"
-#include "configedit.h"
-#include "edits.h"
-#include "plan.h"
-#include "snapshot.h"
-#include "toml.h"
+#include "base/buf.h"
+#include "format/edits.h"
+#include "format/toml.h"
+#include "plan/configedit.h"
+#include "plan/plan.h"
+#include "settings/snapshot.h"
 
 enum { KEYS_MAX = 12 };
 

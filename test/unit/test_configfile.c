@@ -1,8 +1,8 @@
 /* test_configfile.c - the file on disk: what is taken for one, and how it is replaced */
 #include "help.h"
 
-#include "configfile.h"
-#include "toml.h"
+#include "format/toml.h"
+#include "sys/configfile.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /* test_crc32.c - the checksum, by its published values */
 #include "help.h"
 
-#include "crc32.h"
+#include "format/crc32.h"
 
 static void
 test_values(void **state)

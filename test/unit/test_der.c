@@ -1,7 +1,7 @@
 /* test_der.c - what is DER and what only looks like it */
 #include "help.h"
 
-#include "der.h"
+#include "tls/der.h"
 
 #define BYTES(text) text, sizeof(text) - 1
 

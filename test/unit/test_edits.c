@@ -1,8 +1,8 @@
 /* test_edits.c - changes to a text: in their order, applied, shown as a patch */
 #include "help.h"
 
-#include "buf.h"
-#include "edits.h"
+#include "base/buf.h"
+#include "format/edits.h"
 
 enum { EDITS_MAX = 5 };
 

@@ -4,8 +4,8 @@
  */
 #include "help.h"
 
-#include "buf.h"
-#include "file.h"
+#include "base/buf.h"
+#include "sys/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

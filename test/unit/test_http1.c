@@ -4,9 +4,9 @@
  */
 #include "help.h"
 
-#include "http1.h"
-#include "secret.h"
-#include "transport.h"
+#include "sys/secret.h"
+#include "sys/transport.h"
+#include "target/http1.h"
 
 #define OK    "HTTP/1.1 200 OK\r\n"
 #define TEN   "AAAAAAAAAA"

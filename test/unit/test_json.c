@@ -1,8 +1,8 @@
 /* test_json.c - what is JSON and what is not, reading it, and writing strings */
 #include "help.h"
 
-#include "buf.h"
-#include "json.h"
+#include "base/buf.h"
+#include "format/json.h"
 
 /* Parse a copy without a byte behind it, so that a sanitizer sees what is read beyond its end. */
 static int

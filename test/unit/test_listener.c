@@ -1,7 +1,7 @@
 /* test_listener.c - the server's listeners as its settings describe them */
 #include "help.h"
 
-#include "listener.h"
+#include "settings/listener.h"
 
 #define L "server.listener."
 

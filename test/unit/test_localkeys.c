@@ -4,7 +4,7 @@
  */
 #include "help.h"
 
-#include "localkeys.h"
+#include "settings/localkeys.h"
 
 #define P "config.local-keys."
 

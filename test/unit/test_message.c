@@ -1,7 +1,7 @@
 /* test_message.c - what a run has to say, as data */
 #include "help.h"
 
-#include "message.h"
+#include "settings/message.h"
 
 static void
 test_messages(void **state)

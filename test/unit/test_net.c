@@ -1,9 +1,9 @@
 /* test_net.c - addresses of a host, connections with deadlines, over loopback */
 #include "help.h"
 
-#include "deadline.h"
-#include "net.h"
-#include "transport.h"
+#include "sys/deadline.h"
+#include "sys/net.h"
+#include "sys/transport.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,9 +1,9 @@
 /* test_ops.c - the changes of one write as request bodies */
 #include "help.h"
 
-#include "buf.h"
-#include "json.h"
-#include "ops.h"
+#include "base/buf.h"
+#include "format/json.h"
+#include "settings/ops.h"
 
 enum { SERVER_MAX = 1024 * 1024 }; /* bytes of body that the server reads (server-facts) */
 

@@ -4,7 +4,7 @@
  */
 #include "help.h"
 
-#include "buf.h"
+#include "base/buf.h"
 
 #define URL   " --url https://old.example.org"
 #define WHOLE " --proxy 203.0.113.10 --public-url https://mail.example.org"

@@ -4,11 +4,11 @@
  */
 #include "plan_help.h"
 
-#include "buf.h"
-#include "json.h"
-#include "output.h"
-#include "target.h"
-#include "utf8.h"
+#include "base/buf.h"
+#include "base/utf8.h"
+#include "cmd/output.h"
+#include "format/json.h"
+#include "target/target.h"
 
 /* A run over one target, as plain data. */
 struct run_of {

@@ -1,8 +1,8 @@
 /* test_pem.c - PEM blocks as bundles really have them, and broken ones */
 #include "help.h"
 
-#include "buf.h"
-#include "pem.h"
+#include "base/buf.h"
+#include "format/pem.h"
 
 #define B(label) "-----BEGIN " label "-----"
 #define E(label) "-----END " label "-----"

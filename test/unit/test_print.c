@@ -1,9 +1,9 @@
 /* test_print.c - the change set in every format, dialect and direction */
 #include "help.h"
 
-#include "buf.h"
-#include "json.h"
-#include "print.h"
+#include "base/buf.h"
+#include "cmd/print.h"
+#include "format/json.h"
 
 #define WHOLE \
 	"print --proxy 203.0.113.10 --public-url https://mail.example.org --relay " \

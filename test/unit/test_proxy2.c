@@ -1,7 +1,7 @@
 /* test_proxy2.c - the PROXY header, byte for byte as proxy-protocol.txt (2.2) has it */
 #include "help.h"
 
-#include "proxy2.h"
+#include "format/proxy2.h"
 
 static void
 test_local(void **state)

@@ -4,7 +4,7 @@
  */
 #include "help.h"
 
-#include "rewrite.h"
+#include "format/rewrite.h"
 
 #define FIFTY "01234567890123456789012345678901234567890123456789"
 

@@ -1,7 +1,7 @@
 /* test_running.c - is a process found that was started with this file? */
 #include "help.h"
 
-#include "running.h"
+#include "sys/running.h"
 
 #include <sys/wait.h>
 

@@ -1,7 +1,7 @@
 /* test_secret.c - passwords and keys: where they come from, what is refused, that they go away */
 #include "help.h"
 
-#include "secret.h"
+#include "sys/secret.h"
 
 static const char *const names[] = { "s", NULL };
 

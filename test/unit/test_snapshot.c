@@ -4,10 +4,10 @@
  */
 #include "help.h"
 
-#include "buf.h"
-#include "crc32.h"
-#include "file.h"
-#include "snapshot.h"
+#include "base/buf.h"
+#include "format/crc32.h"
+#include "settings/snapshot.h"
+#include "sys/file.h"
 
 static const char *const names[] = { "s.json", "s.json.lock", NULL };
 

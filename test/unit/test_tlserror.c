@@ -4,7 +4,7 @@
  */
 #include "help.h"
 
-#include "tlserror.h"
+#include "tls/tlserror.h"
 
 static bool
 holds(const int *list, size_t count, int number)

@@ -1,8 +1,8 @@
 /* test_toml.c - config.toml by the server's rules (server-facts, "Its TOML reader"), and back */
 #include "help.h"
 
-#include "buf.h"
-#include "toml.h"
+#include "base/buf.h"
+#include "format/toml.h"
 
 #define TEN       "0123456789"
 #define NINE_DEEP "[[[[[[[[["

@@ -1,7 +1,7 @@
 /* test_trusted.c - a list of trusted networks as it stands in the settings */
 #include "help.h"
 
-#include "trusted.h"
+#include "settings/trusted.h"
 
 #define KEY "server.listener.imap.proxy.trusted-networks"
 

@@ -1,7 +1,7 @@
 /* test_url.c - the management API's URL, the advertised origin, host names */
 #include "help.h"
 
-#include "url.h"
+#include "format/url.h"
 
 /* The management API. out: the origin; NULL: refused. */
 static const struct {

@@ -1,7 +1,7 @@
 /* test_utf8.c - what is UTF-8 (RFC 3629) */
 #include "help.h"
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 static const struct {
 	const char *text;

@@ -4,11 +4,11 @@
  */
 #include "help.h"
 
-#include "anchors.h"
-#include "buf.h"
-#include "der.h"
-#include "pem.h"
-#include "x509.h"
+#include "base/buf.h"
+#include "format/pem.h"
+#include "tls/anchors.h"
+#include "tls/der.h"
+#include "tls/x509.h"
 
 /*
  * A self-signed certificate for mail.example.org made with openssl, its public key, and that one's

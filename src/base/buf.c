@@ -1,0 +1,124 @@
+#include "base/buf.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BUF_MIN = 256 };
+
+/*
+ * Make room for n more bytes and a NUL. realloc could leave a copy behind, so: new block, copy,
+ * wipe, free.
+ */
+static bool
+grow(struct buf *b, size_t n)
+{
+	size_t cap = b->cap ? b->cap : BUF_MIN;
+	char *data;
+
+	if (b->failed)
+		return false;
+	if (n < b->cap - b->len && b->cap)
+		return true;
+	while (cap - b->len <= n) {
+		if (cap > SIZE_MAX / 2) {
+			b->failed = true;
+			return false;
+		}
+		cap *= 2;
+	}
+	data = malloc(cap);
+	if (!data) {
+		b->failed = true;
+		return false;
+	}
+	if (b->len)
+		memcpy(data, b->data, b->len);
+	data[b->len] = '\0';
+	wipe(b->data, b->cap);
+	free(b->data);
+	b->data = data;
+	b->cap = cap;
+	return true;
+}
+
+void
+buf_add(struct buf *b, const void *data, size_t len)
+{
+	if (!grow(b, len))
+		return;
+	if (len)
+		memcpy(b->data + b->len, data, len);
+	b->len += len;
+	b->data[b->len] = '\0';
+}
+
+void
+buf_str(struct buf *b, const char *text)
+{
+	buf_add(b, text, strlen(text));
+}
+
+void
+buf_char(struct buf *b, char c)
+{
+	buf_add(b, &c, 1);
+}
+
+void
+buf_printf(struct buf *b, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	if (n < 0) {
+		b->failed = true;
+		return;
+	}
+	if (!grow(b, (size_t)n))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(b->data + b->len, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	b->len += (size_t)n;
+}
+
+void
+buf_drop(struct buf *b, size_t n)
+{
+	if (!n)
+		return;
+	memmove(b->data, b->data + n, b->len - n);
+	wipe(b->data + b->len - n, n);
+	b->len -= n;
+	b->data[b->len] = '\0';
+}
+
+void
+buf_reset(struct buf *b)
+{
+	wipe(b->data, b->cap);
+	b->len = 0;
+	b->failed = false;
+}
+
+void
+buf_free(struct buf *b)
+{
+	wipe(b->data, b->cap);
+	free(b->data);
+	memset(b, 0, sizeof(*b));
+}
+
+const char *
+buf_text(const struct buf *b)
+{
+	if (b->failed)
+		return NULL;
+	return b->data ? b->data : "";
+}

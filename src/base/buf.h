@@ -1,0 +1,45 @@
+/* buf.h - bytes that grow; whatever was in them is wiped when they grow or go */
+#ifndef BUF_H
+#define BUF_H
+
+#include "base/def.h"
+
+#include <stdbool.h>
+
+/*
+ * Adding to a buffer whose memory ran out does nothing and leaves `failed` set, so a run of
+ * additions needs one check at its end (buf_text, or `failed` itself). Zero-initialise; buf_free
+ * when done.
+ */
+struct buf {
+	char *data; /* NUL-terminated whenever not NULL */
+	size_t len; /* bytes in use, without that NUL */
+	size_t cap;
+	bool failed;
+};
+
+/* Append len bytes. */
+void buf_add(struct buf *b, const void *data, size_t len);
+
+/* Append a string. */
+void buf_str(struct buf *b, const char *text);
+
+/* Append one byte. */
+void buf_char(struct buf *b, char c);
+
+/* Append formatted text, of any length. */
+void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* Take the first n bytes away (n at most len); the bytes behind them move to the front. */
+void buf_drop(struct buf *b, size_t n);
+
+/* Wipe and empty it, keeping its memory. */
+void buf_reset(struct buf *b);
+
+/* Wipe it and give its memory back; it can be used again. */
+void buf_free(struct buf *b);
+
+/* The text so far ("" when empty), or NULL when memory ran out. The buffer keeps owning it. */
+const char *buf_text(const struct buf *b);
+
+#endif

@@ -1,0 +1,108 @@
+#include "base/err.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A text that was cut must not end in the middle of a UTF-8 character. */
+static void
+trim_partial(char *text)
+{
+	size_t len = strlen(text), back = 0;
+
+	if (len + 1 < ERR_TEXT_MAX)
+		return;
+	while (back < 3 && back < len && ((unsigned char)text[len - 1 - back] & 0xc0) == 0x80)
+		back++;
+	if (back < len && ((unsigned char)text[len - 1 - back] & 0xc0) == 0xc0)
+		text[len - 1 - back] = '\0';
+}
+
+static void
+append(struct err *err, const char *fmt, va_list ap)
+{
+	size_t len = strlen(err->text);
+
+	vsnprintf(err->text + len, sizeof(err->text) - len, fmt, ap);
+	trim_partial(err->text);
+}
+
+int
+err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return -1;
+	err->kind = kind;
+	err->code = 0;
+	err->name = NULL;
+	err->text[0] = '\0';
+	va_start(ap, fmt);
+	append(err, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int
+err_system(struct err *err, enum err_kind kind, int number, const char *fmt, ...)
+{
+	size_t len;
+	va_list ap;
+
+	if (!err)
+		return -1;
+	err->kind = kind;
+	err->code = number;
+	err->name = NULL;
+	err->text[0] = '\0';
+	va_start(ap, fmt);
+	append(err, fmt, ap);
+	va_end(ap);
+	len = strlen(err->text);
+	snprintf(err->text + len, sizeof(err->text) - len, ": %s", strerror(number));
+	return -1;
+}
+
+void
+err_end(struct err *err)
+{
+	size_t len = err ? strlen(err->text) : 0;
+
+	if (len && len + 2 < sizeof(err->text) && !strchr(".?:)", err->text[len - 1]))
+		strcpy(err->text + len, ".");
+}
+
+void
+err_add(struct err *err, const char *fmt, ...)
+{
+	size_t len;
+	va_list ap;
+
+	if (!err)
+		return;
+	if ((*fmt >= 'A' && *fmt <= 'Z') || *fmt == '\n')
+		err_end(err);
+	len = strlen(err->text);
+	if (len && len + 2 < sizeof(err->text) && *fmt != '\n')
+		strcpy(err->text + len, " ");
+	va_start(ap, fmt);
+	append(err, fmt, ap);
+	va_end(ap);
+}
+
+void
+err_clear(struct err *err)
+{
+	err->kind = ERR_NONE;
+	err->code = 0;
+	err->name = NULL;
+	err->text[0] = '\0';
+}
+
+int
+err_memory(struct err *err)
+{
+	return err_system(err, ERR_SYSTEM, ENOMEM, "no memory");
+}

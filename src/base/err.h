@@ -1,0 +1,57 @@
+/* err.h - a failure as data: what happened, to what, what to do */
+#ifndef ERR_H
+#define ERR_H
+
+#include "base/def.h"
+
+/* longest text with its NUL; longer ones are cut at a character's edge */
+enum { ERR_TEXT_MAX = 2048 };
+
+/* What kind of failure: the command layer makes the exit status of it. */
+enum err_kind {
+	ERR_NONE,
+	ERR_USAGE,    /* an option's value is wrong */
+	ERR_REFUSED,  /* a check said no; name says which */
+	ERR_SYSTEM,   /* a file, the memory, the operating system */
+	ERR_REACH,    /* no connection, cut off, too slow */
+	ERR_TRUST,    /* the certificate was not accepted */
+	ERR_AUTH,     /* credentials or permission */
+	ERR_SERVER,   /* an answer that is an error or makes no sense */
+	ERR_INTERRUPT /* a signal asked to stop */
+};
+
+struct err {
+	enum err_kind kind;
+	/* kind's own detail: errno, HTTP status, signal; 0 for none */
+	int code;
+	/* the refusal's name for --force, or NULL; static storage */
+	const char *name;
+	char text[ERR_TEXT_MAX]; /* whole sentences for the user; never a secret */
+};
+
+/* Fill err and return -1, so that a failing function ends in one line. A NULL err is allowed. */
+int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/*
+ * The same with ": " and the message of the system error `number` appended; code becomes that
+ * number.
+ */
+int err_system(struct err *err, enum err_kind kind, int number, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* End the text with a full stop, unless it has its end already. A NULL err is allowed. */
+void err_end(struct err *err);
+
+/*
+ * Append to what err already says, after one blank, or as a line of its own where it begins with
+ * "\n  ". Before such a line, and before a capital letter, what was said so far is ended first.
+ */
+void err_add(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/* No failure any more. */
+void err_clear(struct err *err);
+
+/* "out of memory", returns -1. */
+int err_memory(struct err *err);
+
+#endif

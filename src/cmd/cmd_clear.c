@@ -1,0 +1,90 @@
+#include "cmd/commands.h"
+
+#include "cmd/faults.h"
+#include "cmd/options.h"
+#include "cmd/output.h"
+#include "cmd/run.h"
+#include "target/target.h"
+
+#include <string.h>
+
+/* Applying the removal: errors in the answer mean that nothing was applied. */
+static int
+reload_one(struct run *r, struct target *t)
+{
+	struct api_reloaded answer;
+	size_t i, restored = 0;
+	struct err err;
+
+	session_phase(&t->session, false);
+	if (faults_reload(r, t, false, &answer, &err) == -1) {
+		t->progress = PROGRESS_UNPROVED;
+		run_fail(r, t, &err);
+		return -1;
+	}
+	faults_say(r, t, &answer, true);
+	if (answer.error_count) {
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
+		    "The keys are cleared, but the server applied nothing: an error anywhere "
+		    "blocks a whole reload.");
+		r->exit = EXIT_UNPROVED;
+		return -1;
+	}
+	for (i = 0; i < t->plan.key_count; i++)
+		restored += t->plan.keys[i].state == KEY_RESTORED;
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+	    "Reloaded: %zu of %zu keys restored, and the removal applied. Listeners that ran "
+	    "behind the proxy still expect its header until the server is restarted.",
+	    restored, t->plan.key_count);
+	return 0;
+}
+
+static void
+write_all(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+		bool needed = t->plan.write_count ||
+		    (t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
+
+		if (run_stopped(r))
+			return;
+		if (needed && run_write(r, t) == -1)
+			return;
+	}
+	/* Not before all nodes are done: a second run wants the snapshots of all. */
+	for (i = 0; i < r->count; i++) {
+		if (target_retire_snapshot(&r->targets[i], &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return;
+		}
+	}
+	for (i = 0; i < r->count && r->options->reload; i++) {
+		if (reload_one(r, &r->targets[i]) == -1)
+			return;
+	}
+}
+
+int
+cmd_clear(const struct options *o, const char *program)
+{
+	struct run r;
+	size_t i;
+
+	memset(&r, 0, sizeof(r));
+	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 &&
+	    run_plan(&r, plan_clear) == 0) {
+		for (i = 0; i < r.count; i++) {
+			if (r.targets[i].plan.left_count)
+				r.exit = EXIT_PARTLY;
+		}
+		if (!o->dry_run) {
+			write_all(&r);
+			run_withdraw(&r);
+		}
+	}
+	return run_end(&r);
+}

@@ -1,0 +1,50 @@
+#include "cmd/commands.h"
+
+#include "cmd/faults.h"
+#include "cmd/options.h"
+#include "cmd/output.h"
+#include "cmd/run.h"
+#include "target/target.h"
+
+#include <string.h>
+
+static void
+reload_one(struct run *r, struct target *t)
+{
+	struct api_reloaded answer;
+	struct err err;
+
+	if (faults_reload(r, t, r->options->dry_run, &answer, &err) == -1) {
+		run_fail(r, t, &err);
+		return;
+	}
+	faults_say(r, t, &answer, true);
+	if (answer.error_count) {
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
+		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "
+					  "settings blocks all of it."
+					: "Nothing was applied: an error anywhere in the settings "
+					  "blocks the whole reload.");
+		r->exit = EXIT_REFUSED;
+		return;
+	}
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+	    r->options->dry_run
+		? "A reload would work: the server reports no error. (Even a dry run swaps in the "
+		  "certificates and the list of blocked addresses.)"
+		: "Reloaded, without an error. Listeners change only with a restart.");
+}
+
+int
+cmd_reload(const struct options *o, const char *program)
+{
+	struct run r;
+	size_t i;
+
+	memset(&r, 0, sizeof(r));
+	if (run_begin(&r, o, program, false) == 0 && run_read(&r) == 0) {
+		for (i = 0; i < r.count && !run_stopped(&r); i++)
+			reload_one(&r, &r.targets[i]);
+	}
+	return run_end(&r);
+}

@@ -1,0 +1,63 @@
+#include "cmd/commands.h"
+
+#include "cmd/options.h"
+#include "cmd/output.h"
+#include "cmd/run.h"
+#include "target/target.h"
+
+#include <string.h>
+
+/* All as wanted: 0. Nothing of it: 7. Anything between, and foreign values: 6. */
+static int
+status_of(const struct target *t, unsigned groups)
+{
+	size_t g, staged = 0, none = 0, other = 0;
+	struct group_count c;
+
+	for (g = 0; g < GROUP_COUNT; g++) {
+		c = plan_count(&t->plan, (enum group)g);
+		switch (plan_group_state(&c)) {
+		case GROUP_STAGED:
+			staged++;
+			break;
+		case GROUP_PARTLY:
+			other++;
+			break;
+		case GROUP_NOT_STAGED:
+			none++;
+			break;
+		default:
+			none += g < GROUP_OUTBOUND && groups & 1u << g;
+		}
+	}
+	return other || (staged && none) ? EXIT_PARTLY : staged ? EXIT_DONE : EXIT_NOT_STAGED;
+}
+
+int
+cmd_status(const struct options *o, const char *program)
+{
+	struct run r;
+	size_t i;
+	int status;
+
+	memset(&r, 0, sizeof(r));
+	if (run_begin(&r, o, program, false) == -1 || run_read(&r) == -1 ||
+	    run_plan(&r, plan_status) == -1)
+		return run_end(&r);
+	for (i = 0; i < r.count; i++) {
+		const struct target *t = &r.targets[i];
+
+		status = status_of(t, o->groups);
+		if (status == EXIT_DONE && !t->is_file && t->has_snapshot &&
+		    t->loaded.state == SNAPSHOT_SENDING) {
+			status = EXIT_PARTLY;
+			message_add(&r.messages, &r.pool, MESSAGE_WARNING, NULL,
+			    "%s: the last write was not proved. The settings show all of it, and "
+			    "its config.toml may not hold it. Run stage again: it finishes what "
+			    "was begun.",
+			    t->origin);
+		}
+		r.exit = i == 0 || r.exit == status ? status : EXIT_PARTLY;
+	}
+	return run_end(&r);
+}

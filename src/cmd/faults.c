@@ -1,0 +1,80 @@
+#include "cmd/faults.h"
+
+#include "cmd/run.h"
+#include "settings/snapshot.h"
+#include "target/api.h"
+#include "target/target.h"
+
+#include <string.h>
+
+/* Is key one of ours, or the list or table that one of ours is in? */
+static bool
+touches(const char *ours, const char *key)
+{
+	size_t len = strlen(key);
+
+	return !strncmp(ours, key, len) && (!ours[len] || ours[len] == '.');
+}
+
+static bool
+is_ours(const struct target *t, const char *key)
+{
+	size_t i;
+
+	if (t->plan.clearing && t->progress == PROGRESS_PROVED)
+		return false; /* what stood before is back */
+	for (i = 0; i < t->loaded.count; i++) {
+		if (touches(t->loaded.keys[i].key, key))
+			return true;
+	}
+	for (i = 0; i < t->plan.key_count && t->progress == PROGRESS_PROVED; i++) {
+		if (t->plan.keys[i].recorded && touches(t->plan.keys[i].key, key))
+			return true;
+	}
+	return false;
+}
+
+static void
+say_one(struct run *r, const struct target *t, const struct api_fault *f, enum message_level level,
+    const char *what)
+{
+	bool lookup = strstr(f->text, "lookup address") != NULL;
+
+	struct message *m = message_add(&r->messages, &r->pool, level, NULL,
+	    "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
+	    *f->text ? ": " : "", f->text,
+	    is_ours(t, f->key) ? "stalprep staged this key."
+			       : "It is not stalprep's: it stood there before.",
+	    lookup ? " The server can't resolve a name; every reload fails until it can, or the "
+		     "setting is off."
+		   : "");
+
+	if (r->count > 1)
+		m->target = t->origin;
+}
+
+void
+faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer, bool failure)
+{
+	size_t i;
+
+	for (i = 0; i < answer->warning_count; i++)
+		say_one(r, t, &answer->warnings[i], MESSAGE_NOTE, "a warning");
+	for (i = 0; i < answer->error_count; i++)
+		say_one(r, t, &answer->errors[i], failure ? MESSAGE_ERROR : MESSAGE_WARNING,
+		    "an error");
+}
+
+int
+faults_reload(
+    struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer, struct err *err)
+{
+	if (session_open(&t->session, &r->trust, &r->credentials, err) == -1)
+		return -1;
+	t->session.http.touched = false;
+	if (api_reload(&t->session.api, &t->pool, dry_run, answer, err) == 0)
+		return 0;
+	if (!dry_run && t->session.http.touched && err->kind != ERR_AUTH)
+		err_add(err, "It is not known whether the server reloaded.");
+	return -1;
+}

@@ -1,0 +1,29 @@
+/* faults.h - a reload's answer in words: whose errors they are, and what they mean */
+#ifndef FAULTS_H
+#define FAULTS_H
+
+#include "base/def.h"
+
+#include <stdbool.h>
+
+struct api_reloaded;
+struct err;
+struct run;
+struct target;
+
+/*
+ * Add the server's errors and warnings to the run's messages, told apart into those of keys that
+ * stalprep stages or has staged (plan or snapshot) and those that stood before. As a failure:
+ * errors are errors, else they are warnings.
+ */
+void faults_say(
+    struct run *r, const struct target *t, const struct api_reloaded *answer, bool failure);
+
+/*
+ * Let the server reload, or with dry_run only try it. 0, with its errors in *answer; or -1 with
+ * err, which says so where it is not known whether it reloaded.
+ */
+int faults_reload(struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer,
+    struct err *err) WARN_UNUSED;
+
+#endif

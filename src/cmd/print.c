@@ -1,0 +1,343 @@
+#include "cmd/print.h"
+
+#include "base/buf.h"
+#include "cmd/options.h"
+#include "format/json.h"
+#include "format/toml.h"
+
+#include <string.h>
+
+static bool
+is_local(const struct entry *e)
+{
+	return !strncmp(e->key, "server.", 7) && e->group != GROUP_ALLOW;
+}
+
+static void
+format_keys(struct buf *out, const struct print *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->set->count; i++)
+		buf_printf(out, "%s\n", p->set->entries[i].key);
+}
+
+static void
+format_text(struct buf *out, const struct print *p)
+{
+	const char *verb = p->options->clear ? "Cleared" : "Set";
+	size_t g, i;
+	bool head;
+
+	buf_printf(out, "%s on an older Stalwart server, version %s:\n",
+	    p->options->clear ? "The undoing of the change set" : "The change set",
+	    p->dialect->name);
+	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
+		buf_str(out,
+		    "(The listeners are those of a default installation; stage finds the server's "
+		    "own, --listener names them here.)\n");
+	for (g = 0; g < GROUP_COUNT; g++) {
+		head = false;
+		for (i = 0; i < p->set->count; i++) {
+			const struct entry *e = &p->set->entries[i];
+
+			if (e->group != g)
+				continue;
+			if (!head)
+				buf_printf(out, "\n%s: %s. %s; a %s applies it.\n",
+				    group_name(e->group), group_words(e->group), verb,
+				    e->applies == APPLIES_RESTART ? "restart" : "reload");
+			head = true;
+			if (p->options->clear)
+				buf_printf(out, "  %s\n", e->key);
+			else
+				buf_printf(out, "  %s = %s\n", e->key, e->value);
+		}
+	}
+}
+
+static void
+open_insert(struct buf *out, const struct dialect *d)
+{
+	buf_printf(out, "{\"type\":\"%s\",\"prefix\":null,\"assert_empty\":false,\"values\":[",
+	    d->capital_ops ? "Insert" : "insert");
+}
+
+static void
+open_delete(struct buf *out, const struct dialect *d)
+{
+	buf_printf(out, "{\"type\":\"%s\",\"keys\":[", d->capital_ops ? "Delete" : "delete");
+}
+
+/*
+ * One operation with the entries of a group (GROUP_COUNT: all) that are local or not (which: 0, 1;
+ * -1: both).
+ */
+static bool
+format_operation(
+    struct buf *out, const struct print *p, size_t group, int local, const char *between)
+{
+	bool first = true;
+	size_t i;
+
+	for (i = 0; i < p->set->count; i++) {
+		const struct entry *e = &p->set->entries[i];
+
+		if ((group != GROUP_COUNT && e->group != group) ||
+		    (local != -1 && is_local(e) != (local == 1)))
+			continue;
+		if (first && p->options->clear)
+			open_delete(out, p->dialect);
+		else if (first)
+			open_insert(out, p->dialect);
+		buf_printf(out, "%s%s", first ? "" : ",", between);
+		first = false;
+		if (p->options->clear) {
+			json_quote(out, e->key);
+			continue;
+		}
+		buf_char(out, '[');
+		json_quote(out, e->key);
+		buf_char(out, ',');
+		json_quote(out, e->value);
+		buf_char(out, ']');
+	}
+	if (!first)
+		buf_printf(out, "%s]}", between);
+	return !first;
+}
+
+/*
+ * The body that stage would send to a server that has nothing of it: the file's part first, never
+ * both in one insert.
+ */
+static void
+format_json(struct buf *out, const struct print *p)
+{
+	struct buf second = { 0 };
+	bool any;
+
+	buf_str(out, "[");
+	any = format_operation(out, p, GROUP_COUNT, 1, "\n  ");
+	if (format_operation(&second, p, GROUP_COUNT, 0, "\n  ")) {
+		buf_str(out, any ? ",\n" : "");
+		buf_add(out, second.data, second.len);
+	}
+	out->failed |= second.failed;
+	buf_free(&second);
+	buf_str(out, "]\n");
+}
+
+/*
+ * What follows is the same for every server; the password goes to curl through a pipe, never
+ * through its arguments.
+ */
+static const char curl_head[] =
+    "user=${STALPREP_USER:-admin}\n"
+    ": \"${STALPREP_PASSWORD:?set it to the password of the old server administrator}\"\n"
+    "\n"
+    "# curl reads the login from its standard input, quoted as its configuration files want it.\n"
+    "login() {\n"
+    "\tprintf 'user = \"%s\"\\n' \"$(printf '%s:%s' \"$user\" \"$STALPREP_PASSWORD\" | sed "
+    "'s/[\\\\\"]/\\\\&/g')\"\n"
+    "}\n"
+    "\n"
+    "# The server answers 200 also to what it did not do; only {\"data\":null} is a success.\n"
+    "post() {\n"
+    "\tanswer=$(login | curl -sS -K - \"$@\" -H 'Content-Type: application/json' "
+    "\"$old/api/settings\" -d \"$body\")\n"
+    "\t[ \"$answer\" = '{\"data\":null}' ] && return\n"
+    "\tprintf '%s: the server answered: %s\\n' \"$what\" \"$answer\" >&2\n"
+    "\texit 1\n"
+    "}\n";
+
+static void
+say_assumed(struct buf *out, const struct print *p)
+{
+	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
+		buf_str(out,
+		    "# The listeners are those of a default installation: name the server's own "
+		    "with --listener.\n");
+}
+
+static void
+format_curl(struct buf *out, const struct print *p)
+{
+	struct buf body = { 0 };
+	char origin[ORIGIN_MAX];
+	size_t g;
+
+	buf_printf(out,
+	    "#!/bin/sh\n# %s, for an older Stalwart server of version %s. Nothing is reloaded or "
+	    "restarted.\n"
+	    "# Arguments go to curl, such as --cacert FILE. The password comes from "
+	    "$STALPREP_PASSWORD.\n",
+	    p->options->clear ? "Clears the change set" : "Stages the change set",
+	    p->dialect->name);
+	say_assumed(out, p);
+	buf_str(out, "set -eu\n");
+	if (p->options->target_count) {
+		url_format(&p->options->targets[0], origin);
+		buf_str(out, "old=");
+		options_quote(out, origin);
+		buf_char(out, '\n');
+	} else {
+		buf_str(out,
+		    "old=${OLD:?set it to the URL of the old server, such as "
+		    "https://source.internal.example.org}\n");
+	}
+	buf_str(out, curl_head);
+	for (g = 0; g < GROUP_COUNT; g++) {
+		buf_reset(&body);
+		buf_str(&body, "[\n");
+		if (!format_operation(&body, p, g, -1, "\n"))
+			continue;
+		buf_str(&body, "\n]");
+		buf_printf(out, "\nwhat=%s\nbody=", group_name((enum group)g));
+		options_quote(out, buf_text(&body) ? buf_text(&body) : "");
+		buf_str(out, "\npost \"$@\"\n");
+		out->failed |= body.failed;
+	}
+	buf_free(&body);
+}
+
+/*
+ * One name of a key: bare where the server reads it as it stands; a bare table name would be
+ * lower-cased.
+ */
+static void
+toml_name(struct buf *out, const char *text, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
+			text[i] == '-' || text[i] == '_'))
+			break;
+	}
+	if (len && i == len) {
+		buf_add(out, text, len);
+		return;
+	}
+	buf_char(out, '"');
+	for (i = 0; i < len; i++) {
+		if (text[i] == '"' || text[i] == '\\')
+			buf_char(out, '\\');
+		buf_char(out, text[i]);
+	}
+	buf_char(out, '"');
+}
+
+/*
+ * Where the table's name ends in a key: in front of the last name, or of the list's name for an
+ * element of a list.
+ */
+static size_t
+table_length(const struct entry *e)
+{
+	const char *last = strrchr(e->key, '.');
+
+	if (e->group == GROUP_LISTENERS) {
+		const char *proxy = NULL, *at = e->key;
+
+		while ((at = strstr(at, ".proxy."))) {
+			proxy = at;
+			at++;
+		}
+		return proxy ? (size_t)(proxy - e->key) + strlen(".proxy") : 0;
+	}
+	if (e->group == GROUP_ALLOW)
+		return strlen("server.allowed-ip");
+	return last ? (size_t)(last - e->key) : 0;
+}
+
+/* [server.listener."web mail".proxy]: a listener's name is one name, whatever is in it. */
+static void
+toml_table(struct buf *out, const struct entry *e, size_t len)
+{
+	static const char listener[] = "server.listener.";
+	const char *p = e->key, *end = e->key + len;
+
+	buf_str(out, "\n[");
+	if (e->group == GROUP_LISTENERS) {
+		size_t id = len - strlen(listener) - strlen(".proxy");
+
+		buf_str(out, listener);
+		toml_name(out, p + strlen(listener), id);
+		buf_str(out, ".proxy]\n");
+		return;
+	}
+	while (p < end) {
+		const char *dot = memchr(p, '.', (size_t)(end - p));
+		size_t n = dot ? (size_t)(dot - p) : (size_t)(end - p);
+
+		toml_name(out, p, n);
+		if (dot)
+			buf_char(out, '.');
+		p += n + 1;
+	}
+	buf_str(out, "]\n");
+}
+
+static void
+format_toml(struct buf *out, const struct print *p)
+{
+	const struct entry *before = NULL;
+	const char *c = p->options->clear ? "# " : "";
+	size_t i, len, last = 0;
+
+	buf_printf(out,
+	    "# The change set for the config.toml of an older Stalwart server, version %s.\n%s",
+	    p->dialect->name,
+	    p->options->clear ? "# To undo it delete these keys; where a value of your own stood, "
+				"put that back.\n"
+			      : "# It goes to the file's end; a key that is there already must be "
+				"changed where it stands.\n");
+	say_assumed(out, p);
+	for (i = 0; i < p->set->count; i++) {
+		const struct entry *e = &p->set->entries[i];
+		const char *rest, *dot;
+
+		len = table_length(e);
+		if (!before || len != last || memcmp(before->key, e->key, len) != 0) {
+			struct buf table = { 0 };
+
+			toml_table(&table, e, len);
+			buf_printf(out, "\n%s%s", c, buf_text(&table) ? buf_text(&table) + 1 : "");
+			out->failed |= table.failed;
+			buf_free(&table);
+		}
+		before = e;
+		last = len;
+		buf_str(out, c);
+		rest = e->key + len + 1;
+		dot = e->group == GROUP_LISTENERS ? strchr(rest, '.') : NULL;
+		toml_name(out, rest, dot ? (size_t)(dot - rest) : strlen(rest));
+		if (dot)
+			buf_str(out, dot);
+		buf_str(out, " = ");
+		out->failed |= toml_write_value(out, e->value) == -1;
+		buf_char(out, '\n');
+	}
+}
+
+void
+print_format(struct buf *out, const struct print *p)
+{
+	switch (p->options->format) {
+	case FORMAT_CURL:
+		format_curl(out, p);
+		break;
+	case FORMAT_JSON:
+		format_json(out, p);
+		break;
+	case FORMAT_TOML:
+		format_toml(out, p);
+		break;
+	case FORMAT_KEYS:
+		format_keys(out, p);
+		break;
+	default:
+		format_text(out, p);
+	}
+}

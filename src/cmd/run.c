@@ -1,0 +1,399 @@
+#include "cmd/run.h"
+
+#include "base/buf.h"
+#include "cmd/options.h"
+#include "cmd/output.h"
+#include "sys/confine.h"
+#include "sys/interrupt.h"
+#include "target/target.h"
+#include "tls/tls.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool
+anything_written(const struct run *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (r->targets[i].progress != PROGRESS_NONE)
+			return true;
+	}
+	return false;
+}
+
+static int
+status_of(const struct err *err)
+{
+	switch (err->kind) {
+	case ERR_USAGE:
+		return EXIT_USAGE;
+	case ERR_REACH:
+	case ERR_TRUST:
+		return EXIT_UNREACHED;
+	case ERR_AUTH:
+		return EXIT_LOGIN;
+	case ERR_INTERRUPT:
+		return 128 + (err->code ? err->code : SIGINT);
+	default:
+		return EXIT_REFUSED;
+	}
+}
+
+void
+run_fail(struct run *r, const struct target *t, const struct err *err)
+{
+	bool writes = r->options->command == COMMAND_STAGE || r->options->command == COMMAND_CLEAR;
+	const char *end = !writes || anything_written(r) || err->kind == ERR_USAGE
+	    ? ""
+	    : " Nothing was written.";
+	enum message_level level = err->kind == ERR_REFUSED && err->name ? MESSAGE_REFUSAL
+									 : MESSAGE_ERROR;
+	size_t len = strlen(err->text);
+
+	message_add(&r->messages, &r->pool, level, err->name, "%s%s%s", err->text,
+	    len && strchr(".?)", err->text[len - 1]) ? "" : ".", end)
+	    ->target = t && !t->is_file ? t->origin : NULL;
+	r->exit = anything_written(r) ? EXIT_UNPROVED : status_of(err);
+}
+
+bool
+run_stopped(struct run *r)
+{
+	struct err err;
+
+	if (!interrupt_signal)
+		return false;
+	err_set(&err, ERR_INTERRUPT, "Stopped by a signal.");
+	err.code = interrupt_signal;
+	run_fail(r, NULL, &err);
+	return true;
+}
+
+/*
+ * All is opened, read and asked but what a peer says: from here on its bytes find little that they
+ * could do.
+ */
+static void
+give_up(struct run *r, bool writes)
+{
+	uint16_t ports[TARGETS_MAX];
+	struct confine_keep keep = {
+		.file = writes ? r->targets[0].snapshot_path : NULL, /* all are in one folder */
+		.terminal = !r->credentials.final && !r->credentials.code.len,
+		.ports = ports,
+		.count = r->count,
+	};
+	struct confined c;
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		ports[i] = (uint16_t)r->options->targets[i].port;
+	c = confine(&keep);
+	if (r->options->verbose)
+		message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+		    "Confined by the kernel: no_new_privs %s, Landlock %s, seccomp %s.",
+		    c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no",
+		    c.seccomp ? "yes" : "no");
+}
+
+/* The child that looks a name up has no use for the password. */
+static void
+forget_password(void)
+{
+	struct secret mine = { 0 };
+
+	if (secret_take_env(&mine, SECRET_ENV, NULL) == 0)
+		secret_wipe(&mine);
+}
+
+int
+run_begin(struct run *r, const struct options *o, const char *program, bool lock)
+{
+	struct err err;
+	size_t i;
+
+	r->options = o;
+	r->program = program;
+	interrupt_catch();
+	r->count = o->config ? 1 : o->target_count;
+	r->targets = calloc(r->count, sizeof(*r->targets));
+	if (!r->targets) {
+		r->count = 0;
+		err_memory(&err);
+		run_fail(r, NULL, &err);
+		return -1;
+	}
+	for (i = 0; i < r->count; i++)
+		r->targets[i].lock = -1;
+	for (i = 0; i < r->count; i++) {
+		r->targets[i].session.in_child = forget_password;
+		if (target_begin(&r->targets[i], o, &o->targets[i], &err) == -1 ||
+		    target_load_snapshot(&r->targets[i], lock, &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+	}
+	if (o->config)
+		return 0;
+	if (trust_load(&r->trust, o, getenv("SSL_CERT_FILE"), &err) == -1 ||
+	    credentials_take(&r->credentials, o, &err) == -1) {
+		run_fail(r, NULL, &err);
+		return -1;
+	}
+	give_up(r, lock);
+	return 0;
+}
+
+int
+run_read(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (target_read(&r->targets[i], &r->trust, &r->credentials, &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+		if (r->options->insecure && !r->trust.pinned && r->targets[i].session.tls)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+			    "The certificate was not checked (-k without --pinnedpubkey): somebody "
+			    "on the way could read the password. The key that answered is %s; "
+			    "compare it with the server's own, then add --pinnedpubkey.",
+			    tls_pin(r->targets[i].session.tls));
+	}
+	credentials_settle(&r->credentials);
+	return 0;
+}
+
+/*
+ * A target's messages become the run's. Gives the refusals that stop it; status refuses nothing, it
+ * only tells.
+ */
+static size_t
+take_messages(struct run *r, const struct target *t)
+{
+	bool tells = r->options->command == COMMAND_STATUS;
+	size_t i;
+
+	for (i = 0; i < t->plan.messages.count; i++) {
+		struct message m = t->plan.messages.items[i];
+
+		if (tells && m.level == MESSAGE_REFUSAL)
+			m.level = MESSAGE_WARNING;
+		m.target = r->count > 1 ? t->origin : NULL;
+		*message_add(&r->messages, &r->pool, m.level, m.name, "%s", m.text) = m;
+	}
+	return tells ? 0 : message_refusals(&t->plan.messages);
+}
+
+/* What the files will be, which may turn out to be impossible. */
+static int
+edit_files(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+
+		if (t->unseen)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+			    "Whether a server runs on %s can't be seen for certain: there is no "
+			    "/proc here, or not all of it can be read. Make sure that none does.",
+			    t->origin);
+		if (t->is_file && !t->snapshot_path[0] && r->options->command == COMMAND_STAGE)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+			    "No snapshot is kept (--snapshot FILE keeps one): without the file "
+			    "that was given, values that are replaced can't be brought back.");
+		if (t->is_file && t->plan.write_count && target_edit(t, &err) == -1) {
+			run_fail(r, t, &err);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int
+run_plan(struct run *r, run_planner *planner)
+{
+	const struct snapshot *any = NULL;
+	size_t refused = 0, i;
+	struct err err;
+	int failed;
+
+	for (i = 0; i < r->count && !any; i++)
+		any = target_known(&r->targets[i]);
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+		struct plan_input in = {
+			.now = &t->facts.settings,
+			.every = t->is_file ? NULL : &t->every,
+			.options = r->options,
+			.snapshot = target_known(t),
+			.other = target_known(t) ? NULL : any,
+			.cleared = !target_known(t) && t->cleared.count ? &t->cleared : NULL,
+			.minor_first = t->facts.minor_first,
+			.minor_last = t->facts.minor_last,
+			.shared_elsewhere = i > 0,
+			.file = t->is_file,
+		};
+
+		failed = planner(&t->plan, &t->pool, &in, &err);
+		memset(&t->every, 0, sizeof(t->every));
+		pool_free(&t->every_pool);
+		if (failed) {
+			run_fail(r, t, &err);
+			return -1;
+		}
+		t->planned = true;
+		refused += take_messages(r, t);
+	}
+	if (!refused)
+		return edit_files(r);
+	message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "Nothing was written.");
+	r->exit = EXIT_REFUSED;
+	return -1;
+}
+
+/* Of several nodes: which are done, and which were not touched. */
+static void
+say_nodes(struct run *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count && r->count > 1; i++) {
+		if (r->targets[i].progress != PROGRESS_UNPROVED)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "%s: %s",
+			    r->targets[i].origin,
+			    r->targets[i].progress == PROGRESS_PROVED ? "done and read back."
+								      : "not written to.");
+	}
+}
+
+int
+run_write(struct run *r, struct target *t)
+{
+	struct err err;
+	int failed = target_write(t, &err);
+
+	if (t->rewritten)
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+		    "%zu keys that the server had accepted were gone when they were read back, as "
+		    "happens when somebody reloads at that moment. They were written again.",
+		    t->rewritten)
+		    ->target = t->origin;
+	if (failed) {
+		run_fail(r, t, &err);
+		say_nodes(r);
+	}
+	return failed;
+}
+
+void
+run_withdraw(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (target_withdraw(&r->targets[i], &err) == -1)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+			    "The snapshot may say more than was sent: %s.", err.text);
+	}
+}
+
+int
+run_print(const struct buf *out)
+{
+	const char *text = buf_text(out);
+
+	if (!text) {
+		fputs("stalprep: no memory for the report\n", stderr);
+		return 1;
+	}
+	if (fwrite(text, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
+		return 0;
+	fprintf(stderr, "stalprep: the report could not be written to standard output: %s\n",
+	    strerror(errno));
+	return 1;
+}
+
+/*
+ * Results on standard output, what went wrong on standard error; with --json all of it is in the
+ * one object.
+ */
+static int
+print_report(struct run *r)
+{
+	struct report report = {
+		.options = r->options,
+		.targets = r->targets,
+		.count = r->count,
+		.messages = &r->messages,
+		.exit = r->exit,
+		.program = r->program,
+	};
+	const struct target *t = r->count && r->targets[0].is_file ? &r->targets[0] : NULL;
+	bool file_out = t && t->planned && configfile_is_stream(r->options->config) &&
+	    r->options->command != COMMAND_STATUS && !r->options->dry_run;
+	/* A quiet clear that left keys alone still names them. */
+	bool left = r->exit == EXIT_PARTLY && r->options->command == COMMAND_CLEAR;
+	struct buf out = { 0 }, said = { 0 };
+	int failed = 0;
+
+	if (r->options->json)
+		output_json(&out, &report);
+	else if (!r->options->quiet)
+		output_text(&out, &report);
+	else if (t && t->planned && r->options->dry_run)
+		output_diff(&out, t);
+	output_messages(&said, command_name(r->options->command), &r->messages,
+	    !r->options->quiet ? MESSAGE_NOTE
+		: left         ? MESSAGE_WARNING
+			       : MESSAGE_REFUSAL);
+	/* With "-" it is the file that goes to standard output, whole or not at all. */
+	if (file_out && out.len)
+		fputs(buf_text(&out) ? buf_text(&out) : "", stderr);
+	if (file_out && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
+		failed = run_print(t->edited.len ? &t->edited : &t->config.text);
+	else if (!file_out)
+		failed = run_print(&out);
+	if (!r->options->json && said.len)
+		fputs(buf_text(&said) ? buf_text(&said) : "stalprep: no memory for the messages\n",
+		    stderr);
+	buf_free(&out);
+	buf_free(&said);
+	return failed;
+}
+
+int
+run_end(struct run *r)
+{
+	int failed, status = r->exit;
+	size_t i;
+
+	/* Before the report: what reads it may take its time. */
+	for (i = 0; i < r->count; i++)
+		session_close(&r->targets[i].session);
+	credentials_wipe(&r->credentials);
+	failed = print_report(r);
+	if (failed) {
+		fprintf(stderr,
+		    "stalprep: the report is lost, not the work: with it the exit status would "
+		    "have been %d. See stalprep status.\n",
+		    status);
+		if (status == EXIT_DONE)
+			status = anything_written(r) ? EXIT_UNPROVED : EXIT_REFUSED;
+	}
+	for (i = 0; i < r->count; i++)
+		target_close(&r->targets[i]);
+	free(r->targets);
+	trust_free(&r->trust);
+	pool_free(&r->pool);
+	return status;
+}

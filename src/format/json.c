@@ -1,0 +1,413 @@
+#include "format/json.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/utf8.h"
+
+#include <cJSON.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { EXPONENT_MAX = 400 }; /* beyond it a double is 0 or infinite anyway */
+
+/*
+ * cJSON is built with this in place of strtod (third_party/build.sh), whose exactness costs 5 KB:
+ * whole numbers are all that is read here, and they are exact. The text was scanned: it is a number
+ * of at most JSON_NUMBER_MAX bytes.
+ */
+double json_number(const char *text, char **end);
+
+/* What the scan before the parse walks over. */
+struct scan {
+	const char *text;
+	size_t len, pos;
+	unsigned depth;
+};
+
+/* An allocation remembers its size, so that the free can wipe it: answers may hold secrets. */
+struct piece {
+	size_t size;
+	max_align_t data[];
+};
+
+static void *
+piece_new(size_t n)
+{
+	struct piece *p = malloc(sizeof(*p) + n);
+
+	if (!p)
+		return NULL;
+	p->size = n;
+	return (char *)p + offsetof(struct piece, data);
+}
+
+static void
+piece_free(void *data)
+{
+	struct piece *p;
+
+	if (!data)
+		return;
+	p = (struct piece *)((char *)data - offsetof(struct piece, data));
+	wipe(p->data, p->size);
+	free(p);
+}
+
+static int
+bad(struct err *err, const char *why)
+{
+	return err_set(err, ERR_SERVER, "not the JSON that is expected: %s", why);
+}
+
+/* \uXXXX at pos: its code unit, or -1. */
+static long
+hex4(const struct scan *s, size_t pos)
+{
+	long value = 0;
+	size_t i;
+
+	if (s->len - pos < 4)
+		return -1;
+	for (i = 0; i < 4; i++) {
+		char c = s->text[pos + i];
+		int digit = c >= '0' && c <= '9' ? c - '0'
+		    : c >= 'a' && c <= 'f'       ? c - 'a' + 10
+		    : c >= 'A' && c <= 'F'       ? c - 'A' + 10
+						 : -1;
+
+		if (digit == -1)
+			return -1;
+		value = value * 16 + digit;
+	}
+	return value;
+}
+
+/*
+ * What follows a backslash. A NUL or half a surrogate pair can't be a key or value of the server.
+ */
+static int
+scan_escape(struct scan *s, struct err *err)
+{
+	char c = s->pos < s->len ? s->text[s->pos] : '\0';
+	long unit;
+
+	if (c && strchr("\"\\/bfnrt", c)) {
+		s->pos++;
+		return 0;
+	}
+	unit = c == 'u' ? hex4(s, s->pos + 1) : -1;
+	if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff))
+		return bad(err, unit == 0 ? "a NUL in a string" : "a wrong escape in a string");
+	s->pos += 5;
+	if (unit < 0xd800 || unit > 0xdbff)
+		return 0;
+	if (s->len - s->pos < 6 || s->text[s->pos] != '\\' || s->text[s->pos + 1] != 'u')
+		return bad(err, "half a surrogate pair");
+	unit = hex4(s, s->pos + 2);
+	if (unit < 0xdc00 || unit > 0xdfff)
+		return bad(err, "half a surrogate pair");
+	s->pos += 6;
+	return 0;
+}
+
+/* A string whose opening quote is behind us. */
+static int
+scan_string(struct scan *s, struct err *err)
+{
+	while (s->pos < s->len) {
+		unsigned char c = (unsigned char)s->text[s->pos];
+		size_t n;
+
+		if (c == '"') {
+			s->pos++;
+			return 0;
+		}
+		if (c < ' ')
+			return bad(err, "a control byte in a string");
+		if (c == '\\') {
+			s->pos++;
+			if (scan_escape(s, err) == -1)
+				return -1;
+			continue;
+		}
+		n = utf8_length(s->text + s->pos, s->len - s->pos);
+		if (!n)
+			return bad(err, "bytes that are not UTF-8");
+		s->pos += n;
+	}
+	return bad(err, "it ends inside a string");
+}
+
+static size_t
+scan_digits(struct scan *s)
+{
+	size_t from = s->pos;
+
+	while (s->pos < s->len && s->text[s->pos] >= '0' && s->text[s->pos] <= '9')
+		s->pos++;
+	return s->pos - from;
+}
+
+/* A number by RFC 8259's grammar, section 6: cJSON would take more. */
+static int
+scan_number(struct scan *s, struct err *err)
+{
+	size_t from = s->pos, digits;
+	bool zero;
+
+	if (s->text[s->pos] == '-')
+		s->pos++;
+	zero = s->pos < s->len && s->text[s->pos] == '0';
+	digits = scan_digits(s);
+	if (!digits || (zero && digits > 1))
+		return bad(err, "a number that is none");
+	if (s->pos < s->len && s->text[s->pos] == '.') {
+		s->pos++;
+		if (!scan_digits(s))
+			return bad(err, "a number that is none");
+	}
+	if (s->pos < s->len && (s->text[s->pos] == 'e' || s->text[s->pos] == 'E')) {
+		s->pos++;
+		if (s->pos < s->len && (s->text[s->pos] == '+' || s->text[s->pos] == '-'))
+			s->pos++;
+		if (!scan_digits(s))
+			return bad(err, "a number that is none");
+	}
+	if (s->pos - from > JSON_NUMBER_MAX)
+		return bad(err, "a number that is too long");
+	return 0;
+}
+
+/* Tokens and nesting; that commas and colons are where they belong is cJSON's to check. */
+static int
+scan(struct scan *s, struct err *err)
+{
+	while (s->pos < s->len) {
+		char c = s->text[s->pos];
+
+		if (c == '-' || (c >= '0' && c <= '9')) {
+			if (scan_number(s, err) == -1)
+				return -1;
+			continue;
+		}
+		s->pos++;
+		if (c == '"') {
+			if (scan_string(s, err) == -1)
+				return -1;
+		} else if (c == '{' || c == '[') {
+			if (++s->depth > JSON_DEPTH_MAX)
+				return bad(err, "nested too deep");
+		} else if (c == '}' || c == ']') {
+			if (!s->depth--)
+				return bad(err, "a bracket too many");
+		} else if (!c || !strchr(" \t\n\r,:truefalsn", c)) {
+			return bad(err, "a byte where none belongs");
+		}
+	}
+	return s->depth ? bad(err, "it ends too early") : 0;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/*
+ * No member twice, in j and all below it. Names are sorted first: the settings' object may hold
+ * thousands.
+ */
+static int
+check_names(const cJSON *j, struct err *err)
+{
+	const cJSON *child;
+	const char **names;
+	size_t n = 0, i;
+	int r = 0;
+
+	for (child = j->child; child; child = child->next) {
+		n++;
+		if (check_names(child, err) == -1)
+			return -1;
+	}
+	if (!cJSON_IsObject(j) || n < 2)
+		return 0;
+	names = calloc(n, sizeof(*names));
+	if (!names)
+		return err_memory(err);
+	for (child = j->child, i = 0; child; child = child->next)
+		names[i++] = child->string;
+	qsort(names, n, sizeof(*names), compare_names);
+	for (i = 1; i < n && r == 0; i++) {
+		if (!strcmp(names[i - 1], names[i]))
+			r = bad(err, "a member is given twice");
+	}
+	free(names);
+	return r;
+}
+
+int
+json_parse(struct json **out, const char *text, size_t len, struct err *err)
+{
+	cJSON_Hooks hooks = { piece_new, piece_free };
+	struct scan s = { text, len, 0, 0 };
+	const char *end = NULL;
+	cJSON *doc;
+
+	*out = NULL;
+	if (len > JSON_MAX)
+		return bad(err, "too long");
+	if (scan(&s, err) == -1)
+		return -1;
+	cJSON_InitHooks(&hooks);
+	doc = cJSON_ParseWithLengthOpts(text, len, &end, 0);
+	if (!doc)
+		return bad(err, "the grammar is broken");
+	while (end < text + len && *end && strchr(" \t\r\n", *end))
+		end++;
+	if (end != text + len || check_names(doc, err) == -1) {
+		cJSON_Delete(doc);
+		return end != text + len ? bad(err, "something follows its end") : -1;
+	}
+	*out = (struct json *)doc;
+	return 0;
+}
+
+void
+json_free(struct json *doc)
+{
+	cJSON_Delete((cJSON *)doc);
+}
+
+static const cJSON *
+node(const struct json *j)
+{
+	return (const cJSON *)j;
+}
+
+const struct json *
+json_member(const struct json *j, const char *name)
+{
+	return json_is_object(j)
+	    ? (const struct json *)cJSON_GetObjectItemCaseSensitive(node(j), name)
+	    : NULL;
+}
+
+const struct json *
+json_first(const struct json *j)
+{
+	return j ? (const struct json *)node(j)->child : NULL;
+}
+
+const struct json *
+json_next(const struct json *j)
+{
+	return (const struct json *)node(j)->next;
+}
+
+const char *
+json_name(const struct json *j)
+{
+	return node(j)->string;
+}
+
+const char *
+json_string(const struct json *j)
+{
+	return cJSON_IsString(node(j)) ? node(j)->valuestring : NULL;
+}
+
+bool
+json_integer(const struct json *j, long long *value)
+{
+	double d;
+
+	if (!cJSON_IsNumber(node(j)))
+		return false;
+	d = node(j)->valuedouble;
+	if (!(d >= -9007199254740992.0 && d <= 9007199254740992.0))
+		return false;
+	*value = (long long)d;
+	return (double)*value == d;
+}
+
+double
+json_number(const char *text, char **end)
+{
+	bool negative = *text == '-', divide = false;
+	const char *p = text + negative;
+	double value = 0, scale = 1;
+	int exponent = 0;
+
+	for (; *p >= '0' && *p <= '9'; p++)
+		value = value * 10 + (*p - '0');
+	if (*p == '.') {
+		for (p++; *p >= '0' && *p <= '9'; p++) {
+			value = value * 10 + (*p - '0');
+			scale *= 10;
+		}
+	}
+	if (*p == 'e' || *p == 'E') {
+		divide = *++p == '-';
+		p += *p == '-' || *p == '+';
+		for (; *p >= '0' && *p <= '9'; p++)
+			exponent = exponent < EXPONENT_MAX ? exponent * 10 + (*p - '0') : exponent;
+	}
+	for (value /= scale; exponent; exponent--)
+		value = divide ? value / 10 : value * 10;
+	*end = (char *)(uintptr_t)p;
+	return negative ? -value : value;
+}
+
+bool
+json_is_null(const struct json *j)
+{
+	return cJSON_IsNull(node(j));
+}
+
+bool
+json_is_object(const struct json *j)
+{
+	return cJSON_IsObject(node(j));
+}
+
+bool
+json_is_array(const struct json *j)
+{
+	return cJSON_IsArray(node(j));
+}
+
+bool
+json_is_bool(const struct json *j, bool *value)
+{
+	*value = cJSON_IsTrue(node(j));
+	return cJSON_IsBool(node(j));
+}
+
+void
+json_quote(struct buf *out, const char *text)
+{
+	size_t len, n;
+
+	if (!text) {
+		buf_str(out, "null");
+		return;
+	}
+	buf_char(out, '"');
+	for (len = strlen(text); len; text += n, len -= n) {
+		n = utf8_length(text, len);
+		if (!n) {
+			buf_str(out, "\xef\xbf\xbd");
+			n = 1;
+		} else if (*text == '"' || *text == '\\') {
+			buf_char(out, '\\');
+			buf_char(out, *text);
+		} else if ((unsigned char)*text < ' ' || *text == 0x7f) {
+			buf_printf(out, "\\u%04x", (unsigned)*text);
+		} else {
+			buf_add(out, text, n);
+		}
+	}
+	buf_char(out, '"');
+}

@@ -1,0 +1,91 @@
+/*
+ * toml.h - config.toml as the server reads it, which is not quite TOML, and where in the text each
+ * thing stands
+ */
+#ifndef TOML_H
+#define TOML_H
+
+#include "base/def.h"
+#include "settings/settings.h"
+
+#include <stdbool.h>
+
+struct buf;
+struct err;
+struct pool;
+
+enum {
+	/* inline tables and arrays within each other, as in the server */
+	TOML_NEST_MAX = 10,
+	TOML_KEY_MAX = 4096, /* longest flat key in bytes; the server has no bound */
+	TOML_TEXT_MAX = 64 * 1024 * 1024
+};
+
+/* A comment on a line of its own that starts with this is kept as a statement: it is stalprep's. */
+#define TOML_MARK "#stalprep-"
+
+/*
+ * A statement is one line, or several where a value runs on. No two share a line (server-facts: its
+ * TOML reader).
+ */
+enum toml_kind { TOML_TABLE, TOML_VALUE, TOML_COMMENT };
+
+struct toml_statement {
+	enum toml_kind kind;
+	/* offsets: its first line's start, and behind its last line's end */
+	unsigned start, end;
+	unsigned line;    /* its first, from 1 */
+	unsigned entries; /* keys that it defines */
+	/* the one that it stands in, or opens; "" before the first */
+	const char *table;
+};
+
+struct toml_entry {
+	/* the flat key; the value without its quotes and escapes */
+	const char *key, *value;
+	/* offset and length of the value as written; 0, 0 where there is none: {a, b} */
+	unsigned at, len;
+	unsigned statement; /* index */
+};
+_Static_assert(TOML_TEXT_MAX < 1u << 31, "offsets are unsigned");
+
+/*
+ * All of it lives in the pool that it was read into, and refers to the text by offsets.
+ * Zero-initialise.
+ */
+struct toml {
+	struct toml_statement *statements; /* in the order of the text */
+	size_t statement_count;
+	struct toml_entry *entries; /* sorted by key as bytes */
+	size_t entry_count;
+	/* not UTF-8: the server reads such a file as empty, and so it is here */
+	bool no_utf8;
+	bool new_keys; /* it has a key that servers up to 0.12 refuse */
+};
+
+/*
+ * Read text of len bytes (at most TOML_TEXT_MAX) by the rules of server-facts, "Its TOML reader".
+ * table: the one that it begins in, "" at a file's start. old_keys: as servers up to 0.12, which
+ * take fewer characters in a key without quotes. 0; or -1 with err (line, column, what is wrong)
+ * where the server would not start with it.
+ */
+int toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
+    bool old_keys, struct err *err) WARN_UNUSED;
+
+/* The entry of a key, or NULL. */
+const struct toml_entry *toml_find(const struct toml *t, const char *key);
+
+/* Its keys and values as settings, sorted; they share the strings. 0 or -1. */
+int toml_settings(
+    const struct toml *t, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
+
+/*
+ * Append a key as it may stand before a "=": in quotes where it has to be. What can't be written
+ * reads back otherwise.
+ */
+void toml_write_key(struct buf *out, const char *key);
+
+/* Append a value in the first spelling that reads back as it is. 0; or -1 where none does. */
+int toml_write_value(struct buf *out, const char *value) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,782 @@
+#include "plan/configedit.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "format/edits.h"
+#include "format/toml.h"
+#include "plan/plan.h"
+#include "settings/snapshot.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+static const char BEGIN[] = TOML_MARK
+    "begin: what stalprep put here; stalprep clear takes it out again";
+static const char END[] = TOML_MARK "end";
+/* of one statement among others that don't read together with it */
+enum { PARKED_LINES_MAX = 100 };
+
+static const char WAS[] = TOML_MARK "was: "; /* in front of a line that stood there before */
+
+/* What becomes of a statement. Of one that is dropped the file has all keys elsewhere. */
+enum fate { STAYS, GOES, IS_PARKED, IS_DROPPED };
+
+/* A run of lines that were made comments. */
+struct parked {
+	size_t first, count; /* statements of the file: a comment a line */
+	struct toml toml;    /* what they say */
+};
+
+struct work {
+	const struct configedit *c;
+	struct pool *pool;
+	struct edits *edits;
+	struct err *err;
+	enum fate *fates;    /* of each statement */
+	bool *done;          /* for each of the plan's keys */
+	struct parked *runs; /* what an earlier stage made comments */
+	size_t run_count;
+	const struct toml_statement *begin, *end; /* the block's marks, or NULL */
+	struct buf block;                         /* lines for it */
+	const char *block_table; /* that the next of them would stand in; NULL: none yet */
+	const char *line_end;
+};
+
+static int
+add(struct work *w, size_t at, size_t len, const char *text)
+{
+	return edits_add(w->edits, w->pool, at, len, text, w->err);
+}
+
+/* The plan's key, if this run changes it. */
+static const struct plan_key *
+changed(const struct work *w, const char *key)
+{
+	const struct plan *p = w->c->plan;
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++) {
+		if (p->keys[i].write && !strcmp(p->keys[i].key, key))
+			return &p->keys[i];
+	}
+	return NULL;
+}
+
+/* The value that a key of the file is to have; NULL: it goes. */
+static const char *
+wanted_value(const struct work *w, const struct toml_entry *e)
+{
+	const struct plan_key *k = changed(w, e->key);
+
+	return k ? k->wanted : e->value;
+}
+
+/*
+ * The spelling of a value: as it stood before where that comes back, else the plainest. NULL with
+ * err.
+ */
+static const char *
+spelling(struct work *w, const char *key, const char *value)
+{
+	const struct snapshot_key *old = w->c->snapshot ? snapshot_find(w->c->snapshot, key) : NULL;
+	struct buf text = { 0 };
+	const char *copy = NULL;
+
+	if (old && old->text && old->before && !strcmp(old->before, value))
+		return old->text;
+	if (toml_write_value(&text, value) == -1)
+		err_set(w->err, ERR_REFUSED,
+		    "the value of %.120s can't be spelled in a config.toml", key);
+	else if (text.failed || !(copy = pool_copy(w->pool, text.data, text.len)))
+		err_memory(w->err);
+	buf_free(&text);
+	return copy;
+}
+
+/* Append a line for a key, relative to the table that it will stand in. */
+static int
+add_line(struct work *w, struct buf *out, const char *table, const char *key, const char *value)
+{
+	const char *text = spelling(w, key, value);
+
+	if (!text)
+		return -1;
+	toml_write_key(out, key + (*table ? strlen(table) + 1 : 0));
+	buf_printf(out, " = %s%s", text, w->line_end);
+	return 0;
+}
+
+/* Is key below this table? */
+static bool
+is_below(const char *key, const char *table)
+{
+	size_t n = strlen(table);
+
+	return !n || (!strncmp(key, table, n) && key[n] == '.');
+}
+
+static const struct toml_statement *
+statement_of(const struct work *w, const struct toml_entry *e)
+{
+	return &w->c->toml->statements[e->statement];
+}
+
+static bool
+starts_with(const struct work *w, const struct toml_statement *s, const char *text)
+{
+	size_t n = strlen(text);
+
+	return s->kind == TOML_COMMENT && s->end - s->start >= n &&
+	    !memcmp(w->c->text + s->start, text, n);
+}
+
+/*
+ * At most so many of the lines from statement first on without what made them comments, read as
+ * they would be. 0; 1 where they can't be read; -1 when the memory ran out.
+ */
+static int
+read_parked(struct work *w, struct parked *run, size_t first, size_t most)
+{
+	const struct toml *t = w->c->toml;
+	struct buf text = { 0 };
+	struct err ignored;
+	int r = 0;
+
+	memset(run, 0, sizeof(*run));
+	run->first = first;
+	for (; run->count < most && first < t->statement_count &&
+	    starts_with(w, &t->statements[first], WAS) &&
+	    (!run->count || t->statements[first - 1].end == t->statements[first].start);
+	    first++) {
+		const struct toml_statement *s = &t->statements[first];
+
+		buf_add(
+		    &text, w->c->text + s->start + strlen(WAS), s->end - s->start - strlen(WAS));
+		run->count++;
+	}
+	if (text.failed)
+		r = err_memory(w->err);
+	else if (toml_read(&run->toml, w->pool, t->statements[run->first].table,
+		     text.data ? text.data : "", text.len, false, &ignored) == -1)
+		r = 1;
+	buf_free(&text);
+	return r;
+}
+
+/*
+ * The lines from statement first on: all that follow it, or where those don't read together (there
+ * is one of another stage, or somebody edited them) the first few that do, or else one that stays a
+ * comment.
+ */
+static int
+read_run(struct work *w, struct parked *run, size_t first)
+{
+	int r = read_parked(w, run, first, SIZE_MAX);
+	size_t most;
+
+	for (most = 1; r == 1 && most < PARKED_LINES_MAX; most++)
+		r = read_parked(w, run, first, most);
+	if (r == 1) {
+		memset(&run->toml, 0, sizeof(run->toml));
+		run->count = 1;
+		r = 0;
+	}
+	return r;
+}
+
+static int
+find_parked(struct work *w)
+{
+	const struct toml *t = w->c->toml;
+	size_t i;
+
+	for (i = 0; i < t->statement_count; i++) {
+		struct parked *run;
+
+		if (!starts_with(w, &t->statements[i], WAS))
+			continue;
+		w->runs = pool_grow(w->pool, w->runs, w->run_count, sizeof(*w->runs));
+		if (!w->runs)
+			return err_memory(w->err);
+		run = &w->runs[w->run_count++];
+		if (read_run(w, run, i) == -1)
+			return -1;
+		i += run->count - 1;
+	}
+	return 0;
+}
+
+/*
+ * Does a line stand for a key of a statement that is a comment already? An earlier stage made it,
+ * then, and it need not be kept.
+ */
+static bool
+is_parked(const struct work *w, const struct toml_entry *e)
+{
+	size_t i;
+
+	for (i = 0; i < w->run_count && w->c->toml->statements[e->statement].entries == 1; i++) {
+		const struct toml_entry *before = toml_find(&w->runs[i].toml, e->key);
+
+		if (before && !strcmp(before->value, e->value))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Decide on the statements that hold keys which go. Others of the same statement get lines of their
+ * own.
+ */
+static void
+decide_fates(struct work *w)
+{
+	const struct plan *p = w->c->plan;
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++) {
+		const struct plan_key *k = &p->keys[i];
+		const struct toml_entry *e = k->write && !k->wanted ? toml_find(w->c->toml, k->key)
+								    : NULL;
+
+		if (e && w->fates[e->statement] != IS_PARKED)
+			w->fates[e->statement] = k->original && !p->clearing && !is_parked(w, e)
+			    ? IS_PARKED
+			    : GOES;
+	}
+}
+
+/* The text of a statement, with the values that stood there before the first stage. */
+static int
+original_text(struct work *w, size_t statement, struct buf *out)
+{
+	const struct toml *t = w->c->toml;
+	struct edits edits = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->entry_count; i++) {
+		const struct toml_entry *e = &t->entries[i];
+		const struct snapshot_key *old = e->statement == statement && w->c->snapshot
+		    ? snapshot_find(w->c->snapshot, e->key)
+		    : NULL;
+		const char *text;
+
+		if (!old || !old->before || !e->len || !strcmp(old->before, e->value))
+			continue;
+		text = spelling(w, e->key, old->before);
+		if (!text || edits_add(&edits, w->pool, e->at, e->len, text, w->err) == -1)
+			return -1;
+	}
+	edits_apply(
+	    out, &edits, w->c->text, t->statements[statement].start, t->statements[statement].end);
+	return out->failed ? err_memory(w->err) : 0;
+}
+
+/* Make the lines of a statement comments. */
+static int
+park(struct work *w, size_t statement)
+{
+	const struct toml_statement *s = &w->c->toml->statements[statement];
+	struct buf text = { 0 }, lines = { 0 };
+	const char *copy = NULL;
+	size_t at, n;
+	int r = original_text(w, statement, &text);
+
+	if (r == 0 && memchr(text.data, '\0', text.len))
+		r = err_set(w->err, ERR_REFUSED, "line %u: a NUL byte stands there", s->line);
+	for (at = 0; r == 0 && at < text.len; at += n) {
+		const char *lf = memchr(text.data + at, '\n', text.len - at);
+
+		n = lf ? (size_t)(lf - text.data) + 1 - at : text.len - at;
+		buf_str(&lines, WAS);
+		buf_add(&lines, text.data + at, n);
+	}
+	if (r == 0 && (lines.failed || !(copy = pool_copy(w->pool, lines.data, lines.len))))
+		r = err_memory(w->err);
+	buf_free(&text);
+	buf_free(&lines);
+	return r == 0 ? add(w, s->start, s->end - s->start, copy) : -1;
+}
+
+/* Behind a statement, or before it where it is the last line and lacks a line end. */
+static size_t
+place_at(const struct work *w, const struct toml_statement *s)
+{
+	/* The block may have given that line its end, and takes it away again. */
+	if (w->begin && s->end == w->begin->start && w->c->text[w->end->end - 1] != '\n')
+		return s->start;
+	return s->end && w->c->text[s->end - 1] == '\n' ? s->end : s->start;
+}
+
+/* The keys of a statement that goes which are to stay, on lines of their own. */
+static int
+add_survivors(struct work *w, size_t statement)
+{
+	const struct toml *t = w->c->toml;
+	const struct toml_statement *s = &t->statements[statement];
+	struct buf lines = { 0 };
+	const char *value, *text;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; i < t->entry_count && r == 0; i++) {
+		value = t->entries[i].statement == statement ? wanted_value(w, &t->entries[i])
+							     : NULL;
+		if (value)
+			r = add_line(w, &lines, s->table, t->entries[i].key, value);
+	}
+	if (r == 0 && lines.len) {
+		text = lines.failed ? NULL : pool_str(w->pool, lines.data);
+		r = text ? add(w, place_at(w, s), 0, text) : err_memory(w->err);
+	}
+	buf_free(&lines);
+	return r;
+}
+
+/* Is this statement within the block that goes as a whole? */
+static bool
+in_block(const struct work *w, const struct toml_statement *s)
+{
+	return w->begin && s >= w->begin && s <= w->end;
+}
+
+static int
+drop_statements(struct work *w, bool block_goes)
+{
+	const struct toml *t = w->c->toml;
+	size_t i;
+
+	for (i = 0; i < t->statement_count; i++) {
+		const struct toml_statement *s = &t->statements[i];
+
+		if (w->fates[i] == STAYS)
+			continue;
+		if (w->fates[i] != IS_DROPPED && add_survivors(w, i) == -1)
+			return -1;
+		if (block_goes && in_block(w, s))
+			continue;
+		if (w->fates[i] == IS_PARKED ? park(w, i) == -1
+					     : add(w, s->start, s->end - s->start, "") == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Put new values in the places of the old ones. */
+static int
+replace_values(struct work *w)
+{
+	const struct plan *p = w->c->plan;
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++) {
+		const struct plan_key *k = &p->keys[i];
+		const struct toml_entry *e = k->write && k->wanted ? toml_find(w->c->toml, k->key)
+								   : NULL;
+		const char *text;
+
+		if (!e)
+			continue;
+		w->done[i] = true;
+		if (w->fates[e->statement] != STAYS)
+			continue; /* it gets a line of its own */
+		if (!e->len)
+			return err_set(w->err, ERR_REFUSED,
+			    "line %u: %s stands in a set, without a value of its own",
+			    statement_of(w, e)->line, k->key);
+		text = spelling(w, k->key, k->wanted);
+		if (!text || add(w, e->at, e->len, text) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * May a statement that was made a comment come back? All of its keys are wanted again, or stand on
+ * lines of their own.
+ */
+static bool
+comes_back(const struct work *w, const struct toml *parked, size_t statement)
+{
+	bool any = false;
+	size_t i;
+
+	for (i = 0; i < parked->entry_count; i++) {
+		const struct toml_entry *e = &parked->entries[i], *now;
+		const struct plan_key *k;
+
+		if (e->statement != statement)
+			continue;
+		k = changed(w, e->key);
+		if (k && w->done[k - w->c->plan->keys])
+			return false;
+		now = toml_find(w->c->toml, e->key);
+		if (!settings_same(k ? k->wanted : now ? now->value : NULL, e->value))
+			return false;
+		if (now &&
+		    (statement_of(w, now)->entries != 1 || w->fates[now->statement] != STAYS))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* Make it lines again; what stood for it on lines of their own goes. */
+static int
+bring_back(struct work *w, const struct parked *run, size_t statement)
+{
+	const struct toml_statement *s = &run->toml.statements[statement];
+	size_t i, last = statement + 1 < run->toml.statement_count ? s[1].line : run->count + 1;
+
+	for (i = s->line; i < last; i++) {
+		if (add(w, w->c->toml->statements[run->first + i - 1].start, strlen(WAS), "") == -1)
+			return -1;
+	}
+	for (i = 0; i < run->toml.entry_count; i++) {
+		const struct toml_entry *e = &run->toml.entries[i], *now;
+		const struct plan_key *k;
+
+		if (e->statement != statement)
+			continue;
+		now = toml_find(w->c->toml, e->key);
+		if (now)
+			w->fates[now->statement] = IS_DROPPED;
+		k = changed(w, e->key);
+		if (k)
+			w->done[k - w->c->plan->keys] = true;
+	}
+	return 0;
+}
+
+static int
+bring_all_back(struct work *w)
+{
+	size_t i, j;
+
+	for (i = 0; i < w->run_count; i++) {
+		const struct parked *run = &w->runs[i];
+
+		for (j = 0; j < run->toml.entry_count; j++) {
+			const struct toml_entry *e = &run->toml.entries[j];
+			const struct plan_key *k = changed(w, e->key);
+
+			if (k && comes_back(w, &run->toml, e->statement) &&
+			    bring_back(w, run, e->statement) == -1)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/*
+ * The statement that a listener's new key goes behind: one of the listener's own, in the nearest
+ * table that the key can stand in, the last of those. NULL: there is none.
+ */
+static const struct toml_statement *
+find_neighbour(const struct work *w, const char *key)
+{
+	const struct toml *t = w->c->toml;
+	const struct toml_statement *best = NULL;
+	const char *rest = NULL, *at;
+	size_t i, n;
+
+	for (at = key; (at = strstr(at, ".proxy.")); at++)
+		rest = at; /* the last: "proxy" may be the listener's name */
+	n = rest ? (size_t)(rest - key) + 1 : 0;
+
+	for (i = 0; i < t->entry_count && n; i++) {
+		const struct toml_statement *s = &t->statements[t->entries[i].statement];
+		size_t depth = strlen(s->table);
+
+		if (strncmp(t->entries[i].key, key, n) != 0 || !is_below(key, s->table))
+			continue;
+		if (!best || depth > strlen(best->table) ||
+		    (depth == strlen(best->table) && s > best))
+			best = s;
+	}
+	return best;
+}
+
+/* A line in the block, below a header with the key's first name. */
+static int
+add_to_block(struct work *w, const struct plan_key *k)
+{
+	const char *table = pool_copy(w->pool, k->key, strcspn(k->key, "."));
+
+	if (!table)
+		return err_memory(w->err);
+	if (!w->block_table || strcmp(w->block_table, table) != 0)
+		buf_printf(&w->block, "[%s]%s", table, w->line_end);
+	w->block_table = table;
+	return add_line(w, &w->block, table, k->key, k->wanted);
+}
+
+/* Has the file no header? So the server writes it anew: flat and sorted. */
+static bool
+is_flat(const struct work *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->c->toml->statement_count; i++) {
+		if (w->c->toml->statements[i].kind == TOML_TABLE)
+			return false;
+	}
+	return w->c->len && w->c->text[w->c->len - 1] == '\n';
+}
+
+/* Where a new key's line goes, and the table that it then stands in; false: into the block. */
+static bool
+find_place(const struct work *w, const struct plan_key *k, size_t *at, const char **table)
+{
+	const struct toml_statement *s = k->group == GROUP_LISTENERS ? find_neighbour(w, k->key)
+								     : NULL;
+	const struct toml *t = w->c->toml;
+	size_t i;
+
+	*table = s ? s->table : "";
+	if (s) {
+		*at = place_at(w, s);
+		return true;
+	}
+	if (!strchr(k->key, '.')) {
+		/* in no table; only a snapshot that somebody wrote holds such a key */
+		*at = 0;
+		return true;
+	}
+	if (!w->c->plan->clearing || !is_flat(w))
+		return false;
+	for (i = 0; i < t->entry_count && strcmp(t->entries[i].key, k->key) < 0; i++)
+		;
+	*at = i < t->entry_count ? statement_of(w, &t->entries[i])->start : w->c->len;
+	return true;
+}
+
+static int
+insert_keys(struct work *w)
+{
+	const struct plan *p = w->c->plan;
+	struct buf line = { 0 };
+	const char *text, *table;
+	size_t i, at;
+	int r = 0;
+
+	for (i = 0; i < p->key_count && r == 0; i++) {
+		const struct plan_key *k = &p->keys[i];
+
+		if (!k->write || !k->wanted || w->done[i])
+			continue;
+		if (!find_place(w, k, &at, &table)) {
+			r = add_to_block(w, k);
+			continue;
+		}
+		buf_reset(&line);
+		r = add_line(w, &line, table, k->key, k->wanted);
+		text = r == -1 || line.failed ? NULL : pool_str(w->pool, line.data);
+		if (r == 0)
+			r = text ? add(w, at, 0, text) : err_memory(w->err);
+	}
+	buf_free(&line);
+	return r;
+}
+
+static void
+find_block(struct work *w)
+{
+	const struct toml *t = w->c->toml;
+	size_t i;
+
+	for (i = 0; i < t->statement_count && !w->end; i++) {
+		if (!w->begin && starts_with(w, &t->statements[i], BEGIN))
+			w->begin = &t->statements[i];
+		else if (w->begin && starts_with(w, &t->statements[i], END))
+			w->end = &t->statements[i];
+	}
+	if (!w->end)
+		w->begin = NULL;
+	else
+		w->block_table = w->end->table;
+}
+
+/* Does nothing stay of the block but its headers? */
+static bool
+block_is_empty(const struct work *w)
+{
+	const struct toml_statement *s;
+
+	if (!w->begin || w->block.len)
+		return false;
+	for (s = w->begin + 1; s->start == s[-1].end && s != w->end; s++) {
+		enum fate fate = w->fates[s - w->c->toml->statements];
+
+		if (s->kind == TOML_COMMENT ||
+		    (s->kind == TOML_VALUE && fate != GOES && fate != IS_DROPPED))
+			return false;
+	}
+	return s == w->end && s->start == s[-1].end;
+}
+
+/*
+ * The block goes with its marks. One that ends without a line end took the one before it when it
+ * was made.
+ */
+static int
+drop_block(struct work *w)
+{
+	size_t start = w->begin->start, end = w->end->end;
+
+	if (start && w->c->text[end - 1] != '\n')
+		start--;
+	return add(w, start, end - start, "");
+}
+
+static int
+write_block(struct work *w)
+{
+	const char *text = w->block.failed ? NULL : pool_str(w->pool, buf_text(&w->block));
+	bool whole = !w->c->len || w->c->text[w->c->len - 1] == '\n';
+
+	if (!w->block.len && !w->block.failed)
+		return 0;
+	if (text && !w->end)
+		text = pool_printf(w->pool, "%s%s%s%s%s%s", whole ? "" : "\n", BEGIN, w->line_end,
+		    text, END, whole ? w->line_end : "");
+	if (!text)
+		return err_memory(w->err);
+	w->edits->hidden |= !whole && !w->end; /* the last line gets an end, and would be shown */
+	return add(w, w->end ? w->end->start : w->c->len, 0, text);
+}
+
+/* New lines end as the file's last line does that has an end. */
+static const char *
+line_end_of(const char *text, size_t len)
+{
+	while (len && text[len - 1] != '\n')
+		len--;
+	return len > 1 && text[len - 2] == '\r' ? "\r\n" : "\n";
+}
+
+/*
+ * The first key that does not read as planned in the new text, or NULL. What the plan does not
+ * change must be as before.
+ */
+static const char *
+find_wrong(const struct work *w, const struct toml *new)
+{
+	const struct toml *old = w->c->toml;
+	const struct plan *p = w->c->plan;
+	size_t i = 0, j = 0;
+	int order;
+
+	while (i < old->entry_count || j < new->entry_count) {
+		const struct toml_entry *a = i < old->entry_count ? &old->entries[i] : NULL;
+		const struct toml_entry *b = j < new->entry_count ? &new->entries[j] : NULL;
+		const char *key;
+
+		order = !a ? 1 : !b ? -1 : strcmp(a->key, b->key);
+		key = order <= 0 ? a->key : b->key;
+		if ((order || strcmp(a->value, b->value) != 0) && !changed(w, key))
+			return key;
+		i += order <= 0;
+		j += order >= 0;
+	}
+	for (i = 0; i < p->key_count; i++) {
+		const struct toml_entry *e = toml_find(new, p->keys[i].key);
+
+		if (p->keys[i].write && !settings_same(e ? e->value : NULL, p->keys[i].wanted))
+			return p->keys[i].key;
+	}
+	return NULL;
+}
+
+static int
+verify(struct work *w, const struct buf *out)
+{
+	struct pool pool = { 0 };
+	struct toml new;
+	const char *wrong;
+	int r = toml_read(&new, &pool, "", out->data, out->len, w->c->old_keys, w->err);
+
+	if (r == -1)
+		err_add(w->err, "(in the file as it would be)");
+	else if ((wrong = find_wrong(w, &new)))
+		r = err_set(w->err, ERR_REFUSED,
+		    "no way was found to change it so that %.120s, and it alone, reads as planned: "
+		    "put that key on a line of its own first",
+		    wrong);
+	pool_free(&pool);
+	return r;
+}
+
+/* Does an edit show the lines of this statement? */
+static bool
+is_shown(const struct work *w, const struct toml_statement *s)
+{
+	size_t i;
+
+	for (i = 0; i < w->edits->count; i++) {
+		const struct edit *x = &w->edits->items[i];
+
+		if (x->at < s->end &&
+		    (x->len ? x->at + x->len > s->start
+			    : x->at >= s->start && !strchr(x->text, '\n')))
+			return true;
+	}
+	return false;
+}
+
+/* Keys that are not the plan's may be secrets, but for a listener's. */
+static void
+hide_others(struct work *w)
+{
+	const struct toml *t = w->c->toml;
+	size_t i;
+
+	for (i = 0; i < t->entry_count && !w->edits->hidden; i++) {
+		const struct toml_entry *e = &t->entries[i];
+
+		w->edits->hidden = strncmp(e->key, "server.listener.", 16) != 0 &&
+		    !changed(w, e->key) && is_shown(w, statement_of(w, e));
+	}
+}
+
+static int
+make(struct work *w, struct buf *out)
+{
+	const struct configedit *c = w->c;
+	bool block_goes;
+
+	find_block(w);
+	if (find_parked(w) == -1)
+		return -1;
+	decide_fates(w);
+	if (bring_all_back(w) == -1 || replace_values(w) == -1 || insert_keys(w) == -1)
+		return -1;
+	block_goes = block_is_empty(w);
+	if (drop_statements(w, block_goes) == -1 ||
+	    (block_goes ? drop_block(w) : write_block(w)) == -1)
+		return -1;
+	hide_others(w);
+	edits_apply(out, w->edits, c->text, 0, c->len);
+	return out->failed ? err_memory(w->err) : verify(w, out);
+}
+
+int
+configedit_make(const struct configedit *c, struct pool *pool, struct edits *edits, struct buf *out,
+    struct err *err)
+{
+	struct work w = {
+		.c = c,
+		.pool = pool,
+		.edits = edits,
+		.err = err,
+		.line_end = line_end_of(c->text, c->len),
+		.fates = pool_zero(pool, (c->toml->statement_count + 1) * sizeof(enum fate)),
+		.done = pool_zero(pool, (c->plan->key_count + 1) * sizeof(bool)),
+	};
+	int r = w.fates && w.done ? make(&w, out) : err_memory(err);
+
+	buf_free(&w.block);
+	return r;
+}

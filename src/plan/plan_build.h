@@ -1,0 +1,80 @@
+/* plan_build.h - the steps that plan_stage, plan_status and plan_clear share; for plan*.c alone */
+#ifndef PLAN_BUILD_H
+#define PLAN_BUILD_H
+
+#include "base/def.h"
+#include "plan/plan.h"
+#include "settings/settings.h"
+
+/* One planning at work. */
+struct build {
+	struct plan *p;
+	struct pool *pool;
+	const struct plan_input *in;
+	const struct options *o;
+	/* the settings as if what is ours of the snapshot's keys, in the chosen groups, were back
+	 */
+	struct settings base;
+	struct err *err;
+};
+
+/* Begin to plan a stage or a status: an empty plan, the dialect, b->base. 0 or -1. */
+int build_begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * What a key shall be (NULL: absent). A second call for the same key counts, the first's place in
+ * the order stays. 0 or -1 with b->err.
+ */
+int build_want(struct build *b, enum group group, const char *key, const char *wanted) WARN_UNUSED;
+
+/* The plan's entry of that key, or NULL. */
+struct plan_key *build_find(struct build *b, const char *key);
+
+/*
+ * Add a refusal, unless --force names it: then it is said all the same, as forced. fatal: nothing
+ * overrides it.
+ */
+void build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+/* Make b->base of in->now and in->snapshot; want our networks away that became scalars. 0 or -1. */
+int build_base(struct build *b) WARN_UNUSED;
+
+/* Settle p->dialect from the options and what was seen; refuse where that matters. */
+void build_dialect(struct build *b);
+
+/* Find the listeners in b->base and choose; refuse what must not be. 0 or -1. */
+int build_listeners(struct build *b) WARN_UNUSED;
+
+/* Want one listener's keys. 0 or -1. */
+int build_want_listener(struct build *b, const char *id) WARN_UNUSED;
+
+/* Want all keys of the chosen groups. 0 or -1. */
+int build_wanted(struct build *b) WARN_UNUSED;
+
+/* What an earlier stage wrote and this one does not want goes back to what it was. 0 or -1. */
+int build_restore_unwanted(struct build *b) WARN_UNUSED;
+
+/*
+ * What can be known to go wrong around the change set itself: the relay's way in, a cluster, the
+ * server's own rewrite.
+ */
+int build_check(struct build *b) WARN_UNUSED;
+
+/*
+ * Local keys must be written, and cleared, on every node of a cluster, and nothing here can find
+ * the others.
+ */
+void build_check_cluster(struct build *b);
+
+/*
+ * Does the server's rewrite of its config.toml keep every local key? Refuse where it does not and
+ * this run causes one.
+ */
+void build_check_rewrite(struct build *b);
+
+/* Fill now, local, state, write and count of every key. 0 or -1. */
+int build_settle(struct build *b) WARN_UNUSED;
+
+#endif

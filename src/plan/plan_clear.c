@@ -1,0 +1,277 @@
+#include "plan/plan.h"
+
+#include "base/err.h"
+#include "cmd/options.h"
+#include "plan/plan_build.h"
+#include "settings/settings.h"
+#include "settings/snapshot.h"
+#include "settings/trusted.h"
+
+#include <string.h>
+
+/* A key that somebody changed since: named, and left alone unless forced. */
+static void
+settle_changed(struct build *b, struct plan_key *k)
+{
+	if (options_forced(b->o, "changed")) {
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s was changed since it was staged (from %s to %s) and is restored all the "
+		    "same, as --force changed says.",
+		    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
+		return;
+	}
+	k->write = false;
+	k->state = KEY_CHANGED;
+	b->p->write_count--;
+	b->p->left_count++;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "changed",
+	    "%s was changed since it was staged: %s was written, %s stands there now. It is left "
+	    "alone. To restore it all the same: --force changed.",
+	    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
+}
+
+static int
+from_snapshot(struct build *b)
+{
+	const struct snapshot *s = b->in->snapshot;
+	const struct snapshot_key *old;
+	struct plan_key *k;
+	size_t i;
+
+	for (i = 0; i < s->count; i++) {
+		if (b->o->groups & 1u << s->keys[i].group &&
+		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
+			return -1;
+	}
+	if (build_settle(b) == -1)
+		return -1;
+	for (i = 0; i < b->p->key_count; i++) {
+		k = &b->p->keys[i];
+		k->state = KEY_TO_RESTORE;
+		old = snapshot_find(s, k->key);
+		if (!old)
+			continue; /* our network as a scalar */
+		k->written = old->written;
+		if (k->write && !snapshot_knows(old, k->now))
+			settle_changed(b, k);
+	}
+	return 0;
+}
+
+/* Is every entry of a listener's list ours or a copy of the global one, and ours among them? */
+static bool
+list_is_ours(const struct build *b, const struct trusted *own, const struct trusted *global)
+{
+	bool ours = false;
+	size_t i, j;
+
+	for (i = 0; i < own->count; i++) {
+		bool known = false;
+
+		for (j = 0; j < b->o->proxy_count; j++)
+			known |= !strcmp(own->items[i].value, b->o->proxies[j]);
+		ours |= known;
+		for (j = 0; j < global->count; j++)
+			known |= !strcmp(own->items[i].value, global->items[j].value);
+		if (!known)
+			return false;
+	}
+	return ours;
+}
+
+/*
+ * Without a snapshot: the whole list and the override when all of it is ours, else our own entries
+ * alone.
+ */
+static int
+recognise_listener(struct build *b, const char *id)
+{
+	const char *override = changeset_listener_key(b->pool, id, "override");
+	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
+	struct trusted own = { 0 }, global = { 0 };
+	bool all, ours = false;
+	size_t i, j;
+
+	if (!override || !list)
+		return err_memory(b->err);
+	if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1 ||
+	    trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL, b->err) == -1)
+		return -1;
+	all = list_is_ours(b, &own, &global);
+	if ((all || !own.count) && settings_same(settings_get(b->in->now, override), "true") &&
+	    build_want(b, GROUP_LISTENERS, override, NULL) == -1)
+		return -1;
+	for (i = 0; i < own.count; i++) {
+		for (j = 0; !all && j < b->o->proxy_count &&
+		    strcmp(own.items[i].value, b->o->proxies[j]) != 0;
+		    j++)
+			;
+		if (all || j < b->o->proxy_count) {
+			ours = true;
+			if (build_want(b, GROUP_LISTENERS, own.items[i].key, NULL) == -1)
+				return -1;
+			continue;
+		}
+		b->p->left_count++;
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s holds %s, which is not of this change set: left alone.", own.items[i].key,
+		    own.items[i].value);
+	}
+	if (ours && !all && settings_get(b->in->now, override))
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s is left alone, since the listener has other networks. Remove it if it was "
+		    "not yours.",
+		    override);
+	return 0;
+}
+
+/* A key with a fixed value is ours when it holds that value. */
+static int
+recognise_fixed(struct build *b, const struct entry *e)
+{
+	const char *now = settings_get(b->in->now, e->key);
+
+	if (settings_same(now, e->value))
+		return build_want(b, e->group, e->key, NULL);
+	if (now) {
+		b->p->left_count++;
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		    "%s holds %s, which is not of this change set: left alone.", e->key, now);
+	}
+	return 0;
+}
+
+/* What the options must say so that something can be recognised without a snapshot. */
+static void
+check_enough(struct build *b)
+{
+	const struct options *o = b->o;
+	const char *missing = o->groups & 1u << GROUP_LISTENERS && !o->proxy_count
+	    ? "--proxy (or --skip listeners)"
+	    : o->groups & 1u << GROUP_URL && !o->public_origin[0] ? "--public-url (or --skip url)"
+	    : o->groups_named && o->groups & 1u << GROUP_OUTBOUND && !o->relay_host
+	    ? "--relay (or --skip outbound)"
+	    : NULL;
+
+	if (missing)
+		build_refuse(b, "no-snapshot", true,
+		    "There is no snapshot of this server here, so only what is recognisably "
+		    "stalprep's can be removed. Name the snapshot with --snapshot, or give the "
+		    "options that it was staged with: %s is missing.",
+		    missing);
+}
+
+static int
+from_options(struct build *b)
+{
+	const struct options *o = b->o;
+	struct changeset set = { 0 };
+	struct wanted w = {
+		.groups = o->groups & ~(1u << GROUP_LISTENERS),
+		.public_url = o->public_origin,
+		.relay_host = o->relay_host,
+		.relay_port = o->relay_port,
+		.relay_id = o->relay_id,
+		.allow = o->new_server,
+	};
+	size_t i;
+
+	if (!o->relay_host && !o->groups_named)
+		w.groups &= ~(1u << GROUP_OUTBOUND);
+	if (!o->allow_new_server) /* else an exemption may be the administrator's own */
+		w.groups &= ~(1u << GROUP_ALLOW);
+	b->p->unknown_before = true;
+	check_enough(b);
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	    "There is no snapshot here, so what stood before is not known: stalprep's own values "
+	    "are removed, and nothing is put back. Values of your own are in your copy of "
+	    "config.toml, or lost.");
+	if (message_refusals(&b->p->messages))
+		return 0;
+	if (build_listeners(b) == -1)
+		return -1;
+	for (i = 0; i < b->p->listener_count && o->groups & 1u << GROUP_LISTENERS; i++) {
+		if (b->p->listeners[i].chosen &&
+		    recognise_listener(b, b->p->listeners[i].listener->id) == -1)
+			return -1;
+	}
+	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
+		return -1;
+	for (i = 0; i < set.count; i++) {
+		if (recognise_fixed(b, &set.entries[i]) == -1)
+			return -1;
+	}
+	return build_settle(b);
+}
+
+/*
+ * Is there that snapshot, and does nothing of what it says was written stand here? all: the
+ * database's keys count too.
+ */
+static bool
+nothing_stands(const struct build *b, const struct snapshot *s, bool all)
+{
+	size_t i;
+
+	for (i = 0; s && i < s->count; i++) {
+		const struct snapshot_key *k = &s->keys[i];
+
+		if ((k->local || all) && k->written &&
+		    settings_same(k->written, settings_get(b->in->now, k->key)))
+			return false;
+	}
+	return s != NULL;
+}
+
+/*
+ * Without a snapshot: was this one cleared before, or is it a node that a stage never came to? That
+ * is said.
+ */
+static bool
+was_left_out(const struct build *b)
+{
+	bool cleared = nothing_stands(b, b->in->cleared, true);
+
+	if (!cleared && !nothing_stands(b, b->in->other, false))
+		return false;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	    "There is no snapshot of this %s. Nothing stands here of what %s, so it is left alone.",
+	    cleared ? "server, but one that was cleared" : "node",
+	    cleared ? "that one says was staged" : "was staged on another one");
+	return true;
+}
+
+int
+plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	struct plan_input own = *in;
+	struct build b = { .p = p, .pool = pool, .in = &own, .o = in->options, .err = err };
+	size_t i;
+
+	/*
+	 * A snapshot holds what its own node has to undo, whatever the order of the nodes is now.
+	 */
+	own.shared_elsewhere = in->shared_elsewhere && !in->snapshot;
+	memset(p, 0, sizeof(*p));
+	p->clearing = true;
+	p->dialect = changeset_dialect(in->minor_last);
+	if (!in->snapshot && was_left_out(&b))
+		return p->messages.failed ? err_memory(err) : 0;
+	if (!in->snapshot) {
+		build_dialect(&b);
+		b.base = *in->now;
+	} else if (build_base(&b) == -1) {
+		return -1;
+	}
+	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
+		return -1;
+	/* What was staged on this node alone is cleared there alone. */
+	if (!in->snapshot || !strstr(in->snapshot->options, "--single-node"))
+		build_check_cluster(&b);
+	build_check_rewrite(&b);
+	for (i = 0; i < p->key_count; i++) {
+		if (p->keys[i].state != KEY_CHANGED)
+			p->keys[i].state = p->keys[i].write ? KEY_TO_RESTORE : KEY_RESTORED;
+	}
+	return p->messages.failed ? err_memory(err) : 0;
+}

@@ -1,0 +1,213 @@
+#include "plan/plan.h"
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "cmd/options.h"
+#include "format/addr.h"
+#include "plan/plan_build.h"
+#include "settings/settings.h"
+#include "settings/snapshot.h"
+#include "settings/trusted.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The text inside 'single quotes', when it is an https origin; else NULL. */
+static const char *
+quoted_origin(struct pool *pool, const char *value)
+{
+	size_t len = value ? strlen(value) : 0;
+	struct url u;
+	char *inner;
+
+	if (len < 3 || value[0] != '\'' || value[len - 1] != '\'')
+		return NULL;
+	inner = pool_copy(pool, value + 1, len - 2);
+	return inner && url_parse_public(&u, inner, "", NULL) == 0 ? inner : NULL;
+}
+
+/* Read the proxy's networks off the first chosen listener that has some. */
+static int
+recognise_proxies(struct build *b, struct options *o)
+{
+	struct plan *p = b->p;
+	struct trusted own;
+	const char *list;
+	size_t i, j;
+
+	for (i = 0; i < p->listener_count && !o->proxy_count; i++) {
+		list = changeset_listener_key(
+		    b->pool, p->listeners[i].listener->id, "trusted-networks");
+		if (!list)
+			return err_memory(b->err);
+		memset(&own, 0, sizeof(own));
+		if (!p->listeners[i].chosen)
+			continue;
+		if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1)
+			return -1;
+		for (j = 0; j < own.count && o->proxy_count < PROXIES_MAX; j++) {
+			struct net n;
+
+			if (!own.items[j].valid)
+				continue;
+			/* What --proxy would refuse ("::/8") is somebody else's. */
+			net_format(&own.items[j].net, o->proxies[o->proxy_count]);
+			o->proxy_count += net_parse(&n, o->proxies[o->proxy_count], NULL) == 0;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Between 0.12 and 0.13 the relay's keys differ; where the older ones are there, it is read as the
+ * older.
+ */
+static int
+recognise_dialect(struct build *b)
+{
+	const struct dialect *low = changeset_dialect(b->in->minor_first);
+	const char *older = pool_printf(b->pool, "%s%s.", low->relay_prefix, b->o->relay_id);
+
+	if (!older)
+		return err_memory(b->err);
+	if (b->o->minor == -1 && low != b->p->dialect && settings_has_prefix(b->in->now, older))
+		b->p->dialect = low;
+	return 0;
+}
+
+/*
+ * A URL alone tells nothing, any administrator sets one: it is taken for ours beside other signs of
+ * the change set.
+ */
+static bool
+looks_staged(const struct build *b, const struct options *o)
+{
+	return b->in->snapshot || o->proxy_count ||
+	    settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
+}
+
+/* Read off the settings what the options leave open. */
+static int
+recognise(struct build *b, struct options *o)
+{
+	const struct settings *now = b->in->now;
+	const char *text, *prefix = b->p->dialect->relay_prefix;
+	const char *address = pool_printf(b->pool, "%s%s.address", prefix, o->relay_id);
+	const char *port = pool_printf(b->pool, "%s%s.port", prefix, o->relay_id);
+
+	if (!address || !port)
+		return err_memory(b->err);
+	if (!o->proxy_count && o->groups & 1u << GROUP_LISTENERS && recognise_proxies(b, o) == -1)
+		return -1;
+	text = o->public_origin[0] || !looks_staged(b, o)
+	    ? NULL
+	    : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
+	if (text)
+		snprintf(o->public_origin, sizeof(o->public_origin), "%s", text);
+	/*
+	 * Where options or a snapshot say what was meant, a relay that they do not name is somebody
+	 * else's.
+	 */
+	if (b->o->change_options || b->in->snapshot || !(o->groups & 1u << GROUP_OUTBOUND) ||
+	    !settings_get(now, address))
+		return 0;
+	o->relay_host = settings_get(now, address);
+	text = settings_get(now, port);
+	o->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
+	return 0;
+}
+
+/* Does the snapshot hold a key of that listener? */
+static bool
+was_staged(const struct snapshot *s, const char *override)
+{
+	size_t len = strlen(override) - strlen("override"), i;
+
+	for (i = 0; i < s->count && strncmp(s->keys[i].key, override, len) != 0; i++)
+		;
+	return i < s->count;
+}
+
+/* A listener that was added since then would stay outside when all others go behind the proxy. */
+static int
+want_newer(struct build *b)
+{
+	size_t i, from;
+
+	for (i = 0; i < b->p->listener_count; i++) {
+		const char *id = b->p->listeners[i].listener->id,
+			   *override = changeset_listener_key(b->pool, id, "override");
+
+		if (!override)
+			return err_memory(b->err);
+		from = b->p->key_count;
+		if (!b->p->listeners[i].chosen || was_staged(b->in->snapshot, override))
+			continue;
+		if (build_want_listener(b, id) == -1)
+			return -1;
+		while (from < b->p->key_count &&
+		    settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
+			from++;
+		if (from < b->p->key_count)
+			message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+			    "Listener \"%s\" is not in the snapshot, and would stay outside of the "
+			    "proxy. If it is newer, stage again with the same options.",
+			    id);
+	}
+	return 0;
+}
+
+/*
+ * Without options the snapshot knows best which listeners and which relay were meant, and what was
+ * written.
+ */
+static int
+want_snapshot(struct build *b, struct options *o)
+{
+	const struct snapshot *s = b->in->snapshot;
+	unsigned known = 0, groups = o->groups;
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		known |= 1u << s->keys[i].group & (1u << GROUP_LISTENERS | 1u << GROUP_OUTBOUND);
+	o->groups &= ~known;
+	if (build_wanted(b) == -1)
+		return -1;
+	o->groups = groups;
+	for (i = 0; i < s->count; i++) {
+		if (groups & 1u << s->keys[i].group &&
+		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written) == -1)
+			return -1;
+	}
+	return known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener ")
+	    ? want_newer(b)
+	    : 0;
+}
+
+int
+plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	struct options *o = pool_zero(pool, sizeof(*o));
+	struct plan_input with = *in;
+	struct build b = { 0 };
+	size_t i;
+
+	if (!o)
+		return err_memory(err);
+	*o = *in->options;
+	with.options = o;
+	if (build_begin(&b, p, pool, &with, err) == -1 || recognise_dialect(&b) == -1 ||
+	    build_listeners(&b) == -1 || recognise(&b, o) == -1)
+		return -1;
+	if (in->snapshot && !in->options->change_options
+		? want_snapshot(&b, o) == -1
+		: build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1)
+		return -1;
+	if (build_settle(&b) == -1)
+		return -1;
+	for (i = 0; i < p->key_count; i++)
+		p->keys[i].write = false;
+	p->write_count = 0;
+	return 0;
+}

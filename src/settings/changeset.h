@@ -1,0 +1,97 @@
+/* changeset.h - the guide's change set as tables, for each dialect of the older server */
+#ifndef CHANGESET_H
+#define CHANGESET_H
+
+#include "base/def.h"
+#include "format/addr.h"
+
+#include <stdbool.h>
+
+struct err;
+struct pool;
+
+/* The parts that can be chosen; a set of them is a bit mask of 1u << group. */
+enum group { GROUP_LISTENERS, GROUP_CHECKS, GROUP_URL, GROUP_OUTBOUND, GROUP_ALLOW, GROUP_COUNT };
+
+enum { GROUPS_DEFAULT = 1u << GROUP_LISTENERS | 1u << GROUP_CHECKS | 1u << GROUP_URL };
+
+/* What makes the server act on a key (the guide's last section). */
+enum applies { APPLIES_RELOAD, APPLIES_RESTART };
+
+/* What a row of versions calls its keys and operations. */
+struct dialect {
+	const char *name; /* "0.13 to 0.15" */
+	int first, last;  /* minor versions */
+	bool capital_ops; /* Insert, Delete, Clear */
+	const char *url_key;
+	const char *relay_prefix; /* before the relay's id */
+	bool relay_has_type;
+	const char *rule; /* the routing rule's key */
+};
+
+enum { MINOR_FIRST = 8, MINOR_LAST = 15 };
+
+/* The dialects, oldest first; changeset_dialects[DIALECT_COUNT - 1] is the newest. */
+enum { DIALECT_COUNT = 4 };
+extern const struct dialect changeset_dialects[DIALECT_COUNT];
+
+/* The dialect of 0.minor, or NULL when there is none. */
+const struct dialect *changeset_dialect(int minor);
+
+/* "0.13" or "0.13.4": the minor version, or -1. */
+int changeset_parse_version(const char *text);
+
+/* What makes the server act on the group's keys. */
+enum applies group_applies(enum group g);
+
+/* The group's name as --only takes it, and what it is in a few words. */
+const char *group_name(enum group g);
+const char *group_words(enum group g);
+
+/* Find a group by name of len bytes; false when there is none. */
+bool group_find(enum group *g, const char *name, size_t len);
+
+/*
+ * The default listeners of 0.minor, less the one on port 25; fills ids[] (room for
+ * LISTENERS_DEFAULT_MAX), gives the count.
+ */
+enum { LISTENERS_DEFAULT_MAX = 9 };
+size_t changeset_default_listeners(int minor, const char **ids);
+
+/* One key of the change set. Strings live in the pool of the set. */
+struct entry {
+	enum group group;
+	enum applies applies;
+	const char *key, *value;
+};
+
+struct changeset {
+	struct entry *entries;
+	size_t count;
+};
+
+/* The values that go into the change set; all strings outlive it. */
+struct wanted {
+	unsigned groups;
+	const char *public_url; /* an origin, for GROUP_URL */
+	const char *relay_host; /* for GROUP_OUTBOUND */
+	unsigned relay_port;
+	const char *relay_id;
+	const char *allow; /* the new server's address, for GROUP_ALLOW */
+};
+
+/* "server.listener.ID.proxy." + what, in the pool; NULL when memory ran out. */
+const char *changeset_listener_key(struct pool *pool, const char *id, const char *what);
+
+/*
+ * Add one listener's keys: override, and the networks given as texts under the indexes first, first
+ * + 1, … 0 or -1.
+ */
+int changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
+    const char *const *networks, size_t count, struct err *err) WARN_UNUSED;
+
+/* Add the keys of all other groups in w->groups, in the guide's order. 0 or -1. */
+int changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted *w,
+    const struct dialect *d, struct err *err) WARN_UNUSED;
+
+#endif

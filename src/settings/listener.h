@@ -1,0 +1,47 @@
+/* listener.h - the server's listeners, as its settings describe them */
+#ifndef LISTENER_H
+#define LISTENER_H
+
+#include "base/def.h"
+
+#include <stdbool.h>
+
+struct err;
+struct pool;
+struct settings;
+
+/* By server-facts, "What the settings mean". */
+enum protocol {
+	PROTOCOL_SMTP,
+	PROTOCOL_LMTP,
+	PROTOCOL_IMAP,
+	PROTOCOL_POP3,
+	PROTOCOL_SIEVE,
+	PROTOCOL_HTTP,
+	PROTOCOL_UNKNOWN
+};
+
+struct listener {
+	const char *id, *protocol_text;
+	const char *binds; /* all of them, ", " between; "" for none */
+	enum protocol protocol;
+	bool on_25;           /* a bind ends in port 25 */
+	bool elsewhere;       /* a bind ends in another port */
+	bool submission_only; /* it has binds, and each ends in 465 or 587 */
+	bool macro;           /* a bind holds a macro: its port is not known here */
+};
+
+/* Strings live in the pool and the settings. Zero-initialise. */
+struct listeners {
+	struct listener *items;
+	size_t count;
+};
+
+/* Every listener in s, in the server's order. 0 or -1. */
+int listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s,
+    struct err *err) WARN_UNUSED;
+
+/* The one of that name, or NULL. */
+const struct listener *listener_by_id(const struct listeners *l, const char *id);
+
+#endif

@@ -1,0 +1,169 @@
+#include "settings/localkeys.h"
+
+#include "base/utf8.h"
+#include "settings/settings.h"
+
+#include <ctype.h>
+#include <string.h>
+
+static const char PATTERNS[] = "config.local-keys";
+
+/*
+ * What counts where config.local-keys holds nothing. first and last: the minor versions that have
+ * the pattern.
+ */
+static const struct {
+	const char *pattern;
+	int first, last;
+} defaults[] = {
+	{ "store.*", 0, 99 },
+	{ "directory.*", 0, 99 },
+	{ "tracer.*", 0, 99 },
+	{ "!server.blocked-ip.*", 0, 99 },
+	{ "!server.allowed-ip.*", 0, 99 },
+	{ "server.*", 0, 99 },
+	{ "certificate.*", 0, 99 },
+	{ "config.local-keys.*", 0, 99 },
+	{ "authentication.fallback-admin.*", 0, 99 },
+	{ "!cluster.key", 0, 11 },
+	{ "cluster.*", 0, 99 },
+	{ "storage.data", 0, 99 },
+	{ "storage.blob", 0, 99 },
+	{ "storage.lookup", 0, 99 },
+	{ "storage.fts", 0, 99 },
+	{ "storage.directory", 0, 99 },
+	{ "lookup.default.hostname", 9, 10 },
+	{ "enterprise.license-key", 0, 99 },
+};
+
+/*
+ * One step of the pattern, as the server compiles it: a backslash takes the next character as it
+ * stands.
+ */
+static size_t
+glob_step(const char *p, size_t len, char *what)
+{
+	size_t skip = *p == '\\' && len > 1;
+
+	*what = skip ? 'c' : *p == '*' ? '*' : *p == '?' ? '?' : 'c';
+	return skip;
+}
+
+/* The server's glob with stars in the middle: any run of characters, ? for one. */
+static bool
+glob(const char *p, size_t plen, const char *key)
+{
+	size_t len = strlen(key), pi = 0, ki = 0, star_p = 0, star_k = 0;
+	bool star = false;
+
+	while (pi < plen || ki < len) {
+		char what = 0;
+		size_t skip = pi < plen ? glob_step(p + pi, plen - pi, &what) : 0;
+
+		if (what == '*') {
+			star = true;
+			star_p = pi++;
+			star_k = ki;
+			continue;
+		}
+		if (what == '?' && ki < len) {
+			size_t n = utf8_length(key + ki, len - ki);
+
+			pi++;
+			ki += n ? n : 1;
+			continue;
+		}
+		if (what == 'c' && ki < len && key[ki] == p[pi + skip]) {
+			pi += skip + 1;
+			ki++;
+			continue;
+		}
+		if (!star || star_k >= len)
+			return false;
+		skip = utf8_length(key + star_k, len - star_k);
+		ki = star_k += skip ? skip : 1;
+		pi = star_p + 1;
+	}
+	return true;
+}
+
+/* One pattern, without its "!", lower-cased as it is compared. */
+static bool
+match_one(const char *pattern, size_t len, const char *key)
+{
+	char lower[512];
+	size_t klen = strlen(key), i;
+
+	if (!len || len >= sizeof(lower))
+		return false;
+	for (i = 0; i < len; i++)
+		lower[i] = pattern[i] >= 'A' && pattern[i] <= 'Z' ? (char)(pattern[i] + 32)
+								  : pattern[i];
+	if (lower[len - 1] == '*')
+		return klen >= len - 1 && !memcmp(lower, key, len - 1);
+	if (lower[0] == '*')
+		return klen >= len - 1 && !memcmp(lower + 1, key + klen - (len - 1), len - 1);
+	if (memchr(lower, '*', len))
+		return glob(lower, len, key);
+	return klen == len && !memcmp(lower, key, len);
+}
+
+/* 1 included, -1 excluded, 0 nothing said. *any becomes true when text is a pattern at all. */
+static int
+apply(const char *text, const char *key, bool *any)
+{
+	size_t len;
+	bool exclude;
+
+	while (isspace((unsigned char)*text))
+		text++;
+	exclude = *text == '!';
+	text += exclude;
+	while (isspace((unsigned char)*text))
+		text++;
+	for (len = strlen(text); len && isspace((unsigned char)text[len - 1]); len--)
+		;
+	if (!len)
+		return 0;
+	*any = true;
+	if (!match_one(text, len, key))
+		return 0;
+	return exclude ? -1 : 1;
+}
+
+static bool
+match_defaults(int minor, const char *key)
+{
+	bool local = false, any;
+	size_t i;
+	int r;
+
+	for (i = 0; i < COUNT(defaults); i++) {
+		if (minor < defaults[i].first || minor > defaults[i].last)
+			continue;
+		r = apply(defaults[i].pattern, key, &any);
+		if (r == -1)
+			return false;
+		local |= r == 1;
+	}
+	return local;
+}
+
+bool
+localkeys_match(const struct settings *s, int minor, const char *key)
+{
+	bool local = false, any = false;
+	size_t i;
+	int r;
+
+	for (i = settings_first(s, PATTERNS); settings_below(s, i, PATTERNS); i++) {
+		r = apply(s->items[i].value, key, &any);
+		if (r == -1)
+			return false;
+		local |= r == 1;
+	}
+	if (!any)
+		return match_defaults(minor, key);
+	return local ||
+	    (minor >= 13 && !strncmp(key, "config.local-keys.", strlen("config.local-keys.")));
+}

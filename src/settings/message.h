@@ -1,0 +1,44 @@
+/* message.h - what a run has to say, kept as data until the report is written */
+#ifndef MESSAGE_H
+#define MESSAGE_H
+
+#include "base/def.h"
+
+#include <stdbool.h>
+
+struct pool;
+
+enum message_level {
+	MESSAGE_NOTE,    /* worth knowing */
+	MESSAGE_WARNING, /* to be looked at; nothing was stopped by it */
+	/* a check that said no; forced is set when --force overrode it */
+	MESSAGE_REFUSAL,
+	MESSAGE_ERROR /* what ended the run */
+};
+
+struct message {
+	enum message_level level;
+	bool forced;
+	const char *name;   /* of a refusal, for --force; else NULL; static storage */
+	const char *target; /* which target, or NULL for the whole run */
+	const char *text;   /* whole sentences; never a secret */
+};
+
+/* Texts live in the pool given at each call. Zero-initialise. */
+struct messages {
+	struct message *items;
+	size_t count;
+	bool failed; /* memory ran out: the list is not whole */
+};
+
+/*
+ * Add one. The text is formatted into the pool. Gives the message, for its other members, until the
+ * next one is added; where memory ran out it is one that belongs to no list.
+ */
+struct message *message_add(struct messages *m, struct pool *pool, enum message_level level,
+    const char *name, const char *fmt, ...) PRINTF_LIKE(5, 6);
+
+/* How many refusals there are that nothing overrode. */
+size_t message_refusals(const struct messages *m);
+
+#endif

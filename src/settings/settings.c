@@ -1,0 +1,98 @@
+#include "settings/settings.h"
+
+#include "base/err.h"
+#include "base/pool.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int
+settings_add(
+    struct settings *s, struct pool *pool, const char *key, const char *value, struct err *err)
+{
+	struct setting *items = pool_grow(pool, s->items, s->count, sizeof(*items));
+
+	if (!items)
+		return err_memory(err);
+	s->items = items;
+	items[s->count].key = key;
+	items[s->count++].value = value;
+	return 0;
+}
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(((const struct setting *)a)->key, ((const struct setting *)b)->key);
+}
+
+int
+settings_sort(struct settings *s, struct err *err)
+{
+	size_t i;
+
+	if (!s->count)
+		return 0;
+	qsort(s->items, s->count, sizeof(*s->items), compare);
+	for (i = 1; i < s->count; i++) {
+		if (!strcmp(s->items[i - 1].key, s->items[i].key))
+			return err_set(
+			    err, ERR_SERVER, "the key %.120s is given twice", s->items[i].key);
+	}
+	return 0;
+}
+
+/* The index of the first key that is not before text. */
+static size_t
+lower_bound(const struct settings *s, const char *text)
+{
+	size_t low = 0, high = s->count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strcmp(s->items[mid].key, text) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+const char *
+settings_get(const struct settings *s, const char *key)
+{
+	size_t i = lower_bound(s, key);
+
+	return i < s->count && !strcmp(s->items[i].key, key) ? s->items[i].value : NULL;
+}
+
+bool
+settings_same(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+size_t
+settings_first(const struct settings *s, const char *prefix)
+{
+	size_t i = lower_bound(s, prefix);
+
+	return settings_below(s, i, prefix) ? i : s->count;
+}
+
+const char *
+settings_below(const struct settings *s, size_t index, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	if (index >= s->count || strncmp(s->items[index].key, prefix, len) != 0)
+		return NULL;
+	return s->items[index].key + len;
+}
+
+bool
+settings_has_prefix(const struct settings *s, const char *prefix)
+{
+	return settings_first(s, prefix) < s->count;
+}

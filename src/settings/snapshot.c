@@ -1,0 +1,300 @@
+#include "settings/snapshot.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "format/crc32.h"
+#include "format/json.h"
+#include "settings/settings.h"
+#include "sys/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char FORMAT[] = "stalprep-snapshot";
+/* all before it is what the checksum is over */
+static const char CHECK[] = ",\n  \"checksum\": \"";
+
+static const char *const state_names[SNAPSHOT_STATE_COUNT] = {
+	[SNAPSHOT_PLANNED] = "planned",
+	[SNAPSHOT_SENDING] = "sending",
+	[SNAPSHOT_PROVED] = "proved",
+};
+
+const char *
+snapshot_state_name(enum snapshot_state state)
+{
+	return state_names[state];
+}
+
+int
+snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key, struct err *err)
+{
+	struct snapshot_key *keys = pool_grow(pool, s->keys, s->count, sizeof(*keys));
+
+	if (!keys)
+		return err_memory(err);
+	s->keys = keys;
+	keys[s->count++] = *key;
+	return 0;
+}
+
+const struct snapshot_key *
+snapshot_find(const struct snapshot *s, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++) {
+		if (!strcmp(s->keys[i].key, key))
+			return &s->keys[i];
+	}
+	return NULL;
+}
+
+bool
+snapshot_knows(const struct snapshot_key *k, const char *value)
+{
+	return settings_same(value, k->before) || settings_same(value, k->written) ||
+	    settings_same(value, k->stood);
+}
+
+void
+snapshot_settle(struct snapshot *s, unsigned groups)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s->count; i++) {
+		struct snapshot_key k = s->keys[i];
+
+		if (groups & 1u << k.group) {
+			k.stood = k.before;
+			if (settings_same(k.before, k.written))
+				continue;
+		}
+		s->keys[n++] = k;
+	}
+	s->count = n;
+}
+
+bool
+snapshot_is_open(const struct snapshot *s, unsigned groups)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++) {
+		const struct snapshot_key *k = &s->keys[i];
+
+		if (!(groups & 1u << k->group) && !settings_same(k->stood, k->before) &&
+		    !settings_same(k->stood, k->written))
+			return s->state == SNAPSHOT_SENDING;
+	}
+	return false;
+}
+
+void
+snapshot_forget_plan(struct snapshot *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		s->keys[i].written = s->keys[i].stood;
+	snapshot_settle(s, ~0u);
+	if (s->count)
+		s->state = SNAPSHOT_PROVED;
+}
+
+static int
+damaged(struct err *err, const char *why)
+{
+	return err_set(err, ERR_SYSTEM, "it is not a whole snapshot of stalprep's (%s)", why);
+}
+
+/* Copy a member that must be a string, or may also be null. */
+static int
+take_string(const char **out, struct pool *pool, const struct json *from, const char *name,
+    bool nullable, struct err *err)
+{
+	const struct json *j = json_member(from, name);
+	const char *text = json_string(j);
+
+	*out = NULL;
+	if (!j || (!text && !(nullable && json_is_null(j))))
+		return damaged(err, name);
+	if (text && !(*out = pool_str(pool, text)))
+		return err_memory(err);
+	return 0;
+}
+
+static int
+take_key(struct snapshot *s, struct pool *pool, const struct json *from, struct err *err)
+{
+	struct snapshot_key k = { 0 };
+	const char *group;
+
+	if (take_string(&k.key, pool, from, "key", false, err) == -1 ||
+	    take_string(&group, pool, from, "group", false, err) == -1 ||
+	    take_string(&k.before, pool, from, "before", true, err) == -1 ||
+	    take_string(&k.written, pool, from, "written", true, err) == -1)
+		return -1;
+	if (json_member(from, "text") && take_string(&k.text, pool, from, "text", false, err) == -1)
+		return -1;
+	k.stood = k.before;
+	if (json_member(from, "stood") &&
+	    take_string(&k.stood, pool, from, "stood", true, err) == -1)
+		return -1;
+	if (!group_find(&k.group, group, strlen(group)))
+		return damaged(err, "group");
+	if (!json_is_bool(json_member(from, "local"), &k.local))
+		return damaged(err, "local");
+	if (s->count == SNAPSHOT_KEYS_MAX || !*k.key || snapshot_find(s, k.key))
+		return damaged(err, "keys");
+	return snapshot_add(s, pool, &k, err);
+}
+
+static int
+take_all(struct snapshot *s, struct pool *pool, const struct json *doc, struct err *err)
+{
+	const struct json *keys = json_member(doc, "keys"), *j;
+	const char *state;
+	size_t i;
+
+	if (take_string(&s->target, pool, doc, "target", false, err) == -1 ||
+	    take_string(&s->created, pool, doc, "created", false, err) == -1 ||
+	    take_string(&s->dialect, pool, doc, "dialect", false, err) == -1 ||
+	    take_string(&s->options, pool, doc, "options", false, err) == -1 ||
+	    take_string(&state, pool, doc, "state", false, err) == -1)
+		return -1;
+	for (i = 0; i < SNAPSHOT_STATE_COUNT && strcmp(state_names[i], state) != 0; i++)
+		;
+	if (i == SNAPSHOT_STATE_COUNT)
+		return damaged(err, "state");
+	s->state = (enum snapshot_state)i;
+	if (!json_is_array(keys))
+		return damaged(err, "keys");
+	for (j = json_first(keys); j; j = json_next(j)) {
+		if (take_key(s, pool, j, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* The checksum is over the bytes in front of it, so it is checked on the text, before the parse. */
+static int
+check_sum(const char *text, size_t len, struct err *err)
+{
+	size_t n = strlen(CHECK);
+	const char *last;
+	char *end;
+
+	for (last = text + len - (len < n ? len : n); last > text && memcmp(last, CHECK, n); last--)
+		;
+	if (last == text)
+		return damaged(err, "no checksum");
+	if (strtoul(last + strlen(CHECK), &end, 16) != crc32(text, (size_t)(last - text)) ||
+	    end != last + strlen(CHECK) + 8)
+		return damaged(err, "its checksum does not fit");
+	return 0;
+}
+
+int
+snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t len, struct err *err)
+{
+	struct json *doc = NULL;
+	const char *format;
+	long long version;
+	int r = -1;
+
+	memset(s, 0, sizeof(*s));
+	if (json_parse(&doc, text, len, err) == -1)
+		return damaged(err, "no JSON");
+	format = json_string(json_member(doc, "format"));
+	if (!format || strcmp(format, FORMAT) != 0 ||
+	    !json_integer(json_member(doc, "version"), &version))
+		damaged(err, "format");
+	else if (version != SNAPSHOT_VERSION)
+		err_set(err, ERR_SYSTEM,
+		    "it has version %lld of the format; this stalprep reads version %d", version,
+		    SNAPSHOT_VERSION);
+	else if (check_sum(text, len, err) == 0)
+		r = take_all(s, pool, doc, err);
+	json_free(doc);
+	return r;
+}
+
+static void
+format_member(struct buf *out, const char *name, const char *value)
+{
+	buf_printf(out, ",\n  \"%s\": ", name);
+	json_quote(out, value);
+}
+
+void
+snapshot_format(struct buf *out, const struct snapshot *s)
+{
+	size_t from = out->len, i;
+
+	buf_printf(out, "{\n  \"format\": \"%s\",\n  \"version\": %d", FORMAT, SNAPSHOT_VERSION);
+	format_member(out, "target", s->target);
+	format_member(out, "created", s->created);
+	format_member(out, "dialect", s->dialect);
+	format_member(out, "options", s->options);
+	format_member(out, "state", state_names[s->state]);
+	buf_str(out, ",\n  \"keys\": [");
+	for (i = 0; i < s->count; i++) {
+		buf_printf(out, "%s\n    {\"key\": ", i ? "," : "");
+		json_quote(out, s->keys[i].key);
+		buf_printf(out, ", \"group\": \"%s\", \"local\": %s, \"before\": ",
+		    group_name(s->keys[i].group), s->keys[i].local ? "true" : "false");
+		json_quote(out, s->keys[i].before);
+		buf_str(out, ", \"written\": ");
+		json_quote(out, s->keys[i].written);
+		if (s->keys[i].text) {
+			buf_str(out, ", \"text\": ");
+			json_quote(out, s->keys[i].text);
+		}
+		if (!settings_same(s->keys[i].stood, s->keys[i].before)) {
+			buf_str(out, ", \"stood\": ");
+			json_quote(out, s->keys[i].stood);
+		}
+		buf_char(out, '}');
+	}
+	buf_str(out, "\n  ]");
+	if (!out->failed)
+		buf_printf(out, "%s%08x\"\n}\n", CHECK,
+		    (unsigned)crc32(out->data + from, out->len - from));
+}
+
+int
+snapshot_load(struct snapshot *s, struct pool *pool, const char *path, struct err *err)
+{
+	struct buf text = { 0 };
+	struct err why;
+	int r = file_read(&text, path, SNAPSHOT_MAX, err);
+
+	if (r == 0 && snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
+		r = err_set(err, ERR_REFUSED,
+		    "the snapshot %s can't be used: %s. What stood before is known from it alone, "
+		    "so look at it, then move it away if it is of no use.",
+		    path, why.text);
+	buf_free(&text);
+	return r;
+}
+
+int
+snapshot_save(const struct snapshot *s, const char *path, struct err *err)
+{
+	struct buf text = { 0 };
+	int r;
+
+	snapshot_format(&text, s);
+	if (!text.failed && (text.len > SNAPSHOT_MAX || s->count > SNAPSHOT_KEYS_MAX))
+		r = err_set(err, ERR_SYSTEM,
+		    "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX,
+		    SNAPSHOT_KEYS_MAX);
+	else
+		r = text.failed ? err_memory(err)
+				: file_replace(path, text.data, text.len, -1, err);
+	buf_free(&text);
+	return r;
+}

@@ -1,0 +1,87 @@
+#include "settings/trusted.h"
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "settings/settings.h"
+
+#include <string.h>
+
+enum { INDEX_MAX = 1000000 };
+
+/* "0", "0000", "12", "12.more": the number in front; -1 for anything else. */
+static long
+parse_index(const char *text)
+{
+	long value = 0;
+	size_t i;
+
+	for (i = 0; text[i] >= '0' && text[i] <= '9' && value < INDEX_MAX; i++)
+		value = value * 10 + (text[i] - '0');
+	return i && (!text[i] || text[i] == '.') ? value : -1;
+}
+
+static int
+add(struct trusted *t, struct pool *pool, const char *key, const char *value, long index,
+    struct err *err)
+{
+	struct trusted_entry *items = pool_grow(pool, t->items, t->count, sizeof(*items));
+
+	if (!items)
+		return err_memory(err);
+	t->items = items;
+	items[t->count].key = key;
+	items[t->count].value = value;
+	items[t->count].index = index;
+	items[t->count].valid = net_parse_server(&items[t->count].net, value);
+	t->count++;
+	return 0;
+}
+
+int
+trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key,
+    struct err *err)
+{
+	const char *below = pool_printf(pool, "%s.", key), *scalar = settings_get(s, key), *rest;
+	size_t i;
+
+	if (!below)
+		return err_memory(err);
+	if (scalar) {
+		key = pool_str(pool, key);
+		if (!key)
+			return err_memory(err);
+		if (add(t, pool, key, scalar, -1, err) == -1)
+			return -1;
+	}
+	for (i = settings_first(s, below); (rest = settings_below(s, i, below)); i++) {
+		if (add(t, pool, s->items[i].key, s->items[i].value, parse_index(rest), err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+const struct trusted_entry *
+trusted_covering(const struct trusted *t, const struct net *n)
+{
+	size_t i;
+
+	for (i = 0; i < t->count; i++) {
+		if (t->items[i].valid && net_covers(&t->items[i].net, n))
+			return &t->items[i];
+	}
+	return NULL;
+}
+
+long
+trusted_free_index(const struct trusted *t, long from)
+{
+	size_t i;
+
+	for (i = 0; i < t->count; i++) {
+		if (t->items[i].index == from) {
+			from++;
+			i = (size_t)-1;
+		}
+	}
+	return from;
+}

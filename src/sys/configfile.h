@@ -1,0 +1,54 @@
+/* configfile.h - the config.toml of a server that does not run: read whole, replaced whole */
+#ifndef CONFIGFILE_H
+#define CONFIGFILE_H
+
+#include "base/buf.h"
+#include "base/def.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/stat.h>
+
+struct err;
+
+/* Zero-initialise; configfile_free when done. */
+struct configfile {
+	/* as the user gave it; "-" is standard input, and standard output for what it becomes */
+	const char *name;
+	char path[PATH_MAX]; /* the file itself, symbolic links followed; "" for "-" */
+	int fd;              /* open to read, while `open` */
+	bool open;
+	struct stat st; /* as it was when it was read */
+	struct buf text;
+};
+
+/* Is it standard input? */
+bool configfile_is_stream(const char *name);
+
+/* Find the file that name leads to; nothing is read yet. 0 or -1. */
+int configfile_find(struct configfile *f, const char *name, struct err *err) WARN_UNUSED;
+
+/*
+ * Read it. A folder, a device, an empty file, one longer than TOML_TEXT_MAX: ERR_REFUSED. 0 or -1.
+ */
+int configfile_read(struct configfile *f, struct err *err) WARN_UNUSED;
+
+/*
+ * Put this text in its place (not for "-"): as file_replace does, with its owner, mode, ACLs and
+ * attributes. in_place: where it can't be replaced it is written over, after a copy beside it,
+ * PATH.stalprep-backup. 0; or -1 with err, which says how the file stands: as it was, or, with
+ * *torn, half of either.
+ */
+int configfile_write(struct configfile *f, const struct buf *text, bool in_place, bool *torn,
+    struct err *err) WARN_UNUSED;
+
+/* Is this, and nothing else, what stands in the file now? */
+bool configfile_holds(const struct configfile *f, const struct buf *text);
+
+/* The name of that copy. Is there one, from an earlier run? */
+bool configfile_backup(const struct configfile *f, char name[PATH_MAX]);
+
+/* Wipe and close. */
+void configfile_free(struct configfile *f);
+
+#endif

@@ -1,0 +1,82 @@
+#include "sys/deadline.h"
+
+#include "base/err.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <time.h>
+
+/*
+ * A signal between the look at `stop` and poll's start would not wake it. Waiting in slices bounds
+ * that to one slice, without a signal mask that every caller would have to keep.
+ */
+enum { SLICE_MS = 250 };
+
+int64_t
+deadline_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/*
+ * Which end has come: an option's name, or NULL when there is time left (*left gets it, INT64_MAX
+ * for no end).
+ */
+static const char *
+passed(const struct deadline *d, int64_t *left)
+{
+	int64_t end = d->total < d->step ? d->total : d->step;
+	int64_t now;
+
+	*left = INT64_MAX;
+	if (end == INT64_MAX)
+		return NULL;
+	now = deadline_now();
+	if (now >= end)
+		return d->total <= d->step ? "--max-time" : "--connect-timeout";
+	*left = end - now;
+	return NULL;
+}
+
+static int
+interrupted(int signal, const char *what, struct err *err)
+{
+	err_set(err, ERR_INTERRUPT, "%s: stopped by signal %d", what, signal);
+	if (err)
+		err->code = signal;
+	return -1;
+}
+
+int
+deadline_poll(const struct deadline *d, int fd, short events, const char *what, struct err *err)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+	const char *option;
+	int64_t left;
+	int n;
+
+	for (;;) {
+		if (d->stop && *d->stop)
+			return interrupted((int)*d->stop, what, err);
+		option = passed(d, &left);
+		if (option) {
+			err_set(
+			    err, ERR_REACH, "%s: the time that %s allows is over", what, option);
+			if (err)
+				err->code = ETIMEDOUT;
+			return -1;
+		}
+		n = poll(&p, 1,
+		    d->stop && left > SLICE_MS ? SLICE_MS
+			: left > INT_MAX       ? -1
+					       : (int)left);
+		if (n > 0)
+			return 0;
+		if (n == -1 && errno != EINTR && errno != EAGAIN)
+			return err_system(err, ERR_SYSTEM, errno, "%s", what);
+	}
+}

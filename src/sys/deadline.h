@@ -1,0 +1,33 @@
+/* deadline.h - until when an operation may take, and whether somebody asked to stop */
+#ifndef DEADLINE_H
+#define DEADLINE_H
+
+#include "base/def.h"
+
+#include <signal.h>
+#include <stdint.h>
+
+struct err;
+
+/*
+ * Times are milliseconds of CLOCK_MONOTONIC. The whole run's end and the present step's end
+ * (connecting) both count. stop points to the flag that a signal handler sets to the signal's
+ * number; NULL where an interrupt must wait, as between a write and its proof.
+ */
+struct deadline {
+	int64_t total; /* INT64_MAX for none */
+	int64_t step;  /* INT64_MAX for none */
+	const volatile sig_atomic_t *stop;
+};
+
+/* Now, in the same milliseconds. */
+int64_t deadline_now(void);
+
+/*
+ * Wait until fd is ready for `events` (poll's) or one of the ends has come. 0 when ready; -1 with
+ * err of kind ERR_REACH (what: "connecting to …", "waiting for …") or ERR_INTERRUPT.
+ */
+int deadline_poll(
+    const struct deadline *d, int fd, short events, const char *what, struct err *err) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,267 @@
+#include "sys/file.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+/* Linux has no longer attribute, and no longer list */
+enum { CHUNK = 16384, LOCK_TRIES = 3, ATTRIBUTE_MAX = 65536 };
+
+int
+file_read(struct buf *out, const char *path, size_t max, struct err *err)
+{
+	char chunk[CHUNK];
+	struct stat st;
+	size_t total = 0;
+	ssize_t n;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r = -1;
+
+	if (fd == -1 && errno == ENOENT)
+		return 1;
+	if (fd == -1 || fstat(fd, &st) == -1) {
+		err_system(err, ERR_SYSTEM, errno, "%s can't be read", path);
+		goto done;
+	}
+	if (S_ISDIR(st.st_mode)) {
+		err_set(err, ERR_SYSTEM, "%s is a folder, not a file", path);
+		goto done;
+	}
+	while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1) {
+			err_system(err, ERR_SYSTEM, errno, "%s can't be read", path);
+			goto done;
+		}
+		total += (size_t)n;
+		if (total > max) {
+			err_set(err, ERR_SYSTEM, "%s is longer than %zu bytes", path, max);
+			goto done;
+		}
+		buf_add(out, chunk, (size_t)n);
+	}
+	r = out->failed ? err_memory(err) : 0;
+done:
+	if (fd != -1)
+		close(fd);
+	return r;
+}
+
+/* fsync the folder that path is in, so that a rename in it lasts. */
+static int
+sync_folder(const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	char folder[PATH_MAX];
+	int fd, r = 0;
+
+	if (snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1,
+		slash ? path : ".") >= (int)sizeof(folder))
+		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd == -1)
+		return err_system(err, ERR_SYSTEM, errno, "the folder %s can't be opened", folder);
+	/*
+	 * Some file systems can't fsync a folder and say EINVAL: there is nothing more to be done
+	 * there.
+	 */
+	if (fsync(fd) == -1 && errno != EINVAL)
+		r = err_system(
+		    err, ERR_SYSTEM, errno, "the folder %s can't be written to disk", folder);
+	close(fd);
+	return r;
+}
+
+static int
+write_all(int fd, const char *data, size_t len)
+{
+	ssize_t n;
+
+	while (len) {
+		n = write(fd, data, len);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return fsync(fd);
+}
+
+/*
+ * Give fd one extended attribute of like's. One that it has already, as a label of the system's,
+ * need not be set.
+ */
+static int
+copy_attribute(int fd, int like, const char *name)
+{
+	char value[ATTRIBUTE_MAX], own[ATTRIBUTE_MAX];
+	ssize_t n = fgetxattr(like, name, value, sizeof(value)), m;
+
+	if (n == -1)
+		return -1;
+	m = fgetxattr(fd, name, own, sizeof(own));
+	if (m == n && !memcmp(value, own, (size_t)n))
+		return 0;
+	return fsetxattr(fd, name, value, (size_t)n, 0);
+}
+
+/* Give the open file fd the owner, extended attributes and mode of like. 0, or -1 with err. */
+static int
+take_after(int fd, int like, const char *path, struct err *err)
+{
+	char names[ATTRIBUTE_MAX];
+	struct stat st, own;
+	const char *name;
+	ssize_t n;
+
+	if (fstat(like, &st) == -1 || fstat(fd, &own) == -1 ||
+	    ((own.st_uid != st.st_uid || own.st_gid != st.st_gid) &&
+		fchown(fd, st.st_uid, st.st_gid) == -1))
+		return err_system(
+		    err, ERR_SYSTEM, errno, "%s can't be replaced: its owner can't be kept", path);
+	n = flistxattr(like, names, sizeof(names));
+	if (n == -1 && errno != ENOTSUP)
+		return err_system(err, ERR_SYSTEM, errno,
+		    "%s can't be replaced: its extended attributes can't be read", path);
+	for (name = names; n > 0 && name < names + n; name += strlen(name) + 1) {
+		if (copy_attribute(fd, like, name) == -1)
+			return err_system(err, ERR_SYSTEM, errno,
+			    "%s can't be replaced: its attribute %s can't be kept", path, name);
+	}
+	if (fchmod(fd, st.st_mode & 07777) == -1)
+		return err_system(
+		    err, ERR_SYSTEM, errno, "%s can't be replaced: its mode can't be kept", path);
+	return 0;
+}
+
+/* What may fail, while path is as it was: also whether the folder can be fsynced at all. */
+static int
+fill_temp(int fd, const char *path, const char *data, size_t len, int like, struct err *err)
+{
+	if (like != -1 && take_after(fd, like, path, err) == -1)
+		return -1;
+	if (write_all(fd, data, len) == -1)
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
+	return sync_folder(path, err);
+}
+
+int
+file_replace(const char *path, const char *data, size_t len, int like, struct err *err)
+{
+	char temp[PATH_MAX];
+	int fd, failed, number;
+
+	if (snprintf(temp, sizeof(temp), "%s.XXXXXX", path) >= (int)sizeof(temp))
+		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
+	fd = mkostemp(temp, O_CLOEXEC); /* mode 0600 */
+	if (fd == -1)
+		return err_system(err, ERR_SYSTEM, errno,
+		    "%s can't be written: no new file can be made in its folder", path);
+	failed = fill_temp(fd, path, data, len, like, err);
+	if (close(fd) == 0 && !failed && rename(temp, path) == 0)
+		return sync_folder(path, err);
+	number = errno;
+	unlink(temp);
+	return failed ? -1 : err_system(err, ERR_SYSTEM, number, "%s can't be replaced", path);
+}
+
+int
+file_overwrite(int fd, const char *path, const char *data, size_t len, struct err *err)
+{
+	if (lseek(fd, 0, SEEK_SET) == 0 && write_all(fd, data, len) == 0 &&
+	    ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0)
+		return 0;
+	return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
+}
+
+int
+file_rename(const char *from, const char *to, struct err *err)
+{
+	if (rename(from, to) == -1)
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be renamed to %s", from, to);
+	return sync_folder(to, err);
+}
+
+int
+file_remove(const char *path, struct err *err)
+{
+	if (unlink(path) == -1)
+		return errno == ENOENT
+		    ? 0
+		    : err_system(err, ERR_SYSTEM, errno, "%s can't be removed", path);
+	return sync_folder(path, err);
+}
+
+/*
+ * Is fd still the file that the name leads to? Its last owner may have removed it between open and
+ * lock.
+ */
+static bool
+still_named(int fd, const char *name)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino;
+}
+
+int
+file_lock(int *fd, const char *path, struct err *err)
+{
+	char name[PATH_MAX];
+	int i, number;
+
+	*fd = -1;
+	if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
+		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
+	for (i = 0; i < LOCK_TRIES; i++) {
+		*fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+		if (*fd == -1)
+			return err_system(err, ERR_SYSTEM, errno,
+			    "the snapshot can't be kept there (go to a folder that you can write "
+			    "to, or name one with --snapshot-dir): %s",
+			    name);
+		if (flock(*fd, LOCK_EX | LOCK_NB) == -1) {
+			number = errno;
+			close(*fd);
+			*fd = -1;
+			if (number != EWOULDBLOCK)
+				return err_system(
+				    err, ERR_SYSTEM, number, "%s can't be locked", name);
+			return err_set(err, ERR_REFUSED,
+			    "another run of stalprep works with %s at this moment. Wait for its "
+			    "end, look at status, then run this again",
+			    path);
+		}
+		if (still_named(*fd, name))
+			return 0;
+		close(*fd);
+		*fd = -1;
+	}
+	return err_set(
+	    err, ERR_REFUSED, "other runs of stalprep work with %s at this moment", path);
+}
+
+void
+file_unlock(int fd, const char *path)
+{
+	char name[PATH_MAX];
+
+	if (fd == -1)
+		return;
+	if (snprintf(name, sizeof(name), "%s.lock", path) < (int)sizeof(name))
+		unlink(name);
+	close(fd);
+}

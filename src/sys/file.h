@@ -1,0 +1,47 @@
+/* file.h - whole files: read, and replaced so that either the old or the new one is there */
+#ifndef FILE_H
+#define FILE_H
+
+#include "base/def.h"
+
+#include <stdbool.h>
+
+struct buf;
+struct err;
+
+/* Append a file of at most max bytes to out. 0; 1 when there is no such file; -1 with err. */
+int file_read(struct buf *out, const char *path, size_t max, struct err *err) WARN_UNUSED;
+
+/*
+ * Put a file in path's place: written to a temporary file beside it, fsynced, renamed, the folder
+ * fsynced. Its owner, mode, ACLs and other extended attributes are those of the open file like;
+ * with -1 it is the caller's, of mode 0600. 0, or -1 with err (code is the errno) and path as it
+ * was before; or, where only the folder's last fsync failed, as it is to be, which a power failure
+ * may undo.
+ */
+int file_replace(
+    const char *path, const char *data, size_t len, int like, struct err *err) WARN_UNUSED;
+
+/*
+ * Write over the open file fd, from its start, and fsync it. 0, or -1 with err and a file that may
+ * be half of either.
+ */
+int file_overwrite(
+    int fd, const char *path, const char *data, size_t len, struct err *err) WARN_UNUSED;
+
+/* Rename within one folder and fsync it. 0 or -1 with err. */
+int file_rename(const char *from, const char *to, struct err *err) WARN_UNUSED;
+
+/* Remove a file and fsync its folder; one that is not there is fine. 0 or -1 with err. */
+int file_remove(const char *path, struct err *err) WARN_UNUSED;
+
+/*
+ * Lock path.lock (made if need be) against other runs until file_unlock or the process's end. 0
+ * with the lock's descriptor in *fd, or -1 with err; another run's lock is ERR_REFUSED.
+ */
+int file_lock(int *fd, const char *path, struct err *err) WARN_UNUSED;
+
+/* Give a lock back and remove its file. -1 as fd is allowed. */
+void file_unlock(int fd, const char *path);
+
+#endif

@@ -1,0 +1,20 @@
+/* interrupt.h - the signals that ask to stop, seen as a flag */
+#ifndef INTERRUPT_H
+#define INTERRUPT_H
+
+#include "base/def.h"
+
+#include <signal.h>
+
+/*
+ * The number of the signal that came (SIGINT, SIGTERM, SIGHUP), or 0. What deadline.stop points to.
+ */
+extern volatile sig_atomic_t interrupt_signal;
+
+/*
+ * Catch those signals from now on, each interrupting a wait; a signal that was ignored at the start
+ * stays so. A write to a closed pipe becomes an error.
+ */
+void interrupt_catch(void);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * net.h - from a host and a port to a connection: addresses, their look-up, a TCP connection with
+ * deadlines
+ */
+#ifndef NET_H
+#define NET_H
+
+#include "base/def.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+struct deadline;
+struct err;
+struct transport;
+
+enum { RESOLVE_MAX = 16 }; /* addresses of one name that are kept */
+/* longest text of an address and port with its NUL: [IPv6%scope]:port */
+enum { RESOLVE_TEXT_MAX = 72 };
+
+/* An address and a port. */
+union resolve_addr {
+	struct sockaddr sa;
+	struct sockaddr_in in;
+	struct sockaddr_in6 in6;
+};
+
+/* What a host and a port came to, in the order in which they are to be tried. */
+struct resolved {
+	size_t count;
+	union resolve_addr addr[RESOLVE_MAX];
+};
+
+/* One --resolve HOST:PORT:ADDR[,ADDR…]. */
+struct resolve_entry {
+	char host[HOST_MAX + 1]; /* without brackets; "*" for any host */
+	unsigned port;
+	struct resolved to;
+};
+
+/*
+ * Parse curl's --resolve HOST:PORT:ADDR[,ADDR…]; an IPv6 address, also as HOST, stands in brackets
+ * (in ADDR it need not). 0, or -1 with err of kind ERR_USAGE.
+ */
+int resolve_parse(struct resolve_entry *e, const char *text, struct err *err) WARN_UNUSED;
+
+/*
+ * Find the addresses of a host (without brackets) and a port. The entries come first, then literal
+ * addresses and "localhost", which need no file; any other name is looked up in a child that dies
+ * at the deadline. The child reads what the network says: in_child (may be NULL) is called in it
+ * first, to take away what it has no use for. 0 with at least one address; -1 with err of kind
+ * ERR_REACH, ERR_INTERRUPT or ERR_SYSTEM.
+ */
+int resolve(struct resolved *out, const char *host, unsigned port,
+    const struct resolve_entry *entries, size_t count, void (*in_child)(void),
+    const struct deadline *deadline, struct err *err) WARN_UNUSED;
+
+/* Write the address and port as text, IPv6 in brackets, into out[RESOLVE_TEXT_MAX]. */
+void resolve_format(const union resolve_addr *a, char *out);
+
+/* Is it this host's own (127.0.0.0/8, ::1)? */
+bool resolve_is_loopback(const union resolve_addr *a);
+
+/* A TCP connection. */
+struct conn {
+	int fd; /* -1 when there is none */
+	/* the caller's; may be pointed elsewhere, or changed, between calls */
+	const struct deadline *deadline;
+	char peer[RESOLVE_TEXT_MAX]; /* the address that answered */
+};
+
+/*
+ * Connect to the first address that answers; they share what is left of the deadline's step. The
+ * deadline is the caller's and is used by the transport as long as the connection lives. 0; or -1
+ * with err naming each address and its reason, and nothing to close.
+ */
+int conn_open(struct conn *c, const struct resolved *to, const struct deadline *deadline,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * The connection as a stream; valid as long as c. A peer that is gone is an err, never a SIGPIPE.
+ */
+struct transport conn_transport(struct conn *c);
+
+/* Close it; closing twice, or one that was never opened but has fd -1, is allowed. */
+void conn_close(struct conn *c);
+
+#endif

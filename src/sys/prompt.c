@@ -1,0 +1,86 @@
+#include "sys/prompt.h"
+
+#include "base/err.h"
+#include "sys/deadline.h"
+#include "sys/interrupt.h"
+#include "sys/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <termios.h>
+#include <unistd.h>
+
+/* Read up to a line feed. The terminal is in line mode, so its own editing keys work. */
+static int
+read_line(struct secret *s, int fd, struct err *err)
+{
+	const struct deadline d = {
+		.total = INT64_MAX, .step = INT64_MAX, .stop = &interrupt_signal
+	};
+	ssize_t n;
+	char c;
+
+	for (;;) {
+		/* A read alone would sleep on after a signal that came just before it. */
+		n = deadline_poll(&d, fd, POLLIN, "waiting for the terminal", err) == 0
+		    ? read(fd, &c, 1)
+		    : -1;
+		if (interrupt_signal) {
+			err_set(err, ERR_INTERRUPT, "Stopped at the prompt.");
+			err->code = interrupt_signal;
+			return -1;
+		}
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return err_system(err, ERR_SYSTEM, errno, "the terminal can't be read");
+		if (n == 0 || c == '\n')
+			break;
+		if (secret_add(s, &c, 1, err) == -1)
+			return -1;
+	}
+	return s->len ? 0 : err_set(err, ERR_USAGE, "Nothing was typed.");
+}
+
+static void
+say(int fd, const char *text)
+{
+	ssize_t n = write(fd, text, strlen(text));
+
+	/* a terminal that can't be written to: the read will tell */
+	(void)n;
+}
+
+int
+prompt_secret(struct secret *s, const char *question, const char *hint, struct err *err)
+{
+	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY), in = fd, out = fd, r;
+	struct termios old, quiet;
+
+	secret_wipe(s);
+	if (fd == -1 && isatty(STDIN_FILENO)) {
+		in = STDIN_FILENO;
+		out = STDERR_FILENO;
+	}
+	if (in == -1 || tcgetattr(in, &old) == -1) {
+		if (fd != -1)
+			close(fd);
+		return err_set(err, ERR_USAGE, "There is no terminal to ask on: use %s.", hint);
+	}
+	quiet = old;
+	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
+	quiet.c_lflag |= ICANON | ISIG;
+	/* before the question: what is typed at once must not show or be lost */
+	tcsetattr(in, TCSAFLUSH, &quiet);
+	say(out, question);
+	r = read_line(s, in, err);
+	tcsetattr(in, TCSAFLUSH, &old);
+	say(out, "\n");
+	if (fd != -1)
+		close(fd);
+	if (r == -1)
+		secret_wipe(s);
+	return r;
+}

@@ -1,0 +1,53 @@
+/* secret.h - a password or key: one owner, wiped when done */
+#ifndef SECRET_H
+#define SECRET_H
+
+#include "base/def.h"
+
+#include <stdbool.h>
+
+struct err;
+
+enum { SECRET_MAX = 4096 };            /* longest secret in bytes */
+#define SECRET_ENV "STALPREP_PASSWORD" /* the environment variable that may hold one */
+
+/*
+ * Kept in the caller's storage, never copied by assignment. Zero-initialise; secret_wipe when done.
+ */
+struct secret {
+	size_t len; /* bytes, without the NUL that always follows */
+	char data[SECRET_MAX + 1];
+};
+
+/* Forget a secret. */
+void secret_wipe(struct secret *s);
+
+/* Append bytes; what is too long is refused. 0 or -1 with err, which does not quote them. */
+int secret_add(struct secret *s, const void *data, size_t len, struct err *err) WARN_UNUSED;
+
+/*
+ * The content of a file ("-" is standard input), less one line end at its end. Empty, longer than
+ * SECRET_MAX, with a NUL or another line end inside: refused. A regular file that group or others
+ * may read is refused with the name "open-secret" unless `lax`. 0 or -1 with err; what names the
+ * option for messages ("--password-file").
+ */
+int secret_read_file(
+    struct secret *s, const char *path, const char *what, bool lax, struct err *err) WARN_UNUSED;
+
+/*
+ * Take the value of an environment variable and overwrite its bytes where they stand.
+ * 0 with s empty when it is not set; -1 with err when it is too long.
+ */
+int secret_take_env(struct secret *s, const char *name, struct err *err) WARN_UNUSED;
+
+/*
+ * The text of the Authorization header's value, "Basic …" (RFC 7617) of user, ':' and password,
+ * appended to out.
+ */
+int secret_basic(struct secret *out, const char *user, const struct secret *password,
+    const struct secret *code, struct err *err) WARN_UNUSED;
+
+/* The same, "Bearer …" (RFC 6750); a key with a byte that the header can't hold is refused. */
+int secret_bearer(struct secret *out, const struct secret *key, struct err *err) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,560 @@
+#include "target/api.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "base/utf8.h"
+#include "format/json.h"
+#include "settings/changeset.h"
+#include "target/http1.h"
+
+#include <string.h>
+
+/*
+ * Read by prefix: what lives in config.toml is judged by a prefix read, since a read by key also
+ * returns database left-overs that the server ignores (server-facts). %s is the relay's id.
+ */
+static const char *const prefixes[] = {
+	"server.listener",
+	"server.proxy",
+	"server.http",
+	"config",
+	"http",
+	"auth",
+	"session.ehlo",
+	"queue.strategy",
+	"queue.outbound",
+	"queue.virtual",
+	"queue.route.%s",
+	"remote.%s",
+	"cluster.seed-nodes",
+};
+
+/*
+ * Read by key: signs of the version and of a cluster. cluster.* and queue.route.* at large may hold
+ * secrets.
+ */
+static const char *const keys[] = {
+	"queue.route.local.type",
+	"queue.route.mx.type",
+	"queue.outbound.next-hop",
+	"cluster.coordinator",
+	"cluster.bind-addr",
+	"cluster.node-id",
+};
+
+enum { DETAIL_MAX = 200 }; /* bytes of the server's own words that are quoted */
+
+/*
+ * The server's own words in an error answer, cut and cleaned for one line; "" when there are none.
+ */
+static void
+take_detail(char *out, const struct http1_answer *answer)
+{
+	static const char *const names[] = { "detail", "details", "reason", "error", "title" };
+	struct json *doc = NULL;
+	const char *text = NULL;
+	size_t i, n = 0, step;
+
+	out[0] = '\0';
+	if (json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
+	    -1)
+		return;
+	for (i = 0; i < COUNT(names) && !text; i++)
+		text = json_string(json_member(doc, names[i]));
+	for (; text && *text; text += step) {
+		step = utf8_length(text, strlen(text));
+		if (!step || n + step > DETAIL_MAX)
+			break;
+		memcpy(out + n, (unsigned char)*text < ' ' ? " " : text, step);
+		n += step;
+	}
+	out[n] = '\0';
+	json_free(doc);
+}
+
+/* An answer's status that is no success, as an error. */
+static int
+status_error(const struct http1_answer *answer, const char *what, struct err *err)
+{
+	char detail[DETAIL_MAX + 1];
+	int status = answer->status;
+	enum err_kind kind = (status >= 401 && status <= 403) || status == 429 ? ERR_AUTH
+									       : ERR_SERVER;
+
+	take_detail(detail, answer);
+	if (status == 403 && strstr(detail, "TOTP"))
+		status = 402; /* so it is up to 0.9 */
+	switch (status) {
+	case 401:
+		err_set(err, kind,
+		    "The server does not accept the login (401). Check --user (the account's name, "
+		    "not its mail address) and the password; a wrong second factor looks the "
+		    "same.");
+		break;
+	case 402:
+		err_set(err, kind,
+		    "The password is right, and the server asks for the account's second factor "
+		    "(402).");
+		break;
+	case 403:
+		err_set(err, kind,
+		    "The account may not %s (403). It needs the permissions settings-list, "
+		    "settings-update, settings-delete and settings-reload.",
+		    what);
+		break;
+	case 429:
+		err_set(err, kind,
+		    "The server says that there were too many requests or failed logins (429). "
+		    "Wait, and check the password: after 100 failures a day it bans this address.");
+		break;
+	default:
+		if (answer->status >= 300 && answer->status < 400)
+			err_set(err, kind,
+			    "The server redirects (%d) to %s, which is not followed. Give the "
+			    "management API's own URL.",
+			    answer->status, answer->location);
+		else
+			err_set(err, kind, "The server answered %d when asked to %s%s%s.",
+			    answer->status, what, *detail ? ": " : "", detail);
+	}
+	if (err)
+		err->code = status;
+	return -1;
+}
+
+/*
+ * An answer of the management API: status 200 and no "error" in it. *doc is the caller's to free.
+ */
+static int
+take_answer(struct http1_answer *answer, const char *what, struct json **doc, struct err *err)
+{
+	char detail[DETAIL_MAX + 1];
+	struct err why;
+
+	*doc = NULL;
+	if (answer->status != 200)
+		return status_error(answer, what, err);
+	if (json_parse(doc, answer->body.data ? answer->body.data : "", answer->body.len, &why) ==
+	    -1)
+		return err_set(
+		    err, ERR_SERVER, "The answer of the server makes no sense (%s).", why.text);
+	if (json_member(*doc, "error") || !json_member(*doc, "data")) {
+		take_detail(detail, answer);
+		json_free(*doc);
+		*doc = NULL;
+		return err_set(err, ERR_SERVER, "The server could not %s%s%s.", what,
+		    *detail ? ": " : "", detail);
+	}
+	return 0;
+}
+
+static int
+queue(
+    struct api *a, const char *method, const char *target, const struct buf *body, struct err *err)
+{
+	struct http1_request r = {
+		.method = method,
+		.target = target,
+		.host = a->host,
+		.authorization = a->authorization,
+		.body = body ? buf_text(body) : NULL,
+		.body_len = body ? body->len : 0,
+	};
+
+	if (body && !r.body)
+		return err_memory(err);
+	if (a->http->closed && a->reopen && a->reopen(a->ctx, err) == -1)
+		return -1;
+	return http1_queue(a->http, &r, err);
+}
+
+static int
+queue_read(struct api *a, struct err *err)
+{
+	struct buf target = { 0 };
+	size_t i;
+	int r;
+
+	buf_str(&target, "/api/settings/keys?keys=");
+	for (i = 0; i < COUNT(keys); i++)
+		buf_printf(&target, "%s%s", i ? "," : "", keys[i]);
+	if (*a->new_server)
+		buf_printf(&target, ",server.allowed-ip.%s,server.blocked-ip.%s", a->new_server,
+		    a->new_server);
+	for (i = 0; i < a->extra_count; i++)
+		buf_printf(&target, ",%s", a->extra[i]);
+	buf_str(&target, "&prefixes=");
+	for (i = 0; i < COUNT(prefixes); i++) {
+		const char *at = strstr(prefixes[i], "%s");
+
+		buf_printf(&target, "%s%.*s%s", i ? "," : "",
+		    at ? (int)(at - prefixes[i]) : (int)strlen(prefixes[i]), prefixes[i],
+		    at ? a->relay_id : "");
+	}
+	r = target.failed ? err_memory(err) : queue(a, "GET", target.data, NULL, err);
+	buf_free(&target);
+	return r;
+}
+
+/* {"data":{"key":"value",…}}, or with "items" inside as a list has them, into a sorted map. */
+static int
+take_settings(
+    struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
+{
+	const struct json *data = json_member(doc, "data"), *j;
+	const char *key, *value;
+
+	memset(out, 0, sizeof(*out));
+	if (list)
+		data = json_member(data, "items");
+	if (!json_is_object(data))
+		return err_set(err, ERR_SERVER,
+		    "The answer of the server makes no sense (no settings in it).");
+	for (j = json_first(data); j; j = json_next(j)) {
+		if (!json_string(j))
+			return err_set(err, ERR_SERVER,
+			    "The answer of the server makes no sense (a setting that is no text).");
+		key = pool_str(pool, json_name(j));
+		value = pool_str(pool, json_string(j));
+		if (!key || !value)
+			return err_memory(err);
+		if (settings_add(out, pool, key, value, err) == -1)
+			return -1;
+	}
+	return settings_sort(out, err);
+}
+
+static int
+receive_settings(struct api *a, struct pool *pool, bool list, struct settings *out,
+    struct http1_answer *answer, struct err *err)
+{
+	struct json *doc;
+	int r;
+
+	if (http1_receive(a->http, answer, err) == -1 ||
+	    take_answer(answer, "read the settings", &doc, err) == -1)
+		return -1;
+	r = take_settings(out, pool, doc, list, err);
+	json_free(doc);
+	return r;
+}
+
+int
+api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	int r = -1;
+
+	if (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0)
+		r = receive_settings(a, pool, false, out, &answer, err);
+	if (r == -1)
+		err_end(err);
+	http1_answer_free(&answer);
+	return r;
+}
+
+int
+api_read_every(struct api *a, struct pool *pool, struct settings *out, struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	int r = -1;
+
+	if (queue(a, "GET", "/api/settings/list", NULL, err) == 0 && http1_flush(a->http, err) == 0)
+		r = receive_settings(a, pool, true, out, &answer, err);
+	if (r == -1)
+		err_add(err, "(That was the list of all settings.)");
+	http1_answer_free(&answer);
+	return r;
+}
+
+/* The origin of a URL in the server's answer, or NULL. */
+static const char *
+origin_of(struct pool *pool, const char *text)
+{
+	const char *host = text ? strstr(text, "://") : NULL;
+
+	return host ? pool_copy(pool, text, (size_t)(host - text) + 3 + strcspn(host + 3, "/"))
+		    : NULL;
+}
+
+/* /jmap/session, from 0.12 on: the URL in force, and a sign of 0.14 and later (server-facts). */
+static bool
+take_session(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
+{
+	const struct json *capabilities;
+	struct json *doc = NULL;
+	bool is_one;
+
+	if (answer->status != 200 ||
+	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
+		-1)
+		return false;
+	capabilities = json_member(doc, "capabilities");
+	is_one = json_is_object(capabilities);
+	f->url_in_force = origin_of(pool, json_string(json_member(doc, "apiUrl")));
+	if (json_member(capabilities, "urn:ietf:params:jmap:calendars"))
+		f->minor_first = 14;
+	json_free(doc);
+	return is_one;
+}
+
+/* /.well-known/jmap, up to 0.11: it names the version. */
+static void
+take_well_known(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
+{
+	const struct json *c;
+	const char *text, *at, *version;
+	struct json *doc = NULL;
+	int minor;
+
+	if (answer->status != 200 ||
+	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
+		-1)
+		return;
+	f->url_in_force = origin_of(pool, json_string(json_member(doc, "apiUrl")));
+	for (c = json_first(json_member(doc, "capabilities")); c; c = json_next(c)) {
+		text = json_string(json_member(c, "implementation"));
+		at = text ? strstr(text, " v0.") : NULL;
+		version = at ? pool_copy(pool, at + 2, strspn(at + 2, "0123456789.")) : NULL;
+		minor = version ? changeset_parse_version(version) : -1;
+		if (minor != -1 && minor <= 11) {
+			f->minor_first = f->minor_last = minor;
+			f->version = version;
+		}
+	}
+	json_free(doc);
+}
+
+/* A 404 from a server that answers: a new one has none of this API. */
+static int
+explain_missing(const struct err *why, bool session, struct err *err)
+{
+	if (why->kind != ERR_SERVER || why->code != 404)
+		return -1;
+	if (session)
+		err_set(err, ERR_REFUSED,
+		    "This is a new server (0.16 or later): it has no settings API, and it is not "
+		    "the one to prepare. Give the old server's URL.");
+	else
+		err_set(err, ERR_REFUSED,
+		    "There is no settings API at this URL (404): it is no Stalwart server, or one "
+		    "older than 0.7, which has another API. Give the old server's management URL: "
+		    "the listener of protocol http that serves its administration page.");
+	if (err)
+		err->name = session ? "new-server" : "not-stalwart";
+	return -1;
+}
+
+/* What the settings tell: 0.13 and later put these in at their first start. */
+static void
+narrow_by_settings(struct api_facts *f)
+{
+	const struct settings *s = &f->settings;
+
+	if (f->minor_first >= 13 || f->minor_last < 13)
+		return;
+	if (settings_get(s, "queue.route.local.type") || settings_get(s, "queue.route.mx.type") ||
+	    settings_has_prefix(s, "queue.virtual."))
+		f->minor_first = 13;
+}
+
+static int
+read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	int r = -1;
+
+	if (queue(a, "GET", "/.well-known/jmap", NULL, err) == 0 && http1_flush(a->http, err) == 0)
+		r = http1_receive(a->http, &answer, err);
+	if (r == 0)
+		take_well_known(f, pool, &answer);
+	http1_answer_free(&answer);
+	return r;
+}
+
+/*
+ * The second answer of api_read. A server that closes after each one has not seen the second
+ * request.
+ */
+static int
+receive_session(struct api *a, bool closed, struct http1_answer *answer, struct err *err)
+{
+	if (closed &&
+	    (queue(a, "GET", "/jmap/session", NULL, err) == -1 || http1_flush(a->http, err) == -1))
+		return -1;
+	return http1_receive(a->http, answer, err);
+}
+
+int
+api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
+{
+	struct http1_answer settings = { 0 }, session = { 0 };
+	bool has_session = false;
+	struct err why;
+	int r = -1;
+
+	memset(f, 0, sizeof(*f));
+	f->minor_first = 12;
+	f->minor_last = MINOR_LAST;
+	err_clear(&why);
+	if (queue_read(a, err) == -1 || queue(a, "GET", "/jmap/session", NULL, err) == -1 ||
+	    http1_flush(a->http, err) == -1)
+		goto done;
+	r = receive_settings(a, pool, false, &f->settings, &settings, &why);
+	if (r == -1 && why.kind != ERR_SERVER && why.kind != ERR_AUTH) {
+		if (err)
+			*err = why;
+		goto done;
+	}
+	if (receive_session(a, settings.close && (r == 0 || why.code == 404), &session,
+		r == -1 ? NULL : err) == 0)
+		has_session = take_session(f, pool, &session);
+	else if (r == 0)
+		r = -1;
+	if (r == -1 && why.kind != ERR_NONE) {
+		if (err)
+			*err = why;
+		r = explain_missing(&why, has_session, err);
+		goto done;
+	}
+	if (r == 0 && !has_session) {
+		f->minor_first = MINOR_FIRST;
+		if (session.status == 404) /* any other answer is no sign of an older server */
+			f->minor_last = 11;
+		r = read_well_known(a, pool, f, err);
+	}
+	narrow_by_settings(f);
+	a->capital = f->minor_last <= 10;
+	a->spelling_known = f->minor_last <= 10 || f->minor_first >= 11;
+done:
+	http1_answer_free(&settings);
+	http1_answer_free(&session);
+	return r;
+}
+
+/* One request of a write. The status of an answer is in err->code. */
+static int
+write_one(struct api *a, const struct buf *body, struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	struct json *doc = NULL;
+	int r = -1;
+
+	if (queue(a, "POST", "/api/settings", body, err) == 0 && http1_flush(a->http, err) == 0 &&
+	    http1_receive(a->http, &answer, err) == 0)
+		r = take_answer(&answer, "write the settings", &doc, err);
+	json_free(doc);
+	http1_answer_free(&answer);
+	return r;
+}
+
+static enum api_written
+judge(const struct api *a, const struct err *err, bool first)
+{
+	if (err->code == 500 && err->kind == ERR_SERVER)
+		return API_WRITTEN_FAILED;
+	if (first && err->code >= 400 && err->code <= 404 &&
+	    (err->kind == ERR_SERVER || err->kind == ERR_AUTH))
+		return API_WRITTEN_NOTHING;
+	return first && !a->http->touched ? API_WRITTEN_NOTHING : API_WRITTEN_MAYBE;
+}
+
+int
+api_write(struct api *a, const struct ops *ops, enum api_written *written, struct err *err)
+{
+	struct buf body = { 0 };
+	struct err why;
+	size_t from = 0, next;
+	int r = 0;
+
+	a->http->touched = false;
+	while (from < ops->count && r == 0) {
+		buf_reset(&body);
+		next = ops_format(ops, from, a->capital, &body);
+		err_clear(&why);
+		r = write_one(a, &body, &why);
+		if (r == -1 && why.code == 400 && from == 0 && !a->spelling_known) {
+			/*
+			 * Raised before any operation is done, so the other spelling is safe to try
+			 * (server-facts).
+			 */
+			a->capital = !a->capital;
+			a->spelling_known = true;
+			a->http->touched = false;
+			r = 0;
+			continue;
+		}
+		if (r == -1) {
+			*written = judge(a, &why, from == 0);
+			err_end(&why);
+			*err = why;
+		}
+		a->spelling_known = true;
+		from = next;
+	}
+	buf_free(&body);
+	return r;
+}
+
+static int
+take_faults(struct api_fault **out, size_t *count, struct pool *pool, const struct json *from,
+    struct err *err)
+{
+	const struct json *j;
+	const char *text;
+	char *c;
+
+	for (j = json_first(from); j; j = json_next(j)) {
+		struct api_fault *faults = pool_grow(pool, *out, *count, sizeof(*faults));
+
+		if (!faults)
+			return err_memory(err);
+		*out = faults;
+		text = json_string(json_member(j, "type"));
+		c = pool_str(pool, text ? text : "error");
+		faults[*count].kind = c;
+		for (; c && *c; c++)
+			*c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+		text = json_string(json_member(j, "error"));
+		faults[*count].text = pool_str(pool, text ? text : "");
+		faults[*count].key = pool_str(pool, json_name(j) ? json_name(j) : "");
+		if (!faults[*count].kind || !faults[*count].text || !faults[*count].key)
+			return err_memory(err);
+		(*count)++;
+	}
+	return 0;
+}
+
+int
+api_reload(
+    struct api *a, struct pool *pool, bool dry_run, struct api_reloaded *out, struct err *err)
+{
+	/*
+	 * With no value, or an empty one, dry-run is ignored and the server really reloads
+	 * (server-facts).
+	 */
+	const char *target = dry_run ? "/api/reload?dry-run=1" : "/api/reload";
+	struct http1_answer answer = { 0 };
+	const struct json *data, *errors, *warnings;
+	struct json *doc = NULL;
+	int r = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (queue(a, "GET", target, NULL, err) == -1 || http1_flush(a->http, err) == -1 ||
+	    http1_receive(a->http, &answer, err) == -1 ||
+	    take_answer(&answer, "reload", &doc, err) == -1)
+		goto done;
+	data = json_member(doc, "data");
+	errors = json_member(data, "errors");
+	warnings = json_member(data, "warnings");
+	if (!json_is_object(errors))
+		err_set(err, ERR_SERVER,
+		    "The answer of the server to the reload makes no sense (no errors in it).");
+	else if (take_faults(&out->errors, &out->error_count, pool, errors, err) == 0)
+		r = take_faults(&out->warnings, &out->warning_count, pool, warnings, err);
+done:
+	json_free(doc);
+	http1_answer_free(&answer);
+	return r;
+}

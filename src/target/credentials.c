@@ -1,0 +1,82 @@
+#include "target/credentials.h"
+
+#include "base/err.h"
+#include "cmd/options.h"
+#include "sys/prompt.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char PASSWORD_HINT[] =
+    "--password-file FILE, $STALPREP_PASSWORD or --api-key-file FILE";
+
+static int
+take_password(struct credentials *c, const struct options *o, bool lax, struct err *err)
+{
+	char question[160];
+
+	if (o->password_file)
+		return secret_read_file(
+		    &c->password, o->password_file, "--password-file", lax, err);
+	if (c->password.len)
+		return 0;
+	snprintf(question, sizeof(question), "Password of %.100s on the old server: ", c->user);
+	return prompt_secret(&c->password, question, PASSWORD_HINT, err);
+}
+
+int
+credentials_take(struct credentials *c, const struct options *o, struct err *err)
+{
+	bool lax = options_forced(o, "open-secret");
+	int r;
+
+	c->user = o->user ? o->user : "admin";
+	/*
+	 * Taken out of the environment in any case: it must not stay there while another source is
+	 * used.
+	 */
+	if (secret_take_env(&c->password, SECRET_ENV, err) == -1)
+		return -1;
+	if (o->api_key_file) {
+		r = secret_read_file(&c->password, o->api_key_file, "--api-key-file", lax, err);
+		if (r == 0)
+			r = secret_bearer(&c->header, &c->password, err);
+		credentials_settle(c);
+		return r;
+	}
+	if (take_password(c, o, lax, err) == -1 ||
+	    (o->totp_file &&
+		secret_read_file(&c->code, o->totp_file, "--totp-file", lax, err) == -1))
+		return -1;
+	return secret_basic(&c->header, c->user, &c->password, NULL, err);
+}
+
+int
+credentials_add_code(struct credentials *c, struct err *err)
+{
+	int r;
+
+	if (!c->code.len &&
+	    prompt_secret(
+		&c->code, "Six-digit code of the second factor: ", "--totp-file FILE", err) == -1)
+		return -1;
+	if (strspn(c->code.data, "0123456789") != c->code.len || c->code.len < 6 || c->code.len > 8)
+		return err_set(err, ERR_USAGE, "The second factor's code must be six digits.");
+	r = secret_basic(&c->header, c->user, &c->password, &c->code, err);
+	credentials_settle(c);
+	return r;
+}
+
+void
+credentials_settle(struct credentials *c)
+{
+	secret_wipe(&c->password);
+	secret_wipe(&c->code);
+	c->final = true;
+}
+
+void
+credentials_wipe(struct credentials *c)
+{
+	wipe(c, sizeof(*c));
+}

@@ -1,0 +1,173 @@
+#include "target/session.h"
+
+#include "base/err.h"
+#include "cmd/options.h"
+#include "format/proxy2.h"
+#include "sys/interrupt.h"
+#include "target/credentials.h"
+#include "tls/anchors.h"
+#include "tls/tls.h"
+
+#include <string.h>
+
+int
+trust_load(struct trust *t, const struct options *o, const char *ssl_cert_file, struct err *err)
+{
+	const char *path = o->cacert ? o->cacert : ssl_cert_file;
+	bool https = false;
+	size_t i;
+
+	memset(t, 0, sizeof(*t));
+	for (i = 0; i < o->target_count; i++)
+		https |= o->targets[i].https;
+	if (!https)
+		return 0;
+	if (o->pinnedpubkey && x509_pins_parse(&t->pins, o->pinnedpubkey, err) == -1)
+		return -1;
+	t->pinned = o->pinnedpubkey != NULL;
+	if (o->insecure)
+		return 0;
+	if (!path)
+		path = anchors_system_path();
+	return path ? anchors_load(&t->anchors, path, err) : 0;
+}
+
+void
+trust_free(struct trust *t)
+{
+	anchors_free(t->anchors);
+	memset(t, 0, sizeof(*t));
+}
+
+static int64_t
+end_of(unsigned seconds)
+{
+	return seconds ? deadline_now() + (int64_t)seconds * 1000 : INT64_MAX;
+}
+
+void
+session_phase(struct session *s, bool may_stop)
+{
+	s->deadline.total = end_of(s->options->max_time);
+	s->deadline.step = INT64_MAX;
+	s->deadline.stop = may_stop ? &interrupt_signal : NULL;
+}
+
+/* What url_parse took for loopback, --resolve can send elsewhere. */
+static int
+check_loopback(const struct resolved *to, struct err *err)
+{
+	char text[RESOLVE_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; i < to->count; i++) {
+		if (resolve_is_loopback(&to->addr[i]))
+			continue;
+		resolve_format(&to->addr[i], text);
+		return err_set(err, ERR_USAGE,
+		    "plain http goes to a loopback address only, since the password would cross "
+		    "the network in the clear: not to %s",
+		    text);
+	}
+	return 0;
+}
+
+int
+session_resolve(struct session *s, const struct options *o, const struct url *url, struct err *err)
+{
+	struct resolve_entry entries[RESOLVE_OPTIONS_MAX];
+	size_t i;
+
+	s->options = o;
+	s->url = url;
+	s->conn.fd = -1;
+	url_authority(url, s->authority);
+	for (i = 0; i < o->resolve_count; i++) {
+		if (resolve_parse(&entries[i], o->resolve[i], err) == -1)
+			return -1;
+	}
+	session_phase(s, true);
+	s->deadline.step = end_of(o->connect_timeout);
+	if (resolve(&s->addresses, url->host, url->port, entries, o->resolve_count, s->in_child,
+		&s->deadline, err) == -1)
+		return -1;
+	return url->https ? 0 : check_loopback(&s->addresses, err);
+}
+
+static int
+open_tls(struct session *s, struct err *err)
+{
+	struct tls_config config = {
+		.host = s->url->host,
+		.anchors = s->trust->anchors,
+		.pins = s->trust->pinned ? &s->trust->pins : NULL,
+		.insecure = s->options->insecure,
+	};
+
+	if (tls_open(&s->tls, &s->raw, &config, err) == -1)
+		return -1;
+	s->secure = tls_transport(s->tls);
+	return 0;
+}
+
+static int
+open_stream(struct session *s, struct err *err)
+{
+	unsigned char header[PROXY2_LOCAL_LEN];
+
+	s->raw = conn_transport(&s->conn);
+	if (s->options->haproxy) {
+		proxy2_local(header);
+		if (s->raw.write(s->raw.ctx, header, sizeof(header), err) == -1)
+			return -1;
+	}
+	return s->url->https ? open_tls(s, err) : 0;
+}
+
+static int
+reopen(void *ctx, struct err *err)
+{
+	struct session *s = ctx;
+
+	return session_open(s, s->trust, s->credentials, err);
+}
+
+int
+session_open(struct session *s, const struct trust *t, const struct credentials *c, struct err *err)
+{
+	if (s->open && !s->http.closed)
+		return 0;
+	session_close(s);
+	s->trust = t;
+	s->credentials = c;
+	s->deadline.step = end_of(s->options->connect_timeout);
+	if (conn_open(&s->conn, &s->addresses, &s->deadline, err) == -1)
+		return -1;
+	s->open = true;
+	if (open_stream(s, err) == -1) {
+		session_close(s);
+		return -1;
+	}
+	s->deadline.step = INT64_MAX;
+	http1_init(&s->http, s->url->https ? &s->secure : &s->raw);
+	s->api.http = &s->http;
+	s->api.reopen = reopen;
+	s->api.ctx = s;
+	s->api.host = s->authority;
+	s->api.authorization = &c->header;
+	s->api.relay_id = s->options->relay_id;
+	s->api.new_server = s->options->new_server;
+	return 0;
+}
+
+void
+session_close(struct session *s)
+{
+	if (!s->open)
+		return;
+	http1_free(&s->http);
+	tls_close(s->tls);
+	s->tls = NULL;
+	conn_close(&s->conn);
+	s->open = false;
+}

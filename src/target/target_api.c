@@ -1,0 +1,477 @@
+#include "target/target_build.h"
+
+#include "cmd/options.h"
+#include "settings/ops.h"
+#include "target/credentials.h"
+#include "target/target.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	TAKE_BACK_ROUNDS = 3,
+	NAMED_MAX = 5 /* keys that a message names, of many */
+};
+
+/*
+ * The dummy that makes the server write its file; no server reads it (server-facts: names are not
+ * checked).
+ */
+static const char DUMMY[] = "server.stalprep.touch";
+
+static const char UNKNOWN_NOW[] =
+    "Run the same command again: it finishes what was begun. Or take it back: stalprep clear.";
+
+int
+target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
+{
+	session_phase(&t->session, true);
+	if (session_open(&t->session, trust, c, err) == -1)
+		return -1;
+	if (api_read(&t->session.api, &t->pool, &t->facts, err) == -1) {
+		if (err->kind != ERR_AUTH || err->code != 402 || c->final)
+			return -1;
+		if (credentials_add_code(c, err) == -1)
+			return -1;
+		session_phase(&t->session, true);
+		if (session_open(&t->session, trust, c, err) == -1 ||
+		    api_read(&t->session.api, &t->pool, &t->facts, err) == -1)
+			return -1;
+	}
+	t->read = true;
+	if (t->options->minor != -1)
+		t->session.api.capital = t->options->minor <= 10;
+	if (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR)
+		return 0;
+	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
+}
+
+/*
+ * Steps of a write, in the order in which they are sent: a failed write of the file then leaves the
+ * database untouched.
+ */
+enum step {
+	STEP_TOUCH,
+	STEP_LOCAL_DELETE,
+	STEP_LOCAL_INSERT,
+	STEP_DATABASE_DELETE,
+	STEP_DATABASE_INSERT,
+	STEP_COUNT
+};
+
+static bool
+belongs(const struct plan_key *k, enum step step)
+{
+	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
+	bool local = step == STEP_LOCAL_DELETE || step == STEP_LOCAL_INSERT;
+
+	if (!k->write || k->local != local)
+		return false;
+	return insert ? k->wanted != NULL : !k->wanted || settings_same(k->now, k->wanted);
+}
+
+static int
+add_step(struct ops *ops, struct target *t, enum step step, struct err *err)
+{
+	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->wanted, step };
+
+		if (belongs(k, step) && ops_add(ops, &t->pool, &op, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Does the file have to be written even where the memory already has what is wanted? */
+static bool
+must_touch(const struct target *t)
+{
+	size_t i;
+
+	if (!t->plan.clearing || !t->has_snapshot || t->loaded.state != SNAPSHOT_SENDING)
+		return false;
+	for (i = 0; i < t->loaded.count; i++) {
+		if (t->loaded.keys[i].local)
+			return true;
+	}
+	return false;
+}
+
+static int
+make_ops(struct ops *ops, struct target *t, struct err *err)
+{
+	struct op touch = { OP_INSERT, DUMMY, "1", STEP_TOUCH };
+	enum step step;
+
+	if (must_touch(t)) {
+		t->touched = true;
+		if (ops_add(ops, &t->pool, &touch, err) == -1)
+			return -1;
+		touch.kind = OP_DELETE;
+		touch.step = STEP_LOCAL_DELETE;
+		if (ops_add(ops, &t->pool, &touch, err) == -1)
+			return -1;
+	}
+	for (step = STEP_LOCAL_DELETE; step < STEP_COUNT; step++) {
+		if (add_step(ops, t, step, err) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * One key of the server's memory back to value; that the file can't be written is known and
+ * expected.
+ */
+static void
+take_back_one(struct target *t, const char *key, const char *value)
+{
+	struct op op = { value ? OP_INSERT : OP_DELETE, key, value, 0 };
+	enum api_written written;
+	struct ops ops = { 0 };
+	struct err ignored;
+
+	if (ops_add(&ops, &t->pool, &op, &ignored) == 0 &&
+	    session_open(&t->session, t->session.trust, t->session.credentials, &ignored) == 0 &&
+	    api_write(&t->session.api, &ops, &written, &ignored) == 0)
+		t->local_changed = true;
+}
+
+/* Read back; a connection that the server closed meanwhile is opened again once. */
+static int
+read_back(struct target *t, struct settings *out, struct err *err)
+{
+	int tries;
+
+	for (tries = 0; tries < 2; tries++) {
+		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == 0 &&
+		    api_read_settings(&t->session.api, &t->pool, out, err) == 0)
+			return 0;
+		if (err->kind != ERR_REACH)
+			return -1;
+	}
+	return -1;
+}
+
+/*
+ * The server could not write its config.toml, but its memory holds our keys: the next local write
+ * would put them into the file unasked. Take them out one by one until a read is clean
+ * (server-facts: a delete that fails still does that). Gives how many are still there by the last
+ * read, and what that shows of the database.
+ */
+static size_t
+take_back(struct target *t, size_t *database)
+{
+	struct settings s;
+	struct err ignored;
+	size_t i, dirty = 1;
+	int round;
+
+	if (t->touched)
+		take_back_one(t, DUMMY, NULL);
+	for (round = 0; round <= TAKE_BACK_ROUNDS && dirty; round++) {
+		t->plan.unread = true;
+		if (read_back(t, &s, &ignored) == -1)
+			break;
+		plan_compare(&t->plan, &s);
+		for (i = dirty = *database = 0; i < t->plan.key_count; i++) {
+			const struct plan_key *k = &t->plan.keys[i];
+
+			if (!k->write || settings_same(k->after, k->now))
+				continue;
+			if (!k->local) {
+				++*database;
+				continue;
+			}
+			dirty++;
+			if (round < TAKE_BACK_ROUNDS)
+				take_back_one(t, k->key, k->now);
+		}
+	}
+	return dirty;
+}
+
+static int
+explain_failed(struct target *t, const struct err *why, struct err *err)
+{
+	size_t database = 0, dirty = take_back(t, &database);
+
+	err_set(err, ERR_SERVER,
+	    "%s In most cases it could not write its config.toml (a full disk, a read-only file).",
+	    why->text);
+	if (t->plan.unread)
+		err_add(err, "What its memory and its database hold now could not be read back.");
+	else if (database)
+		err_add(err, "%zu of the database's keys are changed all the same.", database);
+	else
+		err_add(err, "The database's settings are untouched.");
+	err_add(err,
+	    "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and "
+	    "the file's permissions, compare the file with your copy, then run the same command "
+	    "again. That a read shows the old values proves nothing about the file. The snapshot "
+	    "is %s.",
+	    dirty ? "Some of stalprep's keys may still be in the server's memory."
+		  : "stalprep took its keys out of the server's memory again.",
+	    t->snapshot_path);
+	err->code = why->code;
+	return -1;
+}
+
+/* The answer was lost: what a read shows now is said, and that it is no proof. */
+static int
+explain_lost(struct target *t, const struct err *why, struct err *err)
+{
+	struct settings s;
+	struct err ignored;
+	size_t wrong;
+
+	if (read_back(t, &s, &ignored) == -1) {
+		err_set(err, why->kind,
+		    "%s It is not known whether the server wrote anything, and it can't be read "
+		    "back now. %s",
+		    why->text, UNKNOWN_NOW);
+	} else {
+		wrong = plan_compare(&t->plan, &s);
+		err_set(err, why->kind,
+		    "%s Read back, %zu of %zu keys are as planned; whether the server's file is "
+		    "written too is not known. %s",
+		    why->text, t->plan.key_count - wrong, t->plan.key_count, UNKNOWN_NOW);
+	}
+	err->code = why->code;
+	return -1;
+}
+
+static int
+send_all(struct target *t, const struct ops *ops, struct err *err)
+{
+	enum api_written written = API_WRITTEN_MAYBE;
+	struct err why;
+	int tries;
+
+	if (!ops->count)
+		return 0;
+	/* Twice: a server may close with its no to the first spelling of the operations. */
+	for (tries = 0; tries < 2; tries++) {
+		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
+			return -1;
+		if (api_write(&t->session.api, ops, &written, &why) == 0)
+			return 0;
+		if (written != API_WRITTEN_NOTHING || why.kind != ERR_REACH)
+			break;
+	}
+	*err = why;
+	if (written == API_WRITTEN_NOTHING)
+		return -1;
+	target_unproved(t);
+	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err)
+					     : explain_lost(t, &why, err);
+}
+
+/* Of this run's keys: one that reads back as something else than planned. */
+static bool
+is_wrong(const struct plan_key *k)
+{
+	return k->state != KEY_CHANGED && !settings_same(k->after, k->wanted);
+}
+
+/*
+ * A local key that is written while somebody's reload runs can vanish from the server's memory, and
+ * the next local write would then erase it from the file (server-facts). Such keys are written once
+ * more; *wrong becomes what is still wrong. 0, or -1 with err, which says all.
+ */
+static int
+write_lost(struct target *t, size_t *wrong, struct err *err)
+{
+	enum api_written written = API_WRITTEN_NOTHING;
+	struct ops ops = { 0 };
+	struct settings s;
+	struct err why;
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+		struct op op = { k->wanted ? OP_INSERT : OP_DELETE, k->key, k->wanted,
+			k->wanted != NULL };
+
+		if (k->write && k->local && is_wrong(k) && ops_add(&ops, &t->pool, &op, err) == -1)
+			return -1;
+	}
+	if (!ops.count)
+		return 0;
+	t->rewritten = ops.count;
+	if (session_open(&t->session, t->session.trust, t->session.credentials, &why) == 0 &&
+	    api_write(&t->session.api, &ops, &written, &why) == 0 && read_back(t, &s, &why) == 0) {
+		*wrong = plan_compare(&t->plan, &s);
+		return 0;
+	}
+	if (written == API_WRITTEN_FAILED)
+		return explain_failed(t, &why, err);
+	return err_set(err, why.kind,
+	    "Keys that the server had accepted were gone when they were read back, and writing "
+	    "them again failed: %s %s",
+	    why.text, UNKNOWN_NOW);
+}
+
+/* Send these, and compare all keys again. */
+static int
+send_again(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
+{
+	enum api_written written;
+
+	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1 ||
+	    api_write(&t->session.api, ops, &written, err) == -1 || read_back(t, s, err) == -1)
+		return -1;
+	plan_compare(&t->plan, s);
+	return 0;
+}
+
+static void
+forget_key(struct snapshot *s, const char *key)
+{
+	size_t i, n;
+
+	for (i = n = 0; i < s->count; i++) {
+		if (strcmp(s->keys[i].key, key) != 0)
+			s->keys[n++] = s->keys[i];
+	}
+	s->count = n;
+}
+
+/*
+ * A database key that reads back as before may be shadowed by config.toml. So it is deleted from
+ * the database, and read again. What still stands is the file's: ours had no effect, and the key
+ * leaves the snapshot (what the database held behind it can't be known). What is gone was
+ * somebody's own value, set since: it is put back.
+ */
+static int
+drop_shadowed(struct target *t, size_t wrong, struct err *err)
+{
+	struct ops gone = { 0 }, back = { 0 };
+	struct settings s;
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+		struct op op = { OP_DELETE, k->key, k->now, 0 };
+
+		if (k->write && !k->local && k->now && is_wrong(k) &&
+		    settings_same(k->after, k->now) && ops_add(&gone, &t->pool, &op, err) == -1)
+			return -1;
+	}
+	if (!gone.count)
+		return 0;
+	if (send_again(t, &gone, &s, err) == -1)
+		return -1;
+	for (i = 0; i < gone.count; i++) {
+		struct op op = gone.items[i];
+
+		op.kind = OP_INSERT;
+		if (settings_get(&s, op.key)) {
+			forget_key(&t->snapshot, op.key);
+			t->shadowed++;
+		} else if (ops_add(&back, &t->pool, &op, err) == -1) {
+			return -1;
+		}
+	}
+	if (back.count && send_again(t, &back, &s, err) == -1)
+		return -1;
+	return t->shadowed == wrong ? target_save_proved(t, err) : target_save_sending(t, err);
+}
+
+/* Name keys that are wrong, and say what is known of why. */
+static int
+explain_wrong(struct target *t, size_t wrong, struct err *err)
+{
+	char names[512] = "";
+	struct err why;
+	size_t i, len, n = 0, elsewhere = 0;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+
+		len = strlen(names);
+		elsewhere += is_wrong(k) && !k->local && !k->write;
+		if (is_wrong(k) && n < NAMED_MAX)
+			snprintf(
+			    names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
+	}
+	err_set(err, ERR_SERVER,
+	    "The server accepted the write, but %zu of %zu keys do not read back as planned: %s%s.",
+	    wrong, t->plan.key_count, names, wrong > n ? " and more" : "");
+	if (t->plan.clearing)
+		err_add(err,
+		    "A key that stands in config.toml outranks the database: stop the server and "
+		    "take it out there.");
+	else if (drop_shadowed(t, wrong, &why) == -1)
+		err_add(err, "%s", why.text);
+	if (t->shadowed)
+		err_add(err,
+		    "%zu of them stand in this server's config.toml, which outranks the database: "
+		    "what was written to the database for them is deleted again (what it held "
+		    "before behind the file's value, if anything, can't be known). Stop the server "
+		    "and use --config, or leave their group out.",
+		    t->shadowed);
+	if (elsewhere)
+		err_add(err,
+		    "%zu of them were written through the first --url and do not show here, so the "
+		    "two share no database: clear them, then stage them one by one.",
+		    elsewhere);
+	if (t->shadowed + elsewhere < wrong)
+		err_add(err, "%s", UNKNOWN_NOW);
+	return -1;
+}
+
+static int
+prove(struct target *t, struct err *err)
+{
+	struct settings s;
+	struct err why;
+	size_t wrong, i;
+
+	target_unproved(t);
+	if (read_back(t, &s, &why) == -1)
+		return err_set(err, why.kind,
+		    "The server accepted the write, but it can't be read back: %s %s", why.text,
+		    UNKNOWN_NOW);
+	wrong = plan_compare(&t->plan, &s);
+	if (wrong && write_lost(t, &wrong, err) == -1)
+		return -1;
+	if (wrong)
+		return explain_wrong(t, wrong, err);
+	t->progress = PROGRESS_PROVED;
+	for (i = 0; i < t->plan.key_count; i++) {
+		t->changed += t->plan.keys[i].write;
+		t->local_changed |= t->plan.keys[i].write && t->plan.keys[i].local;
+	}
+	return 0;
+}
+
+int
+target_api_write(struct target *t, struct err *err)
+{
+	struct ops ops = { 0 };
+	struct err why;
+
+	if (make_ops(&ops, t, err) == -1)
+		return -1;
+	if (t->snapshot_kept && ops.count && target_save_sending(t, err) == -1)
+		return -1;
+	session_phase(&t->session, false);
+	if (send_all(t, &ops, err) == -1 || prove(t, err) == -1)
+		return -1;
+	if (t->plan.clearing || target_save_proved(t, &why) == 0)
+		return 0;
+	/*
+	 * All is written and read back, but the next run will think it has to write anew: it is
+	 * told so.
+	 */
+	t->progress = PROGRESS_UNPROVED;
+	return err_set(err, ERR_SYSTEM,
+	    "All keys are written and read back, but the snapshot could not be brought up to date: "
+	    "%s. Run the same command again.",
+	    why.text);
+}

@@ -1,0 +1,173 @@
+#include "target/target_build.h"
+
+#include "cmd/options.h"
+#include "plan/configedit.h"
+#include "sys/running.h"
+#include "target/target.h"
+
+#include <string.h>
+
+/* A server that runs on the file would not see the edit, and would write over it (server-facts). */
+static int
+check_running(struct target *t, struct err *err)
+{
+	struct running r;
+
+	if (configfile_is_stream(t->config.name) ||
+	    (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR))
+		return 0;
+	running_find(&r, &t->config.st);
+	t->unseen = r.unseen;
+	if (!r.pid || options_forced(t->options, "running"))
+		return 0;
+	err_set(err, ERR_REFUSED,
+	    "Process %ld (%s) was started with %s. A server that runs does not see a change of its "
+	    "file, and writes over it: use --url, or stop it first. If that is no server: --force "
+	    "running.",
+	    (long)r.pid, r.name, t->origin);
+	err->name = "running";
+	return -1;
+}
+
+/*
+ * The server would not start with it. A run that was cut off while it wrote over it left a copy of
+ * what it was.
+ */
+static int
+explain_unreadable(const struct target *t, const struct err *why, struct err *err)
+{
+	char backup[PATH_MAX];
+
+	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file", t->origin,
+	    why->text);
+	if (configfile_backup(&t->config, backup))
+		err_add(err,
+		    "(a run that was cut off may have done that: %s is what it was before; copy "
+		    "that over it)",
+		    backup);
+	return -1;
+}
+
+static int
+read_text(struct target *t, struct err *err)
+{
+	bool old_keys = t->options->minor != -1 && t->options->minor <= 12;
+	struct err why;
+
+	if (configfile_read(&t->config, err) == -1)
+		return -1;
+	if (toml_read(&t->toml, &t->pool, "", t->config.text.data, t->config.text.len, old_keys,
+		&why) == -1)
+		return explain_unreadable(t, &why, err);
+	if (t->toml.no_utf8)
+		return err_set(err, ERR_REFUSED,
+		    "%s is not UTF-8: the server reads such a file as an empty one", t->origin);
+	if (toml_settings(&t->toml, &t->pool, &t->facts.settings, err) == -1)
+		return -1;
+	if (!settings_has_prefix(&t->facts.settings, "server.listener."))
+		return err_set(err, ERR_REFUSED,
+		    "%s is no config.toml of a server: it has no server.listener", t->origin);
+	return 0;
+}
+
+int
+target_file_read(struct target *t, struct err *err)
+{
+	size_t i;
+
+	if (read_text(t, err) == -1 || check_running(t, err) == -1)
+		return -1;
+	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
+	t->facts.minor_last = MINOR_LAST;
+	/* What it was staged for it still is, unless --dialect says otherwise. */
+	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->options->minor == -1; i++) {
+		if (!strcmp(changeset_dialects[i].name, t->loaded.dialect)) {
+			t->facts.minor_first = changeset_dialects[i].first;
+			t->facts.minor_last = changeset_dialects[i].last;
+		}
+	}
+	t->read = true;
+	return 0;
+}
+
+int
+target_edit(struct target *t, struct err *err)
+{
+	struct configedit c = {
+		.text = t->config.text.data,
+		.len = t->config.text.len,
+		.toml = &t->toml,
+		.plan = &t->plan,
+		.old_keys = t->plan.dialect->last <= 12 && !t->toml.new_keys,
+		.snapshot = t->has_snapshot ? &t->loaded : NULL,
+	};
+	struct err why;
+
+	if (configedit_make(&c, &t->pool, &t->edits, &t->edited, &why) == 0)
+		return 0;
+	return err_set(err, why.kind, "%s: %s", t->origin, why.text);
+}
+
+/*
+ * All keys as the new text has them: configedit_make has read it, and found that they are as
+ * planned. (Without an edit they are so already.)
+ */
+static int
+compare(struct target *t, struct err *err)
+{
+	struct settings after = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+		const char *value = k->write ? k->wanted : k->now;
+
+		if (value && settings_add(&after, &t->pool, k->key, value, err) == -1)
+			return -1;
+		t->changed += k->write;
+	}
+	if (settings_sort(&after, err) == -1)
+		return -1;
+	plan_compare(&t->plan, &after);
+	t->progress = PROGRESS_PROVED;
+	return 0;
+}
+
+/* Its text takes the file's place, and is found there. */
+static int
+replace(struct target *t, struct err *err)
+{
+	bool torn = false;
+
+	if (t->snapshot_kept && target_save_sending(t, err) == -1)
+		return -1;
+	if (configfile_write(
+		&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
+		if (torn || !configfile_holds(&t->config, &t->config.text))
+			target_unproved(t);
+		return -1;
+	}
+	target_unproved(t);
+	if (configfile_holds(&t->config, &t->edited))
+		return 0;
+	return err_set(err, ERR_SYSTEM,
+	    "%s was written, but does not read back as written. Compare it with your copy.",
+	    t->origin);
+}
+
+int
+target_file_write(struct target *t, struct err *err)
+{
+	struct err why;
+
+	if ((t->plan.write_count && !configfile_is_stream(t->config.name) &&
+		replace(t, err) == -1) ||
+	    compare(t, err) == -1)
+		return -1;
+	if (t->plan.clearing || !t->snapshot_kept || target_save_proved(t, &why) == 0)
+		return 0;
+	return err_set(err, ERR_SYSTEM,
+	    "%s is written and read back, but the snapshot could not be brought up to date: %s. "
+	    "Run the same command again.",
+	    t->origin, why.text);
+}

@@ -1,0 +1,937 @@
+#include "tls/x509.h"
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/when.h"
+#include "format/pem.h"
+#include "sys/file.h"
+#include "tls/anchors.h"
+#include "tls/cert.h"
+#include "tls/certname.h"
+#include "tls/tlserror.h"
+
+#include <bearssl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	RSA_BITS_MIN = 2048,
+	SERIAL_MAX = 20,  /* bytes (RFC 5280, 4.1.2.2) */
+	STEPS_MAX = 4096, /* certificates put on a path, over all paths */
+	REASON_MAX = 320,
+	WHO_MAX = 160, /* what says which CA certificate it is about */
+	NAMES_SHOWN = 8,
+	KEY_FILE_MAX = 64 * 1024
+};
+
+/* A clock before this program was written is wrong (2025-01-01). */
+static const int64_t clock_floor = 1735689600;
+/* from BearSSL's day 0, the 1st of January of year 0 */
+static const int64_t days_to_1970 = 719528;
+static const char pin_prefix[] = "sha256//";
+static const char self_signed[] =
+    "it is self-signed and not among the trusted certificates (--cacert)";
+
+/* How telling a refusal is: with several paths the most telling one is shown. */
+enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_CA, RANK_PATH, RANK_SIGNATURE, RANK_BOUND };
+
+/* The search for a path from the leaf to an anchor. */
+struct search {
+	const struct x509_policy *policy;
+	/* what the server sent and could be read; the leaf first */
+	struct cert pool[X509_CHAIN_MAX];
+	size_t count;
+	const struct cert *path[X509_DEPTH_MAX];
+	size_t depth;
+	unsigned paths, steps, work;
+	enum rank rank;
+	char reason[REASON_MAX + WHO_MAX];
+};
+
+struct x509 {
+	const br_x509_class *vtable; /* first: BearSSL's idea of an object */
+	const struct x509_policy *policy;
+	struct buf bytes; /* the certificates, one behind the other */
+	size_t end[X509_CHAIN_MAX];
+	size_t count;
+	bool open, over, refused;
+	br_x509_pkey key;
+	struct err err;
+	char pin[X509_PIN_TEXT_MAX];
+};
+
+/* BearSSL's structs have pointers that are not const for bytes that it only reads. */
+static unsigned char *
+unconst(const unsigned char *p)
+{
+	union {
+		const unsigned char *in;
+		unsigned char *out;
+	} u = { .in = p };
+
+	return u.out;
+}
+
+/* ---- pins ---- */
+
+static void
+hash_key(const struct der *spki, unsigned char out[32])
+{
+	br_sha256_context ctx;
+
+	br_sha256_init(&ctx);
+	br_sha256_update(&ctx, spki->p, spki->len);
+	br_sha256_out(&ctx, out);
+}
+
+static void
+format_pin(const struct der *spki, char out[X509_PIN_TEXT_MAX])
+{
+	unsigned char hash[32];
+	struct buf b = { 0 };
+
+	hash_key(spki, hash);
+	base64_encode(hash, sizeof(hash), &b);
+	snprintf(out, X509_PIN_TEXT_MAX, "%s%s", pin_prefix, b.failed ? "?" : b.data);
+	buf_free(&b);
+}
+
+static bool
+has_pin(const struct x509_pins *pins, const struct der *spki)
+{
+	unsigned char hash[32];
+	size_t i;
+
+	hash_key(spki, hash);
+	for (i = 0; i < pins->count; i++) {
+		if (!memcmp(pins->sha256[i], hash, sizeof(hash)))
+			return true;
+	}
+	return false;
+}
+
+/* One sha256//BASE64 of len bytes. */
+static int
+add_pin(struct x509_pins *pins, const char *text, size_t len, struct err *err)
+{
+	size_t skip = strlen(pin_prefix);
+	struct buf b = { 0 };
+	int r = 0;
+
+	if (pins->count == X509_PIN_MAX)
+		return err_set(err, ERR_USAGE, "--pinnedpubkey: more than %d pins are not taken",
+		    X509_PIN_MAX);
+	if (len <= skip || memcmp(text, pin_prefix, skip) ||
+	    !base64_decode(text + skip, len - skip, &b) || b.len != 32)
+		r = err_set(err, ERR_USAGE,
+		    "--pinnedpubkey: \"%.*s\" is not sha256// and the base64 of 32 bytes",
+		    (int)(len < 80 ? len : 80), text);
+	else
+		memcpy(pins->sha256[pins->count++], b.data, 32);
+	buf_free(&b);
+	return r;
+}
+
+/* Is it a SubjectPublicKeyInfo and nothing else? */
+static bool
+is_key(const struct der *der)
+{
+	struct der in = *der, content, algorithm, oid, bits;
+
+	return der_take(&in, DER_SEQUENCE, &content) && !in.len &&
+	    der_take(&content, DER_SEQUENCE, &algorithm) && der_take(&algorithm, DER_OID, &oid) &&
+	    der_take(&content, DER_BIT_STRING, &bits) && !content.len;
+}
+
+/* The key in a public key or a certificate. */
+static bool
+key_of(const struct der *der, struct der *spki)
+{
+	struct cert c;
+
+	*spki = *der;
+	if (is_key(der))
+		return true;
+	if (!cert_parse(&c, der))
+		return false;
+	*spki = c.spki;
+	return true;
+}
+
+static int
+bad_key_file(const char *path, const char *why, struct err *err)
+{
+	return err_set(
+	    err, ERR_USAGE, "--pinnedpubkey: %s %s. A pin is written sha256//BASE64", path, why);
+}
+
+/* The first public key or certificate of a PEM text, or the text itself as DER. */
+static int
+key_bytes(const struct buf *file, struct buf *block, const char *path, struct err *err)
+{
+	struct pem pem = { .text = file->data, .len = file->len };
+	struct err why;
+	int r;
+
+	if (!file->len || file->data[0] == DER_SEQUENCE) {
+		buf_add(block, file->data, file->len);
+		return block->failed ? err_memory(err) : 0;
+	}
+	while ((r = pem_next(&pem, block, &why)) == 1) {
+		if (!strcmp(pem.label, "PUBLIC KEY") || !strcmp(pem.label, "CERTIFICATE"))
+			return 0;
+	}
+	return r == -1 ? err_set(err, why.kind, "--pinnedpubkey: %s, %s", path, why.text)
+		       : bad_key_file(path, "holds no public key and no certificate", err);
+}
+
+static int
+read_key_file(struct x509_pins *pins, const char *path, struct err *err)
+{
+	struct buf file = { 0 }, block = { 0 };
+	struct der der, spki;
+	int r = file_read(&file, path, KEY_FILE_MAX, err);
+
+	if (r == 1)
+		r = bad_key_file(path, "is not there", err);
+	if (r == 0)
+		r = key_bytes(&file, &block, path, err);
+	if (r == 0) {
+		der = (struct der){ (const unsigned char *)block.data, block.len };
+		if (key_of(&der, &spki))
+			hash_key(&spki, pins->sha256[pins->count++]);
+		else
+			r = bad_key_file(path, "holds no public key and no certificate", err);
+	}
+	buf_free(&file);
+	buf_free(&block);
+	return r;
+}
+
+int
+x509_pins_parse(struct x509_pins *pins, const char *text, struct err *err)
+{
+	size_t len;
+
+	memset(pins, 0, sizeof(*pins));
+	if (strncmp(text, pin_prefix, strlen(pin_prefix)))
+		return read_key_file(pins, text, err);
+	for (;; text += len + 1) {
+		len = strcspn(text, ";");
+		if (add_pin(pins, text, len, err) == -1)
+			return -1;
+		if (!text[len] || !text[len + 1])
+			return 0;
+	}
+}
+
+/* ---- refusals ---- */
+
+/* Note why a path failed; the most telling reason stays, the first of equals. */
+static void refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
+    PRINTF_LIKE(4, 5);
+
+static void
+refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
+{
+	struct buf b = { 0 };
+	char why[REASON_MAX];
+	va_list ap;
+
+	if (rank <= s->rank)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	if (who) {
+		certname_of(&who->subject, &b);
+		snprintf(s->reason, sizeof(s->reason),
+		    "the CA certificate of %s can't vouch for it: %s", b.data ? b.data : "?", why);
+	} else {
+		snprintf(s->reason, sizeof(s->reason), "%s", why);
+	}
+	buf_free(&b);
+	s->rank = rank;
+}
+
+static bool
+is_usable(const struct cert *leaf)
+{
+	return leaf->key != CERT_KEY_OTHER && leaf->bits <= CERT_RSA_BITS_MAX;
+}
+
+static void
+describe(const struct x509_policy *policy, const struct cert *leaf, struct err *err)
+{
+	char from[WHEN_MAX], to[WHEN_MAX], now[WHEN_MAX], pin[X509_PIN_TEXT_MAX];
+	struct buf names = { 0 }, issuer = { 0 };
+
+	when_format(from, leaf->not_before);
+	when_format(to, leaf->not_after);
+	when_format(now, policy->time);
+	format_pin(&leaf->spki, pin);
+	certname_list(leaf, NAMES_SHOWN, &names);
+	certname_of(&leaf->issuer, &issuer);
+	err_add(err,
+	    "\n  It names %s, was issued by %s and is valid from %s to %s; this machine's time is "
+	    "%s.",
+	    names.failed ? "?" : names.data, issuer.failed ? "?" : issuer.data, from, to, now);
+	if (policy->time < clock_floor)
+		err_add(err, "This machine's clock is wrong: set it first.");
+	if (is_usable(leaf))
+		err_add(err,
+		    "\n  If its key is your server's own (compare the pin on the server), this is "
+		    "enough: --insecure --pinnedpubkey '%s'.",
+		    pin);
+	else
+		err_add(err, "\n  %s", tlserror_advice(tlserror_find(BR_ERR_TOO_LARGE)));
+	buf_free(&names);
+	buf_free(&issuer);
+}
+
+/* The whole text of a refusal. leaf is NULL when it could not be read. */
+static int
+refused(const struct x509_policy *policy, const struct cert *leaf, const char *why, struct err *err)
+{
+	err_set(err, ERR_TRUST, "The certificate of %s is not accepted: %s.", policy->host, why);
+	if (err && leaf)
+		describe(policy, leaf, err);
+	return -1;
+}
+
+/* ---- the rules for one certificate; each gives NULL or the reason ---- */
+
+static const char *
+check_dates(const struct search *s, const struct cert *c)
+{
+	if (s->policy->time < c->not_before)
+		return "it is not valid yet";
+	return s->policy->time > c->not_after ? "it has expired" : NULL;
+}
+
+/* Every certificate, anchors included. */
+static const char *
+check_any(const struct search *s, const struct cert *c)
+{
+	if (c->fault)
+		return c->fault;
+	if (c->has_aki && !c->aki.len)
+		return "its authorityKeyIdentifier holds no key's identifier, which RFC 5280 "
+		       "(4.2.1.1) wants";
+	if (c->key == CERT_KEY_RSA && c->bits < RSA_BITS_MIN)
+		return "its RSA key has less than 2048 bits";
+	return check_dates(s, c);
+}
+
+static bool
+is_good_serial(const struct der *serial)
+{
+	return serial->len <= SERIAL_MAX && !(serial->p[0] & 0x80) &&
+	    (serial->len > 1 || serial->p[0]);
+}
+
+/* Every certificate that an issuer's signature vouches for. */
+static const char *
+check_signed(const struct cert *c)
+{
+	static const unsigned char empty_name[] = { DER_SEQUENCE, 0 };
+
+	if (!c->has_aki && !cert_self_issued(c))
+		return "it has no authorityKeyIdentifier, which RFC 5280 (4.2.1.1) wants";
+	if (c->hash == CERT_HASH_OTHER)
+		return "it is signed in a way that is too weak or not supported (SHA-256, SHA-384 "
+		       "or SHA-512 with RSA PKCS#1 or ECDSA is wanted)";
+	if (!c->dates_as_told)
+		return "its dates are not UTCTime before 2050 and GeneralizedTime from then on, as "
+		       "RFC 5280 (4.1.2.5) wants them";
+	if (!is_good_serial(&c->serial))
+		return "its serial number is zero, negative or longer than 20 bytes";
+	if (der_is(&c->issuer, empty_name, sizeof(empty_name)))
+		return "its issuer has no name";
+	if (c->eku_critical)
+		return "its extKeyUsage is critical, which this program can't take";
+	return c->constraints_critical
+	    ? "its nameConstraints are critical, which this program can't take"
+	    : NULL;
+}
+
+/* Every certificate that signs another. */
+static const char *
+check_ca(const struct cert *c)
+{
+	if (!c->has_basic || !c->ca)
+		return "it is not a CA's (no basicConstraints that say so)";
+	if (!c->basic_critical)
+		return "its basicConstraints are not critical, which RFC 5280 (4.2.1.9) wants";
+	if (!c->has_ski)
+		return "it has no subjectKeyIdentifier, which RFC 5280 (4.2.1.2) wants";
+	if (c->has_usage && !(c->usage & CERT_USE_CERT_SIGN))
+		return "its keyUsage does not allow it to sign certificates";
+	if (c->has_eku && !c->eku_server && !c->eku_any)
+		return "its extKeyUsage does not allow it to vouch for servers";
+	return NULL;
+}
+
+static const char *
+check_leaf_use(const struct cert *c)
+{
+	if (c->has_usage && (c->usage & CERT_USE_CERT_SIGN) && !c->ca)
+		return "its keyUsage signs certificates though it is not a CA's";
+	if (c->has_usage && !(c->usage & CERT_USE_SIGNATURE))
+		return "its keyUsage does not allow signatures, which TLS 1.2 with ECDHE needs";
+	if (c->has_eku && !c->eku_server)
+		return "its extKeyUsage does not hold serverAuth";
+	return c->has_eku && c->eku_any
+	    ? "its extKeyUsage holds anyExtendedKeyUsage, which a server's may not"
+	    : NULL;
+}
+
+/* The leaf, whoever vouches for it. */
+static const char *
+check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
+{
+	static const unsigned char empty_name[] = { DER_SEQUENCE, 0 };
+	struct certname host;
+	const char *why = check_any(s, c);
+
+	if (why)
+		return why;
+	if (c->version != 3)
+		return "it is of version 1 or 2, and version 3 is wanted";
+	if (c->has_constraints)
+		return "it has nameConstraints, which only a CA's may have";
+	why = check_leaf_use(c);
+	if (!why && !own_anchor)
+		why = check_signed(c);
+	if (why)
+		return why;
+	if (der_is(&c->subject, empty_name, sizeof(empty_name)) && !(c->has_san && c->san_critical))
+		return "its subject is empty and its subjectAltName is not critical";
+	if (!certname_parse(&host, s->policy->host))
+		return "certificates are taken for addresses and for names of letters, digits and "
+		       "hyphens alone";
+	why = certname_match(c, &host);
+	if (!why && c->ca && !own_anchor)
+		return cert_self_issued(c) ? self_signed : "it is a CA's, not a server's";
+	return why;
+}
+
+/* ---- the rules for a path ---- */
+
+/*
+ * How many CA certificates on the path below this index count for its path length (RFC 5280, 6.1.4
+ * l).
+ */
+static unsigned
+length_below(const struct search *s, size_t index)
+{
+	unsigned n = 0;
+	size_t i;
+
+	for (i = 1; i < index; i++)
+		n += !cert_self_issued(s->path[i]);
+	return n;
+}
+
+/*
+ * A CA's path length and name constraints against all below it; index is its place, the anchor's
+ * being s->depth.
+ */
+static const char *
+check_below(struct search *s, const struct cert *ca, size_t index)
+{
+	const char *why;
+	size_t i;
+
+	if (ca->has_path_len && length_below(s, index) > ca->path_len)
+		return "more CAs stand below it than its pathLenConstraint allows";
+	for (i = 0; i < index; i++) {
+		if (i && cert_self_issued(s->path[i]))
+			continue;
+		why = certname_allowed(ca, s->path[i], &s->work);
+		if (why)
+			return why;
+	}
+	return NULL;
+}
+
+static bool
+fill_anchor(br_x509_trust_anchor *ta, const struct cert *c, bool ca)
+{
+	static const int curves[] = { [CERT_P256] = BR_EC_secp256r1,
+		[CERT_P384] = BR_EC_secp384r1,
+		[CERT_P521] = BR_EC_secp521r1 };
+
+	memset(ta, 0, sizeof(*ta));
+	ta->dn.data = unconst(c->subject.p);
+	ta->dn.len = c->subject.len;
+	ta->flags = ca ? BR_X509_TA_CA : 0;
+	if (c->key == CERT_KEY_RSA) {
+		ta->pkey.key_type = BR_KEYTYPE_RSA;
+		ta->pkey.key.rsa = (br_rsa_public_key){ unconst(c->modulus.p), c->modulus.len,
+			unconst(c->exponent.p), c->exponent.len };
+	} else if (c->key == CERT_KEY_EC) {
+		ta->pkey.key_type = BR_KEYTYPE_EC;
+		ta->pkey.key.ec = (br_ec_public_key){ curves[c->curve], unconst(c->point.p),
+			c->point.len };
+	}
+	return c->key != CERT_KEY_OTHER;
+}
+
+/* Days and seconds as BearSSL counts them; a day begins at 0 also before 1970. */
+static void
+set_time(br_x509_minimal_context *ctx, int64_t time)
+{
+	int64_t day = time / 86400, second = time % 86400;
+
+	if (second < 0) {
+		second += 86400;
+		day--;
+	}
+	day += days_to_1970;
+	br_x509_minimal_set_time(ctx, (uint32_t)(day < 0 ? 0 : day), (uint32_t)second);
+}
+
+/* The engine's own judgement of the path, signatures above all. 0 or a BR_ERR_X509_…. */
+static unsigned
+run_engine(const struct search *s, const struct cert *anchor, bool direct)
+{
+	br_x509_minimal_context ctx;
+	br_x509_trust_anchor ta;
+	const br_x509_class **vtable = &ctx.vtable;
+	size_t i;
+
+	if (!fill_anchor(&ta, anchor, !direct))
+		return BR_ERR_X509_UNSUPPORTED;
+	br_x509_minimal_init(&ctx, &br_sha256_vtable, &ta, 1);
+	br_x509_minimal_set_rsa(&ctx, br_rsa_i31_pkcs1_vrfy);
+	br_x509_minimal_set_ecdsa(&ctx, &br_ec_prime_i31, br_ecdsa_i31_vrfy_asn1);
+	br_x509_minimal_set_hash(&ctx, br_sha256_ID, &br_sha256_vtable);
+	br_x509_minimal_set_hash(&ctx, br_sha384_ID, &br_sha384_vtable);
+	br_x509_minimal_set_hash(&ctx, br_sha512_ID, &br_sha512_vtable);
+	br_x509_minimal_set_minrsa(&ctx, RSA_BITS_MIN / 8);
+	set_time(&ctx, s->policy->time);
+	/* names are ours: the engine's check is wrong for addresses */
+	(*vtable)->start_chain(vtable, NULL);
+	for (i = 0; i < s->depth; i++) {
+		(*vtable)->start_cert(vtable, (uint32_t)s->path[i]->der.len);
+		(*vtable)->append(vtable, s->path[i]->der.p, s->path[i]->der.len);
+		(*vtable)->end_cert(vtable);
+	}
+	return (*vtable)->end_chain(vtable);
+}
+
+static bool
+engine_accepts(struct search *s, const struct cert *anchor, bool direct)
+{
+	unsigned r;
+
+	if (s->paths++ >= X509_PATHS_MAX) {
+		refuse(s, RANK_BOUND, NULL, "more than %d paths to trusted certificates were tried",
+		    X509_PATHS_MAX);
+		return false;
+	}
+	r = run_engine(s, anchor, direct);
+	if (r)
+		refuse(s, r == BR_ERR_X509_NOT_TRUSTED ? RANK_UNTRUSTED : RANK_SIGNATURE, NULL,
+		    "%s",
+		    r == BR_ERR_X509_NOT_TRUSTED ? "the trusted certificate (--cacert) of its CA's "
+						   "name has another key than the one that signed"
+						 : tlserror_find((int)r)->what);
+	return r == 0;
+}
+
+/* The key identifiers agree, as far as there are any: the better candidate, but no proof. */
+static bool
+ids_agree(const struct cert *below, const struct cert *ca)
+{
+	return !below->aki.len || !ca->ski.len || der_equal(&below->aki, &ca->ski);
+}
+
+/* The path stands and ends below this anchor: do all the rules hold? */
+static bool
+try_anchor(struct search *s, const struct cert *anchor)
+{
+	const char *why = check_any(s, anchor);
+	size_t i;
+
+	if (!why)
+		why = check_ca(anchor);
+	if (!why && cert_self_issued(anchor) && !ids_agree(anchor, anchor))
+		why = "it is self-signed, but its two key identifiers differ";
+	if (why) {
+		refuse(s, RANK_CA, anchor, "%s", why);
+		return false;
+	}
+	for (i = 1; i <= s->depth; i++) {
+		const struct cert *ca = i == s->depth ? anchor : s->path[i];
+
+		why = check_below(s, ca, i);
+		if (why) {
+			refuse(s, RANK_PATH, ca, "%s", why);
+			return false;
+		}
+	}
+	return engine_accepts(s, anchor, false);
+}
+
+/* ---- the search ---- */
+
+/* Is this CA (its name and its key) on the path already? */
+static bool
+on_path(const struct search *s, const struct cert *c)
+{
+	size_t i;
+
+	for (i = 0; i < s->depth; i++) {
+		if (der_equal(&s->path[i]->spki, &c->spki) &&
+		    der_equal(&s->path[i]->subject, &c->subject))
+			return true;
+	}
+	return false;
+}
+
+static bool
+try_anchors(struct search *s, const struct cert *below)
+{
+	const struct cert *run;
+	size_t count = 0, i;
+	int pass;
+
+	if (!s->policy->anchors)
+		return false;
+	run = anchors_find(s->policy->anchors, &below->issuer, &count);
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 0; i < count; i++) {
+			if (ids_agree(below, &run[i]) == !pass && try_anchor(s, &run[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool extend(struct search *s);
+
+/* Put an intermediate on the path, if it may stand there, and go on from it. */
+static bool
+try_intermediate(struct search *s, const struct cert *c)
+{
+	const char *why = check_any(s, c);
+	bool accepted;
+
+	if (!why)
+		why = check_signed(c);
+	if (!why)
+		why = check_ca(c);
+	if (why) {
+		refuse(s, RANK_CA, c, "%s", why);
+		return false;
+	}
+	if (s->depth == X509_DEPTH_MAX || ++s->steps > STEPS_MAX) {
+		refuse(s, RANK_PATH, NULL,
+		    "the path to a trusted certificate is longer than is tried");
+		return false;
+	}
+	s->path[s->depth++] = c;
+	accepted = extend(s);
+	s->depth--;
+	return accepted;
+}
+
+/*
+ * From the path's last certificate upwards: an anchor if there is one, else another intermediate.
+ */
+static bool
+extend(struct search *s)
+{
+	const struct cert *below = s->path[s->depth - 1];
+	size_t i;
+	int pass;
+
+	if (try_anchors(s, below))
+		return true;
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 1; i < s->count && s->paths <= X509_PATHS_MAX; i++) {
+			const struct cert *c = &s->pool[i];
+
+			if (der_equal(&c->subject, &below->issuer) && !on_path(s, c) &&
+			    ids_agree(below, c) == !pass && try_intermediate(s, c))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Nothing told more than that no path was found: whose issuer is missing? */
+static void
+explain_untrusted(struct search *s)
+{
+	const struct cert *c = &s->pool[0], *next = c;
+	struct buf b = { 0 };
+	size_t i, steps;
+
+	for (steps = 0; next && steps < s->count; steps++) {
+		c = next;
+		next = NULL;
+		for (i = 1; i < s->count && !next; i++) {
+			if (!cert_self_issued(c) && der_equal(&s->pool[i].subject, &c->issuer))
+				next = &s->pool[i];
+		}
+	}
+	certname_of(&c->issuer, &b);
+	if (!s->policy->anchors)
+		refuse(s, RANK_UNTRUSTED, NULL,
+		    "there are no trusted certificates (--cacert) to hold it against");
+	else if (c == &s->pool[0] && cert_self_issued(c))
+		refuse(s, RANK_UNTRUSTED, NULL, "%s", self_signed);
+	else if (cert_self_issued(c))
+		refuse(s, RANK_UNTRUSTED, NULL,
+		    "its root, %s, is not among the trusted certificates (--cacert)",
+		    b.data ? b.data : "?");
+	else
+		refuse(s, RANK_UNTRUSTED, NULL,
+		    "the certificate of its issuer, %s, is neither among the trusted certificates "
+		    "(--cacert) nor among those that the server sent",
+		    b.data ? b.data : "?");
+	buf_free(&b);
+}
+
+/*
+ * Is there a path from the leaf to an anchor? Of a leaf that is one itself (own_anchor) only its
+ * own rules count.
+ */
+static bool
+search_path(struct search *s, bool own_anchor)
+{
+	const struct cert *leaf = &s->pool[0];
+	const char *why = check_leaf(s, leaf, own_anchor);
+
+	if (why) {
+		refuse(s, RANK_SIGNATURE, NULL, "%s", why);
+		return false;
+	}
+	s->path[0] = leaf;
+	s->depth = 1;
+	if (own_anchor)
+		return engine_accepts(s, leaf, true);
+	if (extend(s))
+		return true;
+	explain_untrusted(s);
+	return false;
+}
+
+/*
+ * Take the chain apart. Certificates behind the leaf that can't be read, or stand there twice, are
+ * left out.
+ */
+static bool
+fill_pool(struct search *s, const struct der *chain, size_t count)
+{
+	size_t i, k;
+
+	for (i = 0; i < count && i < X509_CHAIN_MAX; i++) {
+		for (k = 0; k < s->count && !der_equal(&s->pool[k].der, &chain[i]); k++)
+			;
+		if (k < s->count)
+			continue;
+		if (cert_parse(&s->pool[s->count], &chain[i]))
+			s->count++;
+		else if (!i)
+			return false;
+	}
+	return s->count > 0;
+}
+
+static int
+verify(struct search *s, const struct der *chain, size_t count, struct err *err)
+{
+	const struct x509_policy *policy = s->policy;
+	const struct cert *leaf = &s->pool[0];
+
+	if (!count)
+		return refused(policy, NULL, "the server sent none", err);
+	if (count > X509_CHAIN_MAX)
+		return refused(
+		    policy, NULL, "the server sent more certificates than are taken", err);
+	if (!fill_pool(s, chain, count))
+		return refused(policy, NULL, "it is not a well-formed certificate", err);
+	if (!policy->insecure &&
+	    !search_path(s, policy->anchors && anchors_same(policy->anchors, &leaf->der)))
+		return refused(policy, leaf, s->reason, err);
+	if (!is_usable(leaf))
+		return refused(
+		    policy, leaf, leaf->fault ? leaf->fault : "its key can't be used", err);
+	if (policy->pins && !has_pin(policy->pins, &leaf->spki))
+		return refused(
+		    policy, leaf, "its key is none of those that --pinnedpubkey names", err);
+	return 0;
+}
+
+int
+x509_verify(
+    const struct x509_policy *policy, const struct der *chain, size_t count, struct err *err)
+{
+	struct search *s = calloc(1, sizeof(*s));
+	int r;
+
+	if (!s)
+		return err_memory(err);
+	s->policy = policy;
+	r = verify(s, chain, count, err);
+	free(s);
+	return r;
+}
+
+/* ---- as BearSSL's validator ---- */
+
+static struct x509 *
+from_class(const br_x509_class *const *ctx)
+{
+	union {
+		const br_x509_class *const *in;
+		struct x509 *out;
+	} u = { .in = ctx };
+
+	return u.out;
+}
+
+static void
+start_chain(const br_x509_class **ctx, const char *server_name)
+{
+	struct x509 *x = from_class(ctx);
+
+	(void)server_name; /* the policy has it, addresses too */
+	buf_reset(&x->bytes);
+	x->count = 0;
+	x->open = x->over = x->refused = false;
+	x->pin[0] = '\0';
+	memset(&x->key, 0, sizeof(x->key));
+}
+
+static void
+start_cert(const br_x509_class **ctx, uint32_t length)
+{
+	struct x509 *x = from_class(ctx);
+
+	x->over = x->over || x->count == X509_CHAIN_MAX || length > X509_BYTES_MAX - x->bytes.len;
+	x->open = !x->over;
+}
+
+static void
+append(const br_x509_class **ctx, const unsigned char *buf, size_t len)
+{
+	struct x509 *x = from_class(ctx);
+
+	if (x->open)
+		buf_add(&x->bytes, buf, len);
+}
+
+static void
+end_cert(const br_x509_class **ctx)
+{
+	struct x509 *x = from_class(ctx);
+
+	if (x->open)
+		x->end[x->count++] = x->bytes.len;
+	x->open = false;
+}
+
+/* The leaf's key for the handshake and its pin for messages. */
+static int
+take_key(struct x509 *x, const struct der *leaf)
+{
+	br_x509_trust_anchor ta;
+	struct cert c;
+
+	if (!cert_parse(&c, leaf))
+		return -1;
+	format_pin(&c.spki, x->pin);
+	if (!fill_anchor(&ta, &c, false))
+		return -1;
+	x->key = ta.pkey;
+	return 0;
+}
+
+static unsigned
+end_chain(const br_x509_class **ctx)
+{
+	struct x509 *x = from_class(ctx);
+	struct der chain[X509_CHAIN_MAX];
+	size_t i, begin = 0;
+	int r = 0;
+
+	if (x->bytes.failed)
+		r = err_memory(&x->err);
+	else if (x->over)
+		r = refused(x->policy, NULL,
+		    "the server sent more or longer certificates than are taken", &x->err);
+	for (i = 0; i < x->count; begin = x->end[i++])
+		chain[i] = (struct der){ (const unsigned char *)x->bytes.data + begin,
+			x->end[i] - begin };
+	if (r == 0)
+		r = x509_verify(x->policy, chain, x->count, &x->err);
+	if (x->count && !x->bytes.failed && take_key(x, &chain[0]) == -1 && r == 0)
+		r = refused(x->policy, NULL, "its key can't be used", &x->err);
+	x->refused = r == -1;
+	return x->refused ? BR_ERR_X509_NOT_TRUSTED : 0;
+}
+
+static const br_x509_pkey *
+get_pkey(const br_x509_class *const *ctx, unsigned *usages)
+{
+	const struct x509 *x = from_class(ctx);
+
+	if (usages)
+		/* all that ECDHE suites need; the keyUsage was looked at */
+		*usages = BR_KEYTYPE_SIGN;
+	return x->refused ? NULL : &x->key;
+}
+
+static const br_x509_class class = { .context_size = sizeof(struct x509),
+	.start_chain = start_chain,
+	.start_cert = start_cert,
+	.append = append,
+	.end_cert = end_cert,
+	.end_chain = end_chain,
+	.get_pkey = get_pkey };
+
+struct x509 *
+x509_new(const struct x509_policy *policy)
+{
+	struct x509 *x = calloc(1, sizeof(*x));
+
+	if (!x)
+		return NULL;
+	x->vtable = &class;
+	x->policy = policy;
+	return x;
+}
+
+void *
+x509_class(struct x509 *x)
+{
+	return &x->vtable;
+}
+
+const struct err *
+x509_refusal(const struct x509 *x)
+{
+	return x->refused ? &x->err : NULL;
+}
+
+const char *
+x509_pin(const struct x509 *x)
+{
+	return x->pin;
+}
+
+void
+x509_free(struct x509 *x)
+{
+	if (!x)
+		return;
+	buf_free(&x->bytes);
+	free(x);
+}

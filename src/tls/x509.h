@@ -1,0 +1,110 @@
+/*
+ * x509.h - is this chain of certificates the server's? The profile of RFC 5280, RFC 6125 and the
+ * CA/Browser baseline
+ */
+#ifndef X509_H
+#define X509_H
+
+/*
+ * The profile. Checked, and refused where it does not hold:
+ * - every certificate: strict DER with nothing behind it; both signature algorithms the same; no
+ *   extension twice, none
+ * that is critical and unknown, none critical that RFC 5280 wants uncritical; RSA of 2048 to 4096
+ * bits in whole bytes
+ * or EC on P-256, P-384 or P-521 (named, uncompressed); valid now.
+ * - leaf and intermediates: signed by RSA PKCS#1 or ECDSA with SHA-256, -384 or -512; a positive
+ *   serial of at most 20
+ * bytes; dates written as RFC 5280 (4.1.2.5) has them; an authorityKeyIdentifier unless
+ * self-issued; an issuer's name.
+ * - intermediates and anchors: basicConstraints, critical, CA; a subjectKeyIdentifier; keyCertSign
+ *   where there is a
+ * keyUsage; serverAuth or any where there is an extKeyUsage; pathLenConstraint; nameConstraints for
+ * all below
+ * (dNSName, iPAddress, directoryName; where another form is constrained, a certificate with such a
+ * name is refused).
+ * - the leaf: version 3; no CA; no nameConstraints; digitalSignature where there is a keyUsage
+ *   (ECDHE), never
+ * keyCertSign; serverAuth, and not any, where there is an extKeyUsage; its subjectAltName,
+ * well-formed throughout,
+ * names the host: dNSName for names (never the common name; a wildcard is the whole leftmost label
+ * and has two labels
+ * below it), iPAddress for addresses.
+ * - a leaf that is itself among the anchors needs no path and may be a CA's; its other rules stay.
+ * - the path: each issuer's name is, byte for byte, its CA's subject, and each signature verifies.
+ *   The server's
+ * certificates may come in any order, twice, and with strangers among them; other paths are tried
+ * up to a bound. Not checked: revocation, certificate transparency, public suffixes of several
+ * labels, an anchor's own signature. Not supported, so refused: critical nameConstraints or
+ * extKeyUsage below the anchor, policyConstraints, other critical policy extensions, RSA-PSS,
+ * Ed25519, DSA, other curves, self-issued certificates beyond a pathLenConstraint for which RFC
+ * 5280 would not count them, names that are equal only when folded.
+ */
+
+#include "base/def.h"
+#include "tls/der.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct anchors;
+struct err;
+struct x509;
+
+enum { X509_CHAIN_MAX = 64 };         /* certificates that a server may send */
+enum { X509_BYTES_MAX = 512 * 1024 }; /* bytes of them all */
+enum { X509_DEPTH_MAX = 8 };     /* certificates on a path, the leaf included, the anchor not */
+enum { X509_PATHS_MAX = 32 };    /* paths whose signatures are tried */
+enum { X509_PIN_MAX = 16 };      /* pins in one --pinnedpubkey */
+enum { X509_PIN_TEXT_MAX = 64 }; /* longest text of a pin with its NUL */
+
+/* SHA-256 of SubjectPublicKeyInfo, any of which will do. */
+struct x509_pins {
+	size_t count;
+	unsigned char sha256[X509_PIN_MAX][32];
+};
+
+/* What a chain is held against. */
+struct x509_policy {
+	/* name or address as given, IPv6 without brackets; a final dot is not compared */
+	const char *host;
+	const struct anchors *anchors; /* NULL: trust nobody */
+	const struct x509_pins *pins;  /* NULL: no pin */
+	bool insecure;                 /* curl's -k: only the pin counts, if there is one */
+	int64_t time;                  /* seconds since 1970 */
+};
+
+/*
+ * Parse curl's --pinnedpubkey: "sha256//BASE64", several separated by ';', or the name of a file
+ * with a public key or a certificate, PEM or DER. 0, or -1 with err of kind ERR_USAGE or
+ * ERR_SYSTEM.
+ */
+int x509_pins_parse(struct x509_pins *pins, const char *text, struct err *err) WARN_UNUSED;
+
+/*
+ * Check a chain as a server sent it, leaf first, the others in any order. Needs no TLS and no
+ * network. 0; or -1 with err of kind ERR_TRUST: the reason, the key's pin, the certificate's dates
+ * and names, the policy's time, and the way out.
+ */
+int x509_verify(const struct x509_policy *policy, const struct der *chain, size_t count,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * The same as a BearSSL certificate validator (a br_x509_class) that x509_class names; policy must
+ * live as long. NULL when the memory ran out. x509_free when done.
+ */
+struct x509 *x509_new(const struct x509_policy *policy);
+
+/* The pointer to hand to br_ssl_engine_set_x509: a `const br_x509_class **`, owned by x. */
+void *x509_class(struct x509 *x);
+
+/* Why the chain was refused, or NULL when it was not (or none came). Owned by x. */
+const struct err *x509_refusal(const struct x509 *x);
+
+/* The leaf key's pin as text, "sha256//…", or "" before one came. Owned by x. */
+const char *x509_pin(const struct x509 *x);
+
+/* Free it. NULL is allowed. */
+void x509_free(struct x509 *x);
+
+#endif
