@@ -19,7 +19,7 @@ def check_refused(run, server, command, name, forceable, *words):
     ran = run(*command, *reach(server), "--json", status=1)
     texts = [message["text"] for message in ran.json["messages"] if message["name"] == name]
     assert texts and all(word in texts[0] for word in words), ran.out
-    assert (f"--force {name}" in texts[0]) == forceable and ("Nothing overrides this" in texts[0]) != forceable
+    assert (f"--force {name}" in texts[0]) == forceable and ("--force does not apply" in texts[0]) != forceable
     assert (run(*command, *reach(server), "--dry-run", "--force", name).status == 0) == forceable
     assert state(server) == before and writes(server) == log and run.snapshots() == []
     return texts[0]
@@ -165,7 +165,8 @@ def test_relay_of_somebody_else(run, simulate, version, prefix, credentials):
     write(server, theirs)
     server.log.clear()
     command = (*STAGE, *RELAY, "--dialect", dialect_of(version))
-    check_refused(run, server, command, "relay-taken", not credentials, '"smarthost"', "--relay-id")
+    check_refused(run, server, command, "relay-credentials" if credentials else "relay-taken", not credentials,
+                  '"smarthost"', "--relay-id")
     before = state(server)
     run(*command, "--relay-id", "new", *reach(server), status=0)
     assert theirs.items() <= server.settings().items() and server.settings()[prefix + "new.address"] == RELAY[1]
@@ -269,7 +270,7 @@ def test_rewrite(run, simulate, version, lines, key, old, breaks):
     run(*STAGE, *reach(server), "--only", "checks", status=0)  # writes no file
     check_back_quietly(run, server, before)
     if refused:
-        check_refused(run, server, STAGE, "rewrite", not breaks, key, "use --config",
+        check_refused(run, server, STAGE, "rewrite" if breaks else "rewrite-changes", not breaks, key, "use --config",
                       "next boot would fail" if breaks else "would read other keys or values")
     else:
         run(*STAGE, *reach(server), status=0)
@@ -283,11 +284,11 @@ def test_clear_writes_the_file_too(run, simulate):
     """What was forced for stage is asked again for clear."""
     server = simulate(config=config("[store.x]\n" + text("path", "C:\\new"), SMTP, HTTP))
     before = server.settings()
-    run(*STAGE, "--force", "rewrite", *reach(server), status=0)
+    run(*STAGE, "--force", "rewrite-changes", *reach(server), status=0)
     server.log.clear()
     ran = run(*CLEAR, *reach(server), status=1)
-    assert "store.x.path" in ran.err and "--force rewrite" in ran.err and writes(server) == 0
-    run(*CLEAR, "--force", "rewrite", *reach(server), status=0)
+    assert "store.x.path" in ran.err and "--force rewrite-changes" in ran.err and writes(server) == 0
+    run(*CLEAR, "--force", "rewrite-changes", *reach(server), status=0)
     assert server.settings() == before
 
 

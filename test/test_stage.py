@@ -369,8 +369,8 @@ def test_relay_of_somebody_else(run, serve):
     options = (*reach(server), *ALL, *dialect_options(NEWEST))
     before = state(server)
     run.secrets.add("relay-pass")
-    for more in ((), ("--force", "relay-taken")):
-        assert "relay-taken" in run("stage", *options, *more, "--json", status=1).names()
+    for more in ((), ("--force", "relay-credentials")):
+        assert "relay-credentials" in run("stage", *options, *more, "--json", status=1).names()
     assert state(server) == before and writes(server) == 0
     run("stage", *options, "--relay-id", "new", status=0)
     assert spelled({"queue.strategy.route.1.else": "'new'"}).items() <= server.settings().items()

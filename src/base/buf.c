@@ -89,6 +89,26 @@ buf_printf(struct buf *b, const char *fmt, ...)
 }
 
 void
+buf_shell(struct buf *b, const char *text)
+{
+	static const char safe[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=@%+";
+
+	if (*text && strspn(text, safe) == strlen(text)) {
+		buf_str(b, text);
+		return;
+	}
+	buf_char(b, '\'');
+	for (; *text; text++) {
+		if (*text == '\'')
+			buf_str(b, "'\\''");
+		else
+			buf_char(b, *text);
+	}
+	buf_char(b, '\'');
+}
+
+void
 buf_drop(struct buf *b, size_t n)
 {
 	if (!n)

@@ -30,6 +30,9 @@ void buf_char(struct buf *b, char c);
 /* Append formatted text, of any length. */
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* Append text quoted for a POSIX shell: as it is where that is safe, else in single quotes. */
+void buf_shell(struct buf *b, const char *text);
+
 /* Take the first n bytes away (n at most len); the bytes behind them move to the front. */
 void buf_drop(struct buf *b, size_t n);
 

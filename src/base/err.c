@@ -28,6 +28,16 @@ append(struct err *err, const char *fmt, va_list ap)
 	trim_partial(err->text);
 }
 
+/* Begin anew. */
+static void
+begin(struct err *err, enum err_kind kind, int code, enum refusal refusal)
+{
+	err->kind = kind;
+	err->code = code;
+	err->refusal = refusal;
+	err->text[0] = '\0';
+}
+
 int
 err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
@@ -35,10 +45,21 @@ err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 
 	if (!err)
 		return -1;
-	err->kind = kind;
-	err->code = 0;
-	err->name = NULL;
-	err->text[0] = '\0';
+	begin(err, kind, 0, REFUSAL_NONE);
+	va_start(ap, fmt);
+	append(err, fmt, ap);
+	va_end(ap);
+	return -1;
+}
+
+int
+err_refuse(struct err *err, enum refusal refusal, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return -1;
+	begin(err, ERR_REFUSED, 0, refusal);
 	va_start(ap, fmt);
 	append(err, fmt, ap);
 	va_end(ap);
@@ -53,10 +74,7 @@ err_system(struct err *err, enum err_kind kind, int number, const char *fmt, ...
 
 	if (!err)
 		return -1;
-	err->kind = kind;
-	err->code = number;
-	err->name = NULL;
-	err->text[0] = '\0';
+	begin(err, kind, number, REFUSAL_NONE);
 	va_start(ap, fmt);
 	append(err, fmt, ap);
 	va_end(ap);
@@ -95,10 +113,7 @@ err_add(struct err *err, const char *fmt, ...)
 void
 err_clear(struct err *err)
 {
-	err->kind = ERR_NONE;
-	err->code = 0;
-	err->name = NULL;
-	err->text[0] = '\0';
+	begin(err, ERR_NONE, 0, REFUSAL_NONE);
 }
 
 int

@@ -3,6 +3,7 @@
 #define ERR_H
 
 #include "base/def.h"
+#include "base/refusal.h"
 
 /* longest text with its NUL; longer ones are cut at a character's edge */
 enum { ERR_TEXT_MAX = 2048 };
@@ -11,7 +12,7 @@ enum { ERR_TEXT_MAX = 2048 };
 enum err_kind {
 	ERR_NONE,
 	ERR_USAGE,    /* an option's value is wrong */
-	ERR_REFUSED,  /* a check said no; name says which */
+	ERR_REFUSED,  /* a check said no; refusal says which, if it is one of the table */
 	ERR_SYSTEM,   /* a file, the memory, the operating system */
 	ERR_REACH,    /* no connection, cut off, too slow */
 	ERR_TRUST,    /* the certificate was not accepted */
@@ -24,13 +25,15 @@ struct err {
 	enum err_kind kind;
 	/* kind's own detail: errno, HTTP status, signal; 0 for none */
 	int code;
-	/* the refusal's name for --force, or NULL; static storage */
-	const char *name;
+	enum refusal refusal;    /* which, or REFUSAL_NONE */
 	char text[ERR_TEXT_MAX]; /* whole sentences for the user; never a secret */
 };
 
 /* Fill err and return -1, so that a failing function ends in one line. A NULL err is allowed. */
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/* The same for a refusal of the table; its way out (--force) is added where it is said. */
+int err_refuse(struct err *err, enum refusal refusal, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /*
  * The same with ": " and the message of the system error `number` appended; code becomes that

@@ -3,7 +3,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
-#include "cmd/commands.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/run.h"
@@ -11,26 +10,29 @@
 
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
-static int cmd_help(const struct options *o, const char *program);
-static int cmd_version(const struct options *o, const char *program);
+/* Made by the Makefile from the licence files. */
+extern const char licenses_text[];
+extern const size_t licenses_len;
 
-/* Dispatch, usage and the manual's test read this table. */
-static const struct {
-	int (*run)(const struct options *o, const char *program);
-	const char *words;
-} commands[COMMAND_COUNT] = {
-	[COMMAND_PRINT] = { cmd_print, "print the change set for these options; needs no network" },
-	[COMMAND_STAGE] = { cmd_stage,
+static int cmd_licenses(const struct options *o);
+static int cmd_version(const struct options *o);
+static int cmd_help(const struct options *o);
+
+const struct command cli_commands[COMMAND_COUNT] = {
+	[COMMAND_PRINT] = { "print", cmd_print,
+	    "print the change set for these options; needs no network" },
+	[COMMAND_STAGE] = { "stage", cmd_stage,
 	    "write it into a live server's settings, without applying anything" },
-	[COMMAND_STATUS] = { cmd_status, "say what a server's settings hold of it" },
-	[COMMAND_CLEAR] = { cmd_clear, "take it out again and bring back what stood before" },
-	[COMMAND_RELOAD] = { cmd_reload, "ask the server to reload its settings" },
-	[COMMAND_LICENSES] = { cmd_licenses, "the licences of stalprep and of what is in it" },
-	[COMMAND_VERSION] = { cmd_version, "the version" },
-	[COMMAND_HELP] = { cmd_help, "help, or help COMMAND" },
+	[COMMAND_STATUS] = { "status", cmd_status, "say what a server's settings hold of it" },
+	[COMMAND_CLEAR] = { "clear", cmd_clear,
+	    "take it out again and bring back what stood before" },
+	[COMMAND_RELOAD] = { "reload", cmd_reload, "ask the server to reload its settings" },
+	[COMMAND_LICENSES] = { "licenses", cmd_licenses,
+	    "the licences of stalprep and of what is in it" },
+	[COMMAND_VERSION] = { "version", cmd_version, "the version" },
+	[COMMAND_HELP] = { "help", cmd_help, "help, or help COMMAND" },
 };
 
 static const char examples[] =
@@ -61,43 +63,67 @@ help_all(struct buf *out)
 	    "back.\n\n"
 	    "usage: stalprep COMMAND [OPTION]...\n\n");
 	for (i = 0; i < COMMAND_COUNT; i++)
-		buf_printf(out, "  %-9s %s\n", command_name((enum command)i), commands[i].words);
+		buf_printf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].words);
 	buf_str(out, examples);
 	buf_str(out, statuses);
 	buf_str(out, "\nstalprep help COMMAND lists a command's options.\n");
 }
 
-static int
-cmd_help(const struct options *o, const char *program)
+static void
+help_refusals(struct buf *out)
 {
-	struct buf out = { 0 };
-	int r;
+	size_t i;
 
-	(void)program;
-	if (o->help_about == COMMAND_COUNT) {
-		help_all(&out);
-	} else {
-		buf_printf(&out, "usage: stalprep %s [OPTION]...\n%s\n\n",
-		    command_name(o->help_about), commands[o->help_about].words);
-		options_usage(&out, o->help_about);
-	}
-	r = run_print(&out);
-	buf_free(&out);
-	return r;
+	buf_str(out, "\nRefusals. --force NAME overrides one that has a star:\n");
+	for (i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++)
+		buf_printf(out, "  %c %-17s %s\n", refusals[i].can_be_forced ? '*' : ' ',
+		    refusals[i].name, refusals[i].meaning);
+}
+
+/* Print and free it. */
+static int
+print(const struct options *o, struct buf *out)
+{
+	int status = run_print(o, out);
+
+	buf_free(out);
+	return status;
 }
 
 static int
-cmd_version(const struct options *o, const char *program)
+cmd_help(const struct options *o)
 {
 	struct buf out = { 0 };
-	int r;
+	enum command_id about;
 
-	(void)o;
-	(void)program;
+	if (!o->about) {
+		help_all(&out);
+		return print(o, &out);
+	}
+	about = (enum command_id)(o->about - cli_commands);
+	buf_printf(&out, "usage: stalprep %s [OPTION]...\n%s\n\n", o->about->name, o->about->words);
+	options_usage(&out, about);
+	if (about >= COMMAND_STAGE && about <= COMMAND_RELOAD)
+		help_refusals(&out);
+	return print(o, &out);
+}
+
+static int
+cmd_version(const struct options *o)
+{
+	struct buf out = { 0 };
+
 	buf_str(&out, "stalprep " VERSION "\n");
-	r = run_print(&out);
-	buf_free(&out);
-	return r;
+	return print(o, &out);
+}
+
+static int
+cmd_licenses(const struct options *o)
+{
+	struct buf out = { 0 };
+
+	buf_add(&out, licenses_text, licenses_len);
+	return print(o, &out);
 }
 
 /*
@@ -120,7 +146,6 @@ keep_streams(void)
 int
 cli_main(int argc, char **argv)
 {
-	const char *program = argc > 0 && argv[0] && *argv[0] ? argv[0] : "stalprep";
 	struct pool pool = { 0 };
 	struct options o;
 	struct err err;
@@ -128,11 +153,12 @@ cli_main(int argc, char **argv)
 
 	keep_streams();
 	confine_begin();
-	if (options_parse(&o, &pool, argc > 0 ? argc - 1 : 0, argv + 1, &err) == -1) {
-		fprintf(stderr, "stalprep: %s\n", err.text);
+	if (options_parse(&o, cli_commands, &pool, argc > 0 ? argc - 1 : 0, argv + 1, &err) == -1) {
+		run_say(o.command ? o.command->name : NULL, err.text);
 		status = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
 	} else {
-		status = commands[o.command].run(&o, program);
+		o.program = argc > 0 && argv[0] && *argv[0] ? argv[0] : "stalprep";
+		status = o.command->run(&o);
 	}
 	pool_free(&pool);
 	return status;

@@ -1,5 +1,4 @@
-#include "cmd/commands.h"
-
+#include "cmd/cli.h"
 #include "cmd/faults.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
@@ -24,7 +23,7 @@ reload_one(struct run *r, struct target *t)
 	}
 	faults_say(r, t, &answer, true);
 	if (answer.error_count) {
-		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    "The keys are cleared, but the server applied nothing: an error anywhere "
 		    "blocks a whole reload.");
 		r->exit = EXIT_UNPROVED;
@@ -32,7 +31,7 @@ reload_one(struct run *r, struct target *t)
 	}
 	for (i = 0; i < t->plan.key_count; i++)
 		restored += t->plan.keys[i].state == KEY_RESTORED;
-	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE,
 	    "Reloaded: %zu of %zu keys restored, and the removal applied. Listeners that ran "
 	    "behind the proxy still expect its header until the server is restarted.",
 	    restored, t->plan.key_count);
@@ -69,13 +68,13 @@ write_all(struct run *r)
 }
 
 int
-cmd_clear(const struct options *o, const char *program)
+cmd_clear(const struct options *o)
 {
 	struct run r;
 	size_t i;
 
 	memset(&r, 0, sizeof(r));
-	if (run_begin(&r, o, program, !o->dry_run) == 0 && run_read(&r) == 0 &&
+	if (run_begin(&r, o, !o->dry_run) == 0 && run_read(&r) == 0 &&
 	    run_plan(&r, plan_clear) == 0) {
 		for (i = 0; i < r.count; i++) {
 			if (r.targets[i].plan.left_count)

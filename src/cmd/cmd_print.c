@@ -1,5 +1,4 @@
-#include "cmd/commands.h"
-
+#include "cmd/cli.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
@@ -9,7 +8,6 @@
 #include "cmd/run.h"
 #include "settings/changeset.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* Values that only name keys need not be known. */
@@ -20,33 +18,33 @@ build(struct changeset *set, struct pool *pool, const struct options *o, const s
     int minor, struct err *err)
 {
 	const char *defaults[LISTENERS_DEFAULT_MAX], *networks[PROXIES_MAX] = { PLACEHOLDER };
-	const char *const *ids = o->listener_count ? o->listeners : defaults;
-	size_t count = o->listener_count ? o->listener_count
-					 : changeset_default_listeners(minor, defaults),
+	const char *const *ids = o->request.listener_count ? o->request.listeners : defaults;
+	size_t count = o->request.listener_count ? o->request.listener_count
+						 : changeset_default_listeners(minor, defaults),
 	       i;
 	struct wanted w = {
-		.groups = o->groups & ~(1u << GROUP_LISTENERS),
-		.public_url = o->public_origin[0] ? o->public_origin : PLACEHOLDER,
-		.relay_host = o->relay_host ? o->relay_host : PLACEHOLDER,
-		.relay_port = o->relay_port,
-		.relay_id = o->relay_id,
-		.allow = o->new_server,
+		.groups = o->request.groups & ~(1u << GROUP_LISTENERS),
+		.public_url = o->request.public_origin[0] ? o->request.public_origin : PLACEHOLDER,
+		.relay_host = o->request.relay_host ? o->request.relay_host : PLACEHOLDER,
+		.relay_port = o->request.relay_port,
+		.relay_id = o->request.relay_id,
+		.allow = o->request.new_server,
 	};
 
-	for (i = 0; i < o->proxy_count; i++)
-		networks[i] = o->proxies[i];
-	for (i = 0; i < count && o->groups & 1u << GROUP_LISTENERS; i++) {
+	for (i = 0; i < o->request.proxy_count; i++)
+		networks[i] = o->request.proxies[i];
+	for (i = 0; i < count && o->request.groups & 1u << GROUP_LISTENERS; i++) {
 		if (changeset_add_listener(set, pool, ids[i], networks,
-			o->proxy_count ? o->proxy_count : 1, err) == -1)
+			o->request.proxy_count ? o->request.proxy_count : 1, err) == -1)
 			return -1;
 	}
 	return changeset_add_rest(set, pool, &w, d, err);
 }
 
 int
-cmd_print(const struct options *o, const char *program)
+cmd_print(const struct options *o)
 {
-	int minor = o->minor == -1 ? MINOR_LAST : o->minor, status = EXIT_REFUSED;
+	int minor = o->request.minor == -1 ? MINOR_LAST : o->request.minor, status = EXIT_REFUSED;
 	struct changeset set = { 0 };
 	struct print p = { .options = o, .set = &set, .dialect = changeset_dialect(minor) };
 	struct pool pool = { 0 };
@@ -54,10 +52,10 @@ cmd_print(const struct options *o, const char *program)
 	struct err err;
 
 	if (build(&set, &pool, o, p.dialect, minor, &err) == -1) {
-		fprintf(stderr, "%s print: %s\n", program, err.text);
+		run_say(o->command->name, err.text);
 	} else {
 		print_format(&out, &p);
-		status = run_print(&out) ? EXIT_REFUSED : EXIT_DONE;
+		status = run_print(o, &out) ? EXIT_REFUSED : EXIT_DONE;
 	}
 	buf_free(&out);
 	pool_free(&pool);

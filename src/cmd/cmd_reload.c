@@ -1,5 +1,4 @@
-#include "cmd/commands.h"
-
+#include "cmd/cli.h"
 #include "cmd/faults.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
@@ -20,7 +19,7 @@ reload_one(struct run *r, struct target *t)
 	}
 	faults_say(r, t, &answer, true);
 	if (answer.error_count) {
-		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "
 					  "settings blocks all of it."
 					: "Nothing was applied: an error anywhere in the settings "
@@ -28,7 +27,7 @@ reload_one(struct run *r, struct target *t)
 		r->exit = EXIT_REFUSED;
 		return;
 	}
-	message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+	message_add(&r->messages, &r->pool, MESSAGE_NOTE,
 	    r->options->dry_run
 		? "A reload would work: the server reports no error. (Even a dry run swaps in the "
 		  "certificates and the list of blocked addresses.)"
@@ -36,13 +35,13 @@ reload_one(struct run *r, struct target *t)
 }
 
 int
-cmd_reload(const struct options *o, const char *program)
+cmd_reload(const struct options *o)
 {
 	struct run r;
 	size_t i;
 
 	memset(&r, 0, sizeof(r));
-	if (run_begin(&r, o, program, false) == 0 && run_read(&r) == 0) {
+	if (run_begin(&r, o, false) == 0 && run_read(&r) == 0) {
 		for (i = 0; i < r.count && !run_stopped(&r); i++)
 			reload_one(&r, &r.targets[i]);
 	}

@@ -1,5 +1,4 @@
-#include "cmd/commands.h"
-
+#include "cmd/cli.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/run.h"
@@ -34,24 +33,23 @@ status_of(const struct target *t, unsigned groups)
 }
 
 int
-cmd_status(const struct options *o, const char *program)
+cmd_status(const struct options *o)
 {
 	struct run r;
 	size_t i;
 	int status;
 
 	memset(&r, 0, sizeof(r));
-	if (run_begin(&r, o, program, false) == -1 || run_read(&r) == -1 ||
-	    run_plan(&r, plan_status) == -1)
+	if (run_begin(&r, o, false) == -1 || run_read(&r) == -1 || run_plan(&r, plan_status) == -1)
 		return run_end(&r);
 	for (i = 0; i < r.count; i++) {
 		const struct target *t = &r.targets[i];
 
-		status = status_of(t, o->groups);
+		status = status_of(t, o->request.groups);
 		if (status == EXIT_DONE && !t->is_file && t->has_snapshot &&
 		    t->loaded.state == SNAPSHOT_SENDING) {
 			status = EXIT_PARTLY;
-			message_add(&r.messages, &r.pool, MESSAGE_WARNING, NULL,
+			message_add(&r.messages, &r.pool, MESSAGE_WARNING,
 			    "%s: the last write was not proved. The settings show all of it, and "
 			    "its config.toml may not hold it. Run stage again: it finishes what "
 			    "was begun.",

@@ -40,7 +40,7 @@ say_one(struct run *r, const struct target *t, const struct api_fault *f, enum m
 {
 	bool lookup = strstr(f->text, "lookup address") != NULL;
 
-	struct message *m = message_add(&r->messages, &r->pool, level, NULL,
+	struct message *m = message_add(&r->messages, &r->pool, level,
 	    "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
 	    *f->text ? ": " : "", f->text,
 	    is_ours(t, f->key) ? "stalprep staged this key."

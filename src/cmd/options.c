@@ -4,9 +4,10 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "base/utf8.h"
+#include "settings/changeset.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum {
 	IN_PRINT = 1u << COMMAND_PRINT,
@@ -14,6 +15,15 @@ enum {
 	IN_API = IN_CHANGE | 1u << COMMAND_STATUS | 1u << COMMAND_RELOAD,
 	IN_PLAN = IN_CHANGE | 1u << COMMAND_STATUS,
 	IN_ALL = (1u << COMMAND_COUNT) - 1
+};
+
+enum {
+	CONNECT_SECONDS = 10,
+	MAX_SECONDS = 60,
+	SECONDS_MAX = 86400,
+	NEAR_MAX = 3,
+	WORD_MAX = 32,
+	USAGE_WIDTH = 110
 };
 
 /* The order is that of usage. */
@@ -46,7 +56,6 @@ enum option_id {
 	OPT_SNAPSHOT,
 	OPT_SNAPSHOT_DIR,
 	OPT_DRY_RUN,
-	OPT_CHECK,
 	OPT_RELOAD,
 	OPT_FORCE,
 	OPT_FORMAT,
@@ -59,101 +68,6 @@ enum option_id {
 	OPT_COUNT
 };
 
-/* A plain value's place; none is at 0. */
-#define AT(member) offsetof(struct options, member)
-
-const struct option options_table[] = {
-	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN,
-	    "an address or network that the proxy connects from (repeatable)" },
-	[OPT_PUBLIC_URL] = { "public-url", 0, "URL", IN_PRINT | IN_PLAN,
-	    "the public https origin to advertise: the proxy's" },
-	[OPT_RELAY] = { "relay", 0, "HOST[:PORT]", IN_PRINT | IN_PLAN,
-	    "also send outbound mail through this host, the new server (port 25)" },
-	[OPT_RELAY_ID] = { "relay-id", 0, "NAME", IN_PRINT | IN_PLAN,
-	    "the relay's name in the settings, in place of smarthost" },
-	[OPT_ONLY] = { "only", 0, "GROUP,...", IN_PRINT | IN_PLAN,
-	    "these groups alone: listeners, checks, url, outbound" },
-	[OPT_SKIP] = { "skip", 0, "GROUP,...", IN_PRINT | IN_PLAN, "all but these groups" },
-	[OPT_LISTENER] = { "listener", 0, "ID", IN_PRINT | IN_PLAN,
-	    "exactly this listener, in place of those discovered (repeatable)" },
-	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PLAN,
-	    "the listener that the new server relays to, where none plainly binds port 25" },
-	[OPT_NEW_SERVER] = { "new-server", 0, "ADDR", IN_PRINT | IN_PLAN,
-	    "the address that the new server relays from: must not be one that port 25 wants a "
-	    "PROXY header from" },
-	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN,
-	    "also exempt --new-server from automatic bans", AT(allow_new_server) },
-	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE,
-	    "leave this cluster's other nodes out on purpose", AT(single_node) },
-	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN,
-	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)" },
-	[OPT_CONFIG] = { "config", 0, "FILE", IN_PLAN,
-	    "in place of --url: the config.toml of a server that does not run; - for standard "
-	    "input and output",
-	    AT(config) },
-	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API,
-	    "the old server's management API, such as https://mail.internal:443" },
-	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API,
-	    "PEM certificates to trust, in place of the system's", AT(cacert) },
-	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_API,
-	    "sha256//BASE64 of the server's public key, several with ;, or a file",
-	    AT(pinnedpubkey) },
-	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_API,
-	    "do not check the certificate (safe with --pinnedpubkey alone)", AT(insecure) },
-	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API,
-	    "use this address for this host and port (repeatable)" },
-	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API,
-	    "the longest time for look-up, connection and handshake (10)" },
-	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API,
-	    "the longest time for the exchange with one server (60)" },
-	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, "send a PROXY v2 LOCAL header first",
-	    AT(haproxy) },
-	[OPT_USER] = { "user", 'u', "NAME", IN_API, "the administrator's login name (admin)" },
-	[OPT_PASSWORD_FILE] = { "password-file", 0, "FILE", IN_API,
-	    "the password's file, - for standard input; else $STALPREP_PASSWORD or a prompt",
-	    AT(password_file) },
-	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API,
-	    "a file with the present six-digit code, - for standard input", AT(totp_file) },
-	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API,
-	    "an API key's file, in place of user and password", AT(api_key_file) },
-	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, "where what stood before is kept",
-	    AT(snapshot) },
-	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN,
-	    "the folder for snapshots under their usual names (.)", AT(snapshot_dir) },
-	[OPT_DRY_RUN] = { "dry-run", 'n', NULL, IN_CHANGE | 1u << COMMAND_RELOAD,
-	    "say what would be done, write nothing", AT(dry_run) },
-	[OPT_CHECK] = { "check", 0, NULL, 1u << COMMAND_STAGE,
-	    "also let the server try a reload before and after (not quite inert: it takes in "
-	    "certificates)",
-	    AT(check) },
-	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR,
-	    "reload afterwards, which applies the removal", AT(reload) },
-	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, "override exactly these refusals" },
-	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, "text, curl, json, toml or keys (text)" },
-	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, "print the undoing", AT(clear) },
-	[OPT_JSON] = { "json", 0, NULL, IN_API, "one JSON object on standard output, for programs",
-	    AT(json) },
-	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, "only what went wrong", AT(quiet) },
-	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API,
-	    "also each key, and how the server was reached", AT(verbose) },
-	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, "the version" },
-	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, "this" },
-};
-_Static_assert(COUNT(options_table) == OPT_COUNT, "each option has its row");
-
-const size_t options_count = COUNT(options_table);
-
-static const char *const command_names[COMMAND_COUNT] = {
-	[COMMAND_PRINT] = "print",
-	[COMMAND_STAGE] = "stage",
-	[COMMAND_STATUS] = "status",
-	[COMMAND_CLEAR] = "clear",
-	[COMMAND_RELOAD] = "reload",
-	[COMMAND_LICENSES] = "licenses",
-	[COMMAND_VERSION] = "version",
-	[COMMAND_HELP] = "help",
-};
-
 static const char *const format_names[FORMAT_COUNT] = {
 	[FORMAT_TEXT] = "text",
 	[FORMAT_CURL] = "curl",
@@ -162,68 +76,389 @@ static const char *const format_names[FORMAT_COUNT] = {
 	[FORMAT_KEYS] = "keys",
 };
 
-/* The names of all refusals, as they print them; some are never overridden, and say so. */
-static const char *const refusal_names[] = {
-	"open-secret",
-	"snapshot-target",
-	"dialect",
-	"dialect-unknown",
-	"relay-taken",
-	"relay-covered",
-	"rewrite",
-	"rewrite-unseen",
-	"changed",
-	"no-cluster",
-	"cluster",
-	"node-order",
-	"port-25",
-	"no-listener",
-	"relay-listener",
-	"not-local",
-	"no-snapshot",
-	"new-server",
-	"not-stalwart",
-	"listener-name",
-	"running",
-	"in-place",
-};
-
-enum {
-	CONNECT_SECONDS = 10,
-	MAX_SECONDS = 60,
-	SECONDS_MAX = 86400,
-	RELAY_PORT = 25,
-	NEAR_MAX = 3,
-	WORD_MAX = 32,
-	USAGE_WIDTH = 110
-};
-
 /* What is kept while parsing and gone afterwards. */
 struct parse {
 	struct options *o;
+	const struct command *commands;
 	struct pool *pool;
-	unsigned only, skip;
-	bool command_seen, argument_seen;
+	unsigned only, skip; /* sets of groups */
+	bool argument_seen;
 	bool seen[OPT_COUNT];
 };
 
-const char *
-command_name(enum command c)
+/* ---- values ---- */
+
+static int
+set_groups(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
-	return command_names[c];
+	unsigned *set = opt == &options_table[OPT_ONLY] ? &p->only : &p->skip;
+	const char *end;
+	enum group g;
+
+	for (;; value = end + 1) {
+		end = value + strcspn(value, ",");
+		if (!group_find(&g, value, (size_t)(end - value)) || g == GROUP_ALLOW)
+			return err_set(err, ERR_USAGE,
+			    "--%s: \"%.*s\" is not a group; the groups are listeners, checks, url "
+			    "and outbound",
+			    opt->name, (int)(end - value > 40 ? 40 : end - value), value);
+		*set |= 1u << g;
+		if (!*end)
+			return 0;
+	}
 }
 
-bool
-options_forced(const struct options *o, const char *name)
+static int
+set_proxy(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct request *q = &p->o->request;
+	char text[NET_TEXT_MAX];
+	struct err why;
+	struct net n;
+
+	(void)opt;
+	if (net_parse(&n, value, &why) == -1)
+		return err_set(err, ERR_USAGE, "--proxy %s", why.text);
+	net_format(&n, text);
+	if (request_has_proxy(q, text))
+		return 0;
+	if (q->proxy_count == PROXIES_MAX)
+		return err_set(err, ERR_USAGE, "--proxy: at most %d are taken", PROXIES_MAX);
+	memcpy(q->proxies[q->proxy_count++], text, sizeof(text));
+	return 0;
+}
+
+/* HOST[:PORT], a name: an address would make the server bounce all mail (server-facts). */
+static int
+set_relay(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct request *q = &p->o->request;
+	size_t n = strcspn(value, ":");
+	const char *host = pool_copy(p->pool, value, n);
+	char *end = NULL;
+	struct net addr;
+
+	(void)opt;
+	if (!host)
+		return err_memory(err);
+	if (value[0] == '[' || addr_parse(&addr, value) || addr_parse(&addr, host))
+		return err_set(err, ERR_USAGE,
+		    "--relay %.80s: a DNS name is needed. The server looks the text up as a name, "
+		    "so with an IP address it would bounce all outgoing mail",
+		    value);
+	if (!host_is_name(host))
+		return err_set(err, ERR_USAGE,
+		    "--relay %.80s: this is not HOST[:PORT], such as new.example.org:25", value);
+	q->relay_host = host;
+	q->relay_port = RELAY_PORT;
+	if (!value[n])
+		return 0;
+	if (value[n + 1] >= '0' && value[n + 1] <= '9' && strlen(value + n + 1) <= 5)
+		q->relay_port = (unsigned)strtoul(value + n + 1, &end, 10);
+	if (!end || *end || !q->relay_port || q->relay_port > 65535)
+		return err_set(err, ERR_USAGE,
+		    "--relay %.80s: the port must be a number from 1 to 65535", value);
+	return 0;
+}
+
+/* One word, since it becomes a part of a key. */
+static int
+set_relay_id(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	size_t n = strspn(
+	    value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+	(void)opt;
+	if (!n || value[n] || n > 60)
+		return err_set(err, ERR_USAGE,
+		    "--relay-id \"%.60s\": a name has letters, digits, _ and -, at most 60", value);
+	if (!strcmp(value, "local") || !strcmp(value, "mx"))
+		return err_set(err, ERR_USAGE,
+		    "--relay-id %s: that is a route of the server's own; choose another name",
+		    value);
+	p->o->request.relay_id = value;
+	return 0;
+}
+
+/* A listener's name as it may stand in a key. */
+static int
+check_id(const struct option *opt, const char *value, struct err *err)
+{
+	size_t len = strlen(value), i, n;
+
+	for (i = 0; i < len; i += n) {
+		n = utf8_length(value + i, len - i);
+		if (!n || (unsigned char)value[i] < ' ' || value[i] == 0x7f || value[i] == '\\')
+			break; /* config.toml drops a backslash of a quoted name */
+	}
+	if (!len || i < len || len > ID_MAX)
+		return err_set(err, ERR_USAGE,
+		    "--%s: a listener's name has 1 to %d bytes, no control character and no "
+		    "backslash",
+		    opt->name, ID_MAX);
+	return 0;
+}
+
+/* Append to a list that has room for max. */
+static int
+append(const char **list, size_t *count, size_t max, const struct option *opt, const char *value,
+    struct err *err)
+{
+	if (*count == max)
+		return err_set(err, ERR_USAGE, "--%s: at most %zu are taken", opt->name, max);
+	list[(*count)++] = value;
+	return 0;
+}
+
+static int
+set_listener(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct request *q = &p->o->request;
+
+	if (check_id(opt, value, err) == -1)
+		return -1;
+	return append(q->listeners, &q->listener_count, LISTENERS_MAX, opt, value, err);
+}
+
+static int
+set_relay_listener(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	p->o->request.relay_listener = value;
+	return check_id(opt, value, err);
+}
+
+static int
+set_resolve(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct reach *r = &p->o->reach;
+
+	return append(r->resolve, &r->resolve_count, RESOLVE_OPTIONS_MAX, opt, value, err);
+}
+
+static int
+set_seconds(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	size_t n = strspn(value, "0123456789");
+	unsigned seconds = (unsigned)strtoul(value, NULL, 10);
+
+	if (!n || value[n] || n > 6 || seconds > SECONDS_MAX)
+		return err_set(err, ERR_USAGE,
+		    "--%s \"%.40s\": whole seconds from 0 (no limit) to %d are needed", opt->name,
+		    value, SECONDS_MAX);
+	memcpy((char *)p->o + opt->at, &seconds, sizeof(seconds));
+	return 0;
+}
+
+/* NAME,NAME of refusals. */
+static int
+set_force(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	enum refusal refusal;
+	const char *end, *name;
+
+	(void)opt;
+	for (;; value = end + 1) {
+		end = value + strcspn(value, ",");
+		name = pool_copy(p->pool, value, (size_t)(end - value));
+		if (!name)
+			return err_memory(err);
+		refusal = refusal_find(name);
+		if (refusal == REFUSAL_NONE)
+			return err_set(err, ERR_USAGE,
+			    "--force \"%.40s\": no refusal has that name; each prints its own",
+			    name);
+		p->o->request.forced[refusal] = true;
+		if (!*end)
+			return 0;
+	}
+}
+
+static int
+set_format(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
 	size_t i;
 
-	for (i = 0; i < o->force_count; i++) {
-		if (!strcmp(o->force[i], name))
-			return true;
+	(void)opt;
+	for (i = 0; i < FORMAT_COUNT; i++) {
+		if (!strcmp(format_names[i], value)) {
+			p->o->format = (enum format)i;
+			return 0;
+		}
 	}
-	return false;
+	return err_set(err, ERR_USAGE,
+	    "--format \"%.40s\": the formats are text, curl, json, toml and keys", value);
 }
+
+static int
+set_dialect(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct request *q = &p->o->request;
+
+	(void)opt;
+	q->minor = strcmp(value, "auto") != 0 ? changeset_parse_version(value) : -1;
+	if (q->minor == -1 && strcmp(value, "auto") != 0)
+		return err_set(err, ERR_USAGE,
+		    "--dialect \"%.40s\": auto or a version from 0.8 to 0.15 is needed. Newer "
+		    "servers have another API, and need no preparing",
+		    value);
+	return 0;
+}
+
+static int
+set_url(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct reach *r = &p->o->reach;
+	size_t i;
+
+	(void)opt;
+	if (r->target_count == TARGETS_MAX)
+		return err_set(err, ERR_USAGE, "--url: at most %d are taken", TARGETS_MAX);
+	if (url_parse(&r->targets[r->target_count], value, "--url", err) == -1)
+		return -1;
+	for (i = 0; i < r->target_count; i++) {
+		if (!strcmp(r->targets[i].host, r->targets[r->target_count].host) &&
+		    r->targets[i].port == r->targets[r->target_count].port)
+			return err_set(err, ERR_USAGE, "--url %.120s is given twice", value);
+	}
+	r->target_count++;
+	return 0;
+}
+
+static int
+set_public_url(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct url u;
+
+	(void)opt;
+	if (url_parse_public(&u, value, "--public-url", err) == -1)
+		return -1;
+	url_format(&u, p->o->request.public_origin);
+	return 0;
+}
+
+static int
+set_new_server(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	char *text = p->o->request.new_server;
+	struct net addr;
+
+	(void)opt;
+	if (!addr_parse(&addr, value))
+		return err_set(err, ERR_USAGE,
+		    "--new-server \"%.60s\" is not an IP address, such as 203.0.113.20", value);
+	net_format(&addr, text);
+	text[strcspn(text, "/")] = '\0';
+	return 0;
+}
+
+static int
+set_user(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	(void)opt;
+	if (strchr(value, ':'))
+		return err_set(err, ERR_USAGE,
+		    "--user: a login name has no colon; the password comes from --password-file, "
+		    "$STALPREP_PASSWORD or a prompt");
+	p->o->reach.user = value;
+	return 0;
+}
+
+/* ---- the table ---- */
+
+/* A plain value's place; none is at 0. */
+#define AT(member) offsetof(struct options, member)
+
+const struct option options_table[] = {
+	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	    "an address or network that the proxy connects from (repeatable)", .set = set_proxy },
+	[OPT_PUBLIC_URL] = { "public-url", 0, "URL", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	    "the public https origin to advertise: the proxy's", .set = set_public_url },
+	[OPT_RELAY] = { "relay", 0, "HOST[:PORT]", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	    "also send outbound mail through this host, the new server (port 25)",
+	    .set = set_relay },
+	[OPT_RELAY_ID] = { "relay-id", 0, "NAME", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	    "the relay's name in the settings, in place of smarthost", .set = set_relay_id },
+	[OPT_ONLY] = { "only", 0, "GROUP,...", IN_PRINT | IN_PLAN, 0,
+	    "these groups alone: listeners, checks, url, outbound", .set = set_groups },
+	[OPT_SKIP] = { "skip", 0, "GROUP,...", IN_PRINT | IN_PLAN, 0, "all but these groups",
+	    .set = set_groups },
+	[OPT_LISTENER] = { "listener", 0, "ID", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	    "exactly this listener, in place of those discovered (repeatable)",
+	    .set = set_listener },
+	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PLAN, 0,
+	    "the listener that the new server relays to, where it is not plain which one binds "
+	    "port 25",
+	    .set = set_relay_listener },
+	[OPT_NEW_SERVER] = { "new-server", 0, "ADDR", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	    "the address that the new server relays from: port 25 must not expect a PROXY header "
+	    "from it",
+	    .set = set_new_server },
+	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN, OPTION_WRITES,
+	    "also exempt --new-server from automatic bans", .at = AT(request.allow_new_server) },
+	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, OPTION_WRITES,
+	    "leave this cluster's other nodes out on purpose", .at = AT(request.single_node) },
+	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN, 0,
+	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)", .set = set_dialect },
+	[OPT_CONFIG] = { "config", 0, "FILE", IN_PLAN, 0,
+	    "in place of --url: the config.toml of a server that does not run; - for standard "
+	    "input and output",
+	    .at = AT(reach.config) },
+	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API, OPTION_SERVER,
+	    "the old server's management API, such as https://mail.internal:443", .set = set_url },
+	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "PEM certificates to trust, in place of the system's", .at = AT(reach.cacert) },
+	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "sha256//BASE64 of the server's public key, several with ;, or a file",
+	    .at = AT(reach.pinnedpubkey) },
+	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "do not check the certificate (safe with --pinnedpubkey alone)",
+	    .at = AT(reach.insecure) },
+	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "use this address for this host and port (repeatable)", .set = set_resolve },
+	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API, OPTION_SERVER,
+	    "the longest time for look-up, connection and handshake (10)", .set = set_seconds,
+	    .at = AT(reach.connect_timeout) },
+	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API, OPTION_SERVER,
+	    "the longest time for the exchange with one server (60)", .set = set_seconds,
+	    .at = AT(reach.max_time) },
+	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "send a PROXY v2 LOCAL header first", .at = AT(reach.haproxy) },
+	[OPT_USER] = { "user", 'u', "NAME", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "the administrator's login name (admin)", .set = set_user, .at = AT(reach.user) },
+	[OPT_PASSWORD_FILE] = { "password-file", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "the password's file, - for standard input; else $STALPREP_PASSWORD or a prompt",
+	    .at = AT(reach.password_file) },
+	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "a file with the present six-digit code, - for standard input",
+	    .at = AT(reach.totp_file) },
+	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	    "an API key's file, in place of user and password", .at = AT(reach.api_key_file) },
+	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, 0, "where what stood before is kept",
+	    .at = AT(reach.snapshot) },
+	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN, 0,
+	    "the folder for snapshots under their usual names (.)", .at = AT(reach.snapshot_dir) },
+	[OPT_DRY_RUN] = { "dry-run", 'n', NULL, IN_CHANGE | 1u << COMMAND_RELOAD, 0,
+	    "say what would be done, write nothing", .at = AT(dry_run) },
+	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR, OPTION_SERVER,
+	    "reload afterwards, which applies the removal", .at = AT(reload) },
+	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, 0, "override exactly these refusals",
+	    .set = set_force },
+	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, 0,
+	    "text, curl, json, toml or keys (text)", .set = set_format },
+	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, 0, "print the undoing", .at = AT(clear) },
+	[OPT_JSON] = { "json", 0, NULL, IN_API, 0,
+	    "one JSON object on standard output, for programs", .at = AT(json) },
+	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, 0, "only what went wrong", .at = AT(quiet) },
+	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API, 0,
+	    "also each key, and how the server was reached", .at = AT(verbose) },
+	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, 0, "the version" },
+	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, 0, "this text" },
+};
+_Static_assert(COUNT(options_table) == OPT_COUNT, "each option has its row");
+
+const size_t options_count = COUNT(options_table);
+
+/* ---- parsing ---- */
 
 /* How many single changes turn a into b (Levenshtein), for words shorter than WORD_MAX. */
 static size_t
@@ -256,8 +491,8 @@ distance(const char *a, const char *b)
 static int
 unknown_option(const char *name, struct err *err)
 {
-	const char *near = NULL;
 	size_t i, d, best = NEAR_MAX + 1;
+	const char *near = NULL;
 
 	for (i = 0; i < options_count; i++) {
 		d = distance(name, options_table[i].name);
@@ -273,25 +508,26 @@ unknown_option(const char *name, struct err *err)
 }
 
 static int
-take_command(struct parse *p, const char *word, struct err *err)
+set_command(struct parse *p, const char *word, struct err *err)
 {
 	const char *near = NULL;
 	size_t i, d, best = NEAR_MAX;
 
 	for (i = 0; i < COMMAND_COUNT; i++) {
-		if (!strcmp(command_names[i], word)) {
-			if (p->command_seen)
-				p->o->help_about = (enum command)i;
-			else
-				p->o->command = (enum command)i;
-			p->argument_seen = p->command_seen;
-			p->command_seen = true;
+		if (!strcmp(p->commands[i].name, word)) {
+			p->argument_seen = p->o->command != NULL;
+			if (p->argument_seen) {
+				p->o->about = &p->commands[i];
+				return 0;
+			}
+			p->o->command = &p->commands[i];
+			p->o->id = (enum command_id)i;
 			return 0;
 		}
-		d = distance(word, command_names[i]);
+		d = distance(word, p->commands[i].name);
 		if (d < best) {
 			best = d;
-			near = command_names[i];
+			near = p->commands[i].name;
 		}
 	}
 	return err_set(err, ERR_USAGE, "\"%.40s\" is not a command%s%s%s; see stalprep help", word,
@@ -299,306 +535,10 @@ take_command(struct parse *p, const char *word, struct err *err)
 }
 
 static int
-take_groups(unsigned *set, const char *name, const char *value, struct err *err)
+set_option(struct parse *p, enum option_id id, const char *value, struct err *err)
 {
-	const char *end;
-	enum group g;
-
-	for (;; value = end + 1) {
-		end = value + strcspn(value, ",");
-		if (!group_find(&g, value, (size_t)(end - value)) || g == GROUP_ALLOW)
-			return err_set(err, ERR_USAGE,
-			    "--%s: \"%.*s\" is not a group; listeners, checks, url and outbound "
-			    "are",
-			    name, (int)(end - value > 40 ? 40 : end - value), value);
-		*set |= 1u << g;
-		if (!*end)
-			return 0;
-	}
-}
-
-static int
-take_proxy(struct options *o, const char *value, struct err *err)
-{
-	struct err why;
-	struct net n;
-	size_t i;
-
-	if (o->proxy_count == PROXIES_MAX)
-		return err_set(err, ERR_USAGE, "--proxy: at most %d are taken", PROXIES_MAX);
-	if (net_parse(&n, value, &why) == -1)
-		return err_set(err, ERR_USAGE, "--proxy %s", why.text);
-	net_format(&n, o->proxies[o->proxy_count]);
-	for (i = 0; i < o->proxy_count; i++) {
-		if (!strcmp(o->proxies[i], o->proxies[o->proxy_count]))
-			return 0;
-	}
-	o->proxy_count++;
-	return 0;
-}
-
-/*
- * HOST[:PORT], a name: the server looks it up as a name and bounces all mail where it is an
- * address.
- */
-static int
-take_relay(struct options *o, struct pool *pool, const char *value, struct err *err)
-{
-	size_t n = strcspn(value, ":");
-	const char *host = pool_copy(pool, value, n);
-	char *end = NULL;
-	struct net addr;
-
-	if (!host)
-		return err_memory(err);
-	if (value[0] == '[' || addr_parse(&addr, value) || addr_parse(&addr, host))
-		return err_set(err, ERR_USAGE,
-		    "--relay %.80s: a DNS name is wanted; with an IP address the server would "
-		    "bounce all outgoing mail (it looks the text up as a name)",
-		    value);
-	if (!host_is_name(host))
-		return err_set(err, ERR_USAGE,
-		    "--relay %.80s: HOST[:PORT] is wanted, such as new.example.org:25", value);
-	o->relay_host = host;
-	o->relay_port = RELAY_PORT;
-	if (!value[n])
-		return 0;
-	if (value[n + 1] >= '0' && value[n + 1] <= '9' && strlen(value + n + 1) <= 5)
-		o->relay_port = (unsigned)strtoul(value + n + 1, &end, 10);
-	if (!end || *end || !o->relay_port || o->relay_port > 65535)
-		return err_set(err, ERR_USAGE,
-		    "--relay %.80s: the port must be a number from 1 to 65535", value);
-	return 0;
-}
-
-/* The id goes into keys, and between quotes into an expression. */
-static int
-take_relay_id(struct options *o, const char *value, struct err *err)
-{
-	size_t n = strspn(
-	    value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-
-	if (!n || value[n] || n > 60)
-		return err_set(err, ERR_USAGE,
-		    "--relay-id \"%.60s\": letters, digits, _ and - are wanted, at most 60", value);
-	if (!strcmp(value, "local") || !strcmp(value, "mx"))
-		return err_set(err, ERR_USAGE,
-		    "--relay-id %s: that is a route of the server's own; choose another name",
-		    value);
-	o->relay_id = value;
-	return 0;
-}
-
-/* A listener's name as it may stand in a key. */
-static int
-check_id(const char *name, const char *value, struct err *err)
-{
-	size_t len = strlen(value), i, n;
-
-	for (i = 0; i < len; i += n) {
-		n = utf8_length(value + i, len - i);
-		if (!n || (unsigned char)value[i] < ' ' || value[i] == 0x7f || value[i] == '\\')
-			break; /* config.toml drops a backslash of a quoted name */
-	}
-	if (!len || i < len || len > ID_MAX)
-		return err_set(err, ERR_USAGE,
-		    "--%s: a listener's name is wanted, such as imaptls (at most %d bytes, no "
-		    "control character, no backslash)",
-		    name, ID_MAX);
-	return 0;
-}
-
-static int
-take_seconds(unsigned *out, const char *name, const char *value, struct err *err)
-{
-	size_t n = strspn(value, "0123456789");
-
-	if (!n || value[n] || n > 6 || strtoul(value, NULL, 10) > SECONDS_MAX)
-		return err_set(err, ERR_USAGE,
-		    "--%s \"%.40s\": whole seconds are wanted, 0 (no limit) to %d", name, value,
-		    SECONDS_MAX);
-	*out = (unsigned)strtoul(value, NULL, 10);
-	return 0;
-}
-
-static int
-take_list(const char **list, size_t *count, size_t max, const char *name, const char *value,
-    struct err *err)
-{
-	if (*count == max)
-		return err_set(err, ERR_USAGE, "--%s: at most %zu are taken", name, max);
-	list[(*count)++] = value;
-	return 0;
-}
-
-static bool
-is_refusal_name(const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < COUNT(refusal_names) && strcmp(refusal_names[i], name) != 0; i++)
-		;
-	return i < COUNT(refusal_names);
-}
-
-/* --force NAME,NAME */
-static int
-take_force(struct parse *p, const char *value, struct err *err)
-{
-	const char *end, *name;
-
-	for (;; value = end + 1) {
-		end = value + strcspn(value, ",");
-		name = pool_copy(p->pool, value, (size_t)(end - value));
-		if (!name)
-			return err_memory(err);
-		if (!is_refusal_name(name))
-			return err_set(err, ERR_USAGE,
-			    "--force \"%.40s\": no refusal has that name; each prints its own",
-			    name);
-		if (take_list(p->o->force, &p->o->force_count, FORCE_MAX, "force", name, err) == -1)
-			return -1;
-		if (!*end)
-			return 0;
-	}
-}
-
-static int
-take_format(struct options *o, const char *value, struct err *err)
-{
-	size_t i;
-
-	for (i = 0; i < FORMAT_COUNT; i++) {
-		if (!strcmp(format_names[i], value)) {
-			o->format = (enum format)i;
-			return 0;
-		}
-	}
-	return err_set(
-	    err, ERR_USAGE, "--format \"%.40s\": text, curl, json, toml or keys is wanted", value);
-}
-
-static int
-take_dialect(struct options *o, const char *value, struct err *err)
-{
-	o->minor = -1;
-	if (!strcmp(value, "auto"))
-		return 0;
-	o->minor = changeset_parse_version(value);
-	if (o->minor == -1)
-		return err_set(err, ERR_USAGE,
-		    "--dialect \"%.40s\": auto or a version from 0.8 to 0.15 is wanted; newer "
-		    "servers have another API, which needs no preparing",
-		    value);
-	return 0;
-}
-
-static int
-take_target(struct options *o, const char *value, struct err *err)
-{
-	size_t i;
-
-	if (o->target_count == TARGETS_MAX)
-		return err_set(err, ERR_USAGE, "--url: at most %d are taken", TARGETS_MAX);
-	if (url_parse(&o->targets[o->target_count], value, "--url", err) == -1)
-		return -1;
-	for (i = 0; i < o->target_count; i++) {
-		if (!strcmp(o->targets[i].host, o->targets[o->target_count].host) &&
-		    o->targets[i].port == o->targets[o->target_count].port)
-			return err_set(err, ERR_USAGE, "--url %.120s is given twice", value);
-	}
-	o->target_count++;
-	return 0;
-}
-
-static int
-take_public_url(struct options *o, const char *value, struct err *err)
-{
-	if (url_parse_public(&o->public_url, value, "--public-url", err) == -1)
-		return -1;
-	url_format(&o->public_url, o->public_origin);
-	return 0;
-}
-
-static int
-take_new_server(struct options *o, const char *value, struct err *err)
-{
-	struct net addr;
-
-	if (!addr_parse(&addr, value))
-		return err_set(err, ERR_USAGE,
-		    "--new-server \"%.60s\": an IP address is wanted, such as 203.0.113.20", value);
-	net_format(&addr, o->new_server);
-	o->new_server[strcspn(o->new_server, "/")] = '\0';
-	return 0;
-}
-
-static int
-take_user(struct options *o, const char *value, struct err *err)
-{
-	if (!*value || strchr(value, ':'))
-		return err_set(err, ERR_USAGE,
-		    "--user: a login name without a colon is wanted; the password comes from "
-		    "--password-file, $STALPREP_PASSWORD or a prompt");
-	o->user = value;
-	return 0;
-}
-
-/* Values that are more than a text or a flag. */
-static int
-take_value(struct parse *p, enum option_id id, const char *value, struct err *err)
-{
-	const char *name = options_table[id].name;
-	struct options *o = p->o;
-
-	switch (id) {
-	case OPT_PROXY:
-		return take_proxy(o, value, err);
-	case OPT_PUBLIC_URL:
-		return take_public_url(o, value, err);
-	case OPT_RELAY:
-		return take_relay(o, p->pool, value, err);
-	case OPT_RELAY_ID:
-		return take_relay_id(o, value, err);
-	case OPT_ONLY:
-		return take_groups(&p->only, name, value, err);
-	case OPT_SKIP:
-		return take_groups(&p->skip, name, value, err);
-	case OPT_LISTENER:
-		return check_id(name, value, err) == -1
-		    ? -1
-		    : take_list(o->listeners, &o->listener_count, LISTENERS_MAX, name, value, err);
-	case OPT_RELAY_LISTENER:
-		o->relay_listener = value;
-		return check_id(name, value, err);
-	case OPT_NEW_SERVER:
-		return take_new_server(o, value, err);
-	case OPT_DIALECT:
-		return take_dialect(o, value, err);
-	case OPT_URL:
-		return take_target(o, value, err);
-	case OPT_RESOLVE:
-		return take_list(
-		    o->resolve, &o->resolve_count, RESOLVE_OPTIONS_MAX, name, value, err);
-	case OPT_CONNECT_TIMEOUT:
-		return take_seconds(&o->connect_timeout, name, value, err);
-	case OPT_MAX_TIME:
-		return take_seconds(&o->max_time, name, value, err);
-	case OPT_USER:
-		return take_user(o, value, err);
-	case OPT_FORCE:
-		return take_force(p, value, err);
-	case OPT_FORMAT:
-		return take_format(o, value, err);
-	default:
-		return 0;
-	}
-}
-
-static int
-take_option(struct parse *p, enum option_id id, const char *value, struct err *err)
-{
-	char *field = (char *)p->o + options_table[id].at;
+	const struct option *opt = &options_table[id];
+	char *field = (char *)p->o + opt->at;
 	bool on = true;
 
 	if (id == OPT_CONFIG && p->seen[id])
@@ -606,14 +546,13 @@ take_option(struct parse *p, enum option_id id, const char *value, struct err *e
 		    "--config is given twice: each file is changed by a run of its own");
 	p->seen[id] = true;
 	if (value && !*value)
-		return err_set(err, ERR_USAGE, "--%s: its value is empty", options_table[id].name);
-	p->o->change_options |= id < OPT_DIALECT && id != OPT_ONLY && id != OPT_SKIP &&
-	    id != OPT_RELAY_LISTENER;
-	if (!options_table[id].at)
-		return take_value(p, id, value, err);
+		return err_set(err, ERR_USAGE, "--%s: its value is empty", opt->name);
+	p->o->request.values_given |= (opt->traits & OPTION_WRITES) != 0;
+	if (opt->set)
+		return opt->set(p, opt, value, err);
 	if (value)
 		memcpy(field, &value, sizeof(value));
-	else
+	else if (opt->at)
 		memcpy(field, &on, sizeof(on));
 	return 0;
 }
@@ -641,12 +580,12 @@ parse_long(struct parse *p, int argc, char **argv, int *i, struct err *err)
 	if (options_table[id].arg) {
 		value = equals ? equals + 1 : *i + 1 < argc ? argv[++*i] : NULL;
 		if (!value)
-			return err_set(err, ERR_USAGE, "--%s wants a value: --%s %s", name, name,
+			return err_set(err, ERR_USAGE, "--%s needs a value: --%s %s", name, name,
 			    options_table[id].arg);
 	} else if (equals) {
 		return err_set(err, ERR_USAGE, "--%s takes no value", name);
 	}
-	return take_option(p, (enum option_id)id, value, err);
+	return set_option(p, (enum option_id)id, value, err);
 }
 
 /* -k, -kv, -uNAME or -u NAME. */
@@ -663,14 +602,14 @@ parse_short(struct parse *p, int argc, char **argv, int *i, struct err *err)
 			return err_set(
 			    err, ERR_USAGE, "-%c is not an option; see stalprep help", *s);
 		if (!options_table[id].arg) {
-			if (take_option(p, (enum option_id)id, NULL, err) == -1)
+			if (set_option(p, (enum option_id)id, NULL, err) == -1)
 				return -1;
 			continue;
 		}
 		if (!s[1] && *i + 1 >= argc)
-			return err_set(err, ERR_USAGE, "-%c wants a value: -%c %s", *s, *s,
+			return err_set(err, ERR_USAGE, "-%c needs a value: -%c %s", *s, *s,
 			    options_table[id].arg);
-		return take_option(p, (enum option_id)id, s[1] ? s + 1 : argv[++*i], err);
+		return set_option(p, (enum option_id)id, s[1] ? s + 1 : argv[++*i], err);
 	}
 	return 0;
 }
@@ -679,63 +618,72 @@ parse_short(struct parse *p, int argc, char **argv, int *i, struct err *err)
 static int
 check_known(const struct parse *p, struct err *err)
 {
+	const char *command = p->o->command->name;
 	size_t id;
 
 	for (id = 0; id < OPT_COUNT; id++) {
-		if (p->seen[id] && !(options_table[id].commands & 1u << p->o->command))
+		if (p->seen[id] && !(options_table[id].commands & 1u << p->o->id))
 			return err_set(err, ERR_USAGE,
 			    "--%s is not an option of %s; see stalprep help %s",
-			    options_table[id].name, command_names[p->o->command],
-			    command_names[p->o->command]);
+			    options_table[id].name, command, command);
 	}
 	return 0;
 }
 
+/* print and stage write values, so they need them all. */
+static bool
+needs_values(const struct options *o)
+{
+	return o->id == COMMAND_STAGE ||
+	    (o->id == COMMAND_PRINT && !o->clear && o->format != FORMAT_KEYS);
+}
+
 /* --only, --skip and what was given make the set of groups. */
 static int
-settle_groups(struct parse *p, struct err *err)
+choose_groups(struct parse *p, struct err *err)
 {
-	struct options *o = p->o;
-	bool looks = o->command == COMMAND_CLEAR || o->command == COMMAND_STATUS;
+	struct request *q = &p->o->request;
+	bool looks = p->o->id == COMMAND_CLEAR || p->o->id == COMMAND_STATUS;
 	unsigned usual = looks
 	    ? (1u << GROUP_COUNT) - 1
-	    : (unsigned)GROUPS_DEFAULT | (o->relay_host ? 1u << GROUP_OUTBOUND : 0);
+	    : (unsigned)GROUPS_DEFAULT | (q->relay_host ? 1u << GROUP_OUTBOUND : 0);
 
-	o->groups_named = p->only != 0;
-	o->groups = p->only ? p->only : usual;
-	o->groups &= ~p->skip;
-	if (o->allow_new_server)
-		o->groups |= 1u << GROUP_ALLOW;
-	if (!o->groups)
+	q->groups_named = p->only != 0;
+	q->groups = p->only ? p->only : usual;
+	q->groups &= ~p->skip;
+	if (q->allow_new_server)
+		q->groups |= 1u << GROUP_ALLOW;
+	if (!q->groups)
 		return err_set(err, ERR_USAGE, "--only and --skip leave no group");
-	if (p->only & 1u << GROUP_OUTBOUND && !o->relay_host &&
-	    (o->command == COMMAND_PRINT || o->command == COMMAND_STAGE))
+	if (p->only & 1u << GROUP_OUTBOUND && !q->relay_host && !looks)
 		return err_set(
-		    err, ERR_USAGE, "the group outbound wants --relay HOST, the new server's name");
+		    err, ERR_USAGE, "the group outbound needs --relay HOST, the new server's name");
 	return 0;
 }
 
-/* print and stage write values, so they want them all. */
 static int
-check_wanted(const struct options *o, struct err *err)
+check_values(const struct parse *p, struct err *err)
 {
-	if (o->command != COMMAND_PRINT && o->command != COMMAND_STAGE)
-		return 0;
-	if (o->command == COMMAND_PRINT && o->clear)
-		return 0;
-	if (o->groups & 1u << GROUP_LISTENERS && !o->proxy_count &&
-	    !(o->command == COMMAND_PRINT && o->format == FORMAT_KEYS))
+	const struct request *q = &p->o->request;
+
+	if (needs_values(p->o) && q->groups & 1u << GROUP_LISTENERS && !q->proxy_count)
 		return err_set(err, ERR_USAGE,
-		    "--proxy ADDR is wanted: the address that the proxy connects from (or --skip "
+		    "--proxy ADDR is missing: the address that the proxy connects from (or --skip "
 		    "listeners)");
-	if (o->groups & 1u << GROUP_URL && !o->public_origin[0] &&
-	    !(o->command == COMMAND_PRINT && o->format == FORMAT_KEYS))
+	if (needs_values(p->o) && q->groups & 1u << GROUP_URL && !q->public_origin[0])
 		return err_set(err, ERR_USAGE,
-		    "--public-url URL is wanted: the proxy's public https URL (or --skip url)");
+		    "--public-url URL is missing: the proxy's public https URL (or --skip url)");
+	if (q->allow_new_server && !q->new_server[0])
+		return err_set(err, ERR_USAGE, "--allow-new-server goes with --new-server ADDR");
+	if (p->seen[OPT_RELAY_ID] && !q->relay_host)
+		return err_set(err, ERR_USAGE, "--relay-id goes with --relay HOST");
+	if (q->listener_count && !(q->groups & 1u << GROUP_LISTENERS))
+		return err_set(
+		    err, ERR_USAGE, "--listener goes with the group listeners, which is left out");
 	return 0;
 }
 
-/* A file is reached without any of what a server wants. */
+/* A file is reached without any of what a server needs. */
 static int
 check_config(const struct parse *p, struct err *err)
 {
@@ -743,126 +691,123 @@ check_config(const struct parse *p, struct err *err)
 	size_t id;
 
 	for (id = 0; id < OPT_COUNT; id++) {
-		if (p->seen[id] &&
-		    ((id >= OPT_URL && id <= OPT_API_KEY_FILE) || id == OPT_CHECK ||
-			id == OPT_RELOAD))
+		if (p->seen[id] && options_table[id].traits & OPTION_SERVER)
 			return err_set(err, ERR_USAGE,
 			    "--%s does not go with --config: the server is not asked",
 			    options_table[id].name);
 	}
-	if (!strcmp(o->config, "-") && o->json && !o->dry_run && o->command != COMMAND_STATUS)
+	if (!strcmp(o->reach.config, "-") && o->json && !o->dry_run && o->id != COMMAND_STATUS)
 		return err_set(err, ERR_USAGE,
 		    "--json does not go with --config -: standard output is the file");
 	return 0;
 }
 
 static int
-check_target(const struct parse *p, struct err *err)
+check_reach(const struct parse *p, struct err *err)
 {
-	const struct options *o = p->o;
+	const struct reach *r = &p->o->reach;
 
-	if (!(options_table[OPT_PASSWORD_FILE].commands & 1u << o->command))
+	if (!(IN_API & 1u << p->o->id))
 		return 0;
-	if (o->config && check_config(p, err) == -1)
+	if (r->config && check_config(p, err) == -1)
 		return -1;
-	if (!o->target_count && !o->config)
+	if (!r->target_count && !r->config)
 		return err_set(err, ERR_USAGE,
-		    "--url URL is wanted: the old server's management API%s",
-		    o->command == COMMAND_RELOAD ? "" : "; or --config FILE where it does not run");
-	if (o->snapshot && o->target_count > 1)
+		    "--url URL is missing: the old server's management API%s",
+		    p->o->id == COMMAND_RELOAD ? "" : " (or --config FILE where it does not run)");
+	if (r->snapshot && r->target_count > 1)
 		return err_set(err, ERR_USAGE,
 		    "--snapshot names one file; with several --url use --snapshot-dir");
-	if (o->snapshot && o->snapshot_dir)
+	if (r->snapshot && r->snapshot_dir)
 		return err_set(err, ERR_USAGE, "--snapshot and --snapshot-dir exclude each other");
-	if (o->api_key_file && (o->password_file || o->totp_file || o->user))
+	if (r->api_key_file && (r->password_file || r->totp_file || r->user))
 		return err_set(err, ERR_USAGE,
 		    "--api-key-file excludes --user, --password-file and --totp-file");
-	if (o->password_file && o->totp_file && !strcmp(o->password_file, "-") &&
-	    !strcmp(o->totp_file, "-"))
+	if (r->password_file && r->totp_file && !strcmp(r->password_file, "-") &&
+	    !strcmp(r->totp_file, "-"))
 		return err_set(
 		    err, ERR_USAGE, "--password-file and --totp-file can't both be standard input");
 	return 0;
 }
 
 static int
-settle(struct parse *p, struct err *err)
+check_all(struct parse *p, struct err *err)
 {
-	struct options *o = p->o;
-
 	if (p->seen[OPT_VERSION] || p->seen[OPT_HELP])
 		return 0;
 	if (check_known(p, err) == -1)
 		return -1;
-	if (o->command >= COMMAND_LICENSES)
+	if (p->o->id >= COMMAND_LICENSES)
 		return 0;
-	if (settle_groups(p, err) == -1 || check_wanted(o, err) == -1)
+	if (choose_groups(p, err) == -1 || check_values(p, err) == -1)
 		return -1;
-	if (o->allow_new_server && !o->new_server[0])
-		return err_set(err, ERR_USAGE, "--allow-new-server goes with --new-server ADDR");
-	if (p->seen[OPT_RELAY_ID] && !o->relay_host)
-		return err_set(err, ERR_USAGE, "--relay-id goes with --relay HOST");
-	if (p->seen[OPT_LISTENER] && !(o->groups & 1u << GROUP_LISTENERS))
-		return err_set(
-		    err, ERR_USAGE, "--listener goes with the group listeners, which is left out");
-	if (o->quiet && o->verbose)
+	if (p->o->quiet && p->o->verbose)
 		return err_set(err, ERR_USAGE, "--quiet and --verbose exclude each other");
-	return check_target(p, err);
+	return check_reach(p, err);
 }
 
+/* --version and --help are commands, too. */
 static void
-settle_command(struct parse *p)
+choose_command(struct parse *p)
 {
 	struct options *o = p->o;
+	enum command_id id = p->seen[OPT_VERSION] ? COMMAND_VERSION : COMMAND_HELP;
 
-	if (p->seen[OPT_HELP] && p->command_seen && o->command != COMMAND_HELP)
-		o->help_about = o->command;
-	if (p->seen[OPT_VERSION])
-		o->command = COMMAND_VERSION;
-	else if (p->seen[OPT_HELP])
-		o->command = COMMAND_HELP;
+	if (!p->seen[OPT_VERSION] && !p->seen[OPT_HELP])
+		return;
+	if (p->seen[OPT_HELP] && o->command && o->id != COMMAND_HELP)
+		o->about = o->command;
+	o->command = &p->commands[id];
+	o->id = id;
+}
+
+static int
+parse_word(struct parse *p, const char *word, struct err *err)
+{
+	if (p->o->command && (p->o->id != COMMAND_HELP || p->argument_seen))
+		return err_set(err, ERR_USAGE, "\"%.40s\": %s takes no %sargument", word,
+		    p->o->command->name, p->argument_seen ? "second " : "");
+	return set_command(p, word, err);
 }
 
 int
-options_parse(struct options *o, struct pool *pool, int argc, char **argv, struct err *err)
+options_parse(struct options *o, const struct command *commands, struct pool *pool, int argc,
+    char **argv, struct err *err)
 {
-	struct parse p = { .o = o, .pool = pool };
-	bool only_arguments = false;
+	struct parse p = { .o = o, .commands = commands, .pool = pool };
+	bool only_words = false;
 	int i, r;
 
 	memset(o, 0, sizeof(*o));
-	o->help_about = COMMAND_COUNT;
-	o->relay_id = "smarthost";
-	o->minor = -1;
-	o->connect_timeout = CONNECT_SECONDS;
-	o->max_time = MAX_SECONDS;
+	o->request.relay_id = RELAY_ID;
+	o->request.minor = -1;
+	o->reach.connect_timeout = CONNECT_SECONDS;
+	o->reach.max_time = MAX_SECONDS;
 	for (i = 0; i < argc; i++) {
-		if (!only_arguments && !strcmp(argv[i], "--")) {
-			only_arguments = true;
+		if (!only_words && !strcmp(argv[i], "--")) {
+			only_words = true;
 			continue;
 		}
-		if (only_arguments || argv[i][0] != '-' || !argv[i][1]) {
-			if (p.command_seen && (o->command != COMMAND_HELP || p.argument_seen))
-				return err_set(err, ERR_USAGE, "\"%.40s\": %s takes no %sargument",
-				    argv[i], command_names[o->command],
-				    p.argument_seen ? "second " : "");
-			r = take_command(&p, argv[i], err);
-		} else {
-			r = argv[i][1] == '-' ? parse_long(&p, argc, argv, &i, err)
-					      : parse_short(&p, argc, argv, &i, err);
-		}
+		if (only_words || argv[i][0] != '-' || !argv[i][1])
+			r = parse_word(&p, argv[i], err);
+		else if (argv[i][1] == '-')
+			r = parse_long(&p, argc, argv, &i, err);
+		else
+			r = parse_short(&p, argc, argv, &i, err);
 		if (r == -1)
 			return -1;
 	}
-	settle_command(&p);
-	if (!p.command_seen && o->command != COMMAND_HELP && o->command != COMMAND_VERSION)
+	choose_command(&p);
+	if (!o->command)
 		return err_set(err, ERR_USAGE,
-		    "a command is wanted: print, stage, status, clear or reload; see stalprep "
-		    "help");
-	return settle(&p, err);
+		    "no command given: print, stage, status, clear or reload; see stalprep help");
+	return check_all(&p, err);
 }
 
+/* ---- telling them again ---- */
+
 void
-options_usage(struct buf *out, enum command c)
+options_usage(struct buf *out, enum command_id c)
 {
 	char head[64];
 	size_t i, n;
@@ -872,15 +817,8 @@ options_usage(struct buf *out, enum command c)
 
 		if (!(opt->commands & 1u << c))
 			continue;
-		n = 0;
-		head[0] = '\0';
-		strcat(head, "--");
-		strcat(head, opt->name);
-		if (opt->arg) {
-			strcat(head, " ");
-			strcat(head, opt->arg);
-		}
-		n = strlen(head);
+		n = (size_t)snprintf(head, sizeof(head), "--%s%s%s", opt->name, opt->arg ? " " : "",
+		    opt->arg ? opt->arg : "");
 		if (opt->letter)
 			buf_printf(out, "  -%c, ", opt->letter);
 		else
@@ -894,93 +832,31 @@ options_usage(struct buf *out, enum command c)
 }
 
 void
-options_quote(struct buf *out, const char *text)
+options_format_reach(struct buf *out, const struct options *o)
 {
-	static const char safe[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=@%+";
+	size_t id, i;
 
-	if (*text && strspn(text, safe) == strlen(text)) {
-		buf_str(out, text);
-		return;
-	}
-	buf_char(out, '\'');
-	for (; *text; text++) {
-		if (*text == '\'')
-			buf_str(out, "'\\''");
-		else
-			buf_char(out, *text);
-	}
-	buf_char(out, '\'');
-}
+	for (id = 0; id < OPT_COUNT; id++) {
+		const struct option *opt = &options_table[id];
+		const char *text;
 
-static void
-retell_one(struct buf *out, const char *name, const char *value)
-{
-	buf_printf(out, " --%s ", name);
-	options_quote(out, value);
-}
-
-void
-options_retell_reach(struct buf *out, const struct options *o)
-{
-	size_t i;
-
-	if (o->cacert)
-		retell_one(out, "cacert", o->cacert);
-	if (o->pinnedpubkey)
-		retell_one(out, "pinnedpubkey", o->pinnedpubkey);
-	if (o->insecure)
-		buf_str(out, " --insecure");
-	for (i = 0; i < o->resolve_count; i++)
-		retell_one(out, "resolve", o->resolve[i]);
-	if (o->haproxy)
-		buf_str(out, " --haproxy-protocol");
-	if (o->user)
-		retell_one(out, "user", o->user);
-	if (o->password_file)
-		retell_one(out, "password-file", o->password_file);
-	if (o->totp_file)
-		retell_one(out, "totp-file", o->totp_file);
-	if (o->api_key_file)
-		retell_one(out, "api-key-file", o->api_key_file);
-}
-
-void
-options_retell(struct buf *out, const struct options *o)
-{
-	unsigned usual = (unsigned)GROUPS_DEFAULT | (o->relay_host ? 1u << GROUP_OUTBOUND : 0);
-	size_t i;
-	char sep = ' ';
-
-	for (i = 0; i < o->proxy_count; i++)
-		retell_one(out, "proxy", o->proxies[i]);
-	if (o->public_origin[0])
-		retell_one(out, "public-url", o->public_origin);
-	if (o->relay_host) {
-		retell_one(out, "relay", o->relay_host);
-		if (o->relay_port != RELAY_PORT)
-			buf_printf(out, ":%u", o->relay_port);
-		if (strcmp(o->relay_id, "smarthost") != 0)
-			retell_one(out, "relay-id", o->relay_id);
-	}
-	for (i = 0; i < o->listener_count; i++)
-		retell_one(out, "listener", o->listeners[i]);
-	if (o->relay_listener)
-		retell_one(out, "relay-listener", o->relay_listener);
-	if (o->new_server[0])
-		retell_one(out, "new-server", o->new_server);
-	if (o->allow_new_server)
-		buf_str(out, " --allow-new-server");
-	if (o->single_node)
-		buf_str(out, " --single-node");
-	usual |= o->allow_new_server ? 1u << GROUP_ALLOW : 0;
-	if (o->groups == usual)
-		return;
-	buf_str(out, " --only");
-	for (i = 0; i < GROUP_ALLOW; i++) {
-		if (o->groups & 1u << i) {
-			buf_printf(out, "%c%s", sep, group_name((enum group)i));
-			sep = ',';
+		if (!(opt->traits & OPTION_REPEAT))
+			continue;
+		for (i = 0; id == OPT_RESOLVE && i < o->reach.resolve_count; i++) {
+			buf_printf(out, " --%s ", opt->name);
+			buf_shell(out, o->reach.resolve[i]);
+		}
+		if (id == OPT_RESOLVE)
+			continue;
+		if (!opt->arg) {
+			if (*((const char *)o + opt->at))
+				buf_printf(out, " --%s", opt->name);
+			continue;
+		}
+		memcpy(&text, (const char *)o + opt->at, sizeof(text));
+		if (text) {
+			buf_printf(out, " --%s ", opt->name);
+			buf_shell(out, text);
 		}
 	}
 }

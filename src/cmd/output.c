@@ -49,22 +49,6 @@ add_clean(struct buf *out, const char *text, size_t max)
 	clean(out, text, strlen(text), max);
 }
 
-/*
- * A message of several lines. All but the first are indented: what a server sends can't look like
- * another message.
- */
-static void
-add_lines(struct buf *out, const char *text)
-{
-	const char *end;
-
-	for (; (end = strstr(text, "\n  ")) != NULL; text = end + 1) {
-		clean(out, text, (size_t)(end - text), (size_t)-1);
-		buf_char(out, '\n');
-	}
-	add_clean(out, text, (size_t)-1);
-}
-
 /* The same as add_clean, with blanks behind it up to a column's width. */
 static void
 add_cell(struct buf *out, const char *text, size_t width)
@@ -87,28 +71,67 @@ add_value(struct buf *out, const char *value)
 		add_clean(out, value, VALUE_MAX);
 }
 
+/*
+ * A message of several lines. All but the first are indented: what a server sends can't look like
+ * another message.
+ */
+static void
+add_lines(struct buf *out, const char *text)
+{
+	const char *end;
+
+	for (; (end = strstr(text, "\n  ")) != NULL; text = end + 1) {
+		clean(out, text, (size_t)(end - text), (size_t)-1);
+		buf_char(out, '\n');
+	}
+	add_clean(out, text, (size_t)-1);
+}
+
+void
+output_say(struct buf *out, const char *command, const char *text)
+{
+	size_t len;
+
+	text = text ? text : "out of memory";
+	for (;; text += len + 1) {
+		len = strcspn(text, "\n");
+		buf_printf(out, "stalprep%s%s: ", command ? " " : "", command ? command : "");
+		buf_add(out, text, len);
+		buf_char(out, '\n');
+		if (!text[len] || !text[len + 1])
+			return;
+	}
+}
+
+/* What stands before a message's text. */
+static void
+add_label(struct buf *out, const struct message *m)
+{
+	if (m->level == MESSAGE_REFUSAL)
+		buf_printf(
+		    out, m->forced ? "forced (%s): " : "refused (%s): ", refusals[m->refusal].name);
+	else if (m->level == MESSAGE_WARNING)
+		buf_str(out, "warning: ");
+	if (m->target)
+		buf_printf(out, "%s: ", m->target);
+}
+
 void
 output_messages(
     struct buf *out, const char *command, const struct messages *m, enum message_level least)
 {
+	struct buf one = { 0 };
 	size_t i;
 
 	for (i = 0; i < m->count; i++) {
-		const struct message *x = &m->items[i];
-
-		if (x->level < least)
+		if (m->items[i].level < least)
 			continue;
-		buf_printf(out, "%s: ", command);
-		if (x->level == MESSAGE_REFUSAL)
-			buf_printf(out,
-			    x->forced ? "forced (%s): " : "refused (%s): ", x->name ? x->name : "");
-		else if (x->level == MESSAGE_WARNING)
-			buf_str(out, "warning: ");
-		if (x->target)
-			buf_printf(out, "%s: ", x->target);
-		add_lines(out, x->text);
-		buf_char(out, '\n');
+		buf_reset(&one);
+		add_label(&one, &m->items[i]);
+		add_lines(&one, m->items[i].text);
+		output_say(out, command, buf_text(&one));
 	}
+	buf_free(&one);
 }
 
 static void
@@ -263,13 +286,15 @@ add_next(struct buf *out, const struct report *r, const struct target *t)
 	    t->is_file ? "\nThe server applies all of it when it starts with this file.\n"
 		       : "\nTo apply, at the cutover: restart the old server. No reload is needed "
 			 "first.\n");
-	buf_printf(out, "To undo: %s clear --%s ", r->program, t->is_file ? "config" : "url");
-	options_quote(out, t->origin);
-	options_retell_reach(out, t->options);
+	buf_printf(
+	    out, "To undo: %s clear --%s ", r->options->program, t->is_file ? "config" : "url");
+	buf_shell(out, t->origin);
+	options_format_reach(out, r->options);
 	buf_str(out, " --snapshot ");
-	options_quote(out, t->snapshot_path);
+	buf_shell(out, t->snapshot_path);
 	buf_str(out,
-	    t->is_file && options_forced(t->options, "in-place") ? " --force in-place\n" : "\n");
+	    t->is_file && r->options->request.forced[REFUSAL_IN_PLACE] ? " --force in-place\n"
+								       : "\n");
 }
 
 static void
@@ -413,7 +438,7 @@ text_clear(struct buf *out, const struct report *r, const struct target *t)
 		    "until a reload (%s reload),\n"
 		    "and listeners that run behind the proxy expect its header until the server is "
 		    "restarted.\n",
-		    r->program);
+		    r->options->program);
 }
 
 static const char *
@@ -462,7 +487,8 @@ text_status(struct buf *out, const struct report *r, const struct target *t)
 	for (g = 0; g < GROUP_COUNT; g++) {
 		c = plan_count(p, (enum group)g);
 		if (!c.keys &&
-		    (g == GROUP_OUTBOUND || g == GROUP_ALLOW || !(r->options->groups & 1u << g)))
+		    (g == GROUP_OUTBOUND || g == GROUP_ALLOW ||
+			!(r->options->request.groups & 1u << g)))
 			continue;
 		buf_printf(out, "  %-10s %s", group_name((enum group)g), group_state_words(&c));
 		if (c.keys)
@@ -519,11 +545,11 @@ output_text(struct buf *out, const struct report *r)
 		add_server(out, t);
 		if (!t->planned)
 			continue;
-		if (r->options->command == COMMAND_STAGE)
+		if (r->options->id == COMMAND_STAGE)
 			text_stage(out, r, t);
-		else if (r->options->command == COMMAND_CLEAR)
+		else if (r->options->id == COMMAND_CLEAR)
 			text_clear(out, r, t);
-		else if (r->options->command == COMMAND_STATUS)
+		else if (r->options->id == COMMAND_STATUS)
 			text_status(out, r, t);
 	}
 }
@@ -547,7 +573,7 @@ json_messages(struct buf *out, const struct report *r)
 		buf_str(out, i ? ",{" : "{");
 		json_member_text(out, "level", m->forced ? "forced" : level_names[m->level]);
 		buf_char(out, ',');
-		json_member_text(out, "name", m->name);
+		json_member_text(out, "name", refusals[m->refusal].name);
 		buf_char(out, ',');
 		json_member_text(out, "target", m->target);
 		buf_char(out, ',');
@@ -650,7 +676,7 @@ output_json(struct buf *out, const struct report *r)
 	for (i = 0; i < r->count; i++)
 		changed |= r->targets[i].progress != PROGRESS_NONE;
 	buf_char(out, '{');
-	json_member_text(out, "command", command_name(r->options->command));
+	json_member_text(out, "command", r->options->command->name);
 	buf_printf(out, ",\"exit\":%d,\"changed\":%s,", r->exit, changed ? "true" : "false");
 	json_messages(out, r);
 	buf_str(out, ",\"targets\":[");

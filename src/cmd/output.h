@@ -28,7 +28,6 @@ struct report {
 	size_t count;
 	const struct messages *messages; /* of the whole run */
 	int exit;
-	const char *program; /* as it was called, for the next commands */
 };
 
 /* Append the report of stage, status or clear for a person. */
@@ -42,7 +41,13 @@ void output_diff(struct buf *out, const struct target *t);
 /* Append the one JSON object. */
 void output_json(struct buf *out, const struct report *r);
 
-/* Append messages for a person, each on a line of its own, "COMMAND: …" in front. */
+/*
+ * Append text, which is clean, for standard error: each of its lines begins with "stalprep COMMAND:
+ * ", or with "stalprep: " where command is NULL. A NULL text means that memory ran out.
+ */
+void output_say(struct buf *out, const char *command, const char *text);
+
+/* Append messages of at least this level for standard error. */
 void output_messages(
     struct buf *out, const char *command, const struct messages *m, enum message_level least);
 

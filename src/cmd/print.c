@@ -32,7 +32,8 @@ format_text(struct buf *out, const struct print *p)
 	buf_printf(out, "%s on an older Stalwart server, version %s:\n",
 	    p->options->clear ? "The undoing of the change set" : "The change set",
 	    p->dialect->name);
-	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
+	if (!p->options->request.listener_count &&
+	    p->options->request.groups & 1u << GROUP_LISTENERS)
 		buf_str(out,
 		    "(The listeners are those of a default installation; stage finds the server's "
 		    "own, --listener names them here.)\n");
@@ -154,7 +155,8 @@ static const char curl_head[] =
 static void
 say_assumed(struct buf *out, const struct print *p)
 {
-	if (!p->options->listener_count && p->options->groups & 1u << GROUP_LISTENERS)
+	if (!p->options->request.listener_count &&
+	    p->options->request.groups & 1u << GROUP_LISTENERS)
 		buf_str(out,
 		    "# The listeners are those of a default installation: name the server's own "
 		    "with --listener.\n");
@@ -176,10 +178,10 @@ format_curl(struct buf *out, const struct print *p)
 	    p->dialect->name);
 	say_assumed(out, p);
 	buf_str(out, "set -eu\n");
-	if (p->options->target_count) {
-		url_format(&p->options->targets[0], origin);
+	if (p->options->reach.target_count) {
+		url_format(&p->options->reach.targets[0], origin);
 		buf_str(out, "old=");
-		options_quote(out, origin);
+		buf_shell(out, origin);
 		buf_char(out, '\n');
 	} else {
 		buf_str(out,
@@ -194,7 +196,7 @@ format_curl(struct buf *out, const struct print *p)
 			continue;
 		buf_str(&body, "\n]");
 		buf_printf(out, "\nwhat=%s\nbody=", group_name((enum group)g));
-		options_quote(out, buf_text(&body) ? buf_text(&body) : "");
+		buf_shell(out, buf_text(&body) ? buf_text(&body) : "");
 		buf_str(out, "\npost \"$@\"\n");
 		out->failed |= body.failed;
 	}

@@ -46,17 +46,20 @@ status_of(const struct err *err)
 void
 run_fail(struct run *r, const struct target *t, const struct err *err)
 {
-	bool writes = r->options->command == COMMAND_STAGE || r->options->command == COMMAND_CLEAR;
-	const char *end = !writes || anything_written(r) || err->kind == ERR_USAGE
-	    ? ""
-	    : " Nothing was written.";
-	enum message_level level = err->kind == ERR_REFUSED && err->name ? MESSAGE_REFUSAL
-									 : MESSAGE_ERROR;
-	size_t len = strlen(err->text);
+	bool writes = r->options->id == COMMAND_STAGE || r->options->id == COMMAND_CLEAR;
+	bool untouched = writes && !anything_written(r) && err->kind != ERR_USAGE;
+	struct err said = *err;
+	struct message *m;
 
-	message_add(&r->messages, &r->pool, level, err->name, "%s%s%s", err->text,
-	    len && strchr(".?)", err->text[len - 1]) ? "" : ".", end)
-	    ->target = t && !t->is_file ? t->origin : NULL;
+	err_end(&said);
+	if (said.refusal == REFUSAL_NONE)
+		m = message_add(&r->messages, &r->pool, MESSAGE_ERROR, "%s%s", said.text,
+		    untouched ? " Nothing was written." : "");
+	else
+		m = message_refuse(&r->messages, &r->pool, said.refusal, false, said.text);
+	m->target = t && !t->is_file ? t->origin : NULL;
+	if (untouched && said.refusal != REFUSAL_NONE)
+		message_add(&r->messages, &r->pool, MESSAGE_ERROR, "Nothing was written.");
 	r->exit = anything_written(r) ? EXIT_UNPROVED : status_of(err);
 }
 
@@ -91,10 +94,10 @@ give_up(struct run *r, bool writes)
 	size_t i;
 
 	for (i = 0; i < r->count; i++)
-		ports[i] = (uint16_t)r->options->targets[i].port;
+		ports[i] = (uint16_t)r->options->reach.targets[i].port;
 	c = confine(&keep);
 	if (r->options->verbose)
-		message_add(&r->messages, &r->pool, MESSAGE_NOTE, NULL,
+		message_add(&r->messages, &r->pool, MESSAGE_NOTE,
 		    "Confined by the kernel: no_new_privs %s, Landlock %s, seccomp %s.",
 		    c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no",
 		    c.seccomp ? "yes" : "no");
@@ -111,15 +114,17 @@ forget_password(void)
 }
 
 int
-run_begin(struct run *r, const struct options *o, const char *program, bool lock)
+run_begin(struct run *r, const struct options *o, bool lock)
 {
+	enum purpose purpose = o->id == COMMAND_STAGE ? TO_STAGE
+	    : o->id == COMMAND_CLEAR                  ? TO_CLEAR
+						      : TO_LOOK;
 	struct err err;
 	size_t i;
 
 	r->options = o;
-	r->program = program;
 	interrupt_catch();
-	r->count = o->config ? 1 : o->target_count;
+	r->count = o->reach.config ? 1 : o->reach.target_count;
 	r->targets = calloc(r->count, sizeof(*r->targets));
 	if (!r->targets) {
 		r->count = 0;
@@ -131,16 +136,18 @@ run_begin(struct run *r, const struct options *o, const char *program, bool lock
 		r->targets[i].lock = -1;
 	for (i = 0; i < r->count; i++) {
 		r->targets[i].session.in_child = forget_password;
-		if (target_begin(&r->targets[i], o, &o->targets[i], &err) == -1 ||
+		if (target_begin(&r->targets[i], purpose, &o->request, &o->reach,
+			&o->reach.targets[i], &err) == -1 ||
 		    target_load_snapshot(&r->targets[i], lock, &err) == -1) {
 			run_fail(r, &r->targets[i], &err);
 			return -1;
 		}
 	}
-	if (o->config)
+	if (o->reach.config)
 		return 0;
-	if (trust_load(&r->trust, o, getenv("SSL_CERT_FILE"), &err) == -1 ||
-	    credentials_take(&r->credentials, o, &err) == -1) {
+	if (trust_load(&r->trust, &o->reach, getenv("SSL_CERT_FILE"), &err) == -1 ||
+	    credentials_take(
+		&r->credentials, &o->reach, o->request.forced[REFUSAL_OPEN_SECRET], &err) == -1) {
 		run_fail(r, NULL, &err);
 		return -1;
 	}
@@ -159,8 +166,8 @@ run_read(struct run *r)
 			run_fail(r, &r->targets[i], &err);
 			return -1;
 		}
-		if (r->options->insecure && !r->trust.pinned && r->targets[i].session.tls)
-			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+		if (r->options->reach.insecure && !r->trust.pinned && r->targets[i].session.tls)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "The certificate was not checked (-k without --pinnedpubkey): somebody "
 			    "on the way could read the password. The key that answered is %s; "
 			    "compare it with the server's own, then add --pinnedpubkey.",
@@ -177,7 +184,7 @@ run_read(struct run *r)
 static size_t
 take_messages(struct run *r, const struct target *t)
 {
-	bool tells = r->options->command == COMMAND_STATUS;
+	bool tells = r->options->id == COMMAND_STATUS;
 	size_t i;
 
 	for (i = 0; i < t->plan.messages.count; i++) {
@@ -186,7 +193,7 @@ take_messages(struct run *r, const struct target *t)
 		if (tells && m.level == MESSAGE_REFUSAL)
 			m.level = MESSAGE_WARNING;
 		m.target = r->count > 1 ? t->origin : NULL;
-		*message_add(&r->messages, &r->pool, m.level, m.name, "%s", m.text) = m;
+		*message_add(&r->messages, &r->pool, m.level, "%s", m.text) = m;
 	}
 	return tells ? 0 : message_refusals(&t->plan.messages);
 }
@@ -202,12 +209,12 @@ edit_files(struct run *r)
 		struct target *t = &r->targets[i];
 
 		if (t->unseen)
-			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "Whether a server runs on %s can't be seen for certain: there is no "
 			    "/proc here, or not all of it can be read. Make sure that none does.",
 			    t->origin);
-		if (t->is_file && !t->snapshot_path[0] && r->options->command == COMMAND_STAGE)
-			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+		if (t->is_file && !t->snapshot_path[0] && r->options->id == COMMAND_STAGE)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "No snapshot is kept (--snapshot FILE keeps one): without the file "
 			    "that was given, values that are replaced can't be brought back.");
 		if (t->is_file && t->plan.write_count && target_edit(t, &err) == -1) {
@@ -233,7 +240,8 @@ run_plan(struct run *r, run_planner *planner)
 		struct plan_input in = {
 			.now = &t->facts.settings,
 			.every = t->is_file ? NULL : &t->every,
-			.options = r->options,
+			.request = &r->options->request,
+			.node_count = r->options->reach.target_count,
 			.snapshot = target_known(t),
 			.other = target_known(t) ? NULL : any,
 			.cleared = !target_known(t) && t->cleared.count ? &t->cleared : NULL,
@@ -255,7 +263,7 @@ run_plan(struct run *r, run_planner *planner)
 	}
 	if (!refused)
 		return edit_files(r);
-	message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL, "Nothing was written.");
+	message_add(&r->messages, &r->pool, MESSAGE_ERROR, "Nothing was written.");
 	r->exit = EXIT_REFUSED;
 	return -1;
 }
@@ -268,7 +276,7 @@ say_nodes(struct run *r)
 
 	for (i = 0; i < r->count && r->count > 1; i++) {
 		if (r->targets[i].progress != PROGRESS_UNPROVED)
-			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL, "%s: %s",
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING, "%s: %s",
 			    r->targets[i].origin,
 			    r->targets[i].progress == PROGRESS_PROVED ? "done and read back."
 								      : "not written to.");
@@ -282,7 +290,7 @@ run_write(struct run *r, struct target *t)
 	int failed = target_write(t, &err);
 
 	if (t->rewritten)
-		message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 		    "%zu keys that the server had accepted were gone when they were read back, as "
 		    "happens when somebody reloads at that moment. They were written again.",
 		    t->rewritten)
@@ -302,24 +310,35 @@ run_withdraw(struct run *r)
 
 	for (i = 0; i < r->count; i++) {
 		if (target_withdraw(&r->targets[i], &err) == -1)
-			message_add(&r->messages, &r->pool, MESSAGE_WARNING, NULL,
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "The snapshot may say more than was sent: %s.", err.text);
 	}
 }
 
+void
+run_say(const char *command, const char *text)
+{
+	struct buf out = { 0 };
+
+	output_say(&out, command, text);
+	fputs(buf_text(&out) ? buf_text(&out) : "stalprep: out of memory\n", stderr);
+	buf_free(&out);
+}
+
 int
-run_print(const struct buf *out)
+run_print(const struct options *o, const struct buf *out)
 {
 	const char *text = buf_text(out);
+	struct err err;
 
-	if (!text) {
-		fputs("stalprep: no memory for the report\n", stderr);
-		return 1;
-	}
-	if (fwrite(text, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
+	if (text && fwrite(text, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
 		return 0;
-	fprintf(stderr, "stalprep: the report could not be written to standard output: %s\n",
-	    strerror(errno));
+	if (text)
+		err_system(
+		    &err, ERR_SYSTEM, errno, "The report could not be written to standard output");
+	else
+		err_memory(&err);
+	run_say(o->command->name, err.text);
 	return 1;
 }
 
@@ -336,13 +355,12 @@ print_report(struct run *r)
 		.count = r->count,
 		.messages = &r->messages,
 		.exit = r->exit,
-		.program = r->program,
 	};
 	const struct target *t = r->count && r->targets[0].is_file ? &r->targets[0] : NULL;
-	bool file_out = t && t->planned && configfile_is_stream(r->options->config) &&
-	    r->options->command != COMMAND_STATUS && !r->options->dry_run;
+	bool file_out = t && t->planned && configfile_is_stream(r->options->reach.config) &&
+	    r->options->id != COMMAND_STATUS && !r->options->dry_run;
 	/* A quiet clear that left keys alone still names them. */
-	bool left = r->exit == EXIT_PARTLY && r->options->command == COMMAND_CLEAR;
+	bool left = r->exit == EXIT_PARTLY && r->options->id == COMMAND_CLEAR;
 	struct buf out = { 0 }, said = { 0 };
 	int failed = 0;
 
@@ -352,20 +370,19 @@ print_report(struct run *r)
 		output_text(&out, &report);
 	else if (t && t->planned && r->options->dry_run)
 		output_diff(&out, t);
-	output_messages(&said, command_name(r->options->command), &r->messages,
+	output_messages(&said, r->options->command->name, &r->messages,
 	    !r->options->quiet ? MESSAGE_NOTE
 		: left         ? MESSAGE_WARNING
 			       : MESSAGE_REFUSAL);
 	/* With "-" it is the file that goes to standard output, whole or not at all. */
 	if (file_out && out.len)
-		fputs(buf_text(&out) ? buf_text(&out) : "", stderr);
+		run_say(r->options->command->name, buf_text(&out));
 	if (file_out && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
-		failed = run_print(t->edited.len ? &t->edited : &t->config.text);
+		failed = run_print(r->options, t->edited.len ? &t->edited : &t->config.text);
 	else if (!file_out)
-		failed = run_print(&out);
+		failed = run_print(r->options, &out);
 	if (!r->options->json && said.len)
-		fputs(buf_text(&said) ? buf_text(&said) : "stalprep: no memory for the messages\n",
-		    stderr);
+		fputs(buf_text(&said) ? buf_text(&said) : "stalprep: out of memory\n", stderr);
 	buf_free(&out);
 	buf_free(&said);
 	return failed;
@@ -375,6 +392,7 @@ int
 run_end(struct run *r)
 {
 	int failed, status = r->exit;
+	char text[160];
 	size_t i;
 
 	/* Before the report: what reads it may take its time. */
@@ -383,10 +401,11 @@ run_end(struct run *r)
 	credentials_wipe(&r->credentials);
 	failed = print_report(r);
 	if (failed) {
-		fprintf(stderr,
-		    "stalprep: the report is lost, not the work: with it the exit status would "
-		    "have been %d. See stalprep status.\n",
+		snprintf(text, sizeof(text),
+		    "The report is lost, the work is not: without this the exit status would be "
+		    "%d. See stalprep status.",
 		    status);
+		run_say(r->options->command->name, text);
 		if (status == EXIT_DONE)
 			status = anything_written(r) ? EXIT_UNPROVED : EXIT_REFUSED;
 	}

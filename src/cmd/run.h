@@ -22,7 +22,6 @@ struct target;
 /* Zero-initialise; run_end frees it. */
 struct run {
 	const struct options *options;
-	const char *program;
 	struct pool pool;
 	struct messages messages;
 	struct trust trust;
@@ -36,7 +35,7 @@ struct run {
  * Find all addresses, load whom to trust, take the secret, load (and with `lock` lock) the
  * snapshots. 0; or -1 with the failure said and r->exit set.
  */
-int run_begin(struct run *r, const struct options *o, const char *program, bool lock) WARN_UNUSED;
+int run_begin(struct run *r, const struct options *o, bool lock) WARN_UNUSED;
 
 /*
  * Read all targets. 0; or -1 with the failure said and r->exit set. Nothing is written in either
@@ -79,9 +78,15 @@ bool run_stopped(struct run *r);
 int run_end(struct run *r);
 
 /*
+ * Say text, which is clean, on standard error, each line of it as all lines there begin. command:
+ * its name, or NULL. A NULL text means that memory ran out.
+ */
+void run_say(const char *command, const char *text);
+
+/*
  * Write out to standard output, flushed. 0; or 1 when it could not be written, which is said on
  * standard error.
  */
-int run_print(const struct buf *out);
+int run_print(const struct options *o, const struct buf *out);
 
 #endif

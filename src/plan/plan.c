@@ -2,7 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
-#include "cmd/options.h"
+#include "settings/request.h"
 #include "plan/plan_build.h"
 #include "settings/localkeys.h"
 #include "settings/settings.h"
@@ -67,21 +67,15 @@ build_want(struct build *b, enum group group, const char *key, const char *wante
 }
 
 void
-build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...)
+build_refuse(struct build *b, enum refusal refusal, const char *fmt, ...)
 {
-	bool forced = !fatal && options_forced(b->o, name);
 	char text[ERR_TEXT_MAX];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	message_add(&b->p->messages, b->pool, MESSAGE_REFUSAL, name, "%s%s%s%s", text,
-	    fatal        ? " Nothing overrides this."
-		: forced ? ""
-			 : " To go on all the same: --force ",
-	    fatal || forced ? "" : name, fatal || forced ? "" : ".")
-	    ->forced = forced;
+	message_refuse(&b->p->messages, b->pool, refusal, b->q->forced[refusal], text);
 }
 
 int
@@ -92,7 +86,7 @@ build_begin(struct build *b, struct plan *p, struct pool *pool, const struct pla
 	b->p = p;
 	b->pool = pool;
 	b->in = in;
-	b->o = in->options;
+	b->q = in->request;
 	b->err = err;
 	build_dialect(b);
 	return build_base(b);
@@ -102,7 +96,7 @@ build_begin(struct build *b, struct plan *p, struct pool *pool, const struct pla
 static bool
 in_groups(const struct build *b, const struct snapshot_key *k)
 {
-	return b->o->groups & 1u << k->group;
+	return b->q->groups & 1u << k->group;
 }
 
 /*
@@ -139,7 +133,7 @@ add_original(struct build *b, const struct snapshot_key *k)
 	if (snapshot_knows(k, value))
 		value = k->before;
 	else if (!b->p->clearing)
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s was changed since it was staged, to %s: that now counts as what stood "
 		    "before.",
 		    k->key, value ? value : "(absent)");
@@ -195,29 +189,29 @@ build_dialect(struct build *b)
 {
 	const struct dialect *low = changeset_dialect(b->in->minor_first),
 			     *high = changeset_dialect(b->in->minor_last);
-	int named = b->o->minor;
+	int named = b->q->minor;
 
 	b->p->dialect = high;
 	if (named != -1) {
 		b->p->dialect = changeset_dialect(named);
 		if (named < b->in->minor_first || named > b->in->minor_last)
-			build_refuse(b, "dialect", false,
+			build_refuse(b, REFUSAL_DIALECT,
 			    "--dialect says 0.%d, but it looks like %s.", named,
 			    range_words(b, b->in->minor_first, b->in->minor_last));
 		return;
 	}
 	if (low == high)
 		return;
-	if (b->o->groups & 1u << GROUP_OUTBOUND && b->o->relay_host &&
+	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host &&
 	    strcmp(low->rule, high->rule) != 0)
-		build_refuse(b, "dialect-unknown", true,
+		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
 		    "The server is one of %s, and what the group outbound writes differs between "
 		    "them. Look the version up in the administration page and name it: --dialect "
 		    "0.N, with N = 12 for 0.12.5. With a wrong one the server would ignore what is "
 		    "written. Or leave the group out: --skip outbound.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));
-	if (b->o->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
-		build_refuse(b, "dialect-unknown", true,
+	if (b->q->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
+		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
 		    "The server is one of %s, and the key of the advertised URL differs between "
 		    "them. Name the version with --dialect, or leave the group out: --skip url.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 struct err;
-struct options;
+struct request;
 struct pool;
 struct settings;
 struct snapshot;
@@ -24,7 +24,8 @@ struct plan_input {
 	const struct settings *now;
 	/* all settings, for the check of the server's rewrite alone; NULL: it writes no file */
 	const struct settings *every;
-	const struct options *options;
+	const struct request *request;
+	size_t node_count;               /* how many --url name nodes; 0: a file */
 	const struct snapshot *snapshot; /* of this target, or NULL */
 	int minor_first, minor_last;     /* the versions 0.minor that the answers allow */
 	/* where there is none of this target: its last one, that was cleared, or NULL */

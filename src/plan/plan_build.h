@@ -4,6 +4,7 @@
 
 #include "base/def.h"
 #include "plan/plan.h"
+#include "settings/request.h"
 #include "settings/settings.h"
 
 /* One planning at work. */
@@ -11,7 +12,7 @@ struct build {
 	struct plan *p;
 	struct pool *pool;
 	const struct plan_input *in;
-	const struct options *o;
+	const struct request *q; /* what is asked for */
 	/* the settings as if what is ours of the snapshot's keys, in the chosen groups, were back
 	 */
 	struct settings base;
@@ -31,12 +32,8 @@ int build_want(struct build *b, enum group group, const char *key, const char *w
 /* The plan's entry of that key, or NULL. */
 struct plan_key *build_find(struct build *b, const char *key);
 
-/*
- * Add a refusal, unless --force names it: then it is said all the same, as forced. fatal: nothing
- * overrides it.
- */
-void build_refuse(struct build *b, const char *name, bool fatal, const char *fmt, ...)
-    PRINTF_LIKE(4, 5);
+/* Add a refusal. Where --force names it, it is said all the same, as forced. */
+void build_refuse(struct build *b, enum refusal refusal, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* Make b->base of in->now and in->snapshot; want our networks away that became scalars. 0 or -1. */
 int build_base(struct build *b) WARN_UNUSED;

@@ -2,7 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
-#include "cmd/options.h"
+#include "settings/request.h"
 #include "format/addr.h"
 #include "format/rewrite.h"
 #include "settings/localkeys.h"
@@ -52,8 +52,8 @@ check_relay_way(struct build *b, const struct listener *l)
 		return -1;
 	if (!list.count)
 		return 0;
-	if (!b->o->new_server[0]) {
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	if (!b->q->new_server[0]) {
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "Listener \"%s\" (port 25) wants a PROXY header from %s%s, by %s. Does the new "
 		    "server relay from there? Then its mail would stall. Check it with "
 		    "--new-server ADDR.",
@@ -61,24 +61,24 @@ check_relay_way(struct build *b, const struct listener *l)
 		    list.items[0].key);
 		return 0;
 	}
-	if (!addr_parse(&from, b->o->new_server))
+	if (!addr_parse(&from, b->q->new_server))
 		return err_set(
-		    b->err, ERR_USAGE, "--new-server %s is no address", b->o->new_server);
+		    b->err, ERR_USAGE, "--new-server %s is no address", b->q->new_server);
 	for (i = 0; i < list.count; i++) {
 		if (strstr(list.items[i].value, "%{"))
-			message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "%s holds a macro (%s), so whether it covers the new server's address "
 			    "%s can't be seen. If it does, the relay to listener \"%s\" (port 25) "
 			    "would stall.",
-			    list.items[i].key, list.items[i].value, b->o->new_server, l->id);
+			    list.items[i].key, list.items[i].value, b->q->new_server, l->id);
 	}
 	there = trusted_covering(&list, &from);
 	if (there)
-		build_refuse(b, "relay-covered", false,
+		build_refuse(b, REFUSAL_RELAY_COVERED,
 		    "The new server's address %s is in %s (%s), so listener \"%s\" (port 25) would "
 		    "wait for a PROXY header that it never sends, and the relay would stall. Take "
 		    "it out of that list first; no listener can be exempted from %s.",
-		    b->o->new_server, there->value, there->key, l->id,
+		    b->q->new_server, there->value, there->key, l->id,
 		    own ? "its own list" : "the global list");
 	return 0;
 }
@@ -90,7 +90,7 @@ check_relay_ways(struct build *b)
 
 	for (i = 0; i < b->p->all.count; i++) {
 		const struct listener *l = &b->p->all.items[i];
-		bool named = b->o->relay_listener && !strcmp(b->o->relay_listener, l->id);
+		bool named = b->q->relay_listener && !strcmp(b->q->relay_listener, l->id);
 
 		if ((l->on_25 || named) && check_relay_way(b, l) == -1)
 			return -1;
@@ -102,12 +102,12 @@ check_relay_ways(struct build *b)
 static int
 check_ban(struct build *b)
 {
-	const char *key = pool_printf(b->pool, "server.blocked-ip.%s", b->o->new_server);
+	const char *key = pool_printf(b->pool, "server.blocked-ip.%s", b->q->new_server);
 
 	if (!key)
 		return err_memory(b->err);
-	if (b->o->new_server[0] && settings_get(b->in->now, key))
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	if (b->q->new_server[0] && settings_get(b->in->now, key))
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "The old server has banned the new one: %s stands there. stalprep leaves it; "
 		    "remove it, or no mail will be relayed.",
 		    key);
@@ -128,19 +128,17 @@ build_check_cluster(struct build *b)
 		sign = settings_get(b->in->now, signs[i]) ? signs[i] : NULL;
 	for (i = 0; i < b->p->key_count && !(b->p->keys[i].local && b->p->keys[i].write); i++)
 		;
-	if (!sign && b->o->target_count > 1 && !b->p->clearing)
-		build_refuse(b, "no-cluster", false,
+	if (!sign && b->in->node_count > 1 && !b->p->clearing)
+		build_refuse(b, REFUSAL_NO_CLUSTER,
 		    "Several --url name the nodes of one cluster, which share a database, but this "
 		    "server shows no cluster.* setting. Separate servers are staged one by one: "
 		    "run stalprep once for each.");
-	if (sign && i < b->p->key_count && b->o->target_count == 1 && !b->o->single_node)
-		build_refuse(b, "cluster", true,
+	if (sign && i < b->p->key_count && b->in->node_count == 1 && !b->q->single_node)
+		build_refuse(b, REFUSAL_CLUSTER,
 		    "This server is a node of a cluster (%s is set), and the listener keys live in "
-		    "each node's own config.toml. %s. If this is the only node, or the others are "
-		    "left out on purpose: --single-node.",
-		    sign,
-		    b->in->file ? "Do the same to each node's file, each time with --single-node"
-				: "Name every node: --url once for each");
+		    "each node's own config.toml. Name every node: --url once for each. If this is "
+		    "the only node, or the others are left out on purpose: --single-node.",
+		    sign);
 }
 
 /*
@@ -154,8 +152,8 @@ check_order(struct build *b)
 	size_t i;
 
 	for (i = 0; s && b->in->shared_elsewhere && i < s->count; i++) {
-		if (!s->keys[i].local && b->o->groups & 1u << s->keys[i].group) {
-			build_refuse(b, "node-order", true,
+		if (!s->keys[i].local && b->q->groups & 1u << s->keys[i].group) {
+			build_refuse(b, REFUSAL_NODE_ORDER,
 			    "The snapshot of this node holds what stood in the shared database, so "
 			    "it was the first --url when this was staged. Name it first again.");
 			return;
@@ -173,13 +171,13 @@ say_file(struct build *b)
 		strangers += b->p->keys[i].wanted &&
 		    !localkeys_match(b->in->now, b->p->dialect->last, b->p->keys[i].key);
 	if (strangers)
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL,
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
 		    "%zu of the keys usually live in the server's database. From config.toml they "
 		    "outrank it, and the server warns of them when it starts. They can't be "
 		    "deleted from the file over the API: take them out again with clear --config.",
 		    strangers);
-	if (b->o->groups & 1u << GROUP_OUTBOUND && b->o->relay_host)
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "The database can't be seen from here. If it holds a routing rule (%s.*), that "
 		    "joins this one and no reload works any more. Once the server runs, ask it: "
 		    "stalprep reload --url URL --dry-run.",
@@ -191,7 +189,7 @@ build_check(struct build *b)
 {
 	if (b->in->file)
 		say_file(b);
-	if (b->o->groups & 1u << GROUP_LISTENERS && check_relay_ways(b) == -1)
+	if (b->q->groups & 1u << GROUP_LISTENERS && check_relay_ways(b) == -1)
 		return -1;
 	build_check_cluster(b);
 	check_order(b);
@@ -214,7 +212,7 @@ judge(const struct build *b, const char *key, const char *value, enum rewrite le
     struct lost *lost)
 {
 	enum rewrite fate = rewrite_fate(
-	    b->o->minor != -1 ? b->o->minor : b->in->minor_first, key, value);
+	    b->q->minor != -1 ? b->q->minor : b->in->minor_first, key, value);
 	size_t len = strlen(lost->names);
 
 	if (fate < least)
@@ -268,14 +266,15 @@ build_check_rewrite(struct build *b)
 			judge(b, s->key, s->value, REWRITE_CHANGES, &local);
 	}
 	if (rewrites && local.count)
-		build_refuse(b, "rewrite", local.worst == REWRITE_BREAKS,
+		build_refuse(b,
+		    local.worst == REWRITE_BREAKS ? REFUSAL_REWRITE : REFUSAL_REWRITE_CHANGES,
 		    "%s it does not write %s%s so that it reads the same again: %s. %s", REWRITES,
 		    local.names, local.count > NAMED_MAX ? " and more" : "",
 		    local.worst == REWRITE_BREAKS ? BOOT_FAILS
 						  : "its next boot would read other keys or values",
 		    REWRITE_WAY_OUT);
 	if (unseen.count)
-		build_refuse(b, "rewrite-unseen", false,
+		build_refuse(b, REFUSAL_REWRITE_UNSEEN,
 		    "%s if %s%s stand%s in that file, %s. Such a key usually lives in the "
 		    "database, but which of the two it is in can't be seen over the API. Search "
 		    "config.toml for it. If it is there: %s",

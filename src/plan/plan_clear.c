@@ -1,7 +1,7 @@
 #include "plan/plan.h"
 
 #include "base/err.h"
-#include "cmd/options.h"
+#include "settings/request.h"
 #include "plan/plan_build.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
@@ -13,8 +13,8 @@
 static void
 settle_changed(struct build *b, struct plan_key *k)
 {
-	if (options_forced(b->o, "changed")) {
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	if (b->q->forced[REFUSAL_CHANGED]) {
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s was changed since it was staged (from %s to %s) and is restored all the "
 		    "same, as --force changed says.",
 		    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
@@ -24,10 +24,11 @@ settle_changed(struct build *b, struct plan_key *k)
 	k->state = KEY_CHANGED;
 	b->p->write_count--;
 	b->p->left_count++;
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "changed",
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 	    "%s was changed since it was staged: %s was written, %s stands there now. It is left "
 	    "alone. To restore it all the same: --force changed.",
-	    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
+	    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)")
+	    ->refusal = REFUSAL_CHANGED;
 }
 
 static int
@@ -39,7 +40,7 @@ from_snapshot(struct build *b)
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
-		if (b->o->groups & 1u << s->keys[i].group &&
+		if (b->q->groups & 1u << s->keys[i].group &&
 		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
 			return -1;
 	}
@@ -68,8 +69,8 @@ list_is_ours(const struct build *b, const struct trusted *own, const struct trus
 	for (i = 0; i < own->count; i++) {
 		bool known = false;
 
-		for (j = 0; j < b->o->proxy_count; j++)
-			known |= !strcmp(own->items[i].value, b->o->proxies[j]);
+		for (j = 0; j < b->q->proxy_count; j++)
+			known |= !strcmp(own->items[i].value, b->q->proxies[j]);
 		ours |= known;
 		for (j = 0; j < global->count; j++)
 			known |= !strcmp(own->items[i].value, global->items[j].value);
@@ -102,23 +103,23 @@ recognise_listener(struct build *b, const char *id)
 	    build_want(b, GROUP_LISTENERS, override, NULL) == -1)
 		return -1;
 	for (i = 0; i < own.count; i++) {
-		for (j = 0; !all && j < b->o->proxy_count &&
-		    strcmp(own.items[i].value, b->o->proxies[j]) != 0;
+		for (j = 0; !all && j < b->q->proxy_count &&
+		    strcmp(own.items[i].value, b->q->proxies[j]) != 0;
 		    j++)
 			;
-		if (all || j < b->o->proxy_count) {
+		if (all || j < b->q->proxy_count) {
 			ours = true;
 			if (build_want(b, GROUP_LISTENERS, own.items[i].key, NULL) == -1)
 				return -1;
 			continue;
 		}
 		b->p->left_count++;
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s holds %s, which is not of this change set: left alone.", own.items[i].key,
 		    own.items[i].value);
 	}
 	if (ours && !all && settings_get(b->in->now, override))
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s is left alone, since the listener has other networks. Remove it if it was "
 		    "not yours.",
 		    override);
@@ -135,7 +136,7 @@ recognise_fixed(struct build *b, const struct entry *e)
 		return build_want(b, e->group, e->key, NULL);
 	if (now) {
 		b->p->left_count++;
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s holds %s, which is not of this change set: left alone.", e->key, now);
 	}
 	return 0;
@@ -145,16 +146,16 @@ recognise_fixed(struct build *b, const struct entry *e)
 static void
 check_enough(struct build *b)
 {
-	const struct options *o = b->o;
-	const char *missing = o->groups & 1u << GROUP_LISTENERS && !o->proxy_count
+	const struct request *q = b->q;
+	const char *missing = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count
 	    ? "--proxy (or --skip listeners)"
-	    : o->groups & 1u << GROUP_URL && !o->public_origin[0] ? "--public-url (or --skip url)"
-	    : o->groups_named && o->groups & 1u << GROUP_OUTBOUND && !o->relay_host
+	    : q->groups & 1u << GROUP_URL && !q->public_origin[0] ? "--public-url (or --skip url)"
+	    : q->groups_named && q->groups & 1u << GROUP_OUTBOUND && !q->relay_host
 	    ? "--relay (or --skip outbound)"
 	    : NULL;
 
 	if (missing)
-		build_refuse(b, "no-snapshot", true,
+		build_refuse(b, REFUSAL_NO_SNAPSHOT,
 		    "There is no snapshot of this server here, so only what is recognisably "
 		    "stalprep's can be removed. Name the snapshot with --snapshot, or give the "
 		    "options that it was staged with: %s is missing.",
@@ -164,25 +165,25 @@ check_enough(struct build *b)
 static int
 from_options(struct build *b)
 {
-	const struct options *o = b->o;
+	const struct request *q = b->q;
 	struct changeset set = { 0 };
 	struct wanted w = {
-		.groups = o->groups & ~(1u << GROUP_LISTENERS),
-		.public_url = o->public_origin,
-		.relay_host = o->relay_host,
-		.relay_port = o->relay_port,
-		.relay_id = o->relay_id,
-		.allow = o->new_server,
+		.groups = q->groups & ~(1u << GROUP_LISTENERS),
+		.public_url = q->public_origin,
+		.relay_host = q->relay_host,
+		.relay_port = q->relay_port,
+		.relay_id = q->relay_id,
+		.allow = q->new_server,
 	};
 	size_t i;
 
-	if (!o->relay_host && !o->groups_named)
+	if (!q->relay_host && !q->groups_named)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
-	if (!o->allow_new_server) /* else an exemption may be the administrator's own */
+	if (!q->allow_new_server) /* else an exemption may be the administrator's own */
 		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->unknown_before = true;
 	check_enough(b);
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 	    "There is no snapshot here, so what stood before is not known: stalprep's own values "
 	    "are removed, and nothing is put back. Values of your own are in your copy of "
 	    "config.toml, or lost.");
@@ -190,7 +191,7 @@ from_options(struct build *b)
 		return 0;
 	if (build_listeners(b) == -1)
 		return -1;
-	for (i = 0; i < b->p->listener_count && o->groups & 1u << GROUP_LISTENERS; i++) {
+	for (i = 0; i < b->p->listener_count && q->groups & 1u << GROUP_LISTENERS; i++) {
 		if (b->p->listeners[i].chosen &&
 		    recognise_listener(b, b->p->listeners[i].listener->id) == -1)
 			return -1;
@@ -234,7 +235,7 @@ was_left_out(const struct build *b)
 
 	if (!cleared && !nothing_stands(b, b->in->other, false))
 		return false;
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 	    "There is no snapshot of this %s. Nothing stands here of what %s, so it is left alone.",
 	    cleared ? "server, but one that was cleared" : "node",
 	    cleared ? "that one says was staged" : "was staged on another one");
@@ -245,7 +246,7 @@ int
 plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
 	struct plan_input own = *in;
-	struct build b = { .p = p, .pool = pool, .in = &own, .o = in->options, .err = err };
+	struct build b = { .p = p, .pool = pool, .in = &own, .q = in->request, .err = err };
 	size_t i;
 
 	/*

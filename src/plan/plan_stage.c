@@ -2,7 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
-#include "cmd/options.h"
+#include "settings/request.h"
 #include "format/addr.h"
 #include "plan/plan_build.h"
 #include "settings/settings.h"
@@ -13,12 +13,12 @@
 
 /* Is it named by --listener? */
 static bool
-named(const struct options *o, const char *id)
+named(const struct request *q, const char *id)
 {
 	size_t i;
 
-	for (i = 0; i < o->listener_count; i++) {
-		if (!strcmp(o->listeners[i], id))
+	for (i = 0; i < q->listener_count; i++) {
+		if (!strcmp(q->listeners[i], id))
 			return true;
 	}
 	return false;
@@ -49,10 +49,10 @@ choose(struct build *b, struct plan_listener *pl)
 	const struct listener *l = pl->listener;
 	const char *left = why_left(l);
 
-	if (b->o->relay_listener && !strcmp(b->o->relay_listener, l->id)) {
+	if (b->q->relay_listener && !strcmp(b->q->relay_listener, l->id)) {
 		pl->why = "the new server relays to it: never touched";
-	} else if (b->o->listener_count) {
-		pl->chosen = named(b->o, l->id) && !l->on_25;
+	} else if (b->q->listener_count) {
+		pl->chosen = named(b->q, l->id) && !l->on_25;
 		pl->why = l->on_25 ? "port 25: never touched"
 		    : pl->chosen   ? "named by --listener"
 				   : "not named by --listener";
@@ -71,18 +71,18 @@ choose(struct build *b, struct plan_listener *pl)
 static void
 check_mixed(struct build *b, const struct listener *l)
 {
-	bool wanted = b->o->listener_count ? named(b->o, l->id) : l->elsewhere;
+	bool wanted = b->q->listener_count ? named(b->q, l->id) : l->elsewhere;
 
-	if (!l->on_25 || !wanted || (b->o->relay_listener && !strcmp(b->o->relay_listener, l->id)))
+	if (!l->on_25 || !wanted || (b->q->relay_listener && !strcmp(b->q->relay_listener, l->id)))
 		return;
 	if (l->elsewhere)
-		build_refuse(b, "port-25", true,
+		build_refuse(b, REFUSAL_PORT_25,
 		    "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
 		    "server's relay to port 25. Give the other port a listener of its own, or "
 		    "leave this one out by naming the others with --listener.",
 		    l->id, l->binds);
 	else
-		build_refuse(b, "port-25", true,
+		build_refuse(b, REFUSAL_PORT_25,
 		    "--listener %s: it binds %s, and port 25 is never put behind the proxy: the "
 		    "new server's relay sends no PROXY header.",
 		    l->id, l->binds);
@@ -117,27 +117,27 @@ check_relay_listener(struct build *b)
 			l->protocol == PROTOCOL_UNKNOWN))
 			macro = l->id;
 	}
-	if (b->o->relay_listener) {
-		if (!listener_by_id(&b->p->all, b->o->relay_listener))
-			build_refuse(b, "no-listener", true,
+	if (b->q->relay_listener) {
+		if (!listener_by_id(&b->p->all, b->q->relay_listener))
+			build_refuse(b, REFUSAL_NO_LISTENER,
 			    "--relay-listener %s: the server has no listener of that name. It has "
 			    "%s.",
-			    b->o->relay_listener, listener_names(b));
-		else if (b->o->listener_count && named(b->o, b->o->relay_listener))
-			build_refuse(b, "port-25", true,
+			    b->q->relay_listener, listener_names(b));
+		else if (b->q->listener_count && named(b->q, b->q->relay_listener))
+			build_refuse(b, REFUSAL_PORT_25,
 			    "--listener and --relay-listener both name \"%s\": the listener that "
 			    "the new server relays to is never put behind the proxy.",
-			    b->o->relay_listener);
+			    b->q->relay_listener);
 		return;
 	}
 	if (macro)
-		build_refuse(b, "relay-listener", true,
+		build_refuse(b, REFUSAL_RELAY_LISTENER,
 		    "The bind of listener \"%s\" holds a macro, so its port can't be seen from "
 		    "here; it may be port 25, which must stay out of the proxy. Say which listener "
 		    "the new server relays to: --relay-listener ID.",
 		    macro);
 	else if (!on_25)
-		build_refuse(b, "relay-listener", true,
+		build_refuse(b, REFUSAL_RELAY_LISTENER,
 		    "No listener binds port 25. Behind a port mapping another one may be it. Say "
 		    "which listener the new server relays to, so that it is left alone: "
 		    "--relay-listener ID.");
@@ -149,11 +149,11 @@ check_named(struct build *b)
 {
 	size_t i;
 
-	for (i = 0; i < b->o->listener_count; i++) {
-		if (!listener_by_id(&b->p->all, b->o->listeners[i]))
-			build_refuse(b, "no-listener", true,
+	for (i = 0; i < b->q->listener_count; i++) {
+		if (!listener_by_id(&b->p->all, b->q->listeners[i]))
+			build_refuse(b, REFUSAL_NO_LISTENER,
 			    "--listener %s: the server has no listener of that name. It has %s.",
-			    b->o->listeners[i], listener_names(b));
+			    b->q->listeners[i], listener_names(b));
 	}
 }
 
@@ -162,7 +162,7 @@ static void
 check_name(struct build *b, const struct plan_listener *pl)
 {
 	if (pl->chosen && strstr(pl->listener->id, ".proxy."))
-		build_refuse(b, "listener-name", true,
+		build_refuse(b, REFUSAL_LISTENER_NAME,
 		    "Listener \"%s\": with \".proxy.\" in its name, its keys can't be told from "
 		    "those of another listener. Rename it, or leave it out by naming the others "
 		    "with --listener.",
@@ -186,7 +186,7 @@ build_listeners(struct build *b)
 		chosen += p->listeners[i].chosen;
 	}
 	p->listener_count = p->all.count;
-	if (!(b->o->groups & 1u << GROUP_LISTENERS))
+	if (!(b->q->groups & 1u << GROUP_LISTENERS))
 		return 0;
 	check_named(b);
 	check_relay_listener(b);
@@ -195,12 +195,12 @@ build_listeners(struct build *b)
 		check_name(b, &p->listeners[i]);
 	}
 	if (!p->all.count)
-		build_refuse(b, "no-listener", true,
+		build_refuse(b, REFUSAL_NO_LISTENER,
 		    "%s shows no listener at all, so there is nothing to put behind the proxy.%s",
 		    b->in->file ? "The file" : "The server",
 		    b->in->file ? "" : " Is the account allowed to read server.listener.*?");
 	else if (!chosen && !message_refusals(&p->messages))
-		build_refuse(b, "no-listener", true,
+		build_refuse(b, REFUSAL_NO_LISTENER,
 		    "None of the server's listeners is one for the proxy; name them with "
 		    "--listener, or leave the group out: --skip listeners.");
 	return 0;
@@ -227,25 +227,25 @@ carry_over(struct build *b, const char *id, const char *list, struct trusted *ow
 	struct trusted global = { 0 };
 	size_t i, j;
 
-	if (own->count || !b->o->proxy_count)
+	if (own->count || !b->q->proxy_count)
 		return 0;
 	if (trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL, b->err) == -1)
 		return -1;
 	for (i = 0; i < global.count; i++) {
 		for (j = 0;
-		    j < b->o->proxy_count && strcmp(b->o->proxies[j], global.items[i].value) != 0;
+		    j < b->q->proxy_count && strcmp(b->q->proxies[j], global.items[i].value) != 0;
 		    j++)
 			;
 		/*
 		 * By what the server can't read it trusts nobody; copied, it would be one more
 		 * configuration error. A macro it may.
 		 */
-		if (j < b->o->proxy_count ||
+		if (j < b->q->proxy_count ||
 		    (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
 			continue;
 		if (want_network(b, list, own, index, global.items[i].value) == -1)
 			return -1;
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL,
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
 		    "Listener \"%s\": a list of its own replaces the global %s, so that list's %s "
 		    "is copied into it.",
 		    id, TRUSTED_GLOBAL, global.items[i].value);
@@ -286,8 +286,8 @@ build_want_listener(struct build *b, const char *id)
 	if (build_want(b, GROUP_LISTENERS, override, "true") == -1 ||
 	    trusted_read(&own, b->pool, &b->base, list, b->err) == -1)
 		return -1;
-	for (i = 0; i < b->o->proxy_count; i++) {
-		if (net_parse(&n, b->o->proxies[i], b->err) == -1)
+	for (i = 0; i < b->q->proxy_count; i++) {
+		if (net_parse(&n, b->q->proxies[i], b->err) == -1)
 			return -1;
 		there = trusted_covering(&own, &n);
 		if (there) {
@@ -295,14 +295,14 @@ build_want_listener(struct build *b, const char *id)
 				continue;
 			if (build_want(b, GROUP_LISTENERS, there->key, there->value) == -1)
 				return -1;
-			build_find(b, there->key)->kept = strcmp(there->value, b->o->proxies[i]) !=
+			build_find(b, there->key)->kept = strcmp(there->value, b->q->proxies[i]) !=
 			    0;
 			continue;
 		}
 		if (!moved && move_scalar(b, list, &own, &index) == -1)
 			return -1;
 		moved = true;
-		if (want_network(b, list, &own, &index, b->o->proxies[i]) == -1)
+		if (want_network(b, list, &own, &index, b->q->proxies[i]) == -1)
 			return -1;
 	}
 	return carry_over(b, id, list, &own, &index);
@@ -363,10 +363,10 @@ clean_rule(struct build *b, const struct changeset *set)
 			return -1;
 	}
 	for (i = settings_first(s, rule); gone && settings_below(s, i, rule); i++)
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, NULL,
-		    "The rule so far: %s = %s", s->items[i].key, s->items[i].value);
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, "The rule so far: %s = %s",
+		    s->items[i].key, s->items[i].value);
 	if (gone)
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "A routing rule stands at %s already. Its %zu key%s would break or outrank the "
 		    "new one, so %s removed; clear brings %s back. Look at what it did.",
 		    rule, gone, gone == 1 ? "" : "s", gone == 1 ? "it is" : "they are",
@@ -382,7 +382,7 @@ static void
 check_relay(struct build *b, const struct changeset *set)
 {
 	const char *below = pool_printf(
-		       b->pool, "%s%s.", b->p->dialect->relay_prefix, b->o->relay_id),
+		       b->pool, "%s%s.", b->p->dialect->relay_prefix, b->q->relay_id),
 		   *rest;
 	const struct settings *s = &b->base;
 	bool foreign = false, credentials = false;
@@ -397,10 +397,10 @@ check_relay(struct build *b, const struct changeset *set)
 		credentials |= !strncmp(rest, "auth", 4);
 	}
 	if (foreign)
-		build_refuse(b, "relay-taken", credentials,
+		build_refuse(b, credentials ? REFUSAL_RELAY_CREDENTIALS : REFUSAL_RELAY_TAKEN,
 		    "A relay \"%s\" is there already (%s…), and it is not the one that this change "
 		    "set describes.%s Choose another name: --relay-id NAME.",
-		    b->o->relay_id, below,
+		    b->q->relay_id, below,
 		    credentials ? " It holds credentials, which would go to another host." : "");
 }
 
@@ -409,22 +409,22 @@ build_wanted(struct build *b)
 {
 	struct changeset set = { 0 };
 	struct wanted w = {
-		.groups = b->o->groups & ~(1u << GROUP_LISTENERS),
-		.public_url = b->o->public_origin,
-		.relay_host = b->o->relay_host,
-		.relay_port = b->o->relay_port,
-		.relay_id = b->o->relay_id,
-		.allow = b->o->new_server,
+		.groups = b->q->groups & ~(1u << GROUP_LISTENERS),
+		.public_url = b->q->public_origin,
+		.relay_host = b->q->relay_host,
+		.relay_port = b->q->relay_port,
+		.relay_id = b->q->relay_id,
+		.allow = b->q->new_server,
 	};
 	size_t i;
 
-	if (b->o->groups & 1u << GROUP_LISTENERS && want_listeners(b) == -1)
+	if (b->q->groups & 1u << GROUP_LISTENERS && want_listeners(b) == -1)
 		return -1;
-	if (!b->o->allow_new_server)
+	if (!b->q->allow_new_server)
 		w.groups &= ~(1u << GROUP_ALLOW);
-	if (!b->o->public_origin[0])
+	if (!b->q->public_origin[0])
 		w.groups &= ~(1u << GROUP_URL);
-	if (!b->o->relay_host)
+	if (!b->q->relay_host)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
 	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
 		return -1;
@@ -446,7 +446,7 @@ build_restore_unwanted(struct build *b)
 	size_t i;
 
 	for (i = 0; s && i < s->count; i++) {
-		if (b->o->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key) &&
+		if (b->q->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key) &&
 		    build_want(b, s->keys[i].group, s->keys[i].key,
 			settings_get(&b->base, s->keys[i].key)) == -1)
 			return -1;
@@ -465,7 +465,7 @@ check_local(struct build *b)
 
 	for (i = 0; i < b->p->key_count; i++) {
 		if (b->p->keys[i].group == GROUP_LISTENERS && !b->p->keys[i].local) {
-			build_refuse(b, "not-local", true,
+			build_refuse(b, REFUSAL_NOT_LOCAL,
 			    "config.local-keys keeps %s out of this server's config.toml, and "
 			    "listeners are built from that file alone: written over the API, it "
 			    "would never take effect. Add \"server.listener.*\" to "
@@ -510,7 +510,7 @@ decide_anew(struct build *b)
 		k->write = true;
 	}
 	if (p->anew && !s)
-		message_add(&p->messages, b->pool, MESSAGE_WARNING, NULL,
+		message_add(&p->messages, b->pool, MESSAGE_WARNING,
 		    "All of it stands on the server already, but there is no snapshot of it here. "
 		    "If you have one, stop and name it with --snapshot. Else it is written anew, "
 		    "so that the server surely writes its file, and the new snapshot says that "

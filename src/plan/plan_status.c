@@ -2,7 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
-#include "cmd/options.h"
+#include "settings/request.h"
 #include "format/addr.h"
 #include "plan/plan_build.h"
 #include "settings/settings.h"
@@ -29,14 +29,14 @@ quoted_origin(struct pool *pool, const char *value)
 
 /* Read the proxy's networks off the first chosen listener that has some. */
 static int
-recognise_proxies(struct build *b, struct options *o)
+recognise_proxies(struct build *b, struct request *q)
 {
 	struct plan *p = b->p;
 	struct trusted own;
 	const char *list;
 	size_t i, j;
 
-	for (i = 0; i < p->listener_count && !o->proxy_count; i++) {
+	for (i = 0; i < p->listener_count && !q->proxy_count; i++) {
 		list = changeset_listener_key(
 		    b->pool, p->listeners[i].listener->id, "trusted-networks");
 		if (!list)
@@ -46,14 +46,14 @@ recognise_proxies(struct build *b, struct options *o)
 			continue;
 		if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1)
 			return -1;
-		for (j = 0; j < own.count && o->proxy_count < PROXIES_MAX; j++) {
+		for (j = 0; j < own.count && q->proxy_count < PROXIES_MAX; j++) {
 			struct net n;
 
 			if (!own.items[j].valid)
 				continue;
 			/* What --proxy would refuse ("::/8") is somebody else's. */
-			net_format(&own.items[j].net, o->proxies[o->proxy_count]);
-			o->proxy_count += net_parse(&n, o->proxies[o->proxy_count], NULL) == 0;
+			net_format(&own.items[j].net, q->proxies[q->proxy_count]);
+			q->proxy_count += net_parse(&n, q->proxies[q->proxy_count], NULL) == 0;
 		}
 	}
 	return 0;
@@ -67,11 +67,11 @@ static int
 recognise_dialect(struct build *b)
 {
 	const struct dialect *low = changeset_dialect(b->in->minor_first);
-	const char *older = pool_printf(b->pool, "%s%s.", low->relay_prefix, b->o->relay_id);
+	const char *older = pool_printf(b->pool, "%s%s.", low->relay_prefix, b->q->relay_id);
 
 	if (!older)
 		return err_memory(b->err);
-	if (b->o->minor == -1 && low != b->p->dialect && settings_has_prefix(b->in->now, older))
+	if (b->q->minor == -1 && low != b->p->dialect && settings_has_prefix(b->in->now, older))
 		b->p->dialect = low;
 	return 0;
 }
@@ -81,40 +81,40 @@ recognise_dialect(struct build *b)
  * the change set.
  */
 static bool
-looks_staged(const struct build *b, const struct options *o)
+looks_staged(const struct build *b, const struct request *q)
 {
-	return b->in->snapshot || o->proxy_count ||
+	return b->in->snapshot || q->proxy_count ||
 	    settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
 }
 
 /* Read off the settings what the options leave open. */
 static int
-recognise(struct build *b, struct options *o)
+recognise(struct build *b, struct request *q)
 {
 	const struct settings *now = b->in->now;
 	const char *text, *prefix = b->p->dialect->relay_prefix;
-	const char *address = pool_printf(b->pool, "%s%s.address", prefix, o->relay_id);
-	const char *port = pool_printf(b->pool, "%s%s.port", prefix, o->relay_id);
+	const char *address = pool_printf(b->pool, "%s%s.address", prefix, q->relay_id);
+	const char *port = pool_printf(b->pool, "%s%s.port", prefix, q->relay_id);
 
 	if (!address || !port)
 		return err_memory(b->err);
-	if (!o->proxy_count && o->groups & 1u << GROUP_LISTENERS && recognise_proxies(b, o) == -1)
+	if (!q->proxy_count && q->groups & 1u << GROUP_LISTENERS && recognise_proxies(b, q) == -1)
 		return -1;
-	text = o->public_origin[0] || !looks_staged(b, o)
+	text = q->public_origin[0] || !looks_staged(b, q)
 	    ? NULL
 	    : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
 	if (text)
-		snprintf(o->public_origin, sizeof(o->public_origin), "%s", text);
+		snprintf(q->public_origin, sizeof(q->public_origin), "%s", text);
 	/*
 	 * Where options or a snapshot say what was meant, a relay that they do not name is somebody
 	 * else's.
 	 */
-	if (b->o->change_options || b->in->snapshot || !(o->groups & 1u << GROUP_OUTBOUND) ||
+	if (b->q->values_given || b->in->snapshot || !(q->groups & 1u << GROUP_OUTBOUND) ||
 	    !settings_get(now, address))
 		return 0;
-	o->relay_host = settings_get(now, address);
+	q->relay_host = settings_get(now, address);
 	text = settings_get(now, port);
-	o->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
+	q->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
 	return 0;
 }
 
@@ -150,7 +150,7 @@ want_newer(struct build *b)
 		    settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
 			from++;
 		if (from < b->p->key_count)
-			message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
+			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "Listener \"%s\" is not in the snapshot, and would stay outside of the "
 			    "proxy. If it is newer, stage again with the same options.",
 			    id);
@@ -163,18 +163,18 @@ want_newer(struct build *b)
  * written.
  */
 static int
-want_snapshot(struct build *b, struct options *o)
+want_snapshot(struct build *b, struct request *q)
 {
 	const struct snapshot *s = b->in->snapshot;
-	unsigned known = 0, groups = o->groups;
+	unsigned known = 0, groups = q->groups;
 	size_t i;
 
 	for (i = 0; i < s->count; i++)
 		known |= 1u << s->keys[i].group & (1u << GROUP_LISTENERS | 1u << GROUP_OUTBOUND);
-	o->groups &= ~known;
+	q->groups &= ~known;
 	if (build_wanted(b) == -1)
 		return -1;
-	o->groups = groups;
+	q->groups = groups;
 	for (i = 0; i < s->count; i++) {
 		if (groups & 1u << s->keys[i].group &&
 		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written) == -1)
@@ -188,20 +188,20 @@ want_snapshot(struct build *b, struct options *o)
 int
 plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
-	struct options *o = pool_zero(pool, sizeof(*o));
+	struct request *q = pool_zero(pool, sizeof(*q));
 	struct plan_input with = *in;
 	struct build b = { 0 };
 	size_t i;
 
-	if (!o)
+	if (!q)
 		return err_memory(err);
-	*o = *in->options;
-	with.options = o;
+	*q = *in->request;
+	with.request = q;
 	if (build_begin(&b, p, pool, &with, err) == -1 || recognise_dialect(&b) == -1 ||
-	    build_listeners(&b) == -1 || recognise(&b, o) == -1)
+	    build_listeners(&b) == -1 || recognise(&b, q) == -1)
 		return -1;
-	if (in->snapshot && !in->options->change_options
-		? want_snapshot(&b, o) == -1
+	if (in->snapshot && !in->request->values_given
+		? want_snapshot(&b, q) == -1
 		: build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1)
 		return -1;
 	if (build_settle(&b) == -1)

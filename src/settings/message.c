@@ -7,8 +7,7 @@
 #include <string.h>
 
 struct message *
-message_add(struct messages *m, struct pool *pool, enum message_level level, const char *name,
-    const char *fmt, ...)
+message_add(struct messages *m, struct pool *pool, enum message_level level, const char *fmt, ...)
 {
 	static struct message nobodys;
 	struct message *items = pool_grow(pool, m->items, m->count, sizeof(*items));
@@ -30,9 +29,24 @@ message_add(struct messages *m, struct pool *pool, enum message_level level, con
 	m->items = items;
 	memset(&items[m->count], 0, sizeof(*items));
 	items[m->count].level = level;
-	items[m->count].name = name;
 	items[m->count].text = text;
 	return &items[m->count++];
+}
+
+struct message *
+message_refuse(
+    struct messages *m, struct pool *pool, enum refusal refusal, bool forced, const char *text)
+{
+	struct message *x;
+	char way_out[80] = "";
+
+	forced = forced && refusals[refusal].can_be_forced;
+	if (!forced)
+		refusal_way_out(refusal, way_out, sizeof(way_out));
+	x = message_add(m, pool, MESSAGE_REFUSAL, "%s%s", text, way_out);
+	x->refusal = refusal;
+	x->forced = forced;
+	return x;
 }
 
 size_t

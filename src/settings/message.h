@@ -3,6 +3,7 @@
 #define MESSAGE_H
 
 #include "base/def.h"
+#include "base/refusal.h"
 
 #include <stdbool.h>
 
@@ -19,9 +20,9 @@ enum message_level {
 struct message {
 	enum message_level level;
 	bool forced;
-	const char *name;   /* of a refusal, for --force; else NULL; static storage */
-	const char *target; /* which target, or NULL for the whole run */
-	const char *text;   /* whole sentences; never a secret */
+	enum refusal refusal; /* which, or REFUSAL_NONE */
+	const char *target;   /* which target, or NULL for the whole run */
+	const char *text;     /* whole sentences; never a secret */
 };
 
 /* Texts live in the pool given at each call. Zero-initialise. */
@@ -36,7 +37,14 @@ struct messages {
  * next one is added; where memory ran out it is one that belongs to no list.
  */
 struct message *message_add(struct messages *m, struct pool *pool, enum message_level level,
-    const char *name, const char *fmt, ...) PRINTF_LIKE(5, 6);
+    const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/*
+ * Add a refusal of the table. forced: --force names it, which counts where the table allows that;
+ * else the way out is put behind the text.
+ */
+struct message *message_refuse(
+    struct messages *m, struct pool *pool, enum refusal refusal, bool forced, const char *text);
 
 /* How many refusals there are that nothing overrode. */
 size_t message_refusals(const struct messages *m);

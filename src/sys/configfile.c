@@ -172,7 +172,7 @@ configfile_write(
 	}
 	if (in_place)
 		return write_over(f, text, torn, err);
-	err->name = "in-place";
+	err->refusal = REFUSAL_IN_PLACE;
 	return -1;
 }
 

@@ -88,15 +88,10 @@ check_mode(int fd, const char *what, const char *path, bool lax, struct err *err
 
 	if (fstat(fd, &st) == -1)
 		return err_system(err, ERR_USAGE, errno, "%s %s", what, path);
-	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) && !lax) {
-		err_set(err, ERR_REFUSED,
-		    "%s %s can be read by others (mode %03o). Mend it: chmod 600 %s; or say "
-		    "--force open-secret.",
-		    what, path, (unsigned)(st.st_mode & 0777), path);
-		if (err)
-			err->name = "open-secret";
-		return -1;
-	}
+	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) && !lax)
+		return err_refuse(err, REFUSAL_OPEN_SECRET,
+		    "%s %s can be read by others (mode %03o). Fix: chmod 600 %s.", what, path,
+		    (unsigned)(st.st_mode & 0777), path);
 	return 0;
 }
 

@@ -333,17 +333,13 @@ explain_missing(const struct err *why, bool session, struct err *err)
 	if (why->kind != ERR_SERVER || why->code != 404)
 		return -1;
 	if (session)
-		err_set(err, ERR_REFUSED,
+		return err_refuse(err, REFUSAL_NEW_SERVER,
 		    "This is a new server (0.16 or later): it has no settings API, and it is not "
 		    "the one to prepare. Give the old server's URL.");
-	else
-		err_set(err, ERR_REFUSED,
-		    "There is no settings API at this URL (404): it is no Stalwart server, or one "
-		    "older than 0.7, which has another API. Give the old server's management URL: "
-		    "the listener of protocol http that serves its administration page.");
-	if (err)
-		err->name = session ? "new-server" : "not-stalwart";
-	return -1;
+	return err_refuse(err, REFUSAL_NOT_STALWART,
+	    "There is no settings API at this URL (404). It is no Stalwart server, or one older "
+	    "than 0.7, which has another API. Give the old server's management URL: the listener "
+	    "of protocol http that serves its administration page.");
 }
 
 /* What the settings tell: 0.13 and later put these in at their first start. */

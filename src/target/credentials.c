@@ -1,8 +1,8 @@
 #include "target/credentials.h"
 
 #include "base/err.h"
-#include "cmd/options.h"
 #include "sys/prompt.h"
+#include "target/reach.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,13 +11,13 @@ static const char PASSWORD_HINT[] =
     "--password-file FILE, $STALPREP_PASSWORD or --api-key-file FILE";
 
 static int
-take_password(struct credentials *c, const struct options *o, bool lax, struct err *err)
+read_password(struct credentials *c, const struct reach *from, bool lax, struct err *err)
 {
 	char question[160];
 
-	if (o->password_file)
+	if (from->password_file)
 		return secret_read_file(
-		    &c->password, o->password_file, "--password-file", lax, err);
+		    &c->password, from->password_file, "--password-file", lax, err);
 	if (c->password.len)
 		return 0;
 	snprintf(question, sizeof(question), "Password of %.100s on the old server: ", c->user);
@@ -25,28 +25,27 @@ take_password(struct credentials *c, const struct options *o, bool lax, struct e
 }
 
 int
-credentials_take(struct credentials *c, const struct options *o, struct err *err)
+credentials_take(struct credentials *c, const struct reach *from, bool lax, struct err *err)
 {
-	bool lax = options_forced(o, "open-secret");
 	int r;
 
-	c->user = o->user ? o->user : "admin";
+	c->user = from->user ? from->user : "admin";
 	/*
 	 * Taken out of the environment in any case: it must not stay there while another source is
 	 * used.
 	 */
 	if (secret_take_env(&c->password, SECRET_ENV, err) == -1)
 		return -1;
-	if (o->api_key_file) {
-		r = secret_read_file(&c->password, o->api_key_file, "--api-key-file", lax, err);
+	if (from->api_key_file) {
+		r = secret_read_file(&c->password, from->api_key_file, "--api-key-file", lax, err);
 		if (r == 0)
 			r = secret_bearer(&c->header, &c->password, err);
 		credentials_settle(c);
 		return r;
 	}
-	if (take_password(c, o, lax, err) == -1 ||
-	    (o->totp_file &&
-		secret_read_file(&c->code, o->totp_file, "--totp-file", lax, err) == -1))
+	if (read_password(c, from, lax, err) == -1 ||
+	    (from->totp_file &&
+		secret_read_file(&c->code, from->totp_file, "--totp-file", lax, err) == -1))
 		return -1;
 	return secret_basic(&c->header, c->user, &c->password, NULL, err);
 }

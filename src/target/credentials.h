@@ -8,7 +8,7 @@
 #include <stdbool.h>
 
 struct err;
-struct options;
+struct reach;
 
 /* The one owner of every secret of a run. Zero-initialise; credentials_wipe when done. */
 struct credentials {
@@ -21,10 +21,11 @@ struct credentials {
 
 /*
  * Take the secret from --api-key-file, --password-file, $STALPREP_PASSWORD or a prompt (in that
- * order), the second factor from --totp-file, and make the header (without the second factor). 0 or
- * -1 with err.
+ * order), the second factor from --totp-file, and make the header (without the second factor). lax:
+ * the files may be readable by others. 0 or -1 with err.
  */
-int credentials_take(struct credentials *c, const struct options *o, struct err *err) WARN_UNUSED;
+int credentials_take(
+    struct credentials *c, const struct reach *r, bool lax, struct err *err) WARN_UNUSED;
 
 /*
  * The server wants the second factor: ask for it unless it is there already, and make the header

@@ -1,31 +1,31 @@
 #include "target/session.h"
 
 #include "base/err.h"
-#include "cmd/options.h"
 #include "format/proxy2.h"
 #include "sys/interrupt.h"
 #include "target/credentials.h"
+#include "target/reach.h"
 #include "tls/anchors.h"
 #include "tls/tls.h"
 
 #include <string.h>
 
 int
-trust_load(struct trust *t, const struct options *o, const char *ssl_cert_file, struct err *err)
+trust_load(struct trust *t, const struct reach *r, const char *ssl_cert_file, struct err *err)
 {
-	const char *path = o->cacert ? o->cacert : ssl_cert_file;
+	const char *path = r->cacert ? r->cacert : ssl_cert_file;
 	bool https = false;
 	size_t i;
 
 	memset(t, 0, sizeof(*t));
-	for (i = 0; i < o->target_count; i++)
-		https |= o->targets[i].https;
+	for (i = 0; i < r->target_count; i++)
+		https |= r->targets[i].https;
 	if (!https)
 		return 0;
-	if (o->pinnedpubkey && x509_pins_parse(&t->pins, o->pinnedpubkey, err) == -1)
+	if (r->pinnedpubkey && x509_pins_parse(&t->pins, r->pinnedpubkey, err) == -1)
 		return -1;
-	t->pinned = o->pinnedpubkey != NULL;
-	if (o->insecure)
+	t->pinned = r->pinnedpubkey != NULL;
+	if (r->insecure)
 		return 0;
 	if (!path)
 		path = anchors_system_path();
@@ -48,7 +48,7 @@ end_of(unsigned seconds)
 void
 session_phase(struct session *s, bool may_stop)
 {
-	s->deadline.total = end_of(s->options->max_time);
+	s->deadline.total = end_of(s->reach->max_time);
 	s->deadline.step = INT64_MAX;
 	s->deadline.stop = may_stop ? &interrupt_signal : NULL;
 }
@@ -73,22 +73,22 @@ check_loopback(const struct resolved *to, struct err *err)
 }
 
 int
-session_resolve(struct session *s, const struct options *o, const struct url *url, struct err *err)
+session_resolve(struct session *s, const struct reach *r, const struct url *url, struct err *err)
 {
 	struct resolve_entry entries[RESOLVE_OPTIONS_MAX];
 	size_t i;
 
-	s->options = o;
+	s->reach = r;
 	s->url = url;
 	s->conn.fd = -1;
 	url_authority(url, s->authority);
-	for (i = 0; i < o->resolve_count; i++) {
-		if (resolve_parse(&entries[i], o->resolve[i], err) == -1)
+	for (i = 0; i < r->resolve_count; i++) {
+		if (resolve_parse(&entries[i], r->resolve[i], err) == -1)
 			return -1;
 	}
 	session_phase(s, true);
-	s->deadline.step = end_of(o->connect_timeout);
-	if (resolve(&s->addresses, url->host, url->port, entries, o->resolve_count, s->in_child,
+	s->deadline.step = end_of(r->connect_timeout);
+	if (resolve(&s->addresses, url->host, url->port, entries, r->resolve_count, s->in_child,
 		&s->deadline, err) == -1)
 		return -1;
 	return url->https ? 0 : check_loopback(&s->addresses, err);
@@ -101,7 +101,7 @@ open_tls(struct session *s, struct err *err)
 		.host = s->url->host,
 		.anchors = s->trust->anchors,
 		.pins = s->trust->pinned ? &s->trust->pins : NULL,
-		.insecure = s->options->insecure,
+		.insecure = s->reach->insecure,
 	};
 
 	if (tls_open(&s->tls, &s->raw, &config, err) == -1)
@@ -116,7 +116,7 @@ open_stream(struct session *s, struct err *err)
 	unsigned char header[PROXY2_LOCAL_LEN];
 
 	s->raw = conn_transport(&s->conn);
-	if (s->options->haproxy) {
+	if (s->reach->haproxy) {
 		proxy2_local(header);
 		if (s->raw.write(s->raw.ctx, header, sizeof(header), err) == -1)
 			return -1;
@@ -140,7 +140,7 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	session_close(s);
 	s->trust = t;
 	s->credentials = c;
-	s->deadline.step = end_of(s->options->connect_timeout);
+	s->deadline.step = end_of(s->reach->connect_timeout);
 	if (conn_open(&s->conn, &s->addresses, &s->deadline, err) == -1)
 		return -1;
 	s->open = true;
@@ -155,8 +155,6 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	s->api.ctx = s;
 	s->api.host = s->authority;
 	s->api.authorization = &c->header;
-	s->api.relay_id = s->options->relay_id;
-	s->api.new_server = s->options->new_server;
 	return 0;
 }
 

@@ -16,7 +16,7 @@
 struct anchors;
 struct credentials;
 struct err;
-struct options;
+struct reach;
 struct tls;
 
 /* Whom to trust, for all sessions of a run. Zero-initialise; trust_free when done. */
@@ -31,13 +31,13 @@ struct trust {
  * system's bundle. Not needed, so not loaded: with --insecure, or where no target is https. No
  * bundle at all is no error yet. 0 or -1.
  */
-int trust_load(struct trust *t, const struct options *o, const char *ssl_cert_file,
-    struct err *err) WARN_UNUSED;
+int trust_load(
+    struct trust *t, const struct reach *r, const char *ssl_cert_file, struct err *err) WARN_UNUSED;
 void trust_free(struct trust *t);
 
 /* In the caller's storage, never moved. Zero-initialise; session_close when done. */
 struct session {
-	const struct options *options;
+	const struct reach *reach;
 	const struct trust *trust;
 	const struct credentials *credentials;
 	const struct url *url;
@@ -58,7 +58,7 @@ struct session {
  * -1.
  */
 int session_resolve(
-    struct session *s, const struct options *o, const struct url *url, struct err *err) WARN_UNUSED;
+    struct session *s, const struct reach *r, const struct url *url, struct err *err) WARN_UNUSED;
 
 /*
  * Connect, with TLS where the URL says so, and be ready to speak. One that is open already stays

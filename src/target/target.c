@@ -1,8 +1,9 @@
 #include "target/target.h"
 
 #include "base/when.h"
-#include "cmd/options.h"
+#include "settings/request.h"
 #include "sys/file.h"
+#include "target/reach.h"
 #include "target/target_build.h"
 
 #include <stdio.h>
@@ -29,10 +30,10 @@ name_snapshot(struct target *t, const char *folder, const char *whose, struct er
 {
 	char here[PATH_MAX], name[PATH_MAX];
 
-	if (t->options->snapshot_dir)
-		folder = t->options->snapshot_dir;
-	if (t->options->snapshot)
-		snprintf(name, sizeof(name), "%s", t->options->snapshot);
+	if (t->reach->snapshot_dir)
+		folder = t->reach->snapshot_dir;
+	if (t->reach->snapshot)
+		snprintf(name, sizeof(name), "%s", t->reach->snapshot);
 	else
 		snprintf(name, sizeof(name), "%s%sstalprep-%s.snapshot.json", folder,
 		    *folder ? "/" : "", whose);
@@ -57,7 +58,7 @@ begin_file(struct target *t, struct err *err)
 	char folder[PATH_MAX], *whose, *at;
 
 	t->is_file = true;
-	if (configfile_find(&t->config, t->options->config, err) == -1)
+	if (configfile_find(&t->config, t->reach->config, err) == -1)
 		return -1;
 	snprintf(t->origin, sizeof(t->origin), "%s",
 	    t->config.path[0] ? t->config.path : "standard input");
@@ -65,32 +66,37 @@ begin_file(struct target *t, struct err *err)
 	t->known_as = pool_printf(&t->pool, "file:%s", t->config.path[0] ? t->config.path : "/-");
 	if (!t->known_as)
 		return err_memory(err);
-	if (!t->config.path[0] && !t->options->snapshot && !t->options->snapshot_dir)
+	if (!t->config.path[0] && !t->reach->snapshot && !t->reach->snapshot_dir)
 		return 0;
 	snprintf(folder, sizeof(folder), "%.*s",
 	    (int)(t->config.path[0] ? base - t->config.path - (base - t->config.path > 1) : 0),
 	    t->config.path);
 	whose = pool_str(
-	    &t->pool, t->options->snapshot_dir && t->config.path[0] ? t->config.path + 1 : base);
+	    &t->pool, t->reach->snapshot_dir && t->config.path[0] ? t->config.path + 1 : base);
 	for (at = whose; at && *at; at++)
 		*at = *at == '/' ? '_' : *at;
 	return whose ? name_snapshot(t, folder, whose, err) : err_memory(err);
 }
 
 int
-target_begin(struct target *t, const struct options *o, const struct url *url, struct err *err)
+target_begin(struct target *t, enum purpose purpose, const struct request *q, const struct reach *r,
+    const struct url *url, struct err *err)
 {
 	char name[ORIGIN_MAX];
 
-	t->options = o;
-	if (o->config)
+	t->purpose = purpose;
+	t->request = q;
+	t->reach = r;
+	if (r->config)
 		return begin_file(t, err);
+	t->session.api.relay_id = q->relay_id;
+	t->session.api.new_server = q->new_server;
 	url_format(url, t->origin);
 	t->known_as = t->origin;
 	name_server(name, url);
 	if (name_snapshot(t, "", name, err) == -1)
 		return -1;
-	return session_resolve(&t->session, o, url, err);
+	return session_resolve(&t->session, r, url, err);
 }
 
 /*
@@ -144,7 +150,7 @@ load_cleared(struct target *t)
 	char path[PATH_MAX];
 	struct err ignored;
 
-	if (t->options->command == COMMAND_CLEAR &&
+	if (t->purpose == TO_CLEAR &&
 	    snprintf(path, sizeof(path), "%s.cleared", t->snapshot_path) < (int)sizeof(path) &&
 	    snapshot_load(&t->cleared, &t->pool, path, &ignored) != 0)
 		t->cleared.count = 0;
@@ -169,14 +175,11 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
 	if (t->has_snapshot && strcmp(t->snapshot.target, t->known_as) != 0 && !moved_along(t) &&
-	    !options_forced(t->options, "snapshot-target")) {
-		err_set(err, ERR_REFUSED,
-		    "The snapshot %s belongs to %s, not to %s. If it is the same server under "
-		    "another name: --force snapshot-target.",
+	    !t->request->forced[REFUSAL_SNAPSHOT_TARGET])
+		return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
+		    "The snapshot %s belongs to %s, not to %s. Force this only if it is the same "
+		    "server under another name.",
 		    t->snapshot_path, t->snapshot.target, t->known_as);
-		err->name = "snapshot-target";
-		return -1;
-	}
 	if (!t->has_snapshot)
 		load_cleared(t);
 	return read_along(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
@@ -189,12 +192,12 @@ target_read(struct target *t, const struct trust *trust, struct credentials *c, 
 }
 
 static const char *
-options_text(struct pool *pool, const struct options *o)
+request_text(struct pool *pool, const struct request *q)
 {
 	struct buf text = { 0 };
 	const char *copy;
 
-	options_retell(&text, o);
+	request_format(&text, q);
 	copy = text.failed ? NULL : pool_str(pool, text.len ? text.data + 1 : "");
 	buf_free(&text);
 	return copy;
@@ -203,8 +206,7 @@ options_text(struct pool *pool, const struct options *o)
 const struct snapshot *
 target_known(const struct target *t)
 {
-	return t->has_snapshot &&
-		(t->loaded.state != SNAPSHOT_PLANNED || t->options->command == COMMAND_CLEAR)
+	return t->has_snapshot && (t->loaded.state != SNAPSHOT_PLANNED || t->purpose == TO_CLEAR)
 	    ? &t->loaded
 	    : NULL;
 }
@@ -263,7 +265,7 @@ target_save_proved(struct target *t, struct err *err)
 {
 	struct snapshot s = t->snapshot;
 
-	plan_prove(&t->plan, t->options->groups, t->has_snapshot ? &t->loaded : NULL, &s);
+	plan_prove(&t->plan, t->request->groups, t->has_snapshot ? &t->loaded : NULL, &s);
 	return save(t, &s, err);
 }
 
@@ -279,12 +281,12 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	when_format(when, now);
 	s.created = old ? old->created : pool_str(&t->pool, when);
 	s.dialect = t->plan.dialect->name;
-	s.options = options_text(&t->pool, t->options);
+	s.options = request_text(&t->pool, t->request);
 	if (!s.created || !s.options)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
 		s.state = SNAPSHOT_SENDING; /* until it is proved, whatever this run does */
-	if (plan_keep(&t->plan, t->options->groups, old, &s, &t->pool, err) == -1 ||
+	if (plan_keep(&t->plan, t->request->groups, old, &s, &t->pool, err) == -1 ||
 	    add_texts(&s, t, err) == -1)
 		return -1;
 	return save(t, &s, err);

@@ -21,7 +21,11 @@
 #include <stdbool.h>
 
 struct credentials;
-struct options;
+struct reach;
+struct request;
+
+/* What the run is for: a snapshot, a lock and the secrets among the settings depend on it. */
+enum purpose { TO_LOOK, TO_STAGE, TO_CLEAR };
 
 /* How far a target's write came. */
 enum progress {
@@ -35,7 +39,9 @@ enum progress {
  * done.
  */
 struct target {
-	const struct options *options;
+	const struct request *request;
+	const struct reach *reach;
+	enum purpose purpose;
 	char origin[PATH_MAX]; /* the URL's, or the file's name */
 	const char *known_as;  /* in the snapshot: the origin, or "file:config.toml" */
 	bool is_file;
@@ -73,8 +79,8 @@ struct target {
 };
 
 /* Settle the origin and the snapshot's path, and find the addresses. Needs no secret. 0 or -1. */
-int target_begin(
-    struct target *t, const struct options *o, const struct url *url, struct err *err) WARN_UNUSED;
+int target_begin(struct target *t, enum purpose purpose, const struct request *q,
+    const struct reach *r, const struct url *url, struct err *err) WARN_UNUSED;
 
 /* Lock the snapshot (with `lock`) and load it if it is there. 0 or -1. */
 int target_load_snapshot(struct target *t, bool lock, struct err *err) WARN_UNUSED;

@@ -1,7 +1,7 @@
 #include "target/target_build.h"
 
-#include "cmd/options.h"
 #include "settings/ops.h"
+#include "settings/request.h"
 #include "target/credentials.h"
 #include "target/target.h"
 
@@ -39,9 +39,9 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 			return -1;
 	}
 	t->read = true;
-	if (t->options->minor != -1)
-		t->session.api.capital = t->options->minor <= 10;
-	if (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR)
+	if (t->request->minor != -1)
+		t->session.api.capital = t->request->minor <= 10;
+	if (t->purpose == TO_LOOK)
 		return 0;
 	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
 }

@@ -1,7 +1,7 @@
 #include "target/target_build.h"
 
-#include "cmd/options.h"
 #include "plan/configedit.h"
+#include "settings/request.h"
 #include "sys/running.h"
 #include "target/target.h"
 
@@ -13,20 +13,17 @@ check_running(struct target *t, struct err *err)
 {
 	struct running r;
 
-	if (configfile_is_stream(t->config.name) ||
-	    (t->options->command != COMMAND_STAGE && t->options->command != COMMAND_CLEAR))
+	if (configfile_is_stream(t->config.name) || t->purpose == TO_LOOK)
 		return 0;
 	running_find(&r, &t->config.st);
 	t->unseen = r.unseen;
-	if (!r.pid || options_forced(t->options, "running"))
+	if (!r.pid || t->request->forced[REFUSAL_RUNNING])
 		return 0;
-	err_set(err, ERR_REFUSED,
-	    "Process %ld (%s) was started with %s. A server that runs does not see a change of its "
-	    "file, and writes over it: use --url, or stop it first. If that is no server: --force "
-	    "running.",
+	return err_refuse(err, REFUSAL_RUNNING,
+	    "Process %ld (%s) was started with %s. A running server does not see a change of its "
+	    "file, and writes over it: use --url, or stop the server first. Force this only if "
+	    "that process is no server.",
 	    (long)r.pid, r.name, t->origin);
-	err->name = "running";
-	return -1;
 }
 
 /*
@@ -51,7 +48,7 @@ explain_unreadable(const struct target *t, const struct err *why, struct err *er
 static int
 read_text(struct target *t, struct err *err)
 {
-	bool old_keys = t->options->minor != -1 && t->options->minor <= 12;
+	bool old_keys = t->request->minor != -1 && t->request->minor <= 12;
 	struct err why;
 
 	if (configfile_read(&t->config, err) == -1)
@@ -80,7 +77,7 @@ target_file_read(struct target *t, struct err *err)
 	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
 	t->facts.minor_last = MINOR_LAST;
 	/* What it was staged for it still is, unless --dialect says otherwise. */
-	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->options->minor == -1; i++) {
+	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->request->minor == -1; i++) {
 		if (!strcmp(changeset_dialects[i].name, t->loaded.dialect)) {
 			t->facts.minor_first = changeset_dialects[i].first;
 			t->facts.minor_last = changeset_dialects[i].last;
@@ -142,7 +139,7 @@ replace(struct target *t, struct err *err)
 	if (t->snapshot_kept && target_save_sending(t, err) == -1)
 		return -1;
 	if (configfile_write(
-		&t->config, &t->edited, options_forced(t->options, "in-place"), &torn, err) == -1) {
+		&t->config, &t->edited, t->request->forced[REFUSAL_IN_PLACE], &torn, err) == -1) {
 		if (torn || !configfile_holds(&t->config, &t->config.text))
 			target_unproved(t);
 		return -1;

@@ -7,7 +7,7 @@
 
 #include "base/buf.h"
 #include "base/pool.h"
-#include "cmd/options.h"
+#include "cmd/cli.h"
 #include "format/edits.h"
 #include "format/toml.h"
 #include "plan/configedit.h"
@@ -62,7 +62,8 @@ take_options(struct world *w, const char *const *words)
 		own[n] = pool_str(&w->pool, words[n]);
 		n++;
 	}
-	CHECK(options_parse(&w->o, &w->pool, n, own, NULL) == 0, "the target's options");
+	CHECK(options_parse(&w->o, cli_commands, &w->pool, n, own, NULL) == 0,
+	    "the target's options");
 }
 
 /* What the plan did not change reads as before, and what it did as it says. */
@@ -143,7 +144,7 @@ next_snapshot(struct world *w)
 	const struct toml_entry *e;
 	size_t i;
 
-	CHECK(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, NULL) == 0, "no memory");
+	CHECK(plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool, NULL) == 0, "no memory");
 	for (i = 0; i < s.count; i++) {
 		if (s.keys[i].written) /* it may be the options', which the next stage overwrites */
 			s.keys[i].written = pool_str(&w->pool, s.keys[i].written);
@@ -151,7 +152,7 @@ next_snapshot(struct world *w)
 		if (e && e->len && settings_same(e->value, s.keys[i].before))
 			s.keys[i].text = pool_copy(&w->pool, w->text.data + e->at, e->len);
 	}
-	plan_prove(&w->plan, w->o.groups, old, &s);
+	plan_prove(&w->plan, w->o.request.groups, old, &s);
 	return s;
 }
 
@@ -161,7 +162,7 @@ make_plan(struct world *w,
 {
 	struct plan_input in = {
 		.now = &w->now,
-		.options = &w->o,
+		.request = &w->o.request,
 		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
 		.minor_first = 8,
 		.minor_last = 15,

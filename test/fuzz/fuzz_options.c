@@ -7,8 +7,7 @@
 
 #include "base/buf.h"
 #include "base/pool.h"
-#include "cmd/commands.h"
-#include "cmd/options.h"
+#include "cmd/cli.h"
 #include "format/json.h"
 #include "sys/net.h"
 #include "tls/x509.h"
@@ -27,7 +26,7 @@ print(const struct options *o, enum format format, size_t *len)
 	with.format = format;
 	stdout = open_memstream(&text, len);
 	CHECK(stdout, "no memory");
-	r = cmd_print(&with, "stalprep");
+	r = cmd_print(&with);
 	fclose(stdout);
 	stdout = real;
 	CHECK(r == 0 && *len, "print fails with %d in format %d", r, format);
@@ -84,11 +83,17 @@ split_words(struct pool *pool, const char *text, char **words)
 	}
 }
 
-typedef void reteller(struct buf *out, const struct options *o);
+typedef void formatter(struct buf *out, const struct options *o);
+
+static void
+format_request(struct buf *out, const struct options *o)
+{
+	request_format(out, &o->request);
+}
 
 /* What `tell` says of these options, given to the command again, is accepted and told the same. */
 static void
-check_retell(const struct options *o, reteller *tell, const char *command)
+check_repeat(const struct options *o, formatter *tell, const char *command)
 {
 	struct buf once = { 0 }, line = { 0 }, twice = { 0 };
 	struct pool pool = { 0 };
@@ -100,12 +105,13 @@ check_retell(const struct options *o, reteller *tell, const char *command)
 	tell(&once, o);
 	buf_printf(&line, "%s%s", command, buf_text(&once));
 	n = split_words(&pool, buf_text(&line), words);
-	CHECK(options_parse(&again, &pool, n, words, &err) == 0, "%s: %s", line.data, err.text);
+	CHECK(options_parse(&again, cli_commands, &pool, n, words, &err) == 0, "%s: %s", line.data,
+	    err.text);
 	tell(&twice, &again);
 	CHECK(same_text(buf_text(&once), buf_text(&twice)), "%s, then %s", buf_text(&once),
 	    buf_text(&twice));
-	CHECK(tell != options_retell || again.groups == o->groups, "%s: %x, then %x", line.data,
-	    o->groups, again.groups);
+	CHECK(tell != format_request || again.request.groups == o->request.groups,
+	    "%s: %x, then %x", line.data, o->request.groups, again.request.groups);
 	buf_free(&once);
 	buf_free(&line);
 	buf_free(&twice);
@@ -120,23 +126,23 @@ check_accepted(const struct options *o)
 	struct err err;
 	size_t i;
 
-	if (o->command == COMMAND_PRINT)
+	if (o->id == COMMAND_PRINT)
 		check_print(o);
-	if (o->command == COMMAND_STAGE) {
-		CHECK(o->target_count, "stage without a target");
-		check_retell(o, options_retell, "stage --url https://a.example");
-		check_retell(o, options_retell_reach, "clear --url https://a.example");
+	if (o->id == COMMAND_STAGE) {
+		CHECK(o->reach.target_count, "stage without a target");
+		check_repeat(o, format_request, "stage --url https://a.example");
+		check_repeat(o, options_format_reach, "clear --url https://a.example");
 	}
-	for (i = 0; i < o->resolve_count; i++) {
-		if (resolve_parse(&entry, o->resolve[i], &err) == 0)
+	for (i = 0; i < o->reach.resolve_count; i++) {
+		if (resolve_parse(&entry, o->reach.resolve[i], &err) == 0)
 			CHECK(entry.port && entry.port <= 65535 && entry.to.count &&
 				entry.to.count <= RESOLVE_MAX,
-			    "%s", o->resolve[i]);
+			    "%s", o->reach.resolve[i]);
 		else
 			check_err(&err);
 	}
-	if (o->pinnedpubkey && !strncmp(o->pinnedpubkey, "sha256//", 8)) {
-		if (x509_pins_parse(&pins, o->pinnedpubkey, &err) == 0)
+	if (o->reach.pinnedpubkey && !strncmp(o->reach.pinnedpubkey, "sha256//", 8)) {
+		if (x509_pins_parse(&pins, o->reach.pinnedpubkey, &err) == 0)
 			CHECK(pins.count && pins.count <= X509_PIN_MAX, "%zu pins", pins.count);
 		else
 			check_err(&err);
@@ -156,10 +162,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	while (in.len && n < ARGS_MAX)
 		args[n++] = input_until(&in, '\0');
-	if (options_parse(&o, &pool, n, args, &err) == 0) {
-		CHECK(o.command < COMMAND_COUNT && o.help_about <= COMMAND_COUNT, "command %d",
-		    o.command);
-		options_usage(&usage, o.command);
+	if (options_parse(&o, cli_commands, &pool, n, args, &err) == 0) {
+		CHECK(o.id < COMMAND_COUNT && o.command == &cli_commands[o.id], "command %d",
+		    (int)o.id);
+		options_usage(&usage, o.id);
 		check_accepted(&o);
 	} else {
 		check_err(&err);

@@ -9,7 +9,7 @@
 #include "fuzz.h"
 
 #include "base/pool.h"
-#include "cmd/options.h"
+#include "cmd/cli.h"
 #include "plan/plan.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
@@ -90,7 +90,8 @@ read_options(struct world *w, char *line)
 
 	for (word = strtok(line, " "); word && n < WORDS_MAX; word = strtok(NULL, " "))
 		words[n++] = pool_str(&w->pool, word);
-	return options_parse(&w->o, &w->pool, n, words, NULL) == 0 && w->o.command == COMMAND_STAGE;
+	return options_parse(&w->o, cli_commands, &w->pool, n, words, NULL) == 0 &&
+	    w->o.id == COMMAND_STAGE;
 }
 
 static void
@@ -99,7 +100,8 @@ plan(struct world *w, planner *make, struct plan *p, const struct options *o)
 	struct plan_input in = {
 		.now = &w->now,
 		.every = w->rewrites ? &w->now : NULL,
-		.options = o,
+		.request = &o->request,
+		.node_count = o->reach.target_count,
 		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
 		.minor_first = w->minor_first,
 		.minor_last = w->minor_last,
@@ -174,12 +176,12 @@ check_untouched(struct world *w)
 			at++;
 		}
 	}
-	if (w->o.relay_listener)
-		check_left_alone(w, w->o.relay_listener);
+	if (w->o.request.relay_listener)
+		check_left_alone(w, w->o.request.relay_listener);
 	for (i = 0; i < w->plan.key_count; i++) {
 		CHECK(strncmp(w->plan.keys[i].key, "server.proxy.", 13) != 0, "the global list: %s",
 		    w->plan.keys[i].key);
-		CHECK(w->o.groups & 1u << w->plan.keys[i].group,
+		CHECK(w->o.request.groups & 1u << w->plan.keys[i].group,
 		    "%s is of a group that was left out", w->plan.keys[i].key);
 	}
 }
@@ -231,9 +233,9 @@ keep(struct world *w, bool proved)
 	};
 	size_t i;
 
-	CHECK(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, NULL) == 0, "no memory");
+	CHECK(plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool, NULL) == 0, "no memory");
 	if (proved)
-		plan_prove(&w->plan, w->o.groups, old, &s);
+		plan_prove(&w->plan, w->o.request.groups, old, &s);
 	for (i = 0; i < s.count; i++) {
 		s.keys[i].before = kept(w, s.keys[i].before);
 		s.keys[i].written = kept(w, s.keys[i].written);
@@ -265,7 +267,7 @@ check_trust(struct world *w)
 	for (i = 0; i < w->plan.listener_count; i++) {
 		const char *id = w->plan.listeners[i].listener->id;
 
-		if (!w->plan.listeners[i].chosen || !(w->o.groups & 1u << GROUP_LISTENERS))
+		if (!w->plan.listeners[i].chosen || !(w->o.request.groups & 1u << GROUP_LISTENERS))
 			continue;
 		trusted_by(w, &w->first, id, &before);
 		trusted_by(w, &w->now, id, &after);
@@ -273,10 +275,11 @@ check_trust(struct world *w)
 			CHECK(!before.items[j].valid ||
 				trusted_covering(&after, &before.items[j].net),
 			    "listener %s trusts %s no more", id, before.items[j].value);
-		for (j = 0; j < w->o.proxy_count; j++) {
-			CHECK(net_parse(&n, w->o.proxies[j], NULL) == 0, "%s", w->o.proxies[j]);
+		for (j = 0; j < w->o.request.proxy_count; j++) {
+			CHECK(net_parse(&n, w->o.request.proxies[j], NULL) == 0, "%s",
+			    w->o.request.proxies[j]);
 			CHECK(trusted_covering(&after, &n), "listener %s does not trust %s", id,
-			    w->o.proxies[j]);
+			    w->o.request.proxies[j]);
 		}
 	}
 }
@@ -285,12 +288,10 @@ check_trust(struct world *w)
 static void
 check_staged(struct world *w)
 {
-	struct options status = w->o;
 	struct plan p;
 	size_t i;
 
-	status.command = COMMAND_STATUS;
-	plan(w, plan_status, &p, &status);
+	plan(w, plan_status, &p, &w->o);
 	CHECK(!p.write_count, "status writes");
 	for (i = 0; i < p.key_count; i++)
 		CHECK(
@@ -309,8 +310,8 @@ is_proxy(const struct options *o, const char *value)
 {
 	size_t i;
 
-	for (i = 0; i < o->proxy_count; i++) {
-		if (!strcmp(o->proxies[i], value))
+	for (i = 0; i < o->request.proxy_count; i++) {
+		if (!strcmp(o->request.proxies[i], value))
 			return true;
 	}
 	return false;
@@ -329,7 +330,7 @@ check_forgotten(const struct world *w)
 
 	memset(&other.pool, 0, sizeof(other.pool));
 	other.has_snapshot = other.rewrites = false;
-	other.o.command = COMMAND_CLEAR;
+	other.o.id = COMMAND_CLEAR;
 	plan(&other, plan_clear, &other.plan, &other.o);
 	if (message_refusals(&other.plan.messages))
 		goto done;
@@ -388,9 +389,8 @@ clear(struct world *w)
 	struct options o = w->o;
 	size_t i;
 
-	o.command = COMMAND_CLEAR;
-	o.single_node = true;
-	o.groups = (1u << GROUP_COUNT) - 1;
+	o.request.single_node = true;
+	o.request.groups = (1u << GROUP_COUNT) - 1;
 	w->rewrites = false;
 	plan(w, plan_clear, &w->plan, &o);
 	CHECK(!w->plan.left_count && !message_refusals(&w->plan.messages),

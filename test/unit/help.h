@@ -20,7 +20,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
-#include "cmd/options.h"
+#include "cmd/cli.h"
 #include "settings/settings.h"
 
 enum { WORDS_MAX = 64 };
@@ -104,7 +104,7 @@ options_try(struct options *o, struct pool *pool, const char *line, struct err *
 	char *words[WORDS_MAX];
 	int n = split_words(pool, line, words);
 
-	return options_parse(o, pool, n, words, err);
+	return options_parse(o, cli_commands, pool, n, words, err);
 }
 
 /* The same where the line is right. */

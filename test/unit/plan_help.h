@@ -76,7 +76,7 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 	struct plan_input in = {
 		.now = &w->now,
 		.every = w->every,
-		.options = &w->o,
+		.request = &w->o.request,
 		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
 		.minor_first = w->first,
 		.minor_last = w->last,
@@ -85,6 +85,7 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 
 	options_of(
 	    &w->o, &w->pool, pool_printf(&w->pool, "%s --url https://old.example.org", line));
+	in.node_count = w->o.reach.target_count;
 	return make(&w->plan, &w->pool, &in, err);
 }
 
@@ -104,7 +105,7 @@ refusal_of(const struct plan *p)
 
 	for (i = 0; i < p->messages.count; i++) {
 		if (p->messages.items[i].level == MESSAGE_REFUSAL && !p->messages.items[i].forced)
-			return p->messages.items[i].name;
+			return refusals[p->messages.items[i].refusal].name;
 	}
 	return NULL;
 }
@@ -211,17 +212,17 @@ world_keep(struct world *w, enum snapshot_state state)
 	struct err err;
 	size_t i;
 
-	options_retell(&options, &w->o);
+	request_format(&options, &w->o.request);
 	s.options = pool_str(&w->pool, buf_text(&options));
 	buf_free(&options);
 	if (state == SNAPSHOT_PROVED)
 		s.state = old && old->state == SNAPSHOT_SENDING ? SNAPSHOT_SENDING
 								: SNAPSHOT_PLANNED;
-	assert_int_equal(plan_keep(&w->plan, w->o.groups, old, &s, &w->pool, &err), 0);
+	assert_int_equal(plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool, &err), 0);
 	for (i = 0; i < s.count; i++)
 		s.keys[i].written = kept(w, s.keys[i].written);
 	if (state == SNAPSHOT_PROVED)
-		plan_prove(&w->plan, w->o.groups, old, &s);
+		plan_prove(&w->plan, w->o.request.groups, old, &s);
 	w->snapshot = s;
 	w->has_snapshot = true;
 }

@@ -316,9 +316,9 @@ test_unread(void **state)
 		talk_begin(&t, unread[i].answers, COUNT(unread[i].answers));
 		CHECK(api_read(&t.api, &t.pool, &facts, &err) == -1, "%s: read", unread[i].why);
 		CHECK(err.kind == unread[i].kind && err.code == unread[i].code &&
-			same_text(err.name, unread[i].name),
+			same_text(refusals[err.refusal].name, unread[i].name),
 		    "%s: kind %d, code %d, %s: %s", unread[i].why, err.kind, err.code,
-		    shown(err.name), err.text);
+		    shown(refusals[err.refusal].name), err.text);
 		CHECK(!unread[i].says || has(err.text, unread[i].says), "%s: %s", unread[i].why,
 		    err.text);
 		CHECK(!has(err.text, "czNjcmV0"), "%s: the login is shown", unread[i].why);

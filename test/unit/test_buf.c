@@ -118,6 +118,41 @@ test_memory(void **state)
 	buf_free(&b);
 }
 
+static void
+test_shell(void **state)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "", "''" },
+		{ "imap", "imap" },
+		{ "a b", "'a b'" },
+		{ "it's", "'it'\\''s'" },
+		{ "$HOME", "'$HOME'" },
+		{ "a;b", "'a;b'" },
+		{ "*", "'*'" },
+		{ "~", "'~'" },
+		{ "[a]", "'[a]'" },
+		{ "a=b", "a=b" },
+		{ "!x", "'!x'" },
+		{ "a\\b", "'a\\b'" },
+		{ "\xc3\xa4", "'\xc3\xa4'" },
+		{ "#x", "'#x'" },
+		{ "{a,b}", "'{a,b}'" },
+	};
+	struct buf out = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		buf_reset(&out);
+		buf_shell(&out, cases[i].in);
+		CHECK(!strcmp(buf_text(&out), cases[i].out), "%s becomes %s", cases[i].in,
+		    buf_text(&out));
+	}
+	buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -127,6 +162,7 @@ main(void)
 		cmocka_unit_test(test_drop),
 		cmocka_unit_test(test_wiped),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_shell),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,7 +237,7 @@ test_hard_link(void **state)
 	assert_int_equal(link(path_of(&s, "f"), path_of(&s, "g")), 0);
 	scene_read(&s, "f");
 	assert_int_equal(scene_write(&s, false), -1);
-	assert_true(s.err.kind == ERR_REFUSED && same_text(s.err.name, "in-place") &&
+	assert_true(s.err.kind == ERR_REFUSED && s.err.refusal == REFUSAL_IN_PLACE &&
 	    has(s.err.text, "2 names"));
 	check_text(&s, "g", OLD);
 	assert_false(configfile_backup(&s.file, backup));

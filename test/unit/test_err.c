@@ -6,13 +6,13 @@
 static void
 test_set(void **state)
 {
-	struct err err = { .kind = ERR_AUTH, .code = 7, .name = "x", .text = "old" };
+	struct err err = { .kind = ERR_AUTH, .code = 7, .refusal = REFUSAL_CHANGED, .text = "old" };
 
 	(void)state;
 	assert_int_equal(err_set(&err, ERR_USAGE, "%s is %d", "a", 1), -1);
 	assert_int_equal(err.kind, ERR_USAGE);
 	assert_int_equal(err.code, 0);
-	assert_null(err.name);
+	assert_int_equal(err.refusal, REFUSAL_NONE);
 	assert_string_equal(err.text, "a is 1");
 	assert_int_equal(err_system(&err, ERR_REACH, ENOENT, "%s", "f"), -1);
 	assert_int_equal(err.kind, ERR_REACH);
@@ -27,7 +27,7 @@ test_set(void **state)
 	assert_int_equal(err.kind, ERR_SYSTEM);
 	assert_int_equal(err.code, ENOMEM);
 	err_clear(&err);
-	assert_true(err.kind == ERR_NONE && !err.code && !err.name && !*err.text);
+	assert_true(err.kind == ERR_NONE && !err.code && err.refusal == REFUSAL_NONE && !*err.text);
 	err_add(&err, "alone");
 	assert_string_equal(err.text, "alone");
 	err_add(&err, "(really)");

@@ -12,10 +12,10 @@ test_messages(void **state)
 
 	(void)state;
 	assert_int_equal(message_refusals(&m), 0);
-	message_add(&m, &pool, MESSAGE_NOTE, NULL, "%s", "a note");
-	message_add(&m, &pool, MESSAGE_REFUSAL, "port-25", "no %d", 25);
-	message_add(&m, &pool, MESSAGE_REFUSAL, "changed", "no");
-	message_add(&m, &pool, MESSAGE_ERROR, NULL, "%*s", 9000, "long");
+	message_add(&m, &pool, MESSAGE_NOTE, "%s", "a note");
+	message_refuse(&m, &pool, REFUSAL_PORT_25, false, "no 25.");
+	message_refuse(&m, &pool, REFUSAL_CHANGED, false, "no.");
+	message_add(&m, &pool, MESSAGE_ERROR, "%*s", 9000, "long");
 	assert_int_equal(m.count, 4);
 	assert_int_equal(message_refusals(&m), 2);
 	m.items[2].forced = true;
@@ -23,13 +23,14 @@ test_messages(void **state)
 	assert_int_equal(m.items[0].level, MESSAGE_NOTE);
 	assert_null(m.items[0].target);
 	assert_string_equal(m.items[0].text, "a note");
-	assert_string_equal(m.items[1].name, "port-25");
-	assert_string_equal(m.items[1].text, "no 25");
+	assert_int_equal(m.items[1].refusal, REFUSAL_PORT_25);
+	assert_string_equal(m.items[1].text, "no 25. --force does not apply.");
+	assert_string_equal(m.items[2].text, "no. To go on all the same: --force changed.");
 	assert_int_equal(strlen(m.items[3].text), 9000);
 	for (i = 4; i < 500; i++)
-		message_add(&m, &pool, MESSAGE_NOTE, NULL, "%zu", i);
+		message_add(&m, &pool, MESSAGE_NOTE, "%zu", i);
 	assert_int_equal(m.count, 500);
-	assert_string_equal(m.items[1].text, "no 25");
+	assert_string_equal(m.items[1].text, "no 25. --force does not apply.");
 	assert_string_equal(m.items[499].text, "499");
 	assert_false(m.failed);
 	pool_free(&pool);

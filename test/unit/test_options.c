@@ -13,7 +13,7 @@
 static const struct {
 	const char *line, *names[3];
 } wrong[] = {
-	{ "", { "a command", "stage" } },
+	{ "", { "no command", "stage" } },
 	{ "stag", { "stag", "stage" } },
 	{ "frobnicate", { "frobnicate", "help" } },
 	{ "stage status", { "status" } },
@@ -85,7 +85,6 @@ static const struct {
 	    { "--new-server", "new.example.org" } },
 	{ "stage" URL WHOLE " --new-server 192.0.2.0/24", { "--new-server", "192.0.2.0/24" } },
 	{ "stage" URL WHOLE " --allow-new-server", { "--allow-new-server", "--new-server" } },
-	{ "status" URL " --check", { "--check", "status" } },
 	{ "stage" URL WHOLE " --relay-listener \x7f", { "--relay-listener" } },
 	{ "stage" URL WHOLE " --listener \xff", { "--listener" } },
 	{ "stage" URL WHOLE " --dialect 0.16", { "--dialect", "0.16", "0.15" } },
@@ -175,7 +174,7 @@ test_secrets(void **state)
 #define G(a) (1u << GROUP_##a)
 static const struct {
 	const char *line;
-	enum command command;
+	enum command_id command;
 	unsigned groups;
 } right[] = {
 	{ "stage" URL WHOLE, COMMAND_STAGE, G(LISTENERS) | G(CHECKS) | G(URL) },
@@ -208,9 +207,9 @@ test_right(void **state)
 		struct options o;
 
 		options_of(&o, &pool, right[i].line);
-		CHECK(
-		    o.command == right[i].command, "\"%s\": command %d", right[i].line, o.command);
-		CHECK(o.groups == right[i].groups, "\"%s\": groups %x", right[i].line, o.groups);
+		CHECK(o.id == right[i].command, "\"%s\": command %d", right[i].line, (int)o.id);
+		CHECK(o.request.groups == right[i].groups, "\"%s\": groups %x", right[i].line,
+		    o.request.groups);
 		pool_free(&pool);
 	}
 }
@@ -230,11 +229,11 @@ test_looking(void **state)
 	for (i = 0; i < COUNT(lines); i++) {
 		options_of(&o, &pool, lines[i]);
 		for (g = 0; g < COUNT(groups); g++)
-			CHECK(o.groups & 1u << groups[g], "\"%s\" leaves out %s", lines[i],
+			CHECK(o.request.groups & 1u << groups[g], "\"%s\" leaves out %s", lines[i],
 			    group_name(groups[g]));
 		options_of(&o, &pool, pool_printf(&pool, "%s --skip outbound", lines[i]));
-		CHECK(!(o.groups & G(OUTBOUND)), "\"%s\" --skip outbound does not leave it out",
-		    lines[i]);
+		CHECK(!(o.request.groups & G(OUTBOUND)),
+		    "\"%s\" --skip outbound does not leave it out", lines[i]);
 	}
 	pool_free(&pool);
 }
@@ -254,35 +253,35 @@ test_values(void **state)
 	    "--resolve a:443:192.0.2.1 --connect-timeout 0 --max-time 86400 --haproxy-protocol -u "
 	    "joe --password-file - --totp-file t --snapshot-dir d -n --force port-25,changed "
 	    "--force rewrite --json -v");
-	assert_int_equal(o.target_count, 2);
-	assert_string_equal(o.targets[1].host, "2001:db8::1");
-	assert_int_equal(o.targets[1].port, 8443);
-	assert_int_equal(o.proxy_count, 2);
-	assert_string_equal(o.proxies[0], "192.0.2.1/32");
-	assert_string_equal(o.proxies[1], "2001:db8::/64");
-	assert_string_equal(o.public_origin, "https://mail.example.org");
-	assert_string_equal(o.relay_host, "New.example.org");
-	assert_int_equal(o.relay_port, 2525);
-	assert_string_equal(o.relay_id, "out_2");
-	assert_int_equal(o.listener_count, 2);
-	assert_string_equal(o.listeners[1], "web mail");
-	assert_string_equal(o.relay_listener, "mx");
-	assert_int_equal(o.minor, 13);
-	assert_string_equal(o.cacert, "ca.pem");
-	assert_string_equal(o.pinnedpubkey, "sha256//x=");
-	assert_true(
-	    o.insecure && o.haproxy && o.dry_run && o.json && o.verbose && o.change_options);
+	assert_int_equal(o.reach.target_count, 2);
+	assert_string_equal(o.reach.targets[1].host, "2001:db8::1");
+	assert_int_equal(o.reach.targets[1].port, 8443);
+	assert_int_equal(o.request.proxy_count, 2);
+	assert_string_equal(o.request.proxies[0], "192.0.2.1/32");
+	assert_string_equal(o.request.proxies[1], "2001:db8::/64");
+	assert_string_equal(o.request.public_origin, "https://mail.example.org");
+	assert_string_equal(o.request.relay_host, "New.example.org");
+	assert_int_equal(o.request.relay_port, 2525);
+	assert_string_equal(o.request.relay_id, "out_2");
+	assert_int_equal(o.request.listener_count, 2);
+	assert_string_equal(o.request.listeners[1], "web mail");
+	assert_string_equal(o.request.relay_listener, "mx");
+	assert_int_equal(o.request.minor, 13);
+	assert_string_equal(o.reach.cacert, "ca.pem");
+	assert_string_equal(o.reach.pinnedpubkey, "sha256//x=");
+	assert_true(o.reach.insecure && o.reach.haproxy && o.dry_run && o.json && o.verbose &&
+	    o.request.values_given);
 	assert_false(o.quiet || o.clear || o.reload);
-	assert_int_equal(o.resolve_count, 1);
-	assert_int_equal(o.connect_timeout, 0);
-	assert_int_equal(o.max_time, 86400);
-	assert_string_equal(o.user, "joe");
-	assert_string_equal(o.password_file, "-");
-	assert_string_equal(o.totp_file, "t");
-	assert_string_equal(o.snapshot_dir, "d");
-	assert_true(options_forced(&o, "port-25") && options_forced(&o, "changed") &&
-	    options_forced(&o, "rewrite"));
-	assert_false(options_forced(&o, "port"));
+	assert_int_equal(o.reach.resolve_count, 1);
+	assert_int_equal(o.reach.connect_timeout, 0);
+	assert_int_equal(o.reach.max_time, 86400);
+	assert_string_equal(o.reach.user, "joe");
+	assert_string_equal(o.reach.password_file, "-");
+	assert_string_equal(o.reach.totp_file, "t");
+	assert_string_equal(o.reach.snapshot_dir, "d");
+	assert_true(o.request.forced[REFUSAL_PORT_25] && o.request.forced[REFUSAL_CHANGED] &&
+	    o.request.forced[REFUSAL_REWRITE]);
+	assert_false(o.request.forced[REFUSAL_DIALECT]);
 	pool_free(&pool);
 }
 
@@ -294,18 +293,18 @@ test_defaults(void **state)
 
 	(void)state;
 	options_of(&o, &pool, "clear" URL);
-	assert_int_equal(o.minor, -1);
-	assert_string_equal(o.relay_id, "smarthost");
-	assert_null(o.relay_host);
-	assert_string_equal(o.public_origin, "");
-	assert_int_equal(o.connect_timeout, 10);
-	assert_int_equal(o.max_time, 60);
+	assert_int_equal(o.request.minor, -1);
+	assert_string_equal(o.request.relay_id, "smarthost");
+	assert_null(o.request.relay_host);
+	assert_string_equal(o.request.public_origin, "");
+	assert_int_equal(o.reach.connect_timeout, 10);
+	assert_int_equal(o.reach.max_time, 60);
 	assert_int_equal(o.format, FORMAT_TEXT);
-	assert_false(o.change_options || o.dry_run || o.json || o.insecure);
+	assert_false(o.request.values_given || o.dry_run || o.json || o.reach.insecure);
 	pool_free(&pool);
 	options_of(&o, &pool, "stage" URL WHOLE " --relay new.example.org --dialect auto");
-	assert_int_equal(o.relay_port, 25);
-	assert_int_equal(o.minor, -1);
+	assert_int_equal(o.request.relay_port, 25);
+	assert_int_equal(o.request.minor, -1);
 	pool_free(&pool);
 }
 
@@ -320,7 +319,7 @@ test_same_proxy(void **state)
 	options_of(&o, &pool,
 	    "print --proxy 203.0.113.10 --proxy 203.0.113.10/32 --proxy ::ffff:203.0.113.10 --skip "
 	    "url");
-	assert_int_equal(o.proxy_count, 1);
+	assert_int_equal(o.request.proxy_count, 1);
 	pool_free(&pool);
 }
 
@@ -332,8 +331,8 @@ test_short(void **state)
 
 	(void)state;
 	options_of(&o, &pool, "stage" URL WHOLE " -knvujoe");
-	assert_true(o.insecure && o.dry_run && o.verbose);
-	assert_string_equal(o.user, "joe");
+	assert_true(o.reach.insecure && o.dry_run && o.verbose);
+	assert_string_equal(o.reach.user, "joe");
 	pool_free(&pool);
 }
 
@@ -343,7 +342,7 @@ test_help(void **state)
 {
 	static const struct {
 		const char *line;
-		enum command command, about;
+		enum command_id command, about; /* COMMAND_COUNT: about all */
 	} cases[] = {
 		{ "--help", COMMAND_HELP, COMMAND_COUNT },
 		{ "-h", COMMAND_HELP, COMMAND_COUNT },
@@ -366,8 +365,11 @@ test_help(void **state)
 		struct options o;
 
 		options_of(&o, &pool, cases[i].line);
-		CHECK(o.command == cases[i].command && o.help_about == cases[i].about,
-		    "\"%s\": %d, %d", cases[i].line, o.command, o.help_about);
+		CHECK(o.id == cases[i].command && o.command == &cli_commands[o.id], "\"%s\": %s",
+		    cases[i].line, o.command->name);
+		CHECK(cases[i].about == COMMAND_COUNT ? !o.about
+						      : o.about == &cli_commands[cases[i].about],
+		    "\"%s\": about %s", cases[i].line, o.about ? o.about->name : "all");
 		pool_free(&pool);
 	}
 }
@@ -384,7 +386,6 @@ test_bounds(void **state)
 		{ "url", "https://%d.example", TARGETS_MAX },
 		{ "listener", "l%d", LISTENERS_MAX },
 		{ "resolve", "a:%d:192.0.2.1", RESOLVE_OPTIONS_MAX },
-		{ "force", "changed", FORCE_MAX },
 	};
 	size_t i;
 	int n, j;
@@ -412,7 +413,7 @@ test_bounds(void **state)
 #pragma GCC diagnostic pop
 				argv[argc++] = pool_str(&pool, value);
 			}
-			CHECK(options_parse(&o, &pool, argc, argv, &err) ==
+			CHECK(options_parse(&o, cli_commands, &pool, argc, argv, &err) ==
 				(n > cases[i].max ? -1 : 0),
 			    "--%s %d times: %s", cases[i].option, n, err.text);
 			CHECK(n <= cases[i].max || has(err.text, cases[i].option), "--%s: %s",
@@ -451,60 +452,27 @@ test_retell(void **state)
 		struct buf text = { 0 };
 
 		options_of(&a, &pool, pool_printf(&pool, "stage" URL "%s", lines[i]));
-		options_retell(&text, &a);
+		request_format(&text, &a.request);
 		options_of(&b, &pool, pool_printf(&pool, "stage" URL "%s", buf_text(&text)));
-		CHECK(a.groups == b.groups && a.proxy_count == b.proxy_count &&
-			a.listener_count == b.listener_count &&
-			same_text(a.relay_host, b.relay_host) && a.relay_port == b.relay_port &&
-			same_text(a.relay_id, b.relay_id) &&
-			!strcmp(a.public_origin, b.public_origin) &&
-			!strcmp(a.new_server, b.new_server) &&
-			a.allow_new_server == b.allow_new_server,
+		CHECK(a.request.groups == b.request.groups &&
+			a.request.proxy_count == b.request.proxy_count &&
+			a.request.listener_count == b.request.listener_count &&
+			same_text(a.request.relay_host, b.request.relay_host) &&
+			a.request.relay_port == b.request.relay_port &&
+			same_text(a.request.relay_id, b.request.relay_id) &&
+			!strcmp(a.request.public_origin, b.request.public_origin) &&
+			!strcmp(a.request.new_server, b.request.new_server) &&
+			a.request.allow_new_server == b.request.allow_new_server,
 		    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
-		for (j = 0; j < a.listener_count; j++)
-			CHECK(!strcmp(a.listeners[j], b.listeners[j]), "\"%s\" becomes \"%s\"",
-			    lines[i], buf_text(&text));
-		for (j = 0; j < a.proxy_count; j++)
-			CHECK(!strcmp(a.proxies[j], b.proxies[j]), "\"%s\" becomes \"%s\"",
-			    lines[i], buf_text(&text));
+		for (j = 0; j < a.request.listener_count; j++)
+			CHECK(!strcmp(a.request.listeners[j], b.request.listeners[j]),
+			    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
+		for (j = 0; j < a.request.proxy_count; j++)
+			CHECK(!strcmp(a.request.proxies[j], b.request.proxies[j]),
+			    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
 		buf_free(&text);
 		pool_free(&pool);
 	}
-}
-
-static void
-test_quote(void **state)
-{
-	static const struct {
-		const char *in, *out;
-	} cases[] = {
-		{ "", "''" },
-		{ "imap", "imap" },
-		{ "a b", "'a b'" },
-		{ "it's", "'it'\\''s'" },
-		{ "$HOME", "'$HOME'" },
-		{ "a;b", "'a;b'" },
-		{ "*", "'*'" },
-		{ "~", "'~'" },
-		{ "[a]", "'[a]'" },
-		{ "a=b", "a=b" },
-		{ "!x", "'!x'" },
-		{ "a\\b", "'a\\b'" },
-		{ "\xc3\xa4", "'\xc3\xa4'" },
-		{ "#x", "'#x'" },
-		{ "{a,b}", "'{a,b}'" },
-	};
-	struct buf out = { 0 };
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < COUNT(cases); i++) {
-		buf_reset(&out);
-		options_quote(&out, cases[i].in);
-		CHECK(!strcmp(buf_text(&out), cases[i].out), "%s becomes %s", cases[i].in,
-		    buf_text(&out));
-	}
-	buf_free(&out);
 }
 
 /* Usage has every option of a command, no other one, each on a line. */
@@ -517,7 +485,7 @@ test_usage(void **state)
 	(void)state;
 	for (c = 0; c < COMMAND_COUNT; c++) {
 		buf_reset(&out);
-		options_usage(&out, (enum command)c);
+		options_usage(&out, (enum command_id)c);
 		for (i = 0; i < options_count; i++) {
 			char name[40];
 
@@ -526,7 +494,7 @@ test_usage(void **state)
 				buf_text(&out), name)) /* a long help begins on a line of its own */
 				name[strlen(name) - 1] = '\n';
 			CHECK(has(buf_text(&out), name) == !!(options_table[i].commands & 1u << c),
-			    "%s: %s", command_name((enum command)c), name);
+			    "%s: %s", cli_commands[c].name, name);
 		}
 	}
 	buf_free(&out);
@@ -570,7 +538,6 @@ main(void)
 		cmocka_unit_test(test_help),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_retell),
-		cmocka_unit_test(test_quote),
 		cmocka_unit_test(test_usage),
 		cmocka_unit_test(test_table),
 	};

@@ -29,11 +29,10 @@ begin(struct run_of *x, const char *lines)
 	x->t.lock = -1;
 	x->t.read = true;
 	x->t.facts.minor_first = x->t.facts.minor_last = 15;
-	x->r.options = x->t.options = &x->w.o;
+	x->r.options = &x->w.o;
 	x->r.targets = &x->t;
 	x->r.count = 1;
 	x->r.messages = &x->messages;
-	x->r.program = "stalprep";
 }
 
 static void
@@ -48,6 +47,7 @@ static void
 done(struct run_of *x, planner *make, const char *line)
 {
 	world_plan(&x->w, make, line);
+	x->w.o.program = "stalprep";
 	world_write(&x->w);
 	assert_int_equal(plan_compare(&x->w.plan, &x->w.now), 0);
 	x->t.plan = x->w.plan;
@@ -216,8 +216,8 @@ test_json(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
 	done(&x, plan_stage, "stage --json " WHOLE);
-	message_add(&x.messages, &x.w.pool, MESSAGE_WARNING, NULL, "a \"warning\"\n");
-	message_add(&x.messages, &x.w.pool, MESSAGE_REFUSAL, "port-25", "no");
+	message_add(&x.messages, &x.w.pool, MESSAGE_WARNING, "a \"warning\"\n");
+	message_refuse(&x.messages, &x.w.pool, REFUSAL_PORT_25, true, "no");
 	doc = json_of(&x);
 	assert_string_equal(member(doc, "command"), "stage");
 	assert_true(json_integer(json_member(doc, "exit"), &n) && n == 0);
@@ -373,21 +373,27 @@ test_messages(void **state)
 	struct buf out = { 0 };
 
 	(void)state;
-	message_add(&m, &pool, MESSAGE_NOTE, NULL, "a note");
-	message_add(&m, &pool, MESSAGE_WARNING, NULL, "a warning");
-	message_add(&m, &pool, MESSAGE_REFUSAL, "port-25", "a refusal\n2");
-	message_add(&m, &pool, MESSAGE_ERROR, NULL, "an\n\n  error\n stage: \n  \x1b");
+	message_add(&m, &pool, MESSAGE_NOTE, "a note");
+	message_add(&m, &pool, MESSAGE_WARNING, "a warning");
+	message_refuse(&m, &pool, REFUSAL_CHANGED, true, "a refusal\n2");
+	message_add(&m, &pool, MESSAGE_ERROR, "an\n\n  error\n stage: \n  \x1b");
 	m.items[3].target = "https://b.example";
 	output_messages(&out, "stage", &m, MESSAGE_NOTE);
 	assert_string_equal(buf_text(&out),
-	    "stage: a note\nstage: warning: a warning\nstage: refused (port-25): a refusal?2\n"
-	    "stage: https://b.example: an?\n  error? stage: \n  ?\n");
+	    "stalprep stage: a note\n"
+	    "stalprep stage: warning: a warning\n"
+	    "stalprep stage: forced (changed): a refusal?2\n"
+	    "stalprep stage: https://b.example: an?\n"
+	    "stalprep stage:   error? stage: \n"
+	    "stalprep stage:   ?\n");
 	buf_reset(&out);
-	m.items[2].forced = true;
+	m.items[2].forced = false;
 	output_messages(&out, "stage", &m, MESSAGE_REFUSAL);
 	assert_string_equal(buf_text(&out),
-	    "stage: forced (port-25): a refusal?2\nstage: https://b.example: an?\n  error? stage: "
-	    "\n  ?\n");
+	    "stalprep stage: refused (changed): a refusal?2\n"
+	    "stalprep stage: https://b.example: an?\n"
+	    "stalprep stage:   error? stage: \n"
+	    "stalprep stage:   ?\n");
 	buf_free(&out);
 	pool_free(&pool);
 }

@@ -133,9 +133,10 @@ static const struct {
 	    true, "another relay's own key" },
 	{ SMTP "queue.route.smarthost.address = "
 	       "new.example.org\nqueue.route.smarthost.auth.username = joe\n",
-	    "--only outbound " RELAY, "relay-taken", false, "its credentials would go along" },
+	    "--only outbound " RELAY, "relay-credentials", false,
+	    "its credentials would go along" },
 	{ SMTP "queue.route.smarthost.auth.secret = s3cret\n", "--only outbound " RELAY,
-	    "relay-taken", false, "credentials alone" },
+	    "relay-credentials", false, "credentials alone" },
 };
 
 static void
@@ -698,10 +699,11 @@ static const struct {
 	{ "server.x = y\n", LEAD EXEMPT, NULL, "its own key goes to the database", 12 },
 	{ NODE, LEAD EXEMPT, "rewrite", "its own key goes to the file", 12 },
 	{ NODE, LEAD EXEMPT, NULL, "its own key goes to the file, from 0.13 on", 13 },
-	{ "store.x.path = C:\\\n", LEAD "--force rewrite", "rewrite",
+	{ "store.x.path = C:\\new\n", LEAD, "rewrite-changes", "a value that would change", 15 },
+	{ "store.x.path = C:\\\n", LEAD "--force rewrite,rewrite-changes", "rewrite",
 	    "a boot that would fail can't be forced", 15 },
-	{ "store.x.path = C:\\new\n", LEAD "--force rewrite", NULL, "a value that would change can",
-	    15 },
+	{ "store.x.path = C:\\new\n", LEAD "--force rewrite-changes", NULL,
+	    "a value that would change can", 15 },
 };
 
 static void

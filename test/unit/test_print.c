@@ -30,21 +30,22 @@ print(struct printed *p, const char *line)
 
 	memset(p, 0, sizeof(*p));
 	options_of(&p->o, &p->pool, line);
-	minor = p->o.minor == -1 ? MINOR_LAST : p->o.minor;
-	count = p->o.listener_count ? p->o.listener_count
-				    : changeset_default_listeners(minor, defaults);
-	for (i = 0; i < p->o.proxy_count; i++)
-		networks[i] = p->o.proxies[i];
-	for (i = 0; i < count && p->o.groups & 1u << GROUP_LISTENERS; i++)
-		assert_int_equal(changeset_add_listener(&p->set, &p->pool,
-				     p->o.listener_count ? p->o.listeners[i] : defaults[i],
-				     networks, p->o.proxy_count, NULL),
+	minor = p->o.request.minor == -1 ? MINOR_LAST : p->o.request.minor;
+	count = p->o.request.listener_count ? p->o.request.listener_count
+					    : changeset_default_listeners(minor, defaults);
+	for (i = 0; i < p->o.request.proxy_count; i++)
+		networks[i] = p->o.request.proxies[i];
+	for (i = 0; i < count && p->o.request.groups & 1u << GROUP_LISTENERS; i++)
+		assert_int_equal(
+		    changeset_add_listener(&p->set, &p->pool,
+			p->o.request.listener_count ? p->o.request.listeners[i] : defaults[i],
+			networks, p->o.request.proxy_count, NULL),
 		    0);
-	w.groups = p->o.groups & ~(1u << GROUP_LISTENERS);
-	w.public_url = p->o.public_origin;
-	w.relay_host = p->o.relay_host;
-	w.relay_port = p->o.relay_port;
-	w.relay_id = p->o.relay_id;
+	w.groups = p->o.request.groups & ~(1u << GROUP_LISTENERS);
+	w.public_url = p->o.request.public_origin;
+	w.relay_host = p->o.request.relay_host;
+	w.relay_port = p->o.request.relay_port;
+	w.relay_id = p->o.request.relay_id;
 	w.allow = NULL;
 	assert_int_equal(
 	    changeset_add_rest(&p->set, &p->pool, &w, changeset_dialect(minor), NULL), 0);

@@ -132,7 +132,7 @@ test_modes(void **state)
 			(cases[i].good ? 0 : -1),
 		    "mode %03o", (unsigned)cases[i].mode);
 		CHECK(cases[i].good ||
-			(err.kind == ERR_REFUSED && same_text(err.name, "open-secret") &&
+			(err.kind == ERR_REFUSED && err.refusal == REFUSAL_OPEN_SECRET &&
 			    !has(err.text, "s3cret")),
 		    "mode %03o: %s", (unsigned)cases[i].mode, err.text);
 		CHECK(secret_read_file(&s, path, "--password-file", true, &err) == 0,

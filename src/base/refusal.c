@@ -1,0 +1,77 @@
+#include "base/refusal.h"
+
+#include <stdio.h>
+
+const struct refusal_row refusals[REFUSAL_COUNT] = {
+	[REFUSAL_PORT_25] = { "port-25", false,
+	    "A listener that binds port 25, or that the new server relays to, would go behind the "
+	    "proxy." },
+	[REFUSAL_NO_LISTENER] = { "no-listener", false,
+	    "The server has no such listener, or none that can go behind the proxy." },
+	[REFUSAL_RELAY_LISTENER] = { "relay-listener", false,
+	    "Which listener is on port 25 is not plain; --relay-listener names it." },
+	[REFUSAL_LISTENER_NAME] = { "listener-name", false,
+	    "A listener's name makes its keys look like another listener's." },
+	[REFUSAL_NOT_LOCAL] = { "not-local", false,
+	    "The server would keep the listener keys in its database, where they have no effect." },
+	[REFUSAL_RELAY_COVERED] = { "relay-covered", true,
+	    "Port 25 expects a PROXY header from the new server's address." },
+	[REFUSAL_RELAY_TAKEN] = { "relay-taken", true,
+	    "The server has another relay of that name; --relay-id names a new one." },
+	[REFUSAL_RELAY_CREDENTIALS] = { "relay-credentials", false,
+	    "The server has another relay of that name, and it holds credentials." },
+	[REFUSAL_DIALECT] = { "dialect", true,
+	    "--dialect names another version than the server's answers show." },
+	[REFUSAL_DIALECT_UNKNOWN] = { "dialect-unknown", false,
+	    "What would be written depends on the server's version, which is not certain; "
+	    "--dialect names it." },
+	[REFUSAL_CLUSTER] = { "cluster", false,
+	    "The server is one node of a cluster, and the other nodes are not named." },
+	[REFUSAL_NO_CLUSTER] = { "no-cluster", true,
+	    "Several --url are given, and the server shows no sign of a cluster." },
+	[REFUSAL_NODE_ORDER] = { "node-order", false,
+	    "The nodes are not named in the order in which they were staged." },
+	[REFUSAL_REWRITE] = { "rewrite", false,
+	    "The server would rewrite its config.toml and could not start with the result." },
+	[REFUSAL_REWRITE_CHANGES] = { "rewrite-changes", true,
+	    "The server would rewrite its config.toml, and a key or value would change." },
+	[REFUSAL_REWRITE_UNSEEN] = { "rewrite-unseen", true,
+	    "A key would break the server's next start if it stands in config.toml, which the API "
+	    "does not show." },
+	[REFUSAL_SNAPSHOT_TARGET] = { "snapshot-target", true,
+	    "The snapshot belongs to another server or file." },
+	[REFUSAL_NO_SNAPSHOT] = { "no-snapshot", false,
+	    "There is no snapshot, and the options do not say what was staged." },
+	[REFUSAL_CHANGED] = { "changed", true,
+	    "A key was changed since it was staged; clear leaves it alone." },
+	[REFUSAL_RUNNING] = { "running", true, "A server was started with this config.toml." },
+	[REFUSAL_IN_PLACE] = { "in-place", true,
+	    "config.toml can only be written in place, and a cut-off write would damage it." },
+	[REFUSAL_OPEN_SECRET] = { "open-secret", true,
+	    "A file with a secret can be read by other users." },
+	[REFUSAL_NEW_SERVER] = { "new-server", false,
+	    "The server is 0.16 or newer, which needs no change." },
+	[REFUSAL_NOT_STALWART] = { "not-stalwart", false,
+	    "What answers is not an older Stalwart server." },
+};
+
+enum refusal
+refusal_find(const char *name)
+{
+	size_t i;
+
+	for (i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++) {
+		if (!strcmp(refusals[i].name, name))
+			return (enum refusal)i;
+	}
+	return REFUSAL_NONE;
+}
+
+void
+refusal_way_out(enum refusal r, char *out, size_t size)
+{
+	if (refusals[r].can_be_forced)
+		snprintf(out, size, " To go on all the same: --force %s.", refusals[r].name);
+	else
+		snprintf(out, size, " --force does not apply.");
+}

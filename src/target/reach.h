@@ -1,0 +1,29 @@
+/* reach.h - how to get at a server or a file, and as whom; no secret is in it */
+#ifndef REACH_H
+#define REACH_H
+
+#include "base/def.h"
+#include "format/url.h"
+
+#include <stdbool.h>
+
+enum {
+	TARGETS_MAX = 32, /* nodes of a cluster */
+	RESOLVE_OPTIONS_MAX = 32
+};
+
+/* Strings are the caller's; NULL where an option was not given. */
+struct reach {
+	struct url targets[TARGETS_MAX];
+	size_t target_count;
+	const char *config; /* the file in place of those; "-" is standard input */
+	const char *cacert, *pinnedpubkey;
+	const char *resolve[RESOLVE_OPTIONS_MAX]; /* HOST:PORT:ADDR, not yet parsed */
+	size_t resolve_count;
+	bool insecure, haproxy;
+	unsigned connect_timeout, max_time; /* seconds; 0 for none */
+	const char *user, *password_file, *totp_file, *api_key_file;
+	const char *snapshot, *snapshot_dir;
+};
+
+#endif
