@@ -3,7 +3,9 @@
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/run.h"
-#include "target/target.h"
+#include "plan/plan_clear.h"
+#include "target/target_file.h"
+#include "target/target_snapshot.h"
 
 #include <string.h>
 

@@ -2,6 +2,7 @@
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/run.h"
+#include "plan/plan_status.h"
 #include "target/target.h"
 
 #include <string.h>

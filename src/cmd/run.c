@@ -5,7 +5,8 @@
 #include "cmd/output.h"
 #include "sys/confine.h"
 #include "sys/interrupt.h"
-#include "target/target.h"
+#include "target/target_file.h"
+#include "target/target_snapshot.h"
 #include "tls/tls.h"
 
 #include <errno.h>

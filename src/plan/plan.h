@@ -83,7 +83,7 @@ struct plan {
 	size_t write_count;
 	size_t left_count; /* clear: keys that were left alone */
 	/* also what stands is written: deleted and inserted, so that the server writes its file */
-	bool anew;
+	bool rewrite;
 	bool clearing; /* it is the plan of a clear */
 	bool file;     /* of a file, which is written whole or not at all */
 	/* what was written could not be read back: `after` says nothing */
@@ -94,26 +94,8 @@ struct plan {
 	struct messages messages;
 };
 
-/*
- * Plan a stage. The refusals are among the messages. 0, or -1 with err when memory ran out or the
- * settings make no sense.
- */
-int plan_stage(
-    struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err) WARN_UNUSED;
-
-/*
- * Plan a clear: from the snapshot, or without one from what is recognisably ours by the options. 0
- * or -1.
- */
-int plan_clear(
-    struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err) WARN_UNUSED;
-
-/*
- * Compare with what is wanted, changing nothing: as plan_stage, but options that were not given are
- * read off the settings. 0 or -1.
- */
-int plan_status(
-    struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err) WARN_UNUSED;
+/* The state of a key that holds this value (NULL: absent). */
+enum key_state plan_key_state(const struct plan_key *k, const char *value);
 
 /*
  * Put `after` and the state of every key by a read-back. Gives the number of keys that are not as

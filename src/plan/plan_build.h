@@ -1,4 +1,5 @@
-/* plan_build.h - the steps that plan_stage, plan_status and plan_clear share; for plan*.c alone */
+/* plan_build.h - a plan being made: its keys, its refusals, the settings as they were; for plan_*.c
+ * alone */
 #ifndef PLAN_BUILD_H
 #define PLAN_BUILD_H
 
@@ -41,37 +42,7 @@ int build_base(struct build *b) WARN_UNUSED;
 /* Settle p->dialect from the options and what was seen; refuse where that matters. */
 void build_dialect(struct build *b);
 
-/* Find the listeners in b->base and choose; refuse what must not be. 0 or -1. */
-int build_listeners(struct build *b) WARN_UNUSED;
-
-/* Want one listener's keys. 0 or -1. */
-int build_want_listener(struct build *b, const char *id) WARN_UNUSED;
-
-/* Want all keys of the chosen groups. 0 or -1. */
-int build_wanted(struct build *b) WARN_UNUSED;
-
-/* What an earlier stage wrote and this one does not want goes back to what it was. 0 or -1. */
-int build_restore_unwanted(struct build *b) WARN_UNUSED;
-
-/*
- * What can be known to go wrong around the change set itself: the relay's way in, a cluster, the
- * server's own rewrite.
- */
-int build_check(struct build *b) WARN_UNUSED;
-
-/*
- * Local keys must be written, and cleared, on every node of a cluster, and nothing here can find
- * the others.
- */
-void build_check_cluster(struct build *b);
-
-/*
- * Does the server's rewrite of its config.toml keep every local key? Refuse where it does not and
- * this run causes one.
- */
-void build_check_rewrite(struct build *b);
-
 /* Fill now, local, state, write and count of every key. 0 or -1. */
-int build_settle(struct build *b) WARN_UNUSED;
+int build_finish(struct build *b) WARN_UNUSED;
 
 #endif

@@ -1,4 +1,4 @@
-#include "plan/plan_build.h"
+#include "plan/plan_check.h"
 
 #include "base/err.h"
 #include "base/pool.h"

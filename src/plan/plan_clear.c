@@ -1,8 +1,9 @@
-#include "plan/plan.h"
+#include "plan/plan_clear.h"
 
 #include "base/err.h"
 #include "settings/request.h"
-#include "plan/plan_build.h"
+#include "plan/plan_check.h"
+#include "plan/plan_want.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
 #include "settings/trusted.h"
@@ -11,7 +12,7 @@
 
 /* A key that somebody changed since: named, and left alone unless forced. */
 static void
-settle_changed(struct build *b, struct plan_key *k)
+leave_changed(struct build *b, struct plan_key *k)
 {
 	if (b->q->forced[REFUSAL_CHANGED]) {
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
@@ -44,7 +45,7 @@ from_snapshot(struct build *b)
 		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
 			return -1;
 	}
-	if (build_settle(b) == -1)
+	if (build_finish(b) == -1)
 		return -1;
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
@@ -54,7 +55,7 @@ from_snapshot(struct build *b)
 			continue; /* our network as a scalar */
 		k->written = old->written;
 		if (k->write && !snapshot_knows(old, k->now))
-			settle_changed(b, k);
+			leave_changed(b, k);
 	}
 	return 0;
 }
@@ -202,7 +203,7 @@ from_options(struct build *b)
 		if (recognise_fixed(b, &set.entries[i]) == -1)
 			return -1;
 	}
-	return build_settle(b);
+	return build_finish(b);
 }
 
 /*

@@ -1,10 +1,10 @@
-#include "plan/plan.h"
+#include "plan/plan_status.h"
 
 #include "base/err.h"
 #include "base/pool.h"
 #include "settings/request.h"
 #include "format/addr.h"
-#include "plan/plan_build.h"
+#include "plan/plan_want.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
 #include "settings/trusted.h"
@@ -204,7 +204,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 		? want_snapshot(&b, q) == -1
 		: build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1)
 		return -1;
-	if (build_settle(&b) == -1)
+	if (build_finish(&b) == -1)
 		return -1;
 	for (i = 0; i < p->key_count; i++)
 		p->keys[i].write = false;

@@ -6,7 +6,6 @@
 #include "format/crc32.h"
 #include "format/json.h"
 #include "settings/settings.h"
-#include "sys/file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -263,38 +262,4 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 	if (!out->failed)
 		buf_printf(out, "%s%08x\"\n}\n", CHECK,
 		    (unsigned)crc32(out->data + from, out->len - from));
-}
-
-int
-snapshot_load(struct snapshot *s, struct pool *pool, const char *path, struct err *err)
-{
-	struct buf text = { 0 };
-	struct err why;
-	int r = file_read(&text, path, SNAPSHOT_MAX, err);
-
-	if (r == 0 && snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
-		r = err_set(err, ERR_REFUSED,
-		    "the snapshot %s can't be used: %s. What stood before is known from it alone, "
-		    "so look at it, then move it away if it is of no use.",
-		    path, why.text);
-	buf_free(&text);
-	return r;
-}
-
-int
-snapshot_save(const struct snapshot *s, const char *path, struct err *err)
-{
-	struct buf text = { 0 };
-	int r;
-
-	snapshot_format(&text, s);
-	if (!text.failed && (text.len > SNAPSHOT_MAX || s->count > SNAPSHOT_KEYS_MAX))
-		r = err_set(err, ERR_SYSTEM,
-		    "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX,
-		    SNAPSHOT_KEYS_MAX);
-	else
-		r = text.failed ? err_memory(err)
-				: file_replace(path, text.data, text.len, -1, err);
-	buf_free(&text);
-	return r;
 }

@@ -1,4 +1,4 @@
-/* snapshot.h - what stood before, kept on disk before the first byte is sent */
+/* snapshot.h - the record of what stood before: made, read and written as a text */
 #ifndef SNAPSHOT_H
 #define SNAPSHOT_H
 
@@ -80,16 +80,6 @@ int snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size
 
 /* Append its text, checksum included. */
 void snapshot_format(struct buf *out, const struct snapshot *s);
-
-/* Read from a file. 0; 1 when there is none; -1 with err. */
-int snapshot_load(
-    struct snapshot *s, struct pool *pool, const char *path, struct err *err) WARN_UNUSED;
-
-/*
- * Replace the file by it, fsynced with its folder, mode 0600. 0, or -1 with err and the old file
- * still there.
- */
-int snapshot_save(const struct snapshot *s, const char *path, struct err *err) WARN_UNUSED;
 
 /* The word for a state. */
 const char *snapshot_state_name(enum snapshot_state state);

@@ -42,8 +42,8 @@ struct target {
 	const struct request *request;
 	const struct reach *reach;
 	enum purpose purpose;
-	char origin[PATH_MAX]; /* the URL's, or the file's name */
-	const char *known_as;  /* in the snapshot: the origin, or "file:config.toml" */
+	char origin[PATH_MAX];   /* the URL's, or the file's name */
+	const char *snapshot_id; /* in the snapshot: the origin, or "file:config.toml" */
 	bool is_file;
 	struct session session;   /* of a server */
 	struct configfile config; /* of a file, and the four below it */
@@ -62,8 +62,8 @@ struct target {
 	struct snapshot cleared;  /* where it found none: the last one, that was cleared */
 	struct snapshot snapshot; /* as it is on disk now */
 	char snapshot_path[PATH_MAX];
-	bool snapshot_kept; /* the file is there at the run's end */
-	bool ahead;         /* the file says what may not be sent yet */
+	bool snapshot_kept;  /* the file is there at the run's end */
+	bool snapshot_ahead; /* the file says what may not be sent yet */
 	char lock_path[PATH_MAX];
 	int lock; /* -1: none */
 	struct plan plan;
@@ -71,7 +71,7 @@ struct target {
 	enum progress progress;
 	size_t changed;     /* keys that this run changed, proved */
 	bool local_changed; /* the server rewrote its config.toml */
-	bool touched;       /* the dummy was sent */
+	bool sent_dummy;    /* the dummy was sent */
 	/* keys that were lost on the server and written once more */
 	size_t rewritten;
 	/* keys that config.toml outranks, taken out of the database again */
@@ -82,15 +82,6 @@ struct target {
 int target_begin(struct target *t, enum purpose purpose, const struct request *q,
     const struct reach *r, const struct url *url, struct err *err) WARN_UNUSED;
 
-/* Lock the snapshot (with `lock`) and load it if it is there. 0 or -1. */
-int target_load_snapshot(struct target *t, bool lock, struct err *err) WARN_UNUSED;
-
-/*
- * What the run found in the snapshot, or NULL; of a plan that was never sent nothing is left, but
- * clear can end it.
- */
-const struct snapshot *target_known(const struct target *t);
-
 /*
  * Connect and read the settings; asks for a second factor when the server wants it. 0, or -1 with
  * err; nothing is written in either case.
@@ -99,31 +90,10 @@ int target_read(struct target *t, const struct trust *trust, struct credentials 
     struct err *err) WARN_UNUSED;
 
 /*
- * Make the snapshot of the plan and save it as planned. In groups that this run does not touch the
- * old one's keys stay. now: the time in seconds since 1970. 0 or -1.
- */
-int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED;
-
-/*
  * Write what is planned, read it back, and save what is known of it. 0 when all is proved; -1 with
  * err, and progress says more.
  */
 int target_write(struct target *t, struct err *err) WARN_UNUSED;
-
-/*
- * When nothing was sent to it after all, the snapshot's file goes back to what it was, or away if
- * it was new. To be called however a run that may have saved a plan ends. 0 or -1.
- */
-int target_withdraw(struct target *t, struct err *err) WARN_UNUSED;
-
-/* Of a file: make its new text, which may be refused. Nothing is written yet. 0 or -1. */
-int target_edit(struct target *t, struct err *err) WARN_UNUSED;
-
-/*
- * After a clear: what is left of the snapshot is saved, or the file renamed with ".cleared". 0 or
- * -1.
- */
-int target_retire_snapshot(struct target *t, struct err *err) WARN_UNUSED;
 
 /* Close the connection, give the lock and the memory back. */
 void target_close(struct target *t);

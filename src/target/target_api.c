@@ -1,9 +1,9 @@
-#include "target/target_build.h"
+#include "target/target_api.h"
 
 #include "settings/ops.h"
 #include "settings/request.h"
 #include "target/credentials.h"
-#include "target/target.h"
+#include "target/target_snapshot.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -108,7 +108,7 @@ make_ops(struct ops *ops, struct target *t, struct err *err)
 	enum step step;
 
 	if (must_touch(t)) {
-		t->touched = true;
+		t->sent_dummy = true;
 		if (ops_add(ops, &t->pool, &touch, err) == -1)
 			return -1;
 		touch.kind = OP_DELETE;
@@ -171,7 +171,7 @@ take_back(struct target *t, size_t *database)
 	size_t i, dirty = 1;
 	int round;
 
-	if (t->touched)
+	if (t->sent_dummy)
 		take_back_one(t, DUMMY, NULL);
 	for (round = 0; round <= TAKE_BACK_ROUNDS && dirty; round++) {
 		t->plan.unread = true;

@@ -1,9 +1,9 @@
-#include "target/target_build.h"
+#include "target/target_file.h"
 
 #include "plan/configedit.h"
 #include "settings/request.h"
 #include "sys/running.h"
-#include "target/target.h"
+#include "target/target_snapshot.h"
 
 #include <string.h>
 

@@ -10,7 +10,9 @@
 
 #include "base/pool.h"
 #include "cmd/cli.h"
-#include "plan/plan.h"
+#include "plan/plan_clear.h"
+#include "plan/plan_stage.h"
+#include "plan/plan_status.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
 #include "settings/trusted.h"
@@ -371,7 +373,7 @@ stage(struct world *w, char *line)
 	if (message_refusals(&w->plan.messages) || !w->plan.write_count)
 		return;
 	check_untouched(w);
-	w->anew |= w->plan.anew && !had;
+	w->anew |= w->plan.rewrite && !had;
 	keep(w, !w->lost);
 	apply(w);
 	if (w->lost) {

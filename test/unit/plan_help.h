@@ -8,7 +8,9 @@
 #include "help.h"
 
 #include "base/buf.h"
-#include "plan/plan.h"
+#include "plan/plan_clear.h"
+#include "plan/plan_stage.h"
+#include "plan/plan_status.h"
 #include "settings/snapshot.h"
 
 /* Lines of settings. */

@@ -8,7 +8,9 @@
 #include "format/edits.h"
 #include "format/toml.h"
 #include "plan/configedit.h"
-#include "plan/plan.h"
+#include "plan/plan_clear.h"
+#include "plan/plan_stage.h"
+#include "plan/plan_status.h"
 #include "settings/snapshot.h"
 
 enum { KEYS_MAX = 12 };

@@ -279,7 +279,7 @@ test_written(void **state)
 		writes = writes_of(&w.pool, &w.plan);
 		CHECK(!strcmp(writes, written[i].writes), "%s: writes\n%sand not\n%s",
 		    written[i].why, writes, written[i].writes);
-		CHECK(!w.plan.anew, "%s: anew", written[i].why);
+		CHECK(!w.plan.rewrite, "%s: anew", written[i].why);
 		world_end(&w);
 	}
 }
@@ -564,8 +564,8 @@ test_restage_other_proxy(void **state)
 		k = key_of(&w.plan, LIST("imap"));
 		CHECK(k && !k->wanted && same_text(k->original, "10.0.0.5"),
 		    "state %zu: the first original", i);
-		CHECK(w.plan.anew == (states[i] == SNAPSHOT_SENDING),
-		    "state %zu: anew is %d, %zu writes", i, w.plan.anew, w.plan.write_count);
+		CHECK(w.plan.rewrite == (states[i] == SNAPSHOT_SENDING),
+		    "state %zu: anew is %d, %zu writes", i, w.plan.rewrite, w.plan.write_count);
 		world_keep(&w, SNAPSHOT_PROVED);
 		world_write(&w);
 		CHECK(!has(lines_of(&w.pool, &w.now), "203.0.113.10"),
@@ -657,7 +657,7 @@ test_anew(void **state)
 		if (!anews[i].on_server)
 			w.now = clean;
 		world_plan(&w, plan_stage, "stage " WHOLE);
-		CHECK(w.plan.anew == anews[i].anew, "%s: anew is %d", anews[i].why, w.plan.anew);
+		CHECK(w.plan.rewrite == anews[i].anew, "%s: anew is %d", anews[i].why, w.plan.rewrite);
 		CHECK(w.plan.write_count == anews[i].writes, "%s: %zu writes", anews[i].why,
 		    w.plan.write_count);
 		world_end(&w);

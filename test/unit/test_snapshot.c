@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "format/crc32.h"
 #include "settings/snapshot.h"
+#include "target/snapfile.h"
 #include "sys/file.h"
 
 static const char *const names[] = { "s.json", "s.json.lock", NULL };
@@ -275,7 +276,7 @@ test_save_bounds(void **state)
 		assert_int_equal(snapshot_add(&s, &pool, &k, &err), 0);
 	}
 	folder_make(&f);
-	CHECK(snapshot_save(&s, folder_path(&f, "s.json"), &err) == -1 ||
+	CHECK(snapfile_save(&s, folder_path(&f, "s.json"), &err) == -1 ||
 		(unlink(folder_path(&f, "s.json")), rmdir(f.name), false),
 	    "a snapshot is saved that can't be loaded");
 	folder_remove(&f, names);
@@ -394,15 +395,15 @@ test_disk(void **state)
 	folder_make(&f);
 	path = folder_path(&f, "s.json");
 	fill(&a, &pool);
-	assert_int_equal(snapshot_load(&b, &pool, path, &err), 1);
-	CHECK(snapshot_save(&a, path, &err) == 0, "%s", err.text);
+	assert_int_equal(snapfile_load(&b, &pool, path, &err), 1);
+	CHECK(snapfile_save(&a, path, &err) == 0, "%s", err.text);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	CHECK(snapshot_load(&b, &pool, path, &err) == 0, "%s", err.text);
+	CHECK(snapfile_load(&b, &pool, path, &err) == 0, "%s", err.text);
 	check_same(&a, &b);
 	a.state = SNAPSHOT_PROVED;
-	assert_int_equal(snapshot_save(&a, path, &err), 0);
-	assert_int_equal(snapshot_load(&b, &pool, path, &err), 0);
+	assert_int_equal(snapfile_save(&a, path, &err), 0);
+	assert_int_equal(snapfile_load(&b, &pool, path, &err), 0);
 	assert_int_equal(b.state, SNAPSHOT_PROVED);
 	folder_remove(&f, names);
 	pool_free(&pool);
@@ -424,11 +425,11 @@ test_disk_damage(void **state)
 	folder_make(&f);
 	for (i = 0; i < COUNT(texts); i++) {
 		write_text(folder_path(&f, "s.json"), texts[i], 0600);
-		CHECK(snapshot_load(&s, &pool, folder_path(&f, "s.json"), &err) == -1,
+		CHECK(snapfile_load(&s, &pool, folder_path(&f, "s.json"), &err) == -1,
 		    "\"%s\" is taken", texts[i]);
 		CHECK(has(err.text, folder_path(&f, "s.json")), "\"%s\": %s", texts[i], err.text);
 	}
-	assert_int_equal(snapshot_load(&s, &pool, f.name, &err), -1);
+	assert_int_equal(snapfile_load(&s, &pool, f.name, &err), -1);
 	folder_remove(&f, names);
 	pool_free(&pool);
 }
@@ -447,7 +448,7 @@ test_disk_too_long(void **state)
 	memset(text, ' ', SNAPSHOT_MAX + 1);
 	text[SNAPSHOT_MAX + 1] = '\0';
 	write_text(folder_path(&f, "s.json"), text, 0600);
-	assert_int_equal(snapshot_load(&s, &pool, folder_path(&f, "s.json"), &err), -1);
+	assert_int_equal(snapfile_load(&s, &pool, folder_path(&f, "s.json"), &err), -1);
 	folder_remove(&f, names);
 	free(text);
 	pool_free(&pool);
@@ -463,10 +464,10 @@ test_disk_unwritable(void **state)
 
 	(void)state;
 	fill(&s, &pool);
-	assert_int_equal(snapshot_save(&s, "/nowhere/at/all/s.json", &err), -1);
+	assert_int_equal(snapfile_save(&s, "/nowhere/at/all/s.json", &err), -1);
 	assert_int_equal(err.kind, ERR_SYSTEM);
 	assert_true(has(err.text, "/nowhere/at/all/s.json"));
-	assert_int_equal(snapshot_save(&s, "/proc/s.json", &err), -1);
+	assert_int_equal(snapfile_save(&s, "/proc/s.json", &err), -1);
 	pool_free(&pool);
 }
 

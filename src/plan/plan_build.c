@@ -1,0 +1,218 @@
+#include "plan/plan_build.h"
+
+#include "base/err.h"
+#include "base/pool.h"
+#include "settings/localkeys.h"
+#include "settings/snapshot.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+struct plan_key *
+build_find(struct build *b, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		if (!strcmp(b->p->keys[i].key, key))
+			return &b->p->keys[i];
+	}
+	return NULL;
+}
+
+int
+build_want(struct build *b, enum group group, const char *key, const char *wanted)
+{
+	struct plan_key *k = build_find(b, key), *keys;
+
+	if (!k && b->p->key_count > SNAPSHOT_KEYS_MAX)
+		return err_set(
+		    b->err, ERR_REFUSED, "more than %d keys would change", SNAPSHOT_KEYS_MAX);
+	if (!k) {
+		keys = pool_grow(b->pool, b->p->keys, b->p->key_count, sizeof(*keys));
+		if (!keys)
+			return err_memory(b->err);
+		b->p->keys = keys;
+		k = &keys[b->p->key_count++];
+		memset(k, 0, sizeof(*k));
+		k->key = key;
+	}
+	k->group = group;
+	k->applies = group_applies(group);
+	k->wanted = wanted;
+	k->now = settings_get(b->in->now, key);
+	k->original = settings_get(&b->base, key);
+	return 0;
+}
+
+void
+build_refuse(struct build *b, enum refusal refusal, const char *fmt, ...)
+{
+	char text[ERR_TEXT_MAX];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	message_refuse(&b->p->messages, b->pool, refusal, b->q->forced[refusal], text);
+}
+
+int
+build_begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in,
+    struct err *err)
+{
+	memset(p, 0, sizeof(*p));
+	b->p = p;
+	b->pool = pool;
+	b->in = in;
+	b->q = in->request;
+	b->err = err;
+	build_dialect(b);
+	return build_base(b);
+}
+
+/* Does the snapshot's key count in this run? */
+static bool
+in_groups(const struct build *b, const struct snapshot_key *k)
+{
+	return b->q->groups & 1u << k->group;
+}
+
+/*
+ * The administration page turns a list of one into a scalar when somebody saves the listener
+ * (server-facts): then our network is found at the list's own key.
+ */
+static bool
+is_our_scalar(const struct build *b, const struct setting *at)
+{
+	const struct snapshot *s = b->in->snapshot;
+	size_t len = strlen(at->key), i;
+
+	for (i = 0; s && i < s->count; i++) {
+		const struct snapshot_key *k = &s->keys[i];
+
+		if (k->group == GROUP_LISTENERS && in_groups(b, k) &&
+		    !strncmp(k->key, at->key, len) && k->key[len] == '.' &&
+		    k->key[len + 1] <= '9' && !k->before && snapshot_knows(k, at->value) &&
+		    !settings_same(settings_get(b->in->now, k->key), at->value))
+			return !snapshot_find(s, at->key);
+	}
+	return false;
+}
+
+/*
+ * A key of the snapshot as it was before; but where somebody set another value since, that is what
+ * stood before.
+ */
+static int
+add_original(struct build *b, const struct snapshot_key *k)
+{
+	const char *value = settings_get(b->in->now, k->key);
+
+	if (snapshot_knows(k, value))
+		value = k->before;
+	else if (!b->p->clearing)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "%s was changed since it was staged, to %s: that now counts as what stood "
+		    "before.",
+		    k->key, value ? value : "(absent)");
+	return value ? settings_add(&b->base, b->pool, k->key, value, b->err) : 0;
+}
+
+int
+build_base(struct build *b)
+{
+	const struct settings *now = b->in->now;
+	const struct snapshot *s = b->in->snapshot;
+	const struct snapshot_key *k;
+	size_t i;
+
+	if (!s) {
+		b->base = *now;
+		return 0;
+	}
+	for (i = 0; i < now->count; i++) {
+		k = snapshot_find(s, now->items[i].key);
+		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i])) {
+			if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value,
+				b->err) == -1)
+				return -1;
+		}
+	}
+	for (i = 0; i < s->count; i++) {
+		if (in_groups(b, &s->keys[i]) && add_original(b, &s->keys[i]) == -1)
+			return -1;
+	}
+	if (settings_sort(&b->base, b->err) == -1)
+		return -1;
+	for (i = 0; i < now->count; i++) {
+		if (is_our_scalar(b, &now->items[i]) &&
+		    build_want(b, GROUP_LISTENERS, now->items[i].key, NULL) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Versions from a to b in words. */
+static const char *
+range_words(struct build *b, int first, int last)
+{
+	const char *text = first == last ? pool_printf(b->pool, "0.%d", first)
+					 : pool_printf(b->pool, "0.%d to 0.%d", first, last);
+
+	return text ? text : "";
+}
+
+void
+build_dialect(struct build *b)
+{
+	const struct dialect *low = changeset_dialect(b->in->minor_first),
+			     *high = changeset_dialect(b->in->minor_last);
+	int named = b->q->minor;
+
+	b->p->dialect = high;
+	if (named != -1) {
+		b->p->dialect = changeset_dialect(named);
+		if (named < b->in->minor_first || named > b->in->minor_last)
+			build_refuse(b, REFUSAL_DIALECT,
+			    "--dialect says 0.%d, but it looks like %s.", named,
+			    range_words(b, b->in->minor_first, b->in->minor_last));
+		return;
+	}
+	if (low == high)
+		return;
+	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host &&
+	    strcmp(low->rule, high->rule) != 0)
+		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
+		    "The server is one of %s, and what the group outbound writes differs between "
+		    "them. Look the version up in the administration page and name it: --dialect "
+		    "0.N, with N = 12 for 0.12.5. With a wrong one the server would ignore what is "
+		    "written. Or leave the group out: --skip outbound.",
+		    range_words(b, b->in->minor_first, b->in->minor_last));
+	if (b->q->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
+		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
+		    "The server is one of %s, and the key of the advertised URL differs between "
+		    "them. Name the version with --dialect, or leave the group out: --skip url.",
+		    range_words(b, b->in->minor_first, b->in->minor_last));
+}
+
+int
+build_finish(struct build *b)
+{
+	struct plan_key *k;
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		k = &b->p->keys[i];
+		k->local = b->in->file || localkeys_match(b->in->now, b->p->dialect->last, k->key);
+		if (b->in->file)
+			k->applies = APPLIES_RESTART;
+		k->recorded = !settings_same(k->original, k->wanted);
+		k->after = k->now;
+		k->state = plan_key_state(k, k->now);
+		k->write = !settings_same(k->now, k->wanted) &&
+		    (k->local || !b->in->shared_elsewhere);
+		b->p->write_count += k->write;
+	}
+	return b->p->messages.failed ? err_memory(b->err) : 0;
+}

@@ -1,0 +1,15 @@
+/* plan_stage.h - from the settings and a request to what a stage changes, or to the refusals */
+#ifndef PLAN_STAGE_H
+#define PLAN_STAGE_H
+
+#include "base/def.h"
+#include "plan/plan.h"
+
+/*
+ * Plan a stage. The refusals are among the messages. 0, or -1 with err when memory ran out or the
+ * settings make no sense.
+ */
+int plan_stage(
+    struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err) WARN_UNUSED;
+
+#endif

@@ -1,0 +1,13 @@
+/* target_api.h - a target that is a server, over its management API; for target.c alone */
+#ifndef TARGET_API_H
+#define TARGET_API_H
+
+#include "base/def.h"
+#include "target/target.h"
+
+/* target_read and target_write of a server. */
+int target_api_read(struct target *t, const struct trust *trust, struct credentials *c,
+    struct err *err) WARN_UNUSED;
+int target_api_write(struct target *t, struct err *err) WARN_UNUSED;
+
+#endif
