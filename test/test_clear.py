@@ -268,7 +268,7 @@ def test_quiet_names_what_is_left(run, staged):
     server, _ = staged
     write(server, {"auth.dkim.verify": "strict"})
     ran = run("clear", *reach(server), "-q", status=6)
-    assert ran.out == "" and ran.err.startswith("clear: warning: auth.dkim.verify was changed")
+    assert ran.out == "" and ran.err.startswith("stalprep clear: warning: auth.dkim.verify was changed")
 
 
 # A cluster

@@ -56,7 +56,7 @@ def test_exit_statuses_are_those_of_the_readme():
 
 
 def test_json_members_are_those_that_are_printed():
-    source = (ROOT / "src" / "output.c").read_text()
+    source = (ROOT / "src" / "cmd" / "output.c").read_text()
     members = set(re.findall(r'json_member_text\(\w+, "(\w+)"', source)) | set(re.findall(r'\\"(\w+)\\":', source))
     section = text().split("\nJSON")[1].split("\nCERTIFICATES")[0]
     assert members <= set(re.findall(r"\w+", section))

@@ -17,7 +17,7 @@ WRONG = [  # (arguments, words of the line, why)
     ((*STAGE, "--zzzzzzzzzz"), ["--zzzzzzzzzz", "stalprep help"], "no option at all"),
     ((*STAGE, "-x"), ["-x"], "no such letter"),
     ((*STAGE, "--dry-run=yes"), ["--dry-run", "no value"], "a switch with a value"),
-    (("stage", "--url"), ["--url", "wants a value", "URL"], "the value is missing"),
+    (("stage", "--url"), ["--url", "needs a value", "URL"], "the value is missing"),
     ((*STAGE, "--snapshot="), ["--snapshot", "empty"], "an empty value"),
     ((*STAGE, "-u"), ["-u", "NAME"], "a letter's value is missing"),
     ((*STAGE, "--format", "json"), ["--format", "stage"], "another command's option"),

@@ -4,7 +4,7 @@
 
 const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_PORT_25] = { "port-25", false,
-	    "A listener that binds port 25, or that the new server relays to, would go behind the "
+	    "A listener on port 25, or one that the new server relays to, would go behind the "
 	    "proxy." },
 	[REFUSAL_NO_LISTENER] = { "no-listener", false,
 	    "The server has no such listener, or none that can go behind the proxy." },
@@ -23,8 +23,8 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_DIALECT] = { "dialect", true,
 	    "--dialect names another version than the server's answers show." },
 	[REFUSAL_DIALECT_UNKNOWN] = { "dialect-unknown", false,
-	    "What would be written depends on the server's version, which is not certain; "
-	    "--dialect names it." },
+	    "What is to be written depends on the version, which is not certain; --dialect "
+	    "names it." },
 	[REFUSAL_CLUSTER] = { "cluster", false,
 	    "The server is one node of a cluster, and the other nodes are not named." },
 	[REFUSAL_NO_CLUSTER] = { "no-cluster", true,
@@ -36,8 +36,7 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_REWRITE_CHANGES] = { "rewrite-changes", true,
 	    "The server would rewrite its config.toml, and a key or value would change." },
 	[REFUSAL_REWRITE_UNSEEN] = { "rewrite-unseen", true,
-	    "A key would break the server's next start if it stands in config.toml, which the API "
-	    "does not show." },
+	    "A key would break the server's next start if it stands in config.toml." },
 	[REFUSAL_SNAPSHOT_TARGET] = { "snapshot-target", true,
 	    "The snapshot belongs to another server or file." },
 	[REFUSAL_NO_SNAPSHOT] = { "no-snapshot", false,
