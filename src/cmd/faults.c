@@ -71,10 +71,10 @@ faults_reload(
 {
 	if (session_open(&t->session, &r->trust, &r->credentials, err) == -1)
 		return -1;
-	t->session.http.touched = false;
+	t->session.http.sent_bytes = false;
 	if (api_reload(&t->session.api, &t->pool, dry_run, answer, err) == 0)
 		return 0;
-	if (!dry_run && t->session.http.touched && err->kind != ERR_AUTH)
+	if (!dry_run && t->session.http.sent_bytes && err->kind != ERR_AUTH)
 		err_add(err, "It is not known whether the server reloaded.");
 	return -1;
 }

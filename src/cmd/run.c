@@ -82,7 +82,7 @@ run_stopped(struct run *r)
  * could do.
  */
 static void
-give_up(struct run *r, bool writes)
+confine_run(struct run *r, bool writes)
 {
 	uint16_t ports[TARGETS_MAX];
 	struct confine_keep keep = {
@@ -152,7 +152,7 @@ run_begin(struct run *r, const struct options *o, bool lock)
 		run_fail(r, NULL, &err);
 		return -1;
 	}
-	give_up(r, lock);
+	confine_run(r, lock);
 	return 0;
 }
 
@@ -174,7 +174,7 @@ run_read(struct run *r)
 			    "compare it with the server's own, then add --pinnedpubkey.",
 			    tls_pin(r->targets[i].session.tls));
 	}
-	credentials_settle(&r->credentials);
+	credentials_finish(&r->credentials);
 	return 0;
 }
 
@@ -183,7 +183,7 @@ run_read(struct run *r)
  * only tells.
  */
 static size_t
-take_messages(struct run *r, const struct target *t)
+add_plan_messages(struct run *r, const struct target *t)
 {
 	bool tells = r->options->id == COMMAND_STATUS;
 	size_t i;
@@ -260,7 +260,7 @@ run_plan(struct run *r, run_planner *planner)
 			return -1;
 		}
 		t->planned = true;
-		refused += take_messages(r, t);
+		refused += add_plan_messages(r, t);
 	}
 	if (!refused)
 		return edit_files(r);

@@ -208,7 +208,7 @@ struct lost {
  * are the strictest.
  */
 static void
-judge(const struct build *b, const char *key, const char *value, enum rewrite least,
+check_value(const struct build *b, const char *key, const char *value, enum rewrite least,
     struct lost *lost)
 {
 	enum rewrite fate = rewrite_fate(
@@ -251,19 +251,19 @@ build_check_rewrite(struct build *b)
 		k = &b->p->keys[i];
 		rewrites |= k->local && k->write;
 		if (k->local && k->write && k->wanted)
-			judge(b, k->key, k->wanted, REWRITE_CHANGES, &local);
+			check_value(b, k->key, k->wanted, REWRITE_CHANGES, &local);
 	}
 	for (i = 0; rewrites && b->in->every && i < b->in->every->count; i++) {
 		const struct setting *s = &b->in->every->items[i];
 
 		if (!localkeys_match(b->in->now, b->p->dialect->last, s->key)) {
 			if (may_be_in_file(s->key))
-				judge(b, s->key, s->value, REWRITE_BREAKS, &unseen);
+				check_value(b, s->key, s->value, REWRITE_BREAKS, &unseen);
 			continue;
 		}
 		k = build_find(b, s->key);
 		if (!k || !k->write)
-			judge(b, s->key, s->value, REWRITE_CHANGES, &local);
+			check_value(b, s->key, s->value, REWRITE_CHANGES, &local);
 	}
 	if (rewrites && local.count)
 		build_refuse(b,

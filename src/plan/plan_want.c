@@ -7,7 +7,7 @@
 
 /* Is it named by --listener? */
 static bool
-named(const struct request *q, const char *id)
+is_listed(const struct request *q, const char *id)
 {
 	size_t i;
 
@@ -46,7 +46,7 @@ choose(struct build *b, struct plan_listener *pl)
 	if (b->q->relay_listener && !strcmp(b->q->relay_listener, l->id)) {
 		pl->why = "the new server relays to it: never touched";
 	} else if (b->q->listener_count) {
-		pl->chosen = named(b->q, l->id) && !l->on_25;
+		pl->chosen = is_listed(b->q, l->id) && !l->on_25;
 		pl->why = l->on_25 ? "port 25: never touched"
 		    : pl->chosen   ? "named by --listener"
 				   : "not named by --listener";
@@ -65,7 +65,7 @@ choose(struct build *b, struct plan_listener *pl)
 static void
 check_mixed(struct build *b, const struct listener *l)
 {
-	bool wanted = b->q->listener_count ? named(b->q, l->id) : l->elsewhere;
+	bool wanted = b->q->listener_count ? is_listed(b->q, l->id) : l->elsewhere;
 
 	if (!l->on_25 || !wanted || (b->q->relay_listener && !strcmp(b->q->relay_listener, l->id)))
 		return;
@@ -117,7 +117,7 @@ check_relay_listener(struct build *b)
 			    "--relay-listener %s: the server has no listener of that name. It has "
 			    "%s.",
 			    b->q->relay_listener, listener_names(b));
-		else if (b->q->listener_count && named(b->q, b->q->relay_listener))
+		else if (b->q->listener_count && is_listed(b->q, b->q->relay_listener))
 			build_refuse(b, REFUSAL_PORT_25,
 			    "--listener and --relay-listener both name \"%s\": the listener that "
 			    "the new server relays to is never put behind the proxy.",
@@ -318,7 +318,7 @@ want_listeners(struct build *b)
 
 /* Is key one of this set's? */
 static bool
-is_ours(const struct changeset *set, const char *key)
+set_has(const struct changeset *set, const char *key)
 {
 	size_t i;
 
@@ -350,7 +350,7 @@ clean_rule(struct build *b, const struct changeset *set)
 			return -1;
 	}
 	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
-		if (is_ours(set, s->items[i].key))
+		if (set_has(set, s->items[i].key))
 			continue;
 		gone++;
 		if (build_want(b, GROUP_OUTBOUND, s->items[i].key, NULL) == -1)

@@ -49,7 +49,7 @@ enum { DETAIL_MAX = 200 }; /* bytes of the server's own words that are quoted */
  * The server's own words in an error answer, cut and cleaned for one line; "" when there are none.
  */
 static void
-take_detail(char *out, const struct http1_answer *answer)
+detail_of_answer(char *out, const struct http1_answer *answer)
 {
 	static const char *const names[] = { "detail", "details", "reason", "error", "title" };
 	struct json *doc = NULL;
@@ -82,7 +82,7 @@ status_error(const struct http1_answer *answer, const char *what, struct err *er
 	enum err_kind kind = (status >= 401 && status <= 403) || status == 429 ? ERR_AUTH
 									       : ERR_SERVER;
 
-	take_detail(detail, answer);
+	detail_of_answer(detail, answer);
 	if (status == 403 && strstr(detail, "TOTP"))
 		status = 402; /* so it is up to 0.9 */
 	switch (status) {
@@ -127,7 +127,7 @@ status_error(const struct http1_answer *answer, const char *what, struct err *er
  * An answer of the management API: status 200 and no "error" in it. *doc is the caller's to free.
  */
 static int
-take_answer(struct http1_answer *answer, const char *what, struct json **doc, struct err *err)
+expect_json(struct http1_answer *answer, const char *what, struct json **doc, struct err *err)
 {
 	char detail[DETAIL_MAX + 1];
 	struct err why;
@@ -140,7 +140,7 @@ take_answer(struct http1_answer *answer, const char *what, struct json **doc, st
 		return err_set(
 		    err, ERR_SERVER, "The answer of the server makes no sense (%s).", why.text);
 	if (json_member(*doc, "error") || !json_member(*doc, "data")) {
-		take_detail(detail, answer);
+		detail_of_answer(detail, answer);
 		json_free(*doc);
 		*doc = NULL;
 		return err_set(err, ERR_SERVER, "The server could not %s%s%s.", what,
@@ -199,7 +199,7 @@ queue_read(struct api *a, struct err *err)
 
 /* {"data":{"key":"value",…}}, or with "items" inside as a list has them, into a sorted map. */
 static int
-take_settings(
+settings_of_answer(
     struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
 {
 	const struct json *data = json_member(doc, "data"), *j;
@@ -233,9 +233,9 @@ receive_settings(struct api *a, struct pool *pool, bool list, struct settings *o
 	int r;
 
 	if (http1_receive(a->http, answer, err) == -1 ||
-	    take_answer(answer, "read the settings", &doc, err) == -1)
+	    expect_json(answer, "read the settings", &doc, err) == -1)
 		return -1;
-	r = take_settings(out, pool, doc, list, err);
+	r = settings_of_answer(out, pool, doc, list, err);
 	json_free(doc);
 	return r;
 }
@@ -280,7 +280,7 @@ origin_of(struct pool *pool, const char *text)
 
 /* /jmap/session, from 0.12 on: the URL in force, and a sign of 0.14 and later (server-facts). */
 static bool
-take_session(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
+facts_of_session(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
 {
 	const struct json *capabilities;
 	struct json *doc = NULL;
@@ -301,7 +301,7 @@ take_session(struct api_facts *f, struct pool *pool, const struct http1_answer *
 
 /* /.well-known/jmap, up to 0.11: it names the version. */
 static void
-take_well_known(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
+facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
 {
 	const struct json *c;
 	const char *text, *at, *version;
@@ -364,7 +364,7 @@ read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct er
 	if (queue(a, "GET", "/.well-known/jmap", NULL, err) == 0 && http1_flush(a->http, err) == 0)
 		r = http1_receive(a->http, &answer, err);
 	if (r == 0)
-		take_well_known(f, pool, &answer);
+		facts_of_well_known(f, pool, &answer);
 	http1_answer_free(&answer);
 	return r;
 }
@@ -405,7 +405,7 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 	}
 	if (receive_session(a, settings.close && (r == 0 || why.code == 404), &session,
 		r == -1 ? NULL : err) == 0)
-		has_session = take_session(f, pool, &session);
+		has_session = facts_of_session(f, pool, &session);
 	else if (r == 0)
 		r = -1;
 	if (r == -1 && why.kind != ERR_NONE) {
@@ -439,21 +439,21 @@ write_one(struct api *a, const struct buf *body, struct err *err)
 
 	if (queue(a, "POST", "/api/settings", body, err) == 0 && http1_flush(a->http, err) == 0 &&
 	    http1_receive(a->http, &answer, err) == 0)
-		r = take_answer(&answer, "write the settings", &doc, err);
+		r = expect_json(&answer, "write the settings", &doc, err);
 	json_free(doc);
 	http1_answer_free(&answer);
 	return r;
 }
 
 static enum api_written
-judge(const struct api *a, const struct err *err, bool first)
+written_after(const struct api *a, const struct err *err, bool first)
 {
 	if (err->code == 500 && err->kind == ERR_SERVER)
 		return API_WRITTEN_FAILED;
 	if (first && err->code >= 400 && err->code <= 404 &&
 	    (err->kind == ERR_SERVER || err->kind == ERR_AUTH))
 		return API_WRITTEN_NOTHING;
-	return first && !a->http->touched ? API_WRITTEN_NOTHING : API_WRITTEN_MAYBE;
+	return first && !a->http->sent_bytes ? API_WRITTEN_NOTHING : API_WRITTEN_MAYBE;
 }
 
 int
@@ -464,7 +464,7 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 	size_t from = 0, next;
 	int r = 0;
 
-	a->http->touched = false;
+	a->http->sent_bytes = false;
 	while (from < ops->count && r == 0) {
 		buf_reset(&body);
 		next = ops_format(ops, from, a->capital, &body);
@@ -477,12 +477,12 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 			 */
 			a->capital = !a->capital;
 			a->spelling_known = true;
-			a->http->touched = false;
+			a->http->sent_bytes = false;
 			r = 0;
 			continue;
 		}
 		if (r == -1) {
-			*written = judge(a, &why, from == 0);
+			*written = written_after(a, &why, from == 0);
 			err_end(&why);
 			*err = why;
 		}
@@ -494,7 +494,7 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 }
 
 static int
-take_faults(struct api_fault **out, size_t *count, struct pool *pool, const struct json *from,
+faults_of_answer(struct api_fault **out, size_t *count, struct pool *pool, const struct json *from,
     struct err *err)
 {
 	const struct json *j;
@@ -539,7 +539,7 @@ api_reload(
 	memset(out, 0, sizeof(*out));
 	if (queue(a, "GET", target, NULL, err) == -1 || http1_flush(a->http, err) == -1 ||
 	    http1_receive(a->http, &answer, err) == -1 ||
-	    take_answer(&answer, "reload", &doc, err) == -1)
+	    expect_json(&answer, "reload", &doc, err) == -1)
 		goto done;
 	data = json_member(doc, "data");
 	errors = json_member(data, "errors");
@@ -547,8 +547,8 @@ api_reload(
 	if (!json_is_object(errors))
 		err_set(err, ERR_SERVER,
 		    "The answer of the server to the reload makes no sense (no errors in it).");
-	else if (take_faults(&out->errors, &out->error_count, pool, errors, err) == 0)
-		r = take_faults(&out->warnings, &out->warning_count, pool, warnings, err);
+	else if (faults_of_answer(&out->errors, &out->error_count, pool, errors, err) == 0)
+		r = faults_of_answer(&out->warnings, &out->warning_count, pool, warnings, err);
 done:
 	json_free(doc);
 	http1_answer_free(&answer);

@@ -40,7 +40,7 @@ credentials_take(struct credentials *c, const struct reach *from, bool lax, stru
 		r = secret_read_file(&c->password, from->api_key_file, "--api-key-file", lax, err);
 		if (r == 0)
 			r = secret_bearer(&c->header, &c->password, err);
-		credentials_settle(c);
+		credentials_finish(c);
 		return r;
 	}
 	if (read_password(c, from, lax, err) == -1 ||
@@ -62,12 +62,12 @@ credentials_add_code(struct credentials *c, struct err *err)
 	if (strspn(c->code.data, "0123456789") != c->code.len || c->code.len < 6 || c->code.len > 8)
 		return err_set(err, ERR_USAGE, "The second factor's code must be six digits.");
 	r = secret_basic(&c->header, c->user, &c->password, &c->code, err);
-	credentials_settle(c);
+	credentials_finish(c);
 	return r;
 }
 
 void
-credentials_settle(struct credentials *c)
+credentials_finish(struct credentials *c)
 {
 	secret_wipe(&c->password);
 	secret_wipe(&c->code);

@@ -34,7 +34,7 @@ int credentials_take(
 int credentials_add_code(struct credentials *c, struct err *err) WARN_UNUSED;
 
 /* Nobody will want the second factor any more: forget all but the header. */
-void credentials_settle(struct credentials *c);
+void credentials_finish(struct credentials *c);
 
 /* Forget all of it. */
 void credentials_wipe(struct credentials *c);

@@ -106,7 +106,7 @@ http1_flush(struct http1 *h, struct err *err)
 	else if (h->out.failed)
 		r = err_memory(err);
 	else if (h->queued) {
-		h->touched = true;
+		h->sent_bytes = true;
 		r = h->transport->write(h->transport->ctx, h->out.data, h->out.len, err);
 	}
 	buf_free(&h->out);

@@ -58,7 +58,7 @@ struct http1 {
 	unsigned queued;  /* requests in out */
 	unsigned awaited; /* requests sent whose answers did not come yet */
 	/* since http1_init a write was begun: some of a request may be with the server */
-	bool touched;
+	bool sent_bytes;
 	bool closed; /* the connection can't be used again */
 };
 

@@ -60,7 +60,7 @@ enum step {
 };
 
 static bool
-belongs(const struct plan_key *k, enum step step)
+is_of_step(const struct plan_key *k, enum step step)
 {
 	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
 	bool local = step == STEP_LOCAL_DELETE || step == STEP_LOCAL_INSERT;
@@ -80,7 +80,7 @@ add_step(struct ops *ops, struct target *t, enum step step, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->wanted, step };
 
-		if (belongs(k, step) && ops_add(ops, &t->pool, &op, err) == -1)
+		if (is_of_step(k, step) && ops_add(ops, &t->pool, &op, err) == -1)
 			return -1;
 	}
 	return 0;

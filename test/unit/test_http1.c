@@ -385,9 +385,9 @@ test_requests(void **state)
 	assert_int_equal(http1_receive(&h, &a, &err), -1);
 	assert_int_equal(http1_queue(&h, &get, &err), 0);
 	assert_int_equal(http1_queue(&h, &post, &err), 0);
-	assert_false(h.touched);
+	assert_false(h.sent_bytes);
 	assert_int_equal(http1_flush(&h, &err), 0);
-	assert_true(h.touched && !h.out.data);
+	assert_true(h.sent_bytes && !h.out.data);
 	assert_int_equal(peer.writes, 1);
 	assert_string_equal(buf_text(&peer.heard), wanted);
 	assert_int_equal(http1_receive(&h, &a, &err), 0);
@@ -441,7 +441,7 @@ test_refused(void **state)
 	http1_init(&h, &t);
 	assert_int_equal(http1_queue(&h, &get, &err), 0);
 	assert_int_equal(http1_flush(&h, &err), -1);
-	assert_true(h.touched && h.closed && !h.out.data);
+	assert_true(h.sent_bytes && h.closed && !h.out.data);
 	assert_int_equal(http1_receive(&h, &a, &err), -1);
 	http1_free(&h);
 }
