@@ -48,6 +48,17 @@ def test_commands_are_there(command):
     assert re.search(rf"^     {command}  +[A-Z]", text(), re.M)
 
 
+def test_refusals_are_those_of_the_program():
+    """Names, which of them --force overrides, and the sentence of each."""
+    section = text().split("\nREFUSALS")[1].split("\nEXIT STATUS")[0]
+    section = " ".join(re.sub(r"-\n +", "-", section).split())
+    rows = re.findall(r"^  ([* ]) (\S+) +(.*)$", usage("stage").split("\nRefusals")[1], re.M)
+    assert len(rows) > 20
+    for star, name, meaning in rows:
+        assert f" {name}{' (forceable)' if star == '*' else ''} {meaning}" in section, name
+    assert len(re.findall(r"\(forceable\)", section)) == 1 + sum(star == "*" for star, _, _ in rows)
+
+
 def test_exit_statuses_are_those_of_the_readme():
     def statuses(page):
         return set(re.findall(r"\b([0-7]|130|143)\b(?= {2,}|, )", page))
