@@ -6,6 +6,8 @@
 #   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
 #   make fuzz [TARGETS="url json"]           fuzz targets under both, FUZZ_SECONDS=60 each; needs clang (not with musl)
 #
+#   make messages                            all texts that a user may read, in one list; needs gettext
+#
 # LINK=-pie links dynamically; LICENSES=FILE is the text of `stalprep licenses`; WERROR=-Werror stops at warnings;
 # V=1 shows the commands.
 
@@ -28,7 +30,8 @@ LIBS := -L$(BEARSSL)/lib -lbearssl -L$(CJSON)/lib -lcjson
 SAFE := -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--build-id=none
 
 COMPILE := $(CC) $(CODE) $(CFLAGS) $(SANITIZE) $(WARN) $(WERROR) $(CPPFLAGS) $(DEFS)
-OBJS    := $(patsubst src/%.c,$(BUILD)/%.o,$(wildcard src/*.c src/*/*.c)) $(BUILD)/licenses.o
+SOURCES := $(wildcard src/*.c src/*/*.c)
+OBJS    := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/licenses.o
 TESTS    = $(patsubst test/unit/test_%.c,%,$(wildcard test/unit/test_*.c))
 # what may have been built anew beside us: objects are too, then
 OUTSIDE := $(wildcard $(CC) $(BEARSSL)/lib/libbearssl.* $(CJSON)/lib/libcjson.*)
@@ -135,6 +138,13 @@ build/test/%: test/%.c $(OBJS) $(BUILD)/link
 		$(filter-out $(BUILD)/main.o,$(OBJS)) $(LIBS)
 	@mv $@.d.part $@.d && mv $@.part $@
 
+# Every text that has a blank and a word: what a user may read. Where it stands first; needs gettext's xgettext.
+messages:
+	@xgettext --extract-all --language=C --from-code=UTF-8 --omit-header --no-wrap --sort-by-file -o - $(SOURCES) | \
+		awk '/^#: / && !at { at = $$2 } \
+		/^(msgid )?"/ { sub(/^msgid /, ""); text = text substr($$0, 2, length - 2) } \
+		/^msgstr/ { if (text ~ /[a-z]+ /) print at ": " text; at = text = "" }'
+
 install:
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stalprep
@@ -145,7 +155,7 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN)
 
 FORCE:
-.PHONY: all unit unit-asan fuzz fuzz-build helpers install clean FORCE
+.PHONY: all messages unit unit-asan fuzz fuzz-build helpers install clean FORCE
 .SECONDARY:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(HELPERS:=.d))
