@@ -10,7 +10,7 @@
 #include "cmd/commands.h"
 #include "cmd/options.h"
 #include "format/json.h"
-#include "sys/net.h"
+#include "sys/resolve.h"
 #include "tls/x509.h"
 
 enum { ARGS_MAX = 48 };
