@@ -3,11 +3,11 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
-#include "format/crc32.h"
 #include "format/json.h"
 #include "settings/settings.h"
 #include "sys/file.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,6 +177,22 @@ take_all(struct snapshot *s, struct pool *pool, const struct json *doc, struct e
 			return -1;
 	}
 	return 0;
+}
+
+/* The checksum of zip and PNG (ISO 3309): against damage, not against intent. */
+static uint32_t
+crc32(const char *data, size_t len)
+{
+	uint32_t crc = UINT32_MAX;
+	size_t i;
+	int bit;
+
+	for (i = 0; i < len; i++) {
+		crc ^= (unsigned char)data[i];
+		for (bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+	}
+	return ~crc;
 }
 
 /* The checksum is over the bytes in front of it, so it is checked on the text, before the parse. */

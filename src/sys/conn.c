@@ -199,6 +199,21 @@ conn_transport(struct conn *c)
 	return (struct transport){ .ctx = c, .read = conn_read, .write = conn_write };
 }
 
+int
+conn_send_local_header(struct conn *c, struct err *err)
+{
+	/* haproxy's proxy-protocol.txt, 2.2 */
+	static const unsigned char header[] = {
+		/* the signature */
+		0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a,
+		0x20,      /* version 2, command LOCAL */
+		0x00,      /* family AF_UNSPEC, protocol UNSPEC */
+		0x00, 0x00 /* no bytes follow */
+	};
+
+	return conn_write(c, header, sizeof(header), err);
+}
+
 void
 conn_close(struct conn *c)
 {

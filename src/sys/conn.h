@@ -30,6 +30,12 @@ int conn_open(struct conn *c, const struct resolved *to, const struct deadline *
  */
 struct transport conn_transport(struct conn *c);
 
+/*
+ * Send the PROXY protocol's header, version 2, of a connection that the sender makes for itself
+ * (LOCAL, no addresses). It goes before anything else. 0 or -1 with err.
+ */
+int conn_send_local_header(struct conn *c, struct err *err) WARN_UNUSED;
+
 /* Close it; closing twice, or one that was never opened but has fd -1, is allowed. */
 void conn_close(struct conn *c);
 

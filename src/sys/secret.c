@@ -1,7 +1,8 @@
 #include "sys/secret.h"
 
-#include "base/base64.h"
+#include "base/buf.h"
 #include "base/err.h"
+#include "format/pem.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -140,19 +141,16 @@ secret_take_env(struct secret *s, const char *name, struct err *err)
 	return r;
 }
 
-/* Append the base64 form (RFC 4648, 4) of in to out. */
+/* Append the base64 form of in to out. */
 static int
 add_base64(struct secret *out, const struct secret *in, struct err *err)
 {
-	char four[4];
-	size_t i;
-	int r = 0;
+	struct buf text = { 0 };
+	int r;
 
-	for (i = 0; i < in->len && r == 0; i += 3) {
-		base64_four(four, (const unsigned char *)in->data + i, in->len - i);
-		r = secret_add(out, four, sizeof(four), err);
-	}
-	wipe(four, sizeof(four));
+	base64_encode(in->data, in->len, &text);
+	r = text.failed ? err_memory(err) : secret_add(out, text.data, text.len, err);
+	buf_free(&text);
 	return r;
 }
 

@@ -31,7 +31,8 @@ test_connect(void **state)
 {
 	struct deadline d = { .total = deadline_now() + 10000, .step = INT64_MAX };
 	struct resolved to = { .count = 2 };
-	char text[RESOLVE_TEXT_MAX], data[16];
+	static const char header[] = "\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00";
+	char text[RESOLVE_TEXT_MAX], data[sizeof(header)];
 	struct transport t;
 	struct conn c;
 	struct err err;
@@ -47,6 +48,9 @@ test_connect(void **state)
 	assert_string_equal(c.peer, text);
 	peer = accept(listener, NULL, NULL);
 	t = conn_transport(&c);
+	assert_int_equal(conn_send_local_header(&c, &err), 0);
+	assert_int_equal(read(peer, data, sizeof(data)), 16);
+	assert_memory_equal(data, header, 16);
 	assert_int_equal(t.write(t.ctx, "hello", 5, &err), 0);
 	assert_int_equal(read(peer, data, sizeof(data)), 5);
 	assert_int_equal(write(peer, "you", 3), 3);
