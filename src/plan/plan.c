@@ -120,7 +120,7 @@ is_our_scalar(const struct build *b, const struct setting *at)
 
 		if (k->group == GROUP_LISTENERS && in_groups(b, k) &&
 		    !strncmp(k->key, at->key, len) && k->key[len] == '.' &&
-		    k->key[len + 1] <= '9' && !k->before && snapshot_knows(k, at->value) &&
+		    k->key[len + 1] <= '9' && !k->before && snapshot_accounts_for(k, at->value) &&
 		    !settings_same(settings_get(b->in->now, k->key), at->value))
 			return !snapshot_find(s, at->key);
 	}
@@ -136,7 +136,7 @@ add_original(struct build *b, const struct snapshot_key *k)
 {
 	const char *value = settings_get(b->in->now, k->key);
 
-	if (snapshot_knows(k, value))
+	if (snapshot_accounts_for(k, value))
 		value = k->before;
 	else if (!b->p->clearing)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING, NULL,
@@ -287,7 +287,7 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 		struct snapshot_key key = old->keys[i];
 
 		if (s->state == SNAPSHOT_PLANNED)
-			key.stood = key.written;
+			key.maybe_present = key.written;
 		if (!(groups & 1u << key.group) && snapshot_add(s, pool, &key, err) == -1)
 			return -1;
 	}
@@ -303,7 +303,8 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 			.text = known && settings_same(known->before, k->original) ? known->text
 										   : NULL,
 			/* What is written anew is deleted first. */
-			.stood = k->write && settings_same(k->now, k->wanted) ? NULL : k->now,
+			.maybe_present = k->write && settings_same(k->now, k->wanted) ? NULL
+										      : k->now,
 		};
 
 		/*
@@ -328,10 +329,10 @@ plan_prove(const struct plan *p, unsigned groups, const struct snapshot *old, st
 	for (i = 0; old && i < old->count; i++)
 		local |= old->keys[i].local;
 	s->state = old && old->state == SNAPSHOT_SENDING &&
-		((local && !rewritten && !p->file) || snapshot_is_open(old, groups))
+		((local && !rewritten && !p->file) || snapshot_is_uncertain(old, groups))
 	    ? SNAPSHOT_SENDING
 	    : SNAPSHOT_PROVED;
-	snapshot_settle(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
+	snapshot_mark_written(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
 }
 
 struct group_count

@@ -82,7 +82,7 @@ struct plan {
 	size_t write_count;
 	size_t left_count; /* clear: keys that were left alone */
 	/* also what stands is written: deleted and inserted, so that the server writes its file */
-	bool anew;
+	bool rewrite;
 	bool clearing; /* it is the plan of a clear */
 	bool file;     /* of a file, which is written whole or not at all */
 	/* what was written could not be read back: `after` says nothing */

@@ -484,7 +484,7 @@ check_local(struct build *b)
  * of a stage: an administrator may have set the others himself.
  */
 static void
-decide_anew(struct build *b)
+decide_rewrite(struct build *b)
 {
 	const struct snapshot *s = b->in->snapshot;
 	struct plan *p = b->p;
@@ -505,11 +505,11 @@ decide_anew(struct build *b)
 			k->original = NULL;
 			k->recorded = true;
 		}
-		p->anew = true;
+		p->rewrite = true;
 		p->write_count += !k->write;
 		k->write = true;
 	}
-	if (p->anew && !s)
+	if (p->rewrite && !s)
 		message_add(&p->messages, b->pool, MESSAGE_WARNING, NULL,
 		    "All of it stands on the server already, but there is no snapshot of it here. "
 		    "If you have one, stop and name it with --snapshot. Else it is written anew, "
@@ -527,7 +527,7 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 		return -1;
 	if (!in->file) {
 		check_local(&b);
-		decide_anew(&b);
+		decide_rewrite(&b);
 	}
 	if (build_check(&b) == -1)
 		return -1;

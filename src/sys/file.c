@@ -145,7 +145,7 @@ copy_attribute(int fd, int like, const char *name)
 
 /* Give the open file fd the owner, extended attributes and mode of like. 0, or -1 with err. */
 static int
-take_after(int fd, int like, const char *path, struct err *err)
+copy_metadata(int fd, int like, const char *path, struct err *err)
 {
 	char names[ATTRIBUTE_MAX];
 	struct stat st, own;
@@ -176,7 +176,7 @@ take_after(int fd, int like, const char *path, struct err *err)
 static int
 fill_temp(int fd, const char *path, const char *data, size_t len, int like, struct err *err)
 {
-	if (like != -1 && take_after(fd, like, path, err) == -1)
+	if (like != -1 && copy_metadata(fd, like, path, err) == -1)
 		return -1;
 	if (write_all(fd, data, len) == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);

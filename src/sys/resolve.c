@@ -334,7 +334,7 @@ not_found(const char *host, const struct found *f, struct err *err)
 
 /* What came through the pipe is taken only where it makes sense; the port is ours. */
 static int
-take_found(
+copy_found(
     struct resolved *out, const struct found *f, const char *host, unsigned port, struct err *err)
 {
 	union resolve_addr a;
@@ -387,7 +387,7 @@ resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_c
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
 		;
-	return r == 0 ? take_found(out, &f, host, port, err) : -1;
+	return r == 0 ? copy_found(out, &f, host, port, err) : -1;
 }
 
 int

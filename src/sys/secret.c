@@ -36,7 +36,7 @@ secret_add(struct secret *s, const void *data, size_t len, struct err *err)
 
 /* Take the text as a secret, less its line end: nothing that could not be typed as one line. */
 static int
-take_line(struct secret *s, const struct buf *text, const char *name, struct err *err)
+parse_secret(struct secret *s, const struct buf *text, const char *name, struct err *err)
 {
 	size_t len = text->len;
 
@@ -91,7 +91,7 @@ secret_read_file(struct secret *s, const char *path, const char *what, bool lax,
 		r = file_read_stream(
 		    &text, fd, SECRET_MAX + LINE_END_MAX, &until_interrupted, name, err);
 	if (r == 0)
-		r = take_line(s, &text, name, err);
+		r = parse_secret(s, &text, name, err);
 	else if (r == 1)
 		r = err_set(err, ERR_USAGE, "%s is longer than %d bytes", name, SECRET_MAX);
 	else if (err && err->kind == ERR_SYSTEM && err->code != ENOMEM)

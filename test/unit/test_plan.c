@@ -17,7 +17,7 @@ check_staged(const struct world *w, const char *why)
 		    k->key, key_state_name(k->state));
 		CHECK(!k->write, "%s: %s would be written", why, k->key);
 	}
-	CHECK(!w->plan.write_count && !w->plan.anew, "%s: something would be written", why);
+	CHECK(!w->plan.write_count && !w->plan.rewrite, "%s: something would be written", why);
 }
 
 /* After a stage, `status` (with these options) says that all is there. */
