@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import termios
+import time
 
 import pytest
 
@@ -300,6 +301,45 @@ def test_stopped_at_the_prompt(terminal, serve, how):
         screen.process.send_signal(how)
     ran = screen.finish(128 + (signal.SIGINT if how == "\x03" else how))
     assert screen.echoes() and "Stopped at the prompt" in ran.err and not server.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("option,path", [
+    ("--password-file", "-"), ("--password-file", "opened"), ("--password-file", "unopened"),
+    ("--api-key-file", "unopened"), ("--cacert", "opened"), ("--config", "-")])
+def test_stopped_while_it_waits_for_a_pipe(run, option, path, number):
+    """Nobody writes to it; a named one may not even be open to write."""
+    pipe = run.vault / "pipe"
+    os.mkfifo(pipe)
+    keep = os.open(pipe, os.O_RDWR) if path == "opened" else None
+    target = () if option == "--config" else ("--url", "https://127.0.0.1:9")
+    started = run.start("stage", *target, option, "-" if path == "-" else pipe, *CHANGE, password=None,
+                        stdin=subprocess.PIPE)
+    while not int(process.status(started.pid)["SigCgt"], 16) & 1 << number - 1:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    started.send_signal(number)
+    started.wait(TIMEOUT)  # before its standard input is closed
+    ran = run.finish(started, status=128 + number)
+    if keep:
+        os.close(keep)
+    where = {"-": "standard input"}.get(path, str(pipe))
+    assert where in ran.err and f"stopped by signal {number:d}" in ran.err and "Nothing was written." in ran.err
+    assert not ran.out and not run.snapshots()
+
+
+def test_pipes_that_are_opened_late(run, serve):
+    """A password through a pipe with a name, as `<(command)` gives it: whoever writes may come later."""
+    server, pipe = serve(), run.vault / "pipe"
+    os.mkfifo(pipe)
+    started = run.start("status", *reach(server), "--password-file", pipe, password=None)
+    time.sleep(0.2)
+    with open(pipe, "w", encoding="ascii") as writer:
+        for part in (PASSWORD[:3], PASSWORD[3:] + "\n"):
+            writer.write(part)
+            writer.flush()
+            time.sleep(0.1)
+    run.finish(started, status=STATUS_OK)
 
 
 def test_asked_before_anything_is_sent_but_after_names_are_found(terminal):

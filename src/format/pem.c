@@ -1,6 +1,5 @@
 #include "format/pem.h"
 
-#include "base/base64.h"
 #include "base/err.h"
 
 #include <string.h>
@@ -73,6 +72,23 @@ base64_decode(const char *text, size_t len, struct buf *out)
 	return !b.digits && !out->failed;
 }
 
+/* The four digits of up to three bytes; len counts the bytes that are left, these and later ones.
+ */
+static void
+encode_group(char out[4], const unsigned char *in, size_t len)
+{
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned long v = (unsigned long)in[0] << 16;
+
+	v |= len > 1 ? (unsigned long)in[1] << 8 : 0;
+	v |= len > 2 ? in[2] : 0;
+	out[0] = digits[v >> 18 & 63];
+	out[1] = digits[v >> 12 & 63];
+	out[2] = len > 1 ? digits[v >> 6 & 63] : '=';
+	out[3] = len > 2 ? digits[v & 63] : '=';
+}
+
 void
 base64_encode(const void *data, size_t len, struct buf *out)
 {
@@ -80,9 +96,10 @@ base64_encode(const void *data, size_t len, struct buf *out)
 	size_t i;
 
 	for (i = 0; i < len; i += 3) {
-		base64_four(four, (const unsigned char *)data + i, len - i);
+		encode_group(four, (const unsigned char *)data + i, len - i);
 		buf_add(out, four, sizeof(four));
 	}
+	wipe(four, sizeof(four));
 }
 
 static bool

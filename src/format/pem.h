@@ -35,7 +35,7 @@ int pem_next(struct pem *p, struct buf *out, struct err *err) WARN_UNUSED;
  */
 bool base64_decode(const char *text, size_t len, struct buf *out);
 
-/* Append the base64 form to out. */
+/* Append the base64 form (RFC 4648, 4) to out. It may be a secret: no copy is left behind. */
 void base64_encode(const void *data, size_t len, struct buf *out);
 
 #endif

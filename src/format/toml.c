@@ -710,22 +710,6 @@ toml_find(const struct toml *t, const char *key)
 	    : NULL;
 }
 
-int
-toml_settings(const struct toml *t, struct pool *pool, struct settings *out, struct err *err)
-{
-	size_t i;
-
-	out->count = t->entry_count;
-	out->items = pool_zero(pool, (t->entry_count + 1) * sizeof(*out->items));
-	if (!out->items)
-		return err_memory(err);
-	for (i = 0; i < t->entry_count; i++) {
-		out->items[i].key = t->entries[i].key;
-		out->items[i].value = t->entries[i].value;
-	}
-	return 0;
-}
-
 void
 toml_write_key(struct buf *out, const char *key)
 {

@@ -6,7 +6,6 @@
 #define TOML_H
 
 #include "base/def.h"
-#include "settings/settings.h"
 
 #include <stdbool.h>
 
@@ -74,10 +73,6 @@ int toml_read(struct toml *t, struct pool *pool, const char *table, const char *
 
 /* The entry of a key, or NULL. */
 const struct toml_entry *toml_find(const struct toml *t, const char *key);
-
-/* Its keys and values as settings, sorted; they share the strings. 0 or -1. */
-int toml_settings(
-    const struct toml *t, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
 
 /*
  * Append a key as it may stand before a "=": in quotes where it has to be. What can't be written

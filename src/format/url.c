@@ -76,7 +76,7 @@ parse_port(const char *s, unsigned *port)
 
 /* Copy the host of n bytes, lower-cased; decide what it is. */
 static int
-take_host(struct url *u, const char *s, size_t n, bool bracketed)
+parse_host(struct url *u, const char *s, size_t n, bool bracketed)
 {
 	struct net addr;
 	size_t i;
@@ -96,7 +96,7 @@ take_host(struct url *u, const char *s, size_t n, bool bracketed)
 
 /* What follows the scheme: HOST[:PORT][/]. */
 static int
-take_authority(struct url *u, const char *s)
+parse_authority(struct url *u, const char *s)
 {
 	const char *end = s + strcspn(s, "/"), *host = s, *host_end;
 	char port[8] = "";
@@ -116,7 +116,7 @@ take_authority(struct url *u, const char *s)
 			host_end = end;
 		s = host_end;
 	}
-	if (take_host(u, host, (size_t)(host_end - host), bracketed) == -1)
+	if (parse_host(u, host, (size_t)(host_end - host), bracketed) == -1)
 		return -1;
 	if (s == end)
 		return 0;
@@ -168,7 +168,7 @@ url_parse(struct url *u, const char *text, const char *what, struct err *err)
 		    "%s \"%.120s\": an https URL is wanted, such as https://mail.example.org", what,
 		    text);
 	}
-	if (take_authority(u, rest) == -1)
+	if (parse_authority(u, rest) == -1)
 		return err_set(err, ERR_USAGE,
 		    "%s \"%.120s\": scheme, host and port alone are wanted (no path), such as "
 		    "https://mail.example.org:8443",
@@ -191,7 +191,7 @@ url_parse_public(struct url *u, const char *text, const char *what, struct err *
 		return -1;
 	u->https = true;
 	u->port = 443;
-	if (strncasecmp(text, "https://", 8) != 0 || take_authority(u, text + 8) == -1)
+	if (strncasecmp(text, "https://", 8) != 0 || parse_authority(u, text + 8) == -1)
 		return err_set(err, ERR_USAGE,
 		    "%s \"%.120s\": the public https origin is wanted, host and nothing behind it, "
 		    "such as https://mail.example.org",

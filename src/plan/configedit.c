@@ -6,6 +6,7 @@
 #include "format/edits.h"
 #include "format/toml.h"
 #include "plan/plan.h"
+#include "settings/settings.h"
 #include "settings/snapshot.h"
 
 #include <stdbool.h>

@@ -64,7 +64,7 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 		struct snapshot_key key = old->keys[i];
 
 		if (s->state == SNAPSHOT_PLANNED)
-			key.stood = key.written;
+			key.maybe_present = key.written;
 		if (!(groups & 1u << key.group) && snapshot_add(s, pool, &key, err) == -1)
 			return -1;
 	}
@@ -80,7 +80,8 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 			.text = known && settings_same(known->before, k->original) ? known->text
 										   : NULL,
 			/* What is written anew is deleted first. */
-			.stood = k->write && settings_same(k->now, k->wanted) ? NULL : k->now,
+			.maybe_present = k->write && settings_same(k->now, k->wanted) ? NULL
+										      : k->now,
 		};
 
 		/*
@@ -105,10 +106,10 @@ plan_prove(const struct plan *p, unsigned groups, const struct snapshot *old, st
 	for (i = 0; old && i < old->count; i++)
 		local |= old->keys[i].local;
 	s->state = old && old->state == SNAPSHOT_SENDING &&
-		((local && !rewritten && !p->file) || snapshot_is_open(old, groups))
+		((local && !rewritten && !p->file) || snapshot_is_uncertain(old, groups))
 	    ? SNAPSHOT_SENDING
 	    : SNAPSHOT_PROVED;
-	snapshot_settle(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
+	snapshot_mark_written(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
 }
 
 struct group_count

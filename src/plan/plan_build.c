@@ -93,7 +93,7 @@ is_our_scalar(const struct build *b, const struct setting *at)
 
 		if (k->group == GROUP_LISTENERS && in_groups(b, k) &&
 		    !strncmp(k->key, at->key, len) && k->key[len] == '.' &&
-		    k->key[len + 1] <= '9' && !k->before && snapshot_knows(k, at->value) &&
+		    k->key[len + 1] <= '9' && !k->before && snapshot_accounts_for(k, at->value) &&
 		    !settings_same(settings_get(b->in->now, k->key), at->value))
 			return !snapshot_find(s, at->key);
 	}
@@ -109,7 +109,7 @@ add_original(struct build *b, const struct snapshot_key *k)
 {
 	const char *value = settings_get(b->in->now, k->key);
 
-	if (snapshot_knows(k, value))
+	if (snapshot_accounts_for(k, value))
 		value = k->before;
 	else if (!b->p->clearing)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,

@@ -54,7 +54,7 @@ from_snapshot(struct build *b)
 		if (!old)
 			continue; /* our network as a scalar */
 		k->written = old->written;
-		if (k->write && !snapshot_knows(old, k->now))
+		if (k->write && !snapshot_accounts_for(old, k->now))
 			leave_changed(b, k);
 	}
 	return 0;

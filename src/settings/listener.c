@@ -54,7 +54,7 @@ bind_port(const char *bind)
 }
 
 static int
-take_bind(struct listener *l, struct pool *pool, const char *bind, struct err *err)
+add_bind(struct listener *l, struct pool *pool, const char *bind, struct err *err)
 {
 	bool macro = strstr(bind, "%{") != NULL;
 	long port = bind_port(bind); /* of "%{env:IP}%:25" too: the macro is the address */
@@ -71,7 +71,7 @@ take_bind(struct listener *l, struct pool *pool, const char *bind, struct err *e
 
 /* bind alone, and all below bind. (the server reads both) */
 static int
-take_binds(struct listener *l, struct pool *pool, const struct settings *s, struct err *err)
+read_binds(struct listener *l, struct pool *pool, const struct settings *s, struct err *err)
 {
 	const char *key = pool_printf(pool, "%s%s.bind", PREFIX, l->id);
 	const char *below = key ? pool_printf(pool, "%s.", key) : NULL;
@@ -83,10 +83,10 @@ take_binds(struct listener *l, struct pool *pool, const struct settings *s, stru
 	l->binds = "";
 	l->submission_only = true;
 	bind = settings_get(s, key);
-	if (bind && take_bind(l, pool, bind, err) == -1)
+	if (bind && add_bind(l, pool, bind, err) == -1)
 		return -1;
 	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
-		if (take_bind(l, pool, s->items[i].value, err) == -1)
+		if (add_bind(l, pool, s->items[i].value, err) == -1)
 			return -1;
 	}
 	if (!*l->binds)
@@ -116,7 +116,7 @@ listener_find_all(
 			return err_memory(err);
 		items[out->count].protocol_text = s->items[i].value;
 		items[out->count].protocol = find_protocol(s->items[i].value);
-		if (take_binds(&items[out->count++], pool, s, err) == -1)
+		if (read_binds(&items[out->count++], pool, s, err) == -1)
 			return -1;
 	}
 	return 0;

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "format/toml.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,22 @@ settings_add(
 	s->items = items;
 	items[s->count].key = key;
 	items[s->count++].value = value;
+	return 0;
+}
+
+int
+settings_from_toml(struct settings *s, struct pool *pool, const struct toml *from, struct err *err)
+{
+	size_t i;
+
+	s->count = from->entry_count;
+	s->items = pool_zero(pool, (s->count + 1) * sizeof(*s->items));
+	if (!s->items)
+		return err_memory(err);
+	for (i = 0; i < s->count; i++) {
+		s->items[i].key = from->entries[i].key;
+		s->items[i].value = from->entries[i].value;
+	}
 	return 0;
 }
 

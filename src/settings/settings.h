@@ -8,6 +8,7 @@
 
 struct err;
 struct pool;
+struct toml;
 
 struct setting {
 	const char *key, *value;
@@ -23,6 +24,13 @@ struct settings {
 /* Add a key; both strings must outlive the map. 0, or -1 when memory ran out. */
 int settings_add(struct settings *s, struct pool *pool, const char *key, const char *value,
     struct err *err) WARN_UNUSED;
+
+/*
+ * What a config.toml says, as settings. They are sorted, share its strings, and live in the pool.
+ * 0 or -1.
+ */
+int settings_from_toml(
+    struct settings *s, struct pool *pool, const struct toml *from, struct err *err) WARN_UNUSED;
 
 /* Sort. A key that is there twice is an error. 0 or -1. */
 int settings_sort(struct settings *s, struct err *err) WARN_UNUSED;

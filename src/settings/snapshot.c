@@ -3,10 +3,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
-#include "format/crc32.h"
 #include "format/json.h"
 #include "settings/settings.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -52,14 +52,14 @@ snapshot_find(const struct snapshot *s, const char *key)
 }
 
 bool
-snapshot_knows(const struct snapshot_key *k, const char *value)
+snapshot_accounts_for(const struct snapshot_key *k, const char *value)
 {
 	return settings_same(value, k->before) || settings_same(value, k->written) ||
-	    settings_same(value, k->stood);
+	    settings_same(value, k->maybe_present);
 }
 
 void
-snapshot_settle(struct snapshot *s, unsigned groups)
+snapshot_mark_written(struct snapshot *s, unsigned groups)
 {
 	size_t i, n = 0;
 
@@ -67,7 +67,7 @@ snapshot_settle(struct snapshot *s, unsigned groups)
 		struct snapshot_key k = s->keys[i];
 
 		if (groups & 1u << k.group) {
-			k.stood = k.before;
+			k.maybe_present = k.before;
 			if (settings_same(k.before, k.written))
 				continue;
 		}
@@ -77,15 +77,15 @@ snapshot_settle(struct snapshot *s, unsigned groups)
 }
 
 bool
-snapshot_is_open(const struct snapshot *s, unsigned groups)
+snapshot_is_uncertain(const struct snapshot *s, unsigned groups)
 {
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
 		const struct snapshot_key *k = &s->keys[i];
 
-		if (!(groups & 1u << k->group) && !settings_same(k->stood, k->before) &&
-		    !settings_same(k->stood, k->written))
+		if (!(groups & 1u << k->group) && !settings_same(k->maybe_present, k->before) &&
+		    !settings_same(k->maybe_present, k->written))
 			return s->state == SNAPSHOT_SENDING;
 	}
 	return false;
@@ -97,8 +97,8 @@ snapshot_forget_plan(struct snapshot *s)
 	size_t i;
 
 	for (i = 0; i < s->count; i++)
-		s->keys[i].written = s->keys[i].stood;
-	snapshot_settle(s, ~0u);
+		s->keys[i].written = s->keys[i].maybe_present;
+	snapshot_mark_written(s, ~0u);
 	if (s->count)
 		s->state = SNAPSHOT_PROVED;
 }
@@ -111,7 +111,7 @@ damaged(struct err *err, const char *why)
 
 /* Copy a member that must be a string, or may also be null. */
 static int
-take_string(const char **out, struct pool *pool, const struct json *from, const char *name,
+read_string(const char **out, struct pool *pool, const struct json *from, const char *name,
     bool nullable, struct err *err)
 {
 	const struct json *j = json_member(from, name);
@@ -126,21 +126,21 @@ take_string(const char **out, struct pool *pool, const struct json *from, const 
 }
 
 static int
-take_key(struct snapshot *s, struct pool *pool, const struct json *from, struct err *err)
+read_key(struct snapshot *s, struct pool *pool, const struct json *from, struct err *err)
 {
 	struct snapshot_key k = { 0 };
 	const char *group;
 
-	if (take_string(&k.key, pool, from, "key", false, err) == -1 ||
-	    take_string(&group, pool, from, "group", false, err) == -1 ||
-	    take_string(&k.before, pool, from, "before", true, err) == -1 ||
-	    take_string(&k.written, pool, from, "written", true, err) == -1)
+	if (read_string(&k.key, pool, from, "key", false, err) == -1 ||
+	    read_string(&group, pool, from, "group", false, err) == -1 ||
+	    read_string(&k.before, pool, from, "before", true, err) == -1 ||
+	    read_string(&k.written, pool, from, "written", true, err) == -1)
 		return -1;
-	if (json_member(from, "text") && take_string(&k.text, pool, from, "text", false, err) == -1)
+	if (json_member(from, "text") && read_string(&k.text, pool, from, "text", false, err) == -1)
 		return -1;
-	k.stood = k.before;
+	k.maybe_present = k.before;
 	if (json_member(from, "stood") &&
-	    take_string(&k.stood, pool, from, "stood", true, err) == -1)
+	    read_string(&k.maybe_present, pool, from, "stood", true, err) == -1)
 		return -1;
 	if (!group_find(&k.group, group, strlen(group)))
 		return damaged(err, "group");
@@ -152,17 +152,17 @@ take_key(struct snapshot *s, struct pool *pool, const struct json *from, struct 
 }
 
 static int
-take_all(struct snapshot *s, struct pool *pool, const struct json *doc, struct err *err)
+read_members(struct snapshot *s, struct pool *pool, const struct json *doc, struct err *err)
 {
 	const struct json *keys = json_member(doc, "keys"), *j;
 	const char *state;
 	size_t i;
 
-	if (take_string(&s->target, pool, doc, "target", false, err) == -1 ||
-	    take_string(&s->created, pool, doc, "created", false, err) == -1 ||
-	    take_string(&s->dialect, pool, doc, "dialect", false, err) == -1 ||
-	    take_string(&s->options, pool, doc, "options", false, err) == -1 ||
-	    take_string(&state, pool, doc, "state", false, err) == -1)
+	if (read_string(&s->target, pool, doc, "target", false, err) == -1 ||
+	    read_string(&s->created, pool, doc, "created", false, err) == -1 ||
+	    read_string(&s->dialect, pool, doc, "dialect", false, err) == -1 ||
+	    read_string(&s->options, pool, doc, "options", false, err) == -1 ||
+	    read_string(&state, pool, doc, "state", false, err) == -1)
 		return -1;
 	for (i = 0; i < SNAPSHOT_STATE_COUNT && strcmp(state_names[i], state) != 0; i++)
 		;
@@ -172,10 +172,26 @@ take_all(struct snapshot *s, struct pool *pool, const struct json *doc, struct e
 	if (!json_is_array(keys))
 		return damaged(err, "keys");
 	for (j = json_first(keys); j; j = json_next(j)) {
-		if (take_key(s, pool, j, err) == -1)
+		if (read_key(s, pool, j, err) == -1)
 			return -1;
 	}
 	return 0;
+}
+
+/* The checksum of zip and PNG (ISO 3309): against damage, not against intent. */
+static uint32_t
+crc32(const char *data, size_t len)
+{
+	uint32_t crc = UINT32_MAX;
+	size_t i;
+	int bit;
+
+	for (i = 0; i < len; i++) {
+		crc ^= (unsigned char)data[i];
+		for (bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+	}
+	return ~crc;
 }
 
 /* The checksum is over the bytes in front of it, so it is checked on the text, before the parse. */
@@ -216,7 +232,7 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 		    "it has version %lld of the format; this stalprep reads version %d", version,
 		    SNAPSHOT_VERSION);
 	else if (check_sum(text, len, err) == 0)
-		r = take_all(s, pool, doc, err);
+		r = read_members(s, pool, doc, err);
 	json_free(doc);
 	return r;
 }
@@ -252,9 +268,9 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 			buf_str(out, ", \"text\": ");
 			json_quote(out, s->keys[i].text);
 		}
-		if (!settings_same(s->keys[i].stood, s->keys[i].before)) {
+		if (!settings_same(s->keys[i].maybe_present, s->keys[i].before)) {
 			buf_str(out, ", \"stood\": ");
-			json_quote(out, s->keys[i].stood);
+			json_quote(out, s->keys[i].maybe_present);
 		}
 		buf_char(out, '}');
 	}

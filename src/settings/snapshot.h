@@ -31,7 +31,7 @@ struct snapshot_key {
 	bool local;       /* it lives in this node's config.toml */
 	const char *text; /* of a file: before, as it was spelled there; or NULL */
 	/* until it is proved: what else may still be there of ours; else as before */
-	const char *stood;
+	const char *maybe_present;
 };
 
 /* Strings live in the pool that it was made with. Zero-initialise. */
@@ -57,7 +57,7 @@ const struct snapshot_key *snapshot_find(const struct snapshot *s, const char *k
  * May we have left that value (NULL: absent) under the key? Any other is somebody else's, set
  * since.
  */
-bool snapshot_knows(const struct snapshot_key *k, const char *value);
+bool snapshot_accounts_for(const struct snapshot_key *k, const char *value);
 
 /*
  * A plan of which nothing was sent: what stood then stands still. Without any key of ours left, it
@@ -66,13 +66,13 @@ bool snapshot_knows(const struct snapshot_key *k, const char *value);
 void snapshot_forget_plan(struct snapshot *s);
 
 /* The keys of these groups are as written: those that went back to what stood before leave it. */
-void snapshot_settle(struct snapshot *s, unsigned groups);
+void snapshot_mark_written(struct snapshot *s, unsigned groups);
 
 /*
  * Is there a key outside of these groups of which a write that was cut off left it open what it
  * holds?
  */
-bool snapshot_is_open(const struct snapshot *s, unsigned groups);
+bool snapshot_is_uncertain(const struct snapshot *s, unsigned groups);
 
 /* Parse a snapshot's text. Damage, a newer version, a wrong shape: -1 with err; else 0. */
 int snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t len,

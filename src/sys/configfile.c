@@ -37,7 +37,6 @@ no_config(const struct configfile *f, const char *why, struct err *err)
 	return err_set(err, ERR_REFUSED, "%s is no config.toml of a server: %s", f->name, why);
 }
 
-/* Open it, without waiting for anybody at the other end of a pipe. */
 static int
 open_file(struct configfile *f, struct err *err)
 {
@@ -45,7 +44,7 @@ open_file(struct configfile *f, struct err *err)
 		f->fd = STDIN_FILENO;
 		return 0;
 	}
-	f->fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	f->fd = file_open(f->path);
 	if (f->fd == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be read", f->name);
 	f->open = true;
@@ -60,29 +59,16 @@ open_file(struct configfile *f, struct err *err)
 int
 configfile_read(struct configfile *f, struct err *err)
 {
-	char chunk[CHUNK];
-	ssize_t n;
+	bool stream = configfile_is_stream(f->name);
+	int r;
 
 	if (open_file(f, err) == -1)
 		return -1;
-	while ((n = read(f->fd, chunk, sizeof(chunk))) != 0) {
-		if (n == -1 && errno == EINTR && !interrupt_signal)
-			continue;
-		if (n == -1 && errno == EINTR) {
-			err_set(err, ERR_INTERRUPT, "Stopped by a signal.");
-			err->code = interrupt_signal;
-			return -1;
-		}
-		if (n == -1)
-			return err_system(err, ERR_SYSTEM, errno, "%s can't be read", f->name);
-		if (f->text.len + (size_t)n > TOML_TEXT_MAX)
-			return no_config(f, "it has more than 64 MiB", err);
-		buf_add(&f->text, chunk, (size_t)n);
-	}
-	wipe(chunk, sizeof(chunk));
-	if (f->text.failed)
-		return err_memory(err);
-	return f->text.len ? 0 : no_config(f, "it is empty", err);
+	r = file_read_stream(&f->text, f->fd, TOML_TEXT_MAX, &until_interrupted,
+	    stream ? "standard input" : f->name, err);
+	if (r == 1)
+		return no_config(f, "it has more than 64 MiB", err);
+	return r || f->text.len ? r : no_config(f, "it is empty", err);
 }
 
 /* Nobody may have changed or replaced it since it was read. */
@@ -179,7 +165,7 @@ configfile_write(
 bool
 configfile_holds(const struct configfile *f, const struct buf *text)
 {
-	int fd = open(f->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int fd = file_open(f->path);
 	char chunk[CHUNK];
 	size_t at = 0;
 	ssize_t n;

@@ -2,10 +2,13 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "sys/deadline.h"
+#include "sys/interrupt.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,42 +21,65 @@
 enum { CHUNK = 16384, LOCK_TRIES = 3, ATTRIBUTE_MAX = 65536 };
 
 int
-file_read(struct buf *out, const char *path, size_t max, struct err *err)
+file_open(const char *path)
 {
-	char chunk[CHUNK];
-	struct stat st;
+	return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
+int
+file_read_stream(struct buf *out, int fd, size_t max, const struct deadline *d, const char *what,
+    struct err *err)
+{
+	char chunk[CHUNK], waiting[ERR_TEXT_MAX];
 	size_t total = 0;
 	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY), r = -1;
+	int r = 0;
+
+	snprintf(waiting, sizeof(waiting), "reading %s", what);
+	while (r == 0) {
+		/* The wait comes first: a pipe that nobody has opened to write is not at its end.
+		 */
+		if (d && deadline_poll(d, fd, POLLIN, waiting, err) == -1) {
+			r = -1;
+			break;
+		}
+		n = read(fd, chunk, sizeof(chunk));
+		if (n == 0)
+			break;
+		if (n == -1 && errno != EINTR && errno != EAGAIN)
+			r = err_system(err, ERR_SYSTEM, errno, "%s can't be read", what);
+		if (n == -1)
+			continue;
+		total += (size_t)n;
+		if (total > max)
+			r = 1;
+		else
+			buf_add(out, chunk, (size_t)n);
+	}
+	wipe(chunk, sizeof(chunk));
+	return r == 0 && out->failed ? err_memory(err) : r;
+}
+
+int
+file_read(struct buf *out, const char *path, size_t max, struct err *err)
+{
+	struct stat st;
+	int fd = file_open(path), r;
 
 	if (fd == -1 && errno == ENOENT)
 		return 1;
-	if (fd == -1 || fstat(fd, &st) == -1) {
-		err_system(err, ERR_SYSTEM, errno, "%s can't be read", path);
-		goto done;
-	}
-	if (S_ISDIR(st.st_mode)) {
-		err_set(err, ERR_SYSTEM, "%s is a folder, not a file", path);
-		goto done;
-	}
-	while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1) {
-			err_system(err, ERR_SYSTEM, errno, "%s can't be read", path);
-			goto done;
-		}
-		total += (size_t)n;
-		if (total > max) {
-			err_set(err, ERR_SYSTEM, "%s is longer than %zu bytes", path, max);
-			goto done;
-		}
-		buf_add(out, chunk, (size_t)n);
-	}
-	r = out->failed ? err_memory(err) : 0;
-done:
-	if (fd != -1)
-		close(fd);
+	if (fd == -1)
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be read", path);
+	if (fstat(fd, &st) == -1)
+		r = err_system(err, ERR_SYSTEM, errno, "%s can't be read", path);
+	else if (S_ISDIR(st.st_mode))
+		r = err_set(err, ERR_SYSTEM, "%s is a folder, not a file", path);
+	else
+		r = file_read_stream(
+		    out, fd, max, S_ISREG(st.st_mode) ? NULL : &until_interrupted, path, err);
+	if (r == 1)
+		r = err_set(err, ERR_SYSTEM, "%s is longer than %zu bytes", path, max);
+	close(fd);
 	return r;
 }
 
@@ -119,7 +145,7 @@ copy_attribute(int fd, int like, const char *name)
 
 /* Give the open file fd the owner, extended attributes and mode of like. 0, or -1 with err. */
 static int
-take_after(int fd, int like, const char *path, struct err *err)
+copy_metadata(int fd, int like, const char *path, struct err *err)
 {
 	char names[ATTRIBUTE_MAX];
 	struct stat st, own;
@@ -150,7 +176,7 @@ take_after(int fd, int like, const char *path, struct err *err)
 static int
 fill_temp(int fd, const char *path, const char *data, size_t len, int like, struct err *err)
 {
-	if (like != -1 && take_after(fd, like, path, err) == -1)
+	if (like != -1 && copy_metadata(fd, like, path, err) == -1)
 		return -1;
 	if (write_all(fd, data, len) == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);

@@ -7,9 +7,28 @@
 #include <stdbool.h>
 
 struct buf;
+struct deadline;
 struct err;
 
-/* Append a file of at most max bytes to out. 0; 1 when there is no such file; -1 with err. */
+/*
+ * Open a file to read it. Nobody at the other end of a pipe is waited for: file_read_stream does
+ * that. The caller closes it; -1 with errno.
+ */
+int file_open(const char *path) WARN_UNUSED;
+
+/*
+ * Append what comes from fd to out, up to its end. A pipe or a terminal is waited for until the
+ * deadline; without one (NULL), fd must be a regular file. It may be a secret: no copy is left
+ * behind. what names it for messages. 0; 1 when it has more than max bytes; -1 with err, which may
+ * be ERR_INTERRUPT or ERR_REACH (too late).
+ */
+int file_read_stream(struct buf *out, int fd, size_t max, const struct deadline *d,
+    const char *what, struct err *err) WARN_UNUSED;
+
+/*
+ * Append a file of at most max bytes to out. A signal ends the wait for a pipe. 0; 1 when there is
+ * no such file; -1 with err.
+ */
 int file_read(struct buf *out, const char *path, size_t max, struct err *err) WARN_UNUSED;
 
 /*

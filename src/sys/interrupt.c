@@ -1,8 +1,14 @@
 #include "sys/interrupt.h"
 
+#include "sys/deadline.h"
+
 #include <string.h>
 
 volatile sig_atomic_t interrupt_signal;
+
+const struct deadline until_interrupted = {
+	.total = INT64_MAX, .step = INT64_MAX, .stop = &interrupt_signal
+};
 
 static void
 note_signal(int number)

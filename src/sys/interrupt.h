@@ -6,10 +6,15 @@
 
 #include <signal.h>
 
+struct deadline;
+
 /*
  * The number of the signal that came (SIGINT, SIGTERM, SIGHUP), or 0. What deadline.stop points to.
  */
 extern volatile sig_atomic_t interrupt_signal;
+
+/* No end but such a signal. */
+extern const struct deadline until_interrupted;
 
 /*
  * Catch those signals from now on, each interrupting a wait; a signal that was ignored at the start

@@ -16,15 +16,13 @@
 static int
 read_line(struct secret *s, int fd, struct err *err)
 {
-	const struct deadline d = {
-		.total = INT64_MAX, .step = INT64_MAX, .stop = &interrupt_signal
-	};
 	ssize_t n;
 	char c;
 
 	for (;;) {
 		/* A read alone would sleep on after a signal that came just before it. */
-		n = deadline_poll(&d, fd, POLLIN, "waiting for the terminal", err) == 0
+		n = deadline_poll(
+			&until_interrupted, fd, POLLIN, "waiting for the terminal", err) == 0
 		    ? read(fd, &c, 1)
 		    : -1;
 		if (interrupt_signal) {

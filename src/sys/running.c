@@ -143,7 +143,7 @@ is_no_server(pid_t pid)
 
 /* What the process is called, on one line. */
 static void
-take_name(char name[RUNNING_NAME_MAX], pid_t pid)
+read_name(char name[RUNNING_NAME_MAX], pid_t pid)
 {
 	struct buf text = { 0 };
 	size_t i;
@@ -168,7 +168,7 @@ look_at(struct running *r, pid_t pid, const struct stat *st)
 	struct buf text = { 0 };
 	enum seen seen = NO, in_environment = NO;
 
-	take_name(r->name, pid);
+	read_name(r->name, pid);
 	if (read_proc(&text, pid, "cmdline"))
 		seen = strings_name(pid, &text, false, st);
 	if (seen != YES && text.len) /* the kernel's own have no arguments */

@@ -1,14 +1,19 @@
 #include "sys/secret.h"
 
-#include "base/base64.h"
+#include "base/buf.h"
 #include "base/err.h"
+#include "format/pem.h"
+#include "sys/file.h"
+#include "sys/interrupt.h"
 
 #include <errno.h>
-#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { LINE_END_MAX = 2 };
 
 void
 secret_wipe(struct secret *s)
@@ -29,68 +34,37 @@ secret_add(struct secret *s, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
-/* Read fd to its end into s, one byte more than fits so that "too long" is seen. */
+/* Take the text as a secret, less its line end: nothing that could not be typed as one line. */
 static int
-read_all(struct secret *s, int fd, const char *what, const char *path, struct err *err)
+parse_secret(struct secret *s, const struct buf *text, const char *name, struct err *err)
 {
-	char extra[3] = ""; /* the line end of the longest secret */
-	size_t over = 0;
-	ssize_t n;
+	size_t len = text->len;
 
-	for (;;) {
-		size_t room = SECRET_MAX - s->len;
-
-		n = read(
-		    fd, room ? s->data + s->len : extra + over, room ? room : sizeof(extra) - over);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return err_system(err, ERR_USAGE, errno, "%s %s can't be read", what, path);
-		if (!n)
-			break;
-		if (!room) {
-			over += (size_t)n;
-			if (over < sizeof(extra) &&
-			    !strncmp(extra, *extra == '\n' ? "\n" : "\r\n", over))
-				continue;
-			wipe(extra, sizeof(extra));
-			return err_set(err, ERR_USAGE, "%s %s is longer than %d bytes", what, path,
-			    SECRET_MAX);
-		}
-		s->len += (size_t)n;
-	}
-	s->data[s->len] = '\0';
-	return 0;
-}
-
-/* Take one line end off, then nothing that could not be typed as one line may be left. */
-static int
-check_line(struct secret *s, const char *what, const char *path, struct err *err)
-{
-	if (s->len && s->data[s->len - 1] == '\n') {
-		s->data[--s->len] = '\0';
-		if (s->len && s->data[s->len - 1] == '\r')
-			s->data[--s->len] = '\0';
-	}
-	if (!s->len)
-		return err_set(err, ERR_USAGE, "%s %s is empty", what, path);
-	if (memchr(s->data, '\0', s->len) || memchr(s->data, '\n', s->len))
+	if (len && text->data[len - 1] == '\n')
+		len--;
+	if (len && len < text->len && text->data[len - 1] == '\r')
+		len--;
+	if (!len)
+		return err_set(err, ERR_USAGE, "%s is empty", name);
+	if (len > SECRET_MAX)
+		return err_set(err, ERR_USAGE, "%s is longer than %d bytes", name, SECRET_MAX);
+	if (memchr(text->data, '\0', len) || memchr(text->data, '\n', len))
 		return err_set(err, ERR_USAGE,
-		    "%s %s holds more than one line (or a NUL): the secret alone is wanted in it",
-		    what, path);
-	return 0;
+		    "%s holds more than one line (or a NUL): the secret alone is wanted in it",
+		    name);
+	return secret_add(s, text->data, len, err);
 }
 
 static int
-check_mode(int fd, const char *what, const char *path, bool lax, struct err *err)
+check_mode(int fd, const char *name, const char *path, bool lax, struct err *err)
 {
 	struct stat st;
 
 	if (fstat(fd, &st) == -1)
-		return err_system(err, ERR_USAGE, errno, "%s %s", what, path);
+		return err_system(err, ERR_USAGE, errno, "%s can't be read", name);
 	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) && !lax)
 		return err_refuse(err, REFUSAL_OPEN_SECRET,
-		    "%s %s can be read by others (mode %03o). Fix: chmod 600 %s.", what, path,
+		    "%s can be read by others (mode %03o). Fix: chmod 600 %s.", name,
 		    (unsigned)(st.st_mode & 0777), path);
 	return 0;
 }
@@ -99,19 +73,27 @@ int
 secret_read_file(struct secret *s, const char *path, const char *what, bool lax, struct err *err)
 {
 	bool is_stdin = !strcmp(path, "-");
-	int fd = is_stdin ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int r = -1;
+	int fd = is_stdin ? STDIN_FILENO : file_open(path), r;
+	struct buf text = { 0 };
+	char name[ERR_TEXT_MAX];
 
 	secret_wipe(s);
+	snprintf(name, sizeof(name), "%s %s", what, is_stdin ? "(standard input)" : path);
 	if (fd == -1)
-		return err_system(err, ERR_USAGE, errno, "%s %s can't be opened", what, path);
-	if ((is_stdin || check_mode(fd, what, path, lax, err) == 0) &&
-	    read_all(s, fd, what, is_stdin ? "(standard input)" : path, err) == 0)
-		r = check_line(s, what, is_stdin ? "(standard input)" : path, err);
+		return err_system(err, ERR_USAGE, errno, "%s can't be opened", name);
+	r = is_stdin ? 0 : check_mode(fd, name, path, lax, err);
+	if (r == 0)
+		r = file_read_stream(
+		    &text, fd, SECRET_MAX + LINE_END_MAX, &until_interrupted, name, err);
+	if (r == 0)
+		r = parse_secret(s, &text, name, err);
+	else if (r == 1)
+		r = err_set(err, ERR_USAGE, "%s is longer than %d bytes", name, SECRET_MAX);
+	else if (err && err->kind == ERR_SYSTEM && err->code != ENOMEM)
+		err->kind = ERR_USAGE; /* another file can be named */
+	buf_free(&text);
 	if (!is_stdin)
 		close(fd);
-	if (r == -1)
-		secret_wipe(s);
 	return r;
 }
 
@@ -135,19 +117,16 @@ secret_take_env(struct secret *s, const char *name, struct err *err)
 	return r;
 }
 
-/* Append the base64 form (RFC 4648, 4) of in to out. */
+/* Append the base64 form of in to out. */
 static int
 add_base64(struct secret *out, const struct secret *in, struct err *err)
 {
-	char four[4];
-	size_t i;
-	int r = 0;
+	struct buf text = { 0 };
+	int r;
 
-	for (i = 0; i < in->len && r == 0; i += 3) {
-		base64_four(four, (const unsigned char *)in->data + i, in->len - i);
-		r = secret_add(out, four, sizeof(four), err);
-	}
-	wipe(four, sizeof(four));
+	base64_encode(in->data, in->len, &text);
+	r = text.failed ? err_memory(err) : secret_add(out, text.data, text.len, err);
+	buf_free(&text);
 	return r;
 }
 

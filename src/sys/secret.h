@@ -28,8 +28,9 @@ int secret_add(struct secret *s, const void *data, size_t len, struct err *err) 
 /*
  * The content of a file ("-" is standard input), less one line end at its end. Empty, longer than
  * SECRET_MAX, with a NUL or another line end inside: refused. A regular file that group or others
- * may read is refused with the name "open-secret" unless `lax`. 0 or -1 with err; what names the
- * option for messages ("--password-file").
+ * may read is refused with the name "open-secret" unless `lax`. A pipe or a terminal is waited for
+ * until a signal: somebody may be typing at its other end. 0 or -1 with err; what names the option
+ * for messages ("--password-file").
  */
 int secret_read_file(
     struct secret *s, const char *path, const char *what, bool lax, struct err *err) WARN_UNUSED;

@@ -1,7 +1,6 @@
 #include "target/session.h"
 
 #include "base/err.h"
-#include "format/proxy2.h"
 #include "sys/interrupt.h"
 #include "target/credentials.h"
 #include "target/reach.h"
@@ -113,14 +112,9 @@ open_tls(struct session *s, struct err *err)
 static int
 open_stream(struct session *s, struct err *err)
 {
-	unsigned char header[PROXY2_LOCAL_LEN];
-
 	s->raw = conn_transport(&s->conn);
-	if (s->reach->haproxy) {
-		proxy2_local(header);
-		if (s->raw.write(s->raw.ctx, header, sizeof(header), err) == -1)
-			return -1;
-	}
+	if (s->reach->haproxy && conn_send_local_header(&s->conn, err) == -1)
+		return -1;
 	return s->url->https ? open_tls(s, err) : 0;
 }
 

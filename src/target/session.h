@@ -4,8 +4,8 @@
 
 #include "base/def.h"
 #include "format/url.h"
+#include "sys/conn.h"
 #include "sys/deadline.h"
-#include "sys/net.h"
 #include "sys/transport.h"
 #include "target/api.h"
 #include "target/http1.h"

@@ -59,7 +59,7 @@ read_text(struct target *t, struct err *err)
 	if (t->toml.no_utf8)
 		return err_set(err, ERR_REFUSED,
 		    "%s is not UTF-8: the server reads such a file as an empty one", t->origin);
-	if (toml_settings(&t->toml, &t->pool, &t->facts.settings, err) == -1)
+	if (settings_from_toml(&t->facts.settings, &t->pool, &t->toml, err) == -1)
 		return -1;
 	if (!settings_has_prefix(&t->facts.settings, "server.listener."))
 		return err_set(err, ERR_REFUSED,

@@ -255,7 +255,7 @@ target_retire_snapshot(struct target *t, struct err *err)
 	}
 	if (left.count) {
 		left.state = t->loaded.state;
-		if (!snapshot_is_open(&left, 0))
+		if (!snapshot_is_uncertain(&left, 0))
 			left.state = SNAPSHOT_PROVED;
 		t->snapshot = left;
 		return snapfile_save(&left, t->snapshot_path, err);

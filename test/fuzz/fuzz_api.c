@@ -103,8 +103,8 @@ read_facts(struct api *a, struct pool *pool)
 		CHECK(err.kind == ERR_AUTH || err.kind == ERR_REFUSED || err.kind == ERR_SERVER ||
 			err.kind == ERR_REACH,
 		    "kind %d", err.kind);
-		CHECK((err.kind == ERR_REFUSED) == (err.name != NULL), "a refusal and its name: %s",
-		    err.text);
+		CHECK((err.kind == ERR_REFUSED) == (err.refusal != REFUSAL_NONE),
+		    "a refusal and its name: %s", err.text);
 		return;
 	}
 	check_settings(&f.settings);

@@ -50,7 +50,7 @@ read_text(struct world *w)
 		check_err(&err);
 		return false;
 	}
-	CHECK(toml_settings(&w->toml, &w->pool, &w->now, &err) == 0, "no settings");
+	CHECK(settings_from_toml(&w->now, &w->pool, &w->toml, &err) == 0, "no settings");
 	return true;
 }
 

@@ -9,7 +9,7 @@
 #include "base/pool.h"
 #include "cmd/cli.h"
 #include "format/json.h"
-#include "sys/net.h"
+#include "sys/resolve.h"
 #include "tls/x509.h"
 
 enum { ARGS_MAX = 48 };

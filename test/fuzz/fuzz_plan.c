@@ -44,7 +44,7 @@ struct world {
 	/* which of eight of the next write's keys never arrive, as bits */
 	unsigned lost;
 	/* something was recorded as absent before although it stood there */
-	bool anew;
+	bool rewrite;
 	struct options o;
 	struct snapshot snapshot;
 	bool has_snapshot;
@@ -241,7 +241,7 @@ keep(struct world *w, bool proved)
 	for (i = 0; i < s.count; i++) {
 		s.keys[i].before = kept(w, s.keys[i].before);
 		s.keys[i].written = kept(w, s.keys[i].written);
-		s.keys[i].stood = kept(w, s.keys[i].stood);
+		s.keys[i].maybe_present = kept(w, s.keys[i].maybe_present);
 	}
 	w->snapshot = s;
 	w->has_snapshot = true;
@@ -373,7 +373,7 @@ stage(struct world *w, char *line)
 	if (message_refusals(&w->plan.messages) || !w->plan.write_count)
 		return;
 	check_untouched(w);
-	w->anew |= w->plan.rewrite && !had;
+	w->rewrite |= w->plan.rewrite && !had;
 	keep(w, !w->lost);
 	apply(w);
 	if (w->lost) {
@@ -399,13 +399,13 @@ clear(struct world *w)
 	    "clear leaves %zu keys, refuses %zu", w->plan.left_count,
 	    message_refusals(&w->plan.messages));
 	apply(w);
-	for (i = 0; !w->anew && i < w->first.count && i < w->now.count; i++) {
+	for (i = 0; !w->rewrite && i < w->first.count && i < w->now.count; i++) {
 		const struct setting *a = &w->first.items[i], *b = &w->now.items[i];
 
 		CHECK(!strcmp(a->key, b->key) && !strcmp(a->value, b->value),
 		    "%s = %s is now %s = %s", a->key, a->value, b->key, b->value);
 	}
-	CHECK(w->anew || w->now.count == w->first.count, "%zu keys were %zu", w->now.count,
+	CHECK(w->rewrite || w->now.count == w->first.count, "%zu keys were %zu", w->now.count,
 	    w->first.count);
 }
 

@@ -3,10 +3,10 @@
  * the same; damage is seen
  */
 #include "fuzz.h"
+#include "../unit/crc32.h"
 
 #include "base/buf.h"
 #include "base/pool.h"
-#include "format/crc32.h"
 #include "settings/snapshot.h"
 
 static const char CHECKSUM[] = "\"checksum\": \"";

@@ -5,6 +5,7 @@
 #include "help.h"
 
 #include "base/buf.h"
+#include "sys/deadline.h"
 #include "sys/file.h"
 
 #include <errno.h>
@@ -72,6 +73,40 @@ test_read(void **state)
 	assert_int_equal(err.code, ENOTDIR);
 	buf_free(&out);
 	folder_remove(&f, names);
+}
+
+/* A pipe: all that comes, no more than the bound, until the time is over or a signal came. */
+static void
+test_read_stream(void **state)
+{
+	struct deadline d = { .total = INT64_MAX, .step = INT64_MAX };
+	volatile sig_atomic_t stop = SIGHUP;
+	struct buf out = { 0 };
+	struct err err;
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(write(ends[1], "abc", 3), 3);
+	d.total = deadline_now() + 50;
+	assert_int_equal(file_read_stream(&out, ends[0], 3, &d, "the pipe", &err), -1);
+	CHECK(err.kind == ERR_REACH && has(err.text, "reading the pipe"), "%s", err.text);
+	assert_string_equal(buf_text(&out), "abc");
+	d.total = INT64_MAX;
+	d.stop = &stop;
+	assert_int_equal(file_read_stream(&out, ends[0], 3, &d, "the pipe", &err), -1);
+	assert_true(err.kind == ERR_INTERRUPT && err.code == SIGHUP);
+	stop = 0;
+	assert_int_equal(write(ends[1], "defg", 4), 4);
+	assert_int_equal(file_read_stream(&out, ends[0], 3, &d, "the pipe", &err), 1);
+	assert_int_equal(write(ends[1], "hij", 3), 3);
+	close(ends[1]);
+	assert_int_equal(file_read_stream(&out, ends[0], 3, &d, "the pipe", &err), 0);
+	assert_string_equal(buf_text(&out), "abchij");
+	close(ends[0]);
+	assert_int_equal(file_read_stream(&out, ends[0], 3, &d, "the pipe", &err), -1);
+	assert_true(err.kind == ERR_SYSTEM && err.code == EBADF && has(err.text, "the pipe"));
+	buf_free(&out);
 }
 
 static void
@@ -359,6 +394,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_read),
+		cmocka_unit_test(test_read_stream),
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_current_folder),
 		cmocka_unit_test(test_replace_impossible),

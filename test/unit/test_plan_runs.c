@@ -123,7 +123,7 @@ change(struct world *w, struct world *truth)
 	const struct snapshot_key *old = w->has_snapshot ? snapshot_find(&w->snapshot, hands[i].key)
 							 : NULL;
 	bool away = !dice(4) && settings_get(&w->now, hands[i].key) &&
-	    !(old && snapshot_knows(old, NULL));
+	    !(old && snapshot_accounts_for(old, NULL));
 
 	n = n % 250 + 1;
 	for (j = 0; j < 2; j++) {

@@ -279,7 +279,7 @@ test_written(void **state)
 		writes = writes_of(&w.pool, &w.plan);
 		CHECK(!strcmp(writes, written[i].writes), "%s: writes\n%sand not\n%s",
 		    written[i].why, writes, written[i].writes);
-		CHECK(!w.plan.rewrite, "%s: anew", written[i].why);
+		CHECK(!w.plan.rewrite, "%s: rewrite", written[i].why);
 		world_end(&w);
 	}
 }
@@ -565,7 +565,7 @@ test_restage_other_proxy(void **state)
 		CHECK(k && !k->wanted && same_text(k->original, "10.0.0.5"),
 		    "state %zu: the first original", i);
 		CHECK(w.plan.rewrite == (states[i] == SNAPSHOT_SENDING),
-		    "state %zu: anew is %d, %zu writes", i, w.plan.rewrite, w.plan.write_count);
+		    "state %zu: rewrite is %d, %zu writes", i, w.plan.rewrite, w.plan.write_count);
 		world_keep(&w, SNAPSHOT_PROVED);
 		world_write(&w);
 		CHECK(!has(lines_of(&w.pool, &w.now), "203.0.113.10"),
@@ -627,10 +627,10 @@ test_restage_other_relay(void **state)
 /* When all is deleted and inserted anew, so that the server writes its file or fails. */
 static const struct {
 	enum snapshot_state state;
-	bool snapshot, on_server, anew;
+	bool snapshot, on_server, rewrite;
 	unsigned writes;
 	const char *why;
-} anews[] = {
+} full_writes[] = {
 	{ SNAPSHOT_PROVED, false, false, false, 26, "a first stage" },
 	{ SNAPSHOT_PROVED, false, true, true, 26, "all there, no snapshot" },
 	{ SNAPSHOT_PROVED, true, true, false, 0, "all there and proved" },
@@ -640,26 +640,27 @@ static const struct {
 };
 
 static void
-test_anew(void **state)
+test_full_write(void **state)
 {
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(anews); i++) {
+	for (i = 0; i < COUNT(full_writes); i++) {
 		struct world w;
 		struct settings clean;
 
 		world_begin(&w, DEFAULTS);
 		clean = w.now;
 		world_stage(&w, "stage " WHOLE);
-		w.snapshot.state = anews[i].state;
-		w.has_snapshot = anews[i].snapshot;
-		if (!anews[i].on_server)
+		w.snapshot.state = full_writes[i].state;
+		w.has_snapshot = full_writes[i].snapshot;
+		if (!full_writes[i].on_server)
 			w.now = clean;
 		world_plan(&w, plan_stage, "stage " WHOLE);
-		CHECK(w.plan.rewrite == anews[i].anew, "%s: anew is %d", anews[i].why, w.plan.rewrite);
-		CHECK(w.plan.write_count == anews[i].writes, "%s: %zu writes", anews[i].why,
-		    w.plan.write_count);
+		CHECK(w.plan.rewrite == full_writes[i].rewrite, "%s: rewrite is %d",
+		    full_writes[i].why, w.plan.rewrite);
+		CHECK(w.plan.write_count == full_writes[i].writes, "%s: %zu writes",
+		    full_writes[i].why, w.plan.write_count);
 		world_end(&w);
 	}
 }
@@ -759,7 +760,7 @@ test_macro_in_global_list(void **state)
  * among it.
  */
 static void
-test_anew_without_snapshot(void **state)
+test_full_write_without_snapshot(void **state)
 {
 	struct world w;
 	size_t i;
@@ -790,7 +791,7 @@ test_anew_without_snapshot(void **state)
 
 /* Also that is a write on one node of a cluster. */
 static void
-test_anew_on_a_node(void **state)
+test_full_write_on_a_node(void **state)
 {
 	struct world w;
 
@@ -864,7 +865,7 @@ test_restage_scalar(void **state)
  * away.
  */
 static void
-test_anew_keeps_foreign_network(void **state)
+test_full_write_keeps_foreign_network(void **state)
 {
 	const struct plan_key *k;
 	struct world w;
@@ -916,13 +917,13 @@ main(void)
 		cmocka_unit_test(test_restage_less),
 		cmocka_unit_test(test_restage_changed),
 		cmocka_unit_test(test_restage_scalar),
-		cmocka_unit_test(test_anew_on_a_node),
+		cmocka_unit_test(test_full_write_on_a_node),
 		cmocka_unit_test(test_restage_other_relay),
-		cmocka_unit_test(test_anew),
+		cmocka_unit_test(test_full_write),
 		cmocka_unit_test(test_rewrites),
 		cmocka_unit_test(test_macro_in_global_list),
-		cmocka_unit_test(test_anew_without_snapshot),
-		cmocka_unit_test(test_anew_keeps_foreign_network),
+		cmocka_unit_test(test_full_write_without_snapshot),
+		cmocka_unit_test(test_full_write_keeps_foreign_network),
 		cmocka_unit_test(test_as_wanted),
 	};
 

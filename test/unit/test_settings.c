@@ -1,6 +1,8 @@
 /* test_settings.c - the sorted map of keys and values */
 #include "help.h"
 
+#include "format/toml.h"
+
 #define LINES "a.b.c = 3\na = 1\na.b = 2\na-b = 0\nab = 4\nB = 5\n\xc3\xa4 = 6\nz =  \n"
 
 static void
@@ -100,6 +102,25 @@ test_empty(void **state)
 	assert_null(settings_below(&s, 0, ""));
 }
 
+static void
+test_from_toml(void **state)
+{
+	static const char text[] = "b = 1\n[t]\na = [2, 'x']\n";
+	struct pool pool = { 0 };
+	struct settings s;
+	struct toml t;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(toml_read(&t, &pool, "", text, strlen(text), false, &err), 0);
+	assert_int_equal(settings_from_toml(&s, &pool, &t, &err), 0);
+	assert_int_equal(s.count, 3);
+	assert_string_equal(settings_get(&s, "b"), "1");
+	assert_string_equal(settings_get(&s, "t.a.0000"), "2");
+	assert_string_equal(settings_get(&s, "t.a.0001"), "x");
+	pool_free(&pool);
+}
+
 int
 main(void)
 {
@@ -108,6 +129,7 @@ main(void)
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_from_toml),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

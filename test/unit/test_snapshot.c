@@ -2,10 +2,10 @@
  * test_snapshot.c - what stood before, as text and on disk: nothing damaged is taken, nothing old
  * is lost
  */
+#include "crc32.h"
 #include "help.h"
 
 #include "base/buf.h"
-#include "format/crc32.h"
 #include "settings/snapshot.h"
 #include "target/snapfile.h"
 #include "sys/file.h"
@@ -59,7 +59,7 @@ check_same(const struct snapshot *a, const struct snapshot *b)
 
 		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) &&
 			same_text(x->written, y->written) && same_text(x->text, y->text) &&
-			same_text(x->stood, y->stood) && x->group == y->group &&
+			same_text(x->maybe_present, y->maybe_present) && x->group == y->group &&
 			x->local == y->local,
 		    "%s is another one", x->key);
 	}
@@ -207,6 +207,7 @@ test_contents(void **state)
 	size_t i;
 
 	(void)state;
+	assert_int_equal(crc32("123456789", 9), 0xcbf43926); /* the published value */
 	for (i = 0; i < COUNT(contents); i++) {
 		struct pool pool = { 0 };
 		struct buf text = { 0 };
@@ -309,9 +310,11 @@ test_knows(void **state)
 						 NULL };
 
 	(void)state;
-	assert_true(snapshot_knows(&k, "b") && snapshot_knows(&k, "w") && snapshot_knows(&k, "s"));
-	assert_false(snapshot_knows(&k, "x") || snapshot_knows(&k, NULL) || snapshot_knows(&k, ""));
-	assert_true(snapshot_knows(&added, NULL) && !snapshot_knows(&added, ""));
+	assert_true(snapshot_accounts_for(&k, "b") && snapshot_accounts_for(&k, "w") &&
+	    snapshot_accounts_for(&k, "s"));
+	assert_false(snapshot_accounts_for(&k, "x") || snapshot_accounts_for(&k, NULL) ||
+	    snapshot_accounts_for(&k, ""));
+	assert_true(snapshot_accounts_for(&added, NULL) && !snapshot_accounts_for(&added, ""));
 }
 
 /* What is left of a snapshot when its plan was never sent, and when all of it is proved. */
@@ -319,7 +322,7 @@ static void
 test_settled(void **state)
 {
 	static const struct {
-		const char *before, *written, *stood;
+		const char *before, *written, *maybe_present;
 		/* what counts as written then; "-": the key leaves it */
 		const char *unsent, *proved;
 		const char *why;
@@ -338,19 +341,19 @@ test_settled(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		for (j = 0; j < 2; j++) {
 			struct snapshot_key key = { "k", cases[i].before, cases[i].written,
-				GROUP_CHECKS, false, NULL, cases[i].stood };
+				GROUP_CHECKS, false, NULL, cases[i].maybe_present };
 			struct snapshot s = { .keys = &key, .count = 1 };
 			const char *wanted = j ? cases[i].proved : cases[i].unsent;
 			bool gone = same_text(wanted, "-");
 
 			if (j)
-				snapshot_settle(&s, 1u << GROUP_CHECKS);
+				snapshot_mark_written(&s, 1u << GROUP_CHECKS);
 			else
 				snapshot_forget_plan(&s);
 			CHECK(s.count == !gone, "%s: %zu keys", cases[i].why, s.count);
 			CHECK(gone ||
 				(same_text(key.written, wanted) &&
-				    same_text(key.stood, key.before)),
+				    same_text(key.maybe_present, key.before)),
 			    "%s: %s", cases[i].why, shown(key.written));
 			CHECK(s.state == (!j && !gone ? SNAPSHOT_PROVED : SNAPSHOT_PLANNED),
 			    "%s: state", cases[i].why);
@@ -372,13 +375,14 @@ test_open(void **state)
 	struct snapshot s = { .state = SNAPSHOT_SENDING, .keys = keys, .count = COUNT(keys) };
 
 	(void)state;
-	assert_true(snapshot_is_open(&s, 0) && snapshot_is_open(&s, 1u << GROUP_LISTENERS));
-	assert_false(snapshot_is_open(&s, 1u << GROUP_CHECKS));
-	snapshot_settle(&s, 1u << GROUP_LISTENERS);
+	assert_true(
+	    snapshot_is_uncertain(&s, 0) && snapshot_is_uncertain(&s, 1u << GROUP_LISTENERS));
+	assert_false(snapshot_is_uncertain(&s, 1u << GROUP_CHECKS));
+	snapshot_mark_written(&s, 1u << GROUP_LISTENERS);
 	assert_int_equal(s.count, 2);
-	snapshot_settle(&s, 1u << GROUP_CHECKS);
+	snapshot_mark_written(&s, 1u << GROUP_CHECKS);
 	assert_int_equal(s.count, 1);
-	assert_false(snapshot_is_open(&s, 0));
+	assert_false(snapshot_is_uncertain(&s, 0));
 }
 
 static void

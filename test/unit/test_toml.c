@@ -345,16 +345,14 @@ static void
 test_table(void **state)
 {
 	struct pool pool = { 0 };
-	struct settings s;
 	struct toml t;
 	struct err err;
 
 	(void)state;
 	assert_int_equal(toml_read(&t, &pool, "x.y", "b = 1\na = 2\n", 12, false, &err), 0);
-	assert_int_equal(toml_settings(&t, &pool, &s, &err), 0);
-	assert_int_equal(s.count, 2);
-	assert_string_equal(settings_get(&s, "x.y.a"), "2");
-	assert_string_equal(settings_get(&s, "x.y.b"), "1");
+	assert_int_equal(t.entry_count, 2);
+	assert_string_equal(toml_find(&t, "x.y.a")->value, "2");
+	assert_string_equal(toml_find(&t, "x.y.b")->value, "1");
 	pool_free(&pool);
 }
 

@@ -1,8 +1,7 @@
-#include "sys/net.h"
+#include "sys/resolve.h"
 
 #include "base/err.h"
 #include "sys/deadline.h"
-#include "sys/transport.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -10,7 +9,6 @@
 #include <inttypes.h>
 #include <net/if.h>
 #include <netdb.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,8 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TRY_MIN_MS = 2000 }; /* an address gets at least this, if the step has it */
-enum { WHAT_MAX = HOST_MAX + 64 };
+enum { WHAT_MAX = HOST_MAX + 64 }; /* longest "looking up HOST" */
 
 /*
  * What the child that looks a name up tells its parent: one record, one write (it is smaller than
@@ -106,12 +103,6 @@ literal(union resolve_addr *a, const char *text, unsigned port)
 	a->in6.sin6_family = AF_INET6;
 	a->in6.sin6_port = htons((uint16_t)port);
 	return true;
-}
-
-static socklen_t
-addr_len(const union resolve_addr *a)
-{
-	return a->sa.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
 }
 
 bool
@@ -343,7 +334,7 @@ not_found(const char *host, const struct found *f, struct err *err)
 
 /* What came through the pipe is taken only where it makes sense; the port is ours. */
 static int
-take_found(
+copy_found(
     struct resolved *out, const struct found *f, const char *host, unsigned port, struct err *err)
 {
 	union resolve_addr a;
@@ -396,7 +387,7 @@ resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_c
 	kill(pid, SIGKILL);
 	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
 		;
-	return r == 0 ? take_found(out, &f, host, port, err) : -1;
+	return r == 0 ? copy_found(out, &f, host, port, err) : -1;
 }
 
 int
@@ -426,190 +417,4 @@ resolve(struct resolved *out, const char *host, unsigned port, const struct reso
 		return err_set(
 		    err, ERR_REACH, "the host's name is empty or longer than %d bytes", HOST_MAX);
 	return resolve_child(out, host, port, in_child, deadline, err);
-}
-
-/* ---- the connection ---- */
-
-static void
-set_option(int fd, int level, int option)
-{
-	int on = 1;
-
-	/* Only speed depends on these options: a kernel without one is no failure. */
-	(void)setsockopt(fd, level, option, &on, sizeof(on));
-}
-
-/*
- * Linux forgets TCP_QUICKACK after a while; without it a reply can wait 40 ms for an
- * acknowledgement.
- */
-static void
-quickack(int fd)
-{
-#ifdef TCP_QUICKACK
-	set_option(fd, IPPROTO_TCP, TCP_QUICKACK);
-#else
-	(void)fd;
-#endif
-}
-
-/* Wait for a connect that was begun; its outcome is errno. */
-static int
-await_connect(int fd, const struct deadline *d, const char *what, struct err *err)
-{
-	socklen_t len = sizeof(int);
-	int number = 0;
-
-	if (deadline_poll(d, fd, POLLOUT, what, err) == -1)
-		return -1;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &len) == -1)
-		number = errno;
-	return number ? err_system(err, ERR_REACH, number, "%s", what) : 0;
-}
-
-/* One address: a socket that is connected, or -1 with err. */
-static int
-connect_one(
-    const union resolve_addr *a, const struct deadline *d, const char *what, struct err *err)
-{
-	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
-	int r;
-
-	if (fd == -1)
-		return err_system(err, ERR_REACH, errno, "%s", what);
-	set_option(fd, IPPROTO_TCP, TCP_NODELAY);
-	quickack(fd);
-	r = connect(fd, &a->sa, addr_len(a));
-	if (r == -1 && (errno == EINPROGRESS || errno == EINTR))
-		r = await_connect(fd, d, what, err);
-	else if (r == -1)
-		err_system(err, ERR_REACH, errno, "%s", what);
-	if (r == 0)
-		return fd;
-	close(fd);
-	return -1;
-}
-
-/*
- * The present address's part of the time: an equal share of what is left, so that a dead one leaves
- * some to the next.
- */
-static struct deadline
-share(const struct deadline *d, size_t addresses)
-{
-	struct deadline part = *d;
-	int64_t end = d->step < d->total ? d->step : d->total;
-	int64_t now, slice;
-
-	if (end == INT64_MAX || addresses < 2)
-		return part;
-	now = deadline_now();
-	slice = (end - now) / (int64_t)addresses;
-	if (slice < TRY_MIN_MS)
-		slice = TRY_MIN_MS;
-	if (now + slice < part.step)
-		part.step = now + slice;
-	return part;
-}
-
-/* May another address be tried after this failure? */
-static bool
-try_next(const struct deadline *d, const struct err *err)
-{
-	int64_t end = d->step < d->total ? d->step : d->total;
-
-	return err->kind == ERR_REACH && (end == INT64_MAX || deadline_now() < end);
-}
-
-int
-conn_open(
-    struct conn *c, const struct resolved *to, const struct deadline *deadline, struct err *err)
-{
-	char what[WHAT_MAX];
-	struct err one, all;
-	size_t i;
-
-	c->fd = -1;
-	c->deadline = deadline;
-	c->peer[0] = '\0';
-	err_set(&all, ERR_REACH, "%s", "");
-	for (i = 0; i < to->count; i++) {
-		struct deadline part = share(deadline, to->count - i);
-
-		resolve_format(&to->addr[i], c->peer);
-		snprintf(what, sizeof(what), "connecting to %s", c->peer);
-		c->fd = connect_one(&to->addr[i], &part, what, &one);
-		if (c->fd != -1)
-			return 0;
-		if (one.code == ETIMEDOUT && try_next(deadline, &one))
-			err_set(&one, ERR_REACH, "%s: no answer", what);
-		err_add(&all, "%s.", one.text);
-		all.code = one.code;
-		all.kind = one.kind;
-		if (!try_next(deadline, &one))
-			break;
-	}
-	if (err)
-		*err = all;
-	return -1;
-}
-
-static ssize_t
-conn_read(void *ctx, void *data, size_t len, struct err *err)
-{
-	struct conn *c = ctx;
-	char what[WHAT_MAX];
-	ssize_t n;
-
-	snprintf(what, sizeof(what), "waiting for %s", c->peer);
-	/* The wait comes first, so that a peer that never pauses can't outlast the deadline. */
-	for (;;) {
-		if (deadline_poll(c->deadline, c->fd, POLLIN, what, err) == -1)
-			return -1;
-		n = recv(c->fd, data, len, 0);
-		if (n >= 0) {
-			quickack(c->fd);
-			return n;
-		}
-		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
-			return err_system(err, ERR_REACH, errno, "%s", what);
-	}
-}
-
-static int
-conn_write(void *ctx, const void *data, size_t len, struct err *err)
-{
-	struct conn *c = ctx;
-	const char *p = data;
-	char what[WHAT_MAX];
-	ssize_t n;
-
-	snprintf(what, sizeof(what), "sending to %s", c->peer);
-	while (len) {
-		n = send(c->fd, p, len, MSG_NOSIGNAL);
-		if (n >= 0) {
-			p += n;
-			len -= (size_t)n;
-		} else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-			if (deadline_poll(c->deadline, c->fd, POLLOUT, what, err) == -1)
-				return -1;
-		} else if (errno != EINTR) {
-			return err_system(err, ERR_REACH, errno, "%s", what);
-		}
-	}
-	return 0;
-}
-
-struct transport
-conn_transport(struct conn *c)
-{
-	return (struct transport){ .ctx = c, .read = conn_read, .write = conn_write };
-}
-
-void
-conn_close(struct conn *c)
-{
-	if (c->fd != -1)
-		close(c->fd);
-	c->fd = -1;
 }

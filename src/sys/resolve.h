@@ -1,9 +1,6 @@
-/*
- * net.h - from a host and a port to a connection: addresses, their look-up, a TCP connection with
- * deadlines
- */
-#ifndef NET_H
-#define NET_H
+/* resolve.h - from a host and a port to addresses, and their text */
+#ifndef RESOLVE_H
+#define RESOLVE_H
 
 #include "base/def.h"
 
@@ -13,7 +10,6 @@
 
 struct deadline;
 struct err;
-struct transport;
 
 enum { RESOLVE_MAX = 16 }; /* addresses of one name that are kept */
 /* longest text of an address and port with its NUL: [IPv6%scope]:port */
@@ -61,29 +57,5 @@ void resolve_format(const union resolve_addr *a, char *out);
 
 /* Is it this host's own (127.0.0.0/8, ::1)? */
 bool resolve_is_loopback(const union resolve_addr *a);
-
-/* A TCP connection. */
-struct conn {
-	int fd; /* -1 when there is none */
-	/* the caller's; may be pointed elsewhere, or changed, between calls */
-	const struct deadline *deadline;
-	char peer[RESOLVE_TEXT_MAX]; /* the address that answered */
-};
-
-/*
- * Connect to the first address that answers; they share what is left of the deadline's step. The
- * deadline is the caller's and is used by the transport as long as the connection lives. 0; or -1
- * with err naming each address and its reason, and nothing to close.
- */
-int conn_open(struct conn *c, const struct resolved *to, const struct deadline *deadline,
-    struct err *err) WARN_UNUSED;
-
-/*
- * The connection as a stream; valid as long as c. A peer that is gone is an err, never a SIGPIPE.
- */
-struct transport conn_transport(struct conn *c);
-
-/* Close it; closing twice, or one that was never opened but has fd -1, is allowed. */
-void conn_close(struct conn *c);
 
 #endif

@@ -1,0 +1,42 @@
+/* conn.h - a TCP connection with deadlines */
+#ifndef CONN_H
+#define CONN_H
+
+#include "base/def.h"
+#include "sys/resolve.h"
+
+struct deadline;
+struct err;
+struct transport;
+
+/* A TCP connection. */
+struct conn {
+	int fd; /* -1 when there is none */
+	/* the caller's; may be pointed elsewhere, or changed, between calls */
+	const struct deadline *deadline;
+	char peer[RESOLVE_TEXT_MAX]; /* the address that answered */
+};
+
+/*
+ * Connect to the first address that answers; they share what is left of the deadline's step. The
+ * deadline is the caller's and is used by the transport as long as the connection lives. 0; or -1
+ * with err naming each address and its reason, and nothing to close.
+ */
+int conn_open(struct conn *c, const struct resolved *to, const struct deadline *deadline,
+    struct err *err) WARN_UNUSED;
+
+/*
+ * The connection as a stream; valid as long as c. A peer that is gone is an err, never a SIGPIPE.
+ */
+struct transport conn_transport(struct conn *c);
+
+/*
+ * Send the PROXY protocol's header, version 2, of a connection that the sender makes for itself
+ * (LOCAL, no addresses). It goes before anything else. 0 or -1 with err.
+ */
+int conn_send_local_header(struct conn *c, struct err *err) WARN_UNUSED;
+
+/* Close it; closing twice, or one that was never opened but has fd -1, is allowed. */
+void conn_close(struct conn *c);
+
+#endif
