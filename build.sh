@@ -10,10 +10,7 @@ export PYTHONDONTWRITEBYTECODE=1
 
 bin=build/stalprep
 size_max=393216                                 # on x86_64; other processors' pages need more room
-# Packed relocations save 16 KB; this musl reads them, not every C library does. RELRO would cost up to 4 KB of padding and
-# protect nothing: musl applies it in its dynamic loader alone, never in a static PIE.
-# A small "common page" keeps ld from filling the file up to a page in front of the data.
-ldflags="-Wl,-z,pack-relative-relocs -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,common-page-size=64"
+ldflags=-Wl,-z,pack-relative-relocs             # 16 KB less; this musl reads them, not every C library does
 gcc=gcc
 cflags=-Os
 apt_wait=300                                    # seconds, while another apt is at work
