@@ -5,7 +5,8 @@
 #   make unit [TESTS="addr json"]            unit tests, or some of them; needs cmocka
 #   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
 #   make fuzz [TARGETS="url json"]           fuzz targets under both, FUZZ_SECONDS=60 each; needs clang (not with musl)
-#
+#   make check                               all tests, by ./build.sh test (so does make test)
+#   make format                              format the C code with the clang-format that VERSIONS names
 #   make messages                            all texts that a user may read, in one list; needs gettext
 #
 # LINK=-pie links dynamically; LICENSES=FILE is the text of `stalprep licenses`; WERROR=-Werror stops at warnings;
@@ -79,7 +80,7 @@ $(BUILD)/compile $(BUILD)/link: FORCE
 unit: $(TESTS:%=unit-run-%)
 
 unit-run-%: $(BUILD)/unit/test_% FORCE
-	@if $< >$<.log 2>&1; then echo "ok   $*"; else cat $<.log; echo "FAIL $*"; exit 1; fi
+	@if $< >$<.log 2>&1; then echo "ok   $*$(UNDER)"; else cat $<.log; echo "FAIL $*$(UNDER)"; exit 1; fi
 
 $(BUILD)/unit/test_%: test/unit/test_%.c $(BUILD)/libstalprep.a
 	@mkdir -p $(@D)
@@ -93,7 +94,7 @@ $(BUILD)/libstalprep.a: $(filter-out $(BUILD)/main.o,$(OBJS)) $(BUILD)/link
 	@mv $@.part $@
 
 unit-asan:
-	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= \
+	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= UNDER=' under sanitizers' \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 # Fuzzing: a program a target. What they come upon is kept in a corpus beside them, inputs that end one too. For AFL++:
@@ -102,7 +103,7 @@ FUZZ_CC      = clang
 FUZZ_SECONDS = 60
 FUZZ_CORPUS  = corpus
 TARGETS      = $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
-FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) WARN='-Wall -Wextra -Wno-missing-field-initializers' FORTIFY= \
+FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) WARN='-Wall -Wextra -Wno-missing-field-initializers' WERROR= FORTIFY= \
 	SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 fuzz:
@@ -117,7 +118,7 @@ fuzz-run-%: $(BUILD)/fuzz/fuzz_% FORCE
 	@mkdir -p $<.$(FUZZ_CORPUS)
 	@if $< -max_total_time=$(FUZZ_SECONDS) -timeout=30 -print_final_stats=1 -artifact_prefix=$<. \
 		$(patsubst %,-dict=%,$(wildcard test/fuzz/$*.dict)) $<.$(FUZZ_CORPUS) test/fuzz/corpus/$* >$<.log 2>&1; \
-	then sed -n 's/^stat::number_of_executed_units: */ok   $*, times run: /p' $<.log; \
+	then sed -n 's/^stat::number_of_executed_units: */ok   $* fuzzed, times run: /p' $<.log; \
 	else tail -n 60 $<.log; echo "FAIL $*: all of it is in $<.log"; exit 1; fi
 
 $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/libstalprep.a
@@ -145,6 +146,38 @@ messages:
 		/^(msgid )?"/ { sub(/^msgid /, ""); text = text substr($$0, 2, length - 2) } \
 		/^msgstr/ { if (text ~ /[a-z]+ /) print at ": " text; at = text = "" }'
 
+# Static checks.
+SCRIPTS      = build.sh .ci/run $(wildcard third_party/*.sh test/*.sh)
+C_FILES      = $(wildcard src/*.[ch] src/*/*.[ch] test/*.[ch] test/*/*.[ch])
+CLANG_FORMAT = build/clang-format/clang-format
+
+shellcheck:
+	@shellcheck $(SCRIPTS)
+	@echo "ok   shellcheck"
+
+# It does not read what is outside of src.
+cppcheck:
+	@mkdir -p $(BUILD)-cppcheck
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --library=posix,gnu --cppcheck-build-dir=$(BUILD)-cppcheck \
+		--enable=warning,performance,portability --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
+		-D_GNU_SOURCE -DVERSION='""' -Isrc src
+	@echo "ok   cppcheck"
+
+format-check:
+	@$(CLANG_FORMAT) --dry-run -Werror $(C_FILES) || { echo "FAIL format: make format does it"; exit 1; }
+	@echo "ok   format"
+
+format-all:
+	@$(CLANG_FORMAT) -i $(C_FILES)
+
+# What gets its tools and libraries first.
+format:
+	./build.sh format
+
+test check:
+	./build.sh test
+
 install:
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stalprep
@@ -156,6 +189,9 @@ clean:
 
 FORCE:
 .PHONY: all messages unit unit-asan fuzz fuzz-build helpers install clean FORCE
+
+.PHONY: all unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install clean \
+	FORCE
 .SECONDARY:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(HELPERS:=.d))

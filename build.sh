@@ -2,20 +2,18 @@
 # build.sh - get what is missing, build what is not ours, then stalprep itself; see usage
 set -eu
 export LC_ALL=C
+umask 022
 unset CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS CPATH C_INCLUDE_PATH LIBRARY_PATH    # the binary is to be the same everywhere
 [ -z "${STALPREP_SOURCES:-}" ] || STALPREP_SOURCES=$(cd "$STALPREP_SOURCES" && pwd)
 cd "$(dirname "$0")"
+export PYTHONDONTWRITEBYTECODE=1
 
 bin=build/stalprep
-size_max=290816                                 # on x86_64; other processors' pages need more room
-# Packed relocations save 16 KB; this musl reads them, not every C library does. RELRO would cost up to 4 KB of padding and
-# protect nothing: musl applies it in its dynamic loader alone, never in a static PIE.
-# A small "common page" keeps ld from filling the file up to a page in front of the data.
-ldflags="-Wl,-z,pack-relative-relocs -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,common-page-size=64"
+size_max=393216                                 # on x86_64; other processors' pages need more room
+ldflags=-Wl,-z,pack-relative-relocs             # 16 KB less; this musl reads them, not every C library does
 gcc=gcc
-# Each of these switches off what makes code longer and that -Oz leaves on; 3 KB together.
-cflags="-Oz -fno-move-loop-invariants -fno-tree-loop-im -fno-tree-dominator-opts -fno-guess-branch-probability -fno-thread-jumps"
-cflags="$cflags -fno-partial-inlining"
+cflags=-Os
+apt_wait=300                                    # seconds, while another apt is at work
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
 python_packages="python3-cryptography python3-hypothesis python3-pytest python3-pytest-xdist"
@@ -25,19 +23,72 @@ usage() {
 	cat <<END
 ./build.sh               build $bin
 ./build.sh demo          build it, then run its main job against a simulated server
-./build.sh test          build it, then run all tests
+./build.sh test          build it, then run all tests: some minutes
+./build.sh test thorough the same with full sweeps, new random seeds and longer fuzzing: up to an hour
 ./build.sh test static|unit|fuzz|e2e [ARG...]
                          some of them: "test unit addr json", "test fuzz url", "test e2e -k port25"
+./build.sh format        format the C code, with the clang-format that VERSIONS names
 ./build.sh clean         remove what was built; the fetched sources stay
 ./build.sh help          this text
 
 STALPREP_SOURCES=DIR     a folder with the source tarballs that VERSIONS names: nothing is fetched
+FUZZ_SECONDS=N           for each fuzz target: 1 unless set, 60 in a thorough test
 END
 }
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "build.sh: $*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
+
+# --- arguments and the folder, before anything is installed ---
+
+wrong() {
+	say "build.sh: $*"
+	usage >&2
+	exit 2
+}
+
+no_more() { [ $# -le 1 ] || wrong "\"$1\" takes no argument: $2"; }
+
+# names PATTERN NAME...: the file of each NAME must exist, which takes the place of "%" in PATTERN.
+names() {
+	pattern=$1
+	shift
+	for name; do
+		[ -f "${pattern%\%*}$name${pattern#*%}" ] || wrong "there is no ${pattern%\%*}$name${pattern#*%}"
+	done
+}
+
+check_test_arguments() {
+	[ $# -gt 0 ] || return 0
+	step=$1
+	shift
+	case $step in
+	static | thorough) no_more "test $step" "$@" ;;
+	unit) names test/unit/test_%.c "$@" ;;
+	fuzz) names test/fuzz/fuzz_%.c "$@" ;;
+	e2e) ;;                                 # pytest's own
+	*) wrong "there are no tests of that name: $step" ;;
+	esac
+}
+
+check_arguments() {
+	case $1 in
+	test)
+		shift
+		check_test_arguments "$@" ;;
+	build | demo | format | clean | help) no_more "$@" ;;
+	*) wrong "there is no such command: $1" ;;
+	esac
+}
+
+# make takes no path that holds a blank or one of its own characters.
+check_folder() {
+	odd=$(printf %s "$PWD" | tr -d 'A-Za-z0-9/._+,@~=\200-\377-')
+	[ -z "$odd" ] || die "make can't build in a folder with \"$odd\" in its path: $PWD. Move it elsewhere."
+	{ mkdir -p build && : >>build/.lock; } 2>/dev/null ||
+		die "$PWD/build can't be written to. Run this as the user whose folder it is, or in a copy of it."
+}
 
 # --- packages ---
 
@@ -63,10 +114,14 @@ has_server() { [ -x "/usr/sbin/$1" ] || has "$1"; }
 # Can the tests have a rustls server that is not here yet?
 wants_deno() { [ "$(uname -m)" = x86_64 ] && [ -z "${STALPREP_SOURCES:-}" ] && [ ! -x build/deno/deno ] && ! has deno; }
 
-# need PACKAGE CHECK...: note the Debian package unless the check passes.
+# Is the pinned clang-format here, or not to be fetched?
+has_format() { [ -n "${STALPREP_SOURCES:-}" ] || third_party/clang-format.sh --here; }
+
+# need PACKAGE CHECK...: note the Debian package, once, unless the check passes.
 need() {
 	package=$1
 	shift
+	case "$packages " in *" $package "*) return 0 ;; esac
 	"$@" || packages="$packages $package"
 }
 
@@ -81,20 +136,56 @@ need_to_demo() {
 	need openssl has openssl
 }
 
-need_to_test() {
-	need libc6-dev has_header stdio.h
-	need libcmocka-dev has_header cmocka.h
+need_for_format() {
+	need python3 has python3
+	has_format || need python3-pip has_modules pip
+}
+
+need_for_static() {
+	need make has make
 	need shellcheck has shellcheck
 	need cppcheck has cppcheck
-	need mandoc has mandoc
-	need openssl has openssl
-	need strace has strace
+	need_for_format
+}
+
+need_for_unit() {
+	need_to_build
+	need libc6-dev has_header stdio.h
+	need libcmocka-dev has_header cmocka.h
+}
+
+need_for_fuzz() {
+	need_to_build
+	need libc6-dev has_header stdio.h
 	need clang has clang
 	need libclang-rt-dev has_fuzzer
+}
+
+need_for_e2e() {
+	need_to_build
+	need libc6-dev has_header stdio.h
 	need "$python_packages" has_modules "$python_modules"
+	need curl has curl
 	need gnutls-bin has gnutls-serv
-	need nginx has_server nginx
 	need haproxy has_server haproxy
+	need mandoc has mandoc
+	need nginx has_server nginx
+	need openssl has openssl
+	need patch has patch
+	need shellcheck has shellcheck
+	need strace has strace
+}
+
+# apt's own waiting is for dpkg's lock alone; the lists have another.
+apt_update() {
+	waited=0
+	until said=$(apt-get -q update 2>&1); do
+		case $said in *"Could not get lock"*) ;; *) break ;; esac
+		[ "$waited" -lt "$apt_wait" ] || break
+		sleep 5
+		waited=$((waited + 5))
+	done
+	printf '%s\n' "$said"
 }
 
 # What is installed is not to be started: invoke-rc.d asks this program. An update that fails does not matter if what it
@@ -109,9 +200,9 @@ apt_install() (
 		chmod 755 "$policy"
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	apt-get -q update || :
+	apt_update || :
 	# shellcheck disable=SC2086  # names are words
-	apt-get -q -y --no-install-recommends install $packages
+	apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="$apt_wait" install $packages
 )
 
 install_packages() {
@@ -120,7 +211,6 @@ install_packages() {
 		die "please install first (by their Debian names):$packages"
 	fi
 	say "installing$packages"
-	mkdir -p build
 	apt_install >build/packages.log 2>&1 || {
 		tail -n 20 build/packages.log >&2
 		die "apt-get could not install:$packages"
@@ -133,7 +223,7 @@ install_npm() {
 	if wants_deno && ! has npm && has apt-get && [ "$(id -u)" = 0 ]; then
 		say "installing npm"
 		packages=npm
-		apt_install >>build/packages.log 2>&1 || say "npm could not be installed"
+		apt_install >>build/packages.log 2>&1 || tail -n 2 build/packages.log >&2
 		packages=
 	fi
 }
@@ -181,9 +271,6 @@ settle_target() {
 	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
 	dir=$PWD/build/$target
 	binary=build/$target/stalprep
-	case $target in
-	x86_64-* | i?86-*) cflags="$cflags -malign-data=abi" ;;         # arrays need no cache line of their own
-	esac
 }
 
 # What stands at $bin has passed the checks.
@@ -197,14 +284,8 @@ build_native() {
 	say "$bin: $size bytes"
 }
 
-build_helpers() {
-	settle_target
-	make_native helpers
-}
-
 # Run "$@" while no other build.sh does so in this folder.
 locked() {
-	mkdir -p build
 	(
 		if has flock && ! flock -n 9; then
 			say "another build is running here: waiting for it"
@@ -216,68 +297,123 @@ locked() {
 
 # --- tests ---
 
+# What is left out is said at once, and once more at the end.
+skip() {
+	say "skipped: $*"
+	echo "skipped: $*" >>build/skipped
+}
+
+list_skipped() {
+	[ ! -f build/skipped ] || cat build/skipped >&2
+}
+
+# make_tests GOAL...: all of them at once, on all processors; one that fails keeps no other from being run.
+make_tests() {
+	make -s -k -O -j"$jobs" CC="$gcc" BEARSSL=build/host/bearssl CJSON=build/host/cjson LICENSES=build/host/licenses.txt \
+		BUILD=build/host/obj CFLAGS='-O1 -g' WERROR=-Werror FUZZ_SECONDS="${FUZZ_SECONDS:-1}" FUZZ_CORPUS=fresh "$@"
+}
+
+# For tests of our own code that run under sanitizers, which don't work on musl.
+build_host() {
+	third_party/build.sh host "$gcc" -Os
+}
+
+# Set $static to the goals of the static checks.
+choose_static() {
+	static="shellcheck cppcheck"
+	if third_party/clang-format.sh 2>build/clang-format.log; then
+		static="$static format-check"
+	else
+		skip "the check of the C code's format: $(tail -n 1 build/clang-format.log)"
+	fi
+}
+
 test_static() {
-	say "static checks"
-	find build.sh third_party test -name '*.sh' -exec shellcheck .ci/run {} +
-	mkdir -p build/cppcheck
-	cppcheck --quiet --error-exitcode=1 --std=c11 --library=posix,gnu --cppcheck-build-dir=build/cppcheck \
-		--enable=warning,performance,portability --inline-suppr \
-		--suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches \
-		-j "$jobs" -D_GNU_SOURCE -DVERSION='""' -Isrc src
+	choose_static
+	# shellcheck disable=SC2086  # goals are words
+	make_tests $static
 }
 
 test_unit() {
-	say "unit tests, plain and under sanitizers"
-	locked run_unit "$@"
-}
-
-run_unit() {
-	third_party/build.sh host "$gcc" -Oz
-	for suite in unit unit-asan; do
-		make -s -k -j"$jobs" "$suite" CC="$gcc" BEARSSL=build/host/bearssl CJSON=build/host/cjson \
-			LICENSES=build/host/licenses.txt BUILD=build/host/obj CFLAGS='-O1 -g' WERROR=-Werror ${1:+TESTS="$*"}
-	done
-}
-
-test_fuzz() {
-	say "fuzz targets under sanitizers, some seconds each"
-	locked run_fuzz "$@"
+	build_host
+	make_tests unit unit-asan ${1:+TESTS="$*"}
 }
 
 # From the committed corpora alone each time; `make fuzz` goes on from what it found.
-run_fuzz() {
-	third_party/build.sh host "$gcc" -Oz
+test_fuzz() {
+	build_host
 	rm -rf build/host/obj-fuzz/fuzz/*.fresh
-	make -s -k -j"$jobs" fuzz BEARSSL=build/host/bearssl CJSON=build/host/cjson LICENSES=build/host/licenses.txt \
-		BUILD=build/host/obj CFLAGS='-O1 -g' FUZZ_SECONDS="${FUZZ_SECONDS:-3}" FUZZ_CORPUS=fresh ${1:+TARGETS="$*"}
+	make_tests fuzz ${1:+TARGETS="$*"}
+}
+
+# In one make, so that no processor waits for the last of each kind.
+test_parts() {
+	choose_static
+	build_host
+	rm -rf build/host/obj-fuzz/fuzz/*.fresh
+	# shellcheck disable=SC2086  # goals are words
+	make_tests $static unit unit-asan fuzz
+}
+
+build_for_e2e() {
+	build_native
+	make_native helpers
+	if wants_deno && ! test/deno.sh build/deno; then
+		skip "the tests with a rustls server: see above"
+	fi
 }
 
 test_e2e() {
-	say "tests of the binary"
-	locked build_helpers
+	locked build_for_e2e
 	has_modules "$python_modules" || die "no Python has all of: $python_modules"
-	! wants_deno || locked test/deno.sh build/deno || say "the tests with a rustls server are skipped"
-	STALPREP=$PWD/$bin PYTHONDONTWRITEBYTECODE=1 HYPOTHESIS_STORAGE_DIRECTORY=$PWD/build/hypothesis \
-		"$python" -m pytest -q -n "$jobs" --durations=15 -o cache_dir="$PWD/build/pytest" "$@" test
+	STALPREP=$PWD/$bin HYPOTHESIS_STORAGE_DIRECTORY=$PWD/build/hypothesis \
+		"$python" -m pytest -q -n "$jobs" -rfEs --durations=15 -o cache_dir="$PWD/build/pytest" -o testpaths=test "$@"
+}
+
+timed() {
+	what=$1
+	shift
+	say "$what"
+	began=$(date +%s)
+	"$@"
+	say "$what: $(($(date +%s) - began)) s"
 }
 
 run_tests() {
-	if [ $# -eq 0 ]; then
-		for step in static unit fuzz e2e; do
-			"test_$step"
-		done
-		return
-	fi
-	step=$1
-	shift
-	case $step in
-	static | unit | fuzz | e2e) "test_$step" "$@" ;;
-	*) usage >&2; exit 2 ;;
+	case $1 in
+	all | thorough)
+		timed "static checks, unit tests (also under sanitizers), fuzz targets" locked test_parts
+		timed "tests of the binary" test_e2e ;;
+	e2e)
+		shift
+		test_e2e "$@" ;;
+	*)
+		step=$1
+		shift
+		locked "test_$step" "$@" ;;
+	esac
+	list_skipped
+}
+
+need_for_tests() {
+	case $1 in
+	all | thorough)
+		need_for_static
+		need_for_unit
+		need_for_fuzz
+		need_for_e2e ;;
+	*)
+		"need_for_$1" ;;
 	esac
 }
 
 verb=${1:-build}
 [ $# -eq 0 ] || shift
+case $verb in --help | -h) verb=help ;; esac
+check_arguments "$verb" "$@"
+[ "$verb" != help ] || { usage; exit; }
+check_folder
+
 case $verb in
 build)
 	need_to_build
@@ -288,20 +424,23 @@ demo)
 	need_to_demo
 	install_packages
 	locked build_native
-	STALPREP=$PWD/$bin exec test/demo.sh "$@" ;;
+	STALPREP=$PWD/$bin exec test/demo.sh ;;
 test)
-	need_to_build
-	need_to_test
+	[ $# -gt 0 ] || set -- all
+	need_for_tests "$1"
 	install_packages
-	mkdir -p build
-	install_npm
-	locked build_native
+	rm -f build/skipped
+	case $1 in all | thorough | e2e) install_npm ;; esac
+	if [ "$1" = thorough ]; then
+		export STALPREP_THOROUGH=1
+		FUZZ_SECONDS=${FUZZ_SECONDS:-60}
+	fi
 	run_tests "$@" ;;
+format)
+	need_for_format
+	install_packages
+	third_party/clang-format.sh || die "without the clang-format of VERSIONS nothing is formatted: others do it differently"
+	make -s format-all ;;
 clean)
-	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name sources -exec rm -rf {} + ;;
-help | --help | -h)
-	usage ;;
-*)
-	usage >&2
-	exit 2 ;;
+	find build -mindepth 1 -maxdepth 1 ! -name sources -exec rm -rf {} + ;;
 esac

@@ -29,8 +29,12 @@ import oldconfig
 import oldserver
 import realserver
 
-# What is started in the background may ignore the interrupt, and the program then does so too: not here.
+# Whoever started the tests may ignore a signal (nohup, a shell's "&"), and the program would do so too. A handler of
+# Python's, unlike "ignored", does not outlive an exec. (SIGPIPE and SIGXFSZ are for subprocess to restore.)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+for ignored in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+    if signal.getsignal(ignored) == signal.SIG_IGN:
+        signal.signal(ignored, lambda *_: None)
 
 ROOT = Path(__file__).resolve().parent.parent
 BINARY = os.environ.get("STALPREP", str(ROOT / "build" / "stalprep"))

@@ -76,13 +76,12 @@ SUITES = [f"ECDHE-{kind}-{cipher}" for kind in ("ECDSA", "RSA")
           for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")]
 MATRIX = [
     *((Wish(suite=suite), "p256" if "ECDSA" in suite else "rsa2048", None) for suite in SUITES),
-    *((Wish(group=group), "p256", None) for group in ("P-256", "P-384", "P-521")),
+    *((Wish(group=group), "p256", None) for group in ("X25519", "P-256", "P-384", "P-521")),
     *((Wish(), key, None) for key in ("rsa2048", "rsa4096", "p384", "p521")),
     (Wish(small=True), "p256", None),
     (Wish(tickets=False), "p256", None),
     (Wish(version="1.3"), "p256", ["TLS 1.2", "1.3 only", "loopback http://"]),
     (Wish(version="1.1"), "rsa2048", ["no TLS 1.2", "loopback http://"]),
-    (Wish(group="X25519"), "p256", ["X25519", "loopback http://"]),
     *((Wish(), key, [word, "loopback http://"])
       for key, word in (("ed25519", "Ed25519"), ("pss", "RSA-PSS"), ("rsa4224", "longer than 4096 bits"))),
     (Wish(client=True), "p256", ["client certificate", "another listener"]),

@@ -334,15 +334,16 @@ def hanging(server):
     return server
 
 
-def attach(pid):
+def attach(pid, public):
     """As nobody. Gives what fails: of attaching, and of reading its memory."""
+    shutil.copy(Path(__file__).parent / "process.py", public)  # nobody may be unable to enter our own folder
     script = ("import sys, process\nfailed = []\n"
               "try: process.ptrace(process.SEIZE, int(sys.argv[1]))\nexcept OSError: failed.append('attach')\n"
               "for name in ('mem', 'environ'):\n"
               "    try: open(f'/proc/{sys.argv[1]}/{name}', 'rb').close()\n    except OSError: failed.append(name)\n"
               "print(*failed)")
-    done = subprocess.run(["/usr/bin/env", f"PYTHONPATH={Path(__file__).parent}", "python3", "-c", script, str(pid)], **NOBODY,
-                          capture_output=True, text=True, timeout=TIMEOUT, check=True)
+    done = subprocess.run(["/usr/bin/env", f"PYTHONPATH={public}", "python3", "-c", script, str(pid)], **NOBODY,
+                          cwd=public, capture_output=True, text=True, timeout=TIMEOUT, check=True)
     return done.stdout.split()
 
 
@@ -363,14 +364,14 @@ def wait_for_connection(server):
 @needs_root
 def test_no_debugger_of_the_same_user(public, hanging):
     with as_nobody(public, "sleep", "60") as other:
-        able = attach(other.pid)
+        able = attach(other.pid, public)
         other.kill()
     if able:
         pytest.skip(f"this system lets nobody do that anyway: {able}")
     with as_nobody(public, str(public / "stalprep"), "status", *reach(hanging)) as started:
         wait_for_connection(hanging)
         try:
-            assert attach(started.pid) == ["attach", "mem", "environ"]
+            assert attach(started.pid, public) == ["attach", "mem", "environ"]
         finally:
             started.kill()
 

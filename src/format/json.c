@@ -5,18 +5,8 @@
 #include "base/utf8.h"
 
 #include <cJSON.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { EXPONENT_MAX = 400 }; /* beyond it a double is 0 or infinite anyway */
-
-/*
- * cJSON is built with this in place of strtod (third_party/build.sh), whose exactness costs 5 KB:
- * whole numbers are all that is read here, and they are exact. The text was scanned: it is a number
- * of at most JSON_NUMBER_MAX bytes.
- */
-double json_number(const char *text, char **end);
 
 /* What the scan before the parse walks over. */
 struct scan {
@@ -330,34 +320,6 @@ json_integer(const struct json *j, long long *value)
 		return false;
 	*value = (long long)d;
 	return (double)*value == d;
-}
-
-double
-json_number(const char *text, char **end)
-{
-	bool negative = *text == '-', divide = false;
-	const char *p = text + negative;
-	double value = 0, scale = 1;
-	int exponent = 0;
-
-	for (; *p >= '0' && *p <= '9'; p++)
-		value = value * 10 + (*p - '0');
-	if (*p == '.') {
-		for (p++; *p >= '0' && *p <= '9'; p++) {
-			value = value * 10 + (*p - '0');
-			scale *= 10;
-		}
-	}
-	if (*p == 'e' || *p == 'E') {
-		divide = *++p == '-';
-		p += *p == '-' || *p == '+';
-		for (; *p >= '0' && *p <= '9'; p++)
-			exponent = exponent < EXPONENT_MAX ? exponent * 10 + (*p - '0') : exponent;
-	}
-	for (value /= scale; exponent; exponent--)
-		value = divide ? value / 10 : value * 10;
-	*end = (char *)(uintptr_t)p;
-	return negative ? -value : value;
 }
 
 bool

@@ -42,7 +42,7 @@ static const char *const sentences[] = {
 	[NAME_UNKNOWN] = "The server has no certificate for this host name. Name the host as the "
 			 "certificate has it, with --resolve for its address.",
 	[CLIENT_CERT] = "This program has no client certificate: use another listener.",
-	[NO_COMMON] = KEY_SENTENCE " Or it accepts no TLS 1.2 (1.3 only, say), or X25519 alone.",
+	[NO_COMMON] = KEY_SENTENCE " Or it accepts no TLS 1.2 (1.3 only, say).",
 	[SEE_LOG] = "Its log may say why: a listener without a certificate does this.",
 };
 

@@ -254,7 +254,7 @@ make_pin(struct x509_pins *pins)
 {
 	static unsigned char bytes[] =
 	    "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03"
-	    "\x01\x07\x03\x42\x000123456789012345678901234567890123456789012345678901234567890123";
+	    "\x01\x07\x03\x42\0000123456789012345678901234567890123456789012345678901234567890123";
 	br_sha256_context ctx;
 
 	memcpy(bytes + sizeof(bytes) - POINT_LEN, public_point(0x33), POINT_LEN);
