@@ -188,9 +188,8 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN)
 
 FORCE:
-.PHONY: all messages unit unit-asan fuzz fuzz-build helpers install clean FORCE
 
-.PHONY: all unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install clean \
+.PHONY: all messages unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install clean \
 	FORCE
 .SECONDARY:
 
