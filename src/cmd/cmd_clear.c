@@ -22,7 +22,7 @@ reload_one(struct run *r, struct target *t)
 		run_fail(r, t, &err);
 		return -1;
 	}
-	faults_say(r, t, &answer, true);
+	faults_say(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
 		    "The keys are cleared, but the server applied nothing: an error anywhere "

@@ -18,7 +18,7 @@ reload_one(struct run *r, struct target *t)
 		run_fail(r, t, &err);
 		return;
 	}
-	faults_say(r, t, &answer, true);
+	faults_say(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, NULL,
 		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "

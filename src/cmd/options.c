@@ -46,7 +46,6 @@ enum option_id {
 	OPT_SNAPSHOT,
 	OPT_SNAPSHOT_DIR,
 	OPT_DRY_RUN,
-	OPT_CHECK,
 	OPT_RELOAD,
 	OPT_FORCE,
 	OPT_FORMAT,
@@ -122,10 +121,6 @@ const struct option options_table[] = {
 	    "the folder for snapshots under their usual names (.)", AT(snapshot_dir) },
 	[OPT_DRY_RUN] = { "dry-run", 'n', NULL, IN_CHANGE | 1u << COMMAND_RELOAD,
 	    "say what would be done, write nothing", AT(dry_run) },
-	[OPT_CHECK] = { "check", 0, NULL, 1u << COMMAND_STAGE,
-	    "also let the server try a reload before and after (not quite inert: it takes in "
-	    "certificates)",
-	    AT(check) },
 	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR,
 	    "reload afterwards, which applies the removal", AT(reload) },
 	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, "override exactly these refusals" },
@@ -743,9 +738,7 @@ check_config(const struct parse *p, struct err *err)
 	size_t id;
 
 	for (id = 0; id < OPT_COUNT; id++) {
-		if (p->seen[id] &&
-		    ((id >= OPT_URL && id <= OPT_API_KEY_FILE) || id == OPT_CHECK ||
-			id == OPT_RELOAD))
+		if (p->seen[id] && ((id >= OPT_URL && id <= OPT_API_KEY_FILE) || id == OPT_RELOAD))
 			return err_set(err, ERR_USAGE,
 			    "--%s does not go with --config: the server is not asked",
 			    options_table[id].name);

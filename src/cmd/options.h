@@ -88,7 +88,7 @@ struct options {
 	const char *force[FORCE_MAX];
 	size_t force_count;
 	enum format format;
-	bool dry_run, check, json, clear, reload, quiet, verbose;
+	bool dry_run, json, clear, reload, quiet, verbose;
 	bool change_options; /* one of the options that say what to write was given */
 };
 

@@ -85,7 +85,6 @@ static const struct {
 	    { "--new-server", "new.example.org" } },
 	{ "stage" URL WHOLE " --new-server 192.0.2.0/24", { "--new-server", "192.0.2.0/24" } },
 	{ "stage" URL WHOLE " --allow-new-server", { "--allow-new-server", "--new-server" } },
-	{ "status" URL " --check", { "--check", "status" } },
 	{ "stage" URL WHOLE " --relay-listener \x7f", { "--relay-listener" } },
 	{ "stage" URL WHOLE " --listener \xff", { "--listener" } },
 	{ "stage" URL WHOLE " --dialect 0.16", { "--dialect", "0.16", "0.15" } },
