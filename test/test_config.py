@@ -285,7 +285,7 @@ def test_statuses(bench):
     bench("status", "--dialect", "0.15")
     ran = bench(*STAGE)
     assert "already" in ran.out or "Nothing" in ran.out
-    for options in (("--url", "https://x"), ("--check",), ("--user", "x"), ("--cacert", "x"), ("-k",)):
+    for options in (("--url", "https://x"), ("--user", "x"), ("--cacert", "x"), ("-k",)):
         assert "--config" in bench(*STAGE, *options, status=2).err
     bench(*CLEAR, "--reload", status=2)
     bench("reload", status=2)

@@ -5,8 +5,12 @@ import signal
 
 import pytest
 
-from conftest import CHANGE, NEWEST, ORIGIN, REAL, VERSIONS, guide, reach, state, write
+from conftest import CHANGE, NEWEST, ORIGIN, REAL, RELAY, VERSIONS, guide, reach, state, write
 from oldserver import Fault
+from test_stage import dialect_options
+
+STAGE, CLEAR = ("stage", *CHANGE), ("clear",)
+OURS, THEIRS = "stalprep staged this key", "It is not stalprep's: it stood there before"
 
 
 def reloads(server):
@@ -43,7 +47,7 @@ def test_errors(run, serve, version, options, word):
 def test_name_that_does_not_resolve(run, simulate):
     server = simulate(resolves=False)
     ran = run("reload", *reach(server), status=1)
-    assert "pyzor" in ran.err and "resolve" in ran.err
+    assert "pyzor" in ran.err and "resolve a name" in ran.err and THEIRS in ran.err
 
 
 def test_warnings_are_no_failure(run, simulate):
@@ -86,30 +90,24 @@ def test_interrupted_while_waiting(run, simulate):
     assert "It is not known whether the server reloaded." in ran.err
 
 
-# stage --check
+# Whose the errors are
 
-BROKEN = {"type": "parse", "error": "x"}
-
-
-def test_check_before_tells_whose_errors(run, simulate):
-    """A rule that stands there is not stalprep's, though stage is about to replace it."""
+def test_whose_the_errors_are(run, simulate):
     server = simulate()
-    write(server, {"queue.strategy.route.0.if": "x ==== 1 (", "queue.strategy.route.0.then": "'local'",
-                   "queue.strategy.route.1.else": "'mx'"})
-    ran = run("stage", *reach(server), *CHANGE, "--relay", "new.example.org", "--check", status=0)
-    assert "It is not stalprep's" in ran.err and "stalprep staged this key" not in ran.err
+    run(*STAGE, *RELAY, *dialect_options(NEWEST), *reach(server), status=0)
+    errors = dict.fromkeys(["queue.strategy.route", "auth.dkim.sign"], {"type": "build", "error": "bad"})
+    server.faults.append(Fault(path="/api/reload", answer=(200, json.dumps({"data": {"warnings": {}, "errors": errors}}))))
+    ran = run("reload", *reach(server), status=1)
+    whose = {line.split(" at ")[1].split(" ")[0]: OURS in line for line in ran.err.splitlines() if " at " in line}
+    assert whose == {"queue.strategy.route": True, "auth.dkim.sign": False} and "Nothing was applied" in ran.err
 
 
-@pytest.mark.parametrize("before,after,status", [
-    (["other"], ["http.url"], 5), (["other"], ["other"], 0), (["other", "more"], ["more"], 0), ([], ["http.url"], 5)])
-def test_check_compares_keys(run, simulate, before, after, status):
-    """As many errors as before may still be others."""
+def test_errors_without_a_snapshot(run, simulate):
+    """Whose an error is can't be known then: nothing is called stalprep's."""
     server = simulate()
-    for keys in before, after:
-        body = json.dumps({"data": {"warnings": {}, "errors": dict.fromkeys(keys, BROKEN)}})
-        server.faults.append(Fault(path="/api/reload", answer=(200, body.encode())))
-    ran = run("stage", *reach(server), *CHANGE, "--check", status=status)
-    assert ("stalprep staged this key" in ran.err) == (status == 5)
+    write(server, {"auth.dkim.verify": "broken (("})
+    ran = run("reload", *reach(server), status=1)
+    assert OURS not in ran.err and THEIRS in ran.err
 
 
 def test_writes_no_setting(run, serve):
@@ -119,3 +117,51 @@ def test_writes_no_setting(run, serve):
     run("reload", *reach(server), status=0)
     assert state(server) == before
     assert ORIGIN in run("status", *reach(server), status=0).out
+
+
+def test_no_other_command_reloads(run, simulate):
+    """Even a dry run of it is not quite inert."""
+    server = simulate()
+    for args in ((*STAGE, "--dry-run"), STAGE, ("status",), CLEAR):
+        run(*args, *reach(server), status=0)
+    assert reloads(server) == []
+
+
+# clear --reload
+
+def test_clear_and_reload(run, simulate):
+    server = simulate()
+    write(server, {"auth.dkim.verify": "strict"})
+    server.reload(dry_run=False)
+    before = state(server)
+    run(*STAGE, *reach(server), status=0)
+    server.reload(dry_run=False)
+    assert server.running["http.url"] == f"'{ORIGIN}'"
+    number = len(run.snapshot()["keys"])
+    ran = run(*CLEAR, "--reload", *reach(server), status=0)
+    assert f"{number} of {number} keys restored" in ran.err and "until the server is restarted" in ran.err
+    assert state(server) == before
+    assert server.running["auth.dkim.verify"] == "strict" and "http.url" not in server.running
+
+
+def test_clear_and_reload_leave_a_changed_key(run, simulate):
+    server = simulate()
+    run(*STAGE, *reach(server), status=0)
+    number = len(run.snapshot()["keys"])
+    write(server, {"auth.dkim.verify": "strict"})
+    ran = run(*CLEAR, "--reload", *reach(server), status=6)
+    assert f"{number - 1} of {number} keys restored" in ran.err and "auth.dkim.verify" in ran.err
+
+
+def test_clear_and_reload_with_an_error_that_came_back(run, simulate):
+    """What clear put back is not what stalprep staged."""
+    server = simulate()
+    write(server, {"auth.dkim.verify": "broken (("})
+    run(*STAGE, *reach(server), status=0)
+    ran = run(*CLEAR, "--reload", *reach(server), status=5)
+    assert "auth.dkim.verify" in ran.err and THEIRS in ran.err and OURS not in ran.err and "applied nothing" in ran.err
+    # The same if a run was cut off before it put the snapshot away: nothing is left to write.
+    cleared, = run.folder.glob("*.cleared")
+    cleared.rename(str(cleared).removesuffix(".cleared"))
+    ran = run(*CLEAR, "--reload", *reach(server), status=5)
+    assert "auth.dkim.verify" in ran.err and THEIRS in ran.err and OURS not in ran.err

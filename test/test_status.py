@@ -125,6 +125,31 @@ def test_url_in_force(run, serve):
     assert "not in force" not in out and "in force" in out and ORIGIN in out
 
 
+WAITING = [((), 8, 18), (("--only", "listeners"), 0, 18), (("--skip", "listeners"), 8, 0)]
+
+
+@pytest.mark.parametrize("options,reload,restart", WAITING)
+def test_what_waits_for_a_reload_or_restart(run, simulate, options, reload, restart):
+    server = simulate()
+    run("stage", *CHANGE, *options, *reach(server), status=0)
+    ran = run("status", *reach(server), *options, status=0)
+    assert f"{reload} keys want a reload and {restart} a restart" in ran.out
+    keys = run("status", *reach(server), *options, "--json", status=0).target["keys"]
+    assert [sum(key["applies"] == how for key in keys) for how in ("reload", "restart")] == [reload, restart]
+
+
+def test_url_in_force_is_named(run, simulate):
+    server = simulate()
+    write(server, {"http.url": "'https://old.example.org'"})
+    server.reload(dry_run=False)
+    run("stage", *CHANGE, *reach(server), status=0)
+    for in_force in ("https://old.example.org", ORIGIN):
+        ran = run("status", *reach(server), status=0)
+        assert f"It advertises {in_force} at this moment" in ran.out
+        assert run("status", *reach(server), "--json", status=0).target["url_in_force"] == in_force
+        server.reload(dry_run=False)
+
+
 def test_listener_that_was_added_since(run, simulate):
     server = simulate()
     run("stage", *reach(server), *CHANGE, status=0)

@@ -1,4 +1,5 @@
 #include "cmd/cli.h"
+
 #include "cmd/faults.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
@@ -23,7 +24,7 @@ reload_one(struct run *r, struct target *t)
 		run_fail(r, t, &err);
 		return -1;
 	}
-	faults_say(r, t, &answer, true);
+	faults_say(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    "The keys are cleared, but the server applied nothing: an error anywhere "

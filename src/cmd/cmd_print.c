@@ -1,4 +1,5 @@
 #include "cmd/cli.h"
+
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"

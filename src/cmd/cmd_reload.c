@@ -1,4 +1,5 @@
 #include "cmd/cli.h"
+
 #include "cmd/faults.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
@@ -17,7 +18,7 @@ reload_one(struct run *r, struct target *t)
 		run_fail(r, t, &err);
 		return;
 	}
-	faults_say(r, t, &answer, true);
+	faults_say(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "

@@ -1,5 +1,5 @@
 #include "cmd/cli.h"
-#include "cmd/faults.h"
+
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/run.h"
@@ -11,8 +11,8 @@
 #include <time.h>
 
 /*
- * Of a file that is as planned a cut-off run may have left it open that it is: then that is
- * recorded.
+ * A run that was cut off may have written a file without recording that it is proved. Then the
+ * file is as planned, and this run records it.
  */
 static bool
 is_needed(const struct target *t)

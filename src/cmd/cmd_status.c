@@ -1,4 +1,5 @@
 #include "cmd/cli.h"
+
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/run.h"

@@ -21,14 +21,10 @@ is_ours(const struct target *t, const char *key)
 {
 	size_t i;
 
-	if (t->plan.clearing && t->progress == PROGRESS_PROVED)
+	if (t->plan.clearing)
 		return false; /* what stood before is back */
 	for (i = 0; i < t->loaded.count; i++) {
 		if (touches(t->loaded.keys[i].key, key))
-			return true;
-	}
-	for (i = 0; i < t->plan.key_count && t->progress == PROGRESS_PROVED; i++) {
-		if (t->plan.keys[i].recorded && touches(t->plan.keys[i].key, key))
 			return true;
 	}
 	return false;
@@ -54,15 +50,14 @@ say_one(struct run *r, const struct target *t, const struct api_fault *f, enum m
 }
 
 void
-faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer, bool failure)
+faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer)
 {
 	size_t i;
 
 	for (i = 0; i < answer->warning_count; i++)
 		say_one(r, t, &answer->warnings[i], MESSAGE_NOTE, "a warning");
 	for (i = 0; i < answer->error_count; i++)
-		say_one(r, t, &answer->errors[i], failure ? MESSAGE_ERROR : MESSAGE_WARNING,
-		    "an error");
+		say_one(r, t, &answer->errors[i], MESSAGE_ERROR, "an error");
 }
 
 int

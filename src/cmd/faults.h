@@ -12,12 +12,10 @@ struct run;
 struct target;
 
 /*
- * Add the server's errors and warnings to the run's messages, told apart into those of keys that
- * stalprep stages or has staged (plan or snapshot) and those that stood before. As a failure:
- * errors are errors, else they are warnings.
+ * Add the server's errors and warnings to the run's messages. Each says whether its key is one that
+ * stalprep staged (by the snapshot, unless the run has cleared it) or was there before.
  */
-void faults_say(
-    struct run *r, const struct target *t, const struct api_reloaded *answer, bool failure);
+void faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer);
 
 /*
  * Let the server reload, or with dry_run only try it. 0, with its errors in *answer; or -1 with

@@ -99,9 +99,8 @@ confine_run(struct run *r, bool writes)
 	c = confine(&keep);
 	if (r->options->verbose)
 		message_add(&r->messages, &r->pool, MESSAGE_NOTE,
-		    "Confined by the kernel: no_new_privs %s, Landlock %s, seccomp %s.",
-		    c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no",
-		    c.seccomp ? "yes" : "no");
+		    "Confined by the kernel: no_new_privs %s, Landlock %s.",
+		    c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no");
 }
 
 /* The child that looks a name up has no use for the password. */

@@ -1,4 +1,4 @@
-/* confine.h - what the process gives up before it listens to a peer */
+/* confine.h - what the process gives up before it talks to a server */
 #ifndef CONFINE_H
 #define CONFINE_H
 
@@ -7,29 +7,30 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What is still needed. */
+/* What the process still needs. */
 struct confine_keep {
-	/* files beside it are made, replaced and removed; NULL: nothing is written */
+	/* Files in this file's folder are made, read, replaced and removed. NULL: in none. */
 	const char *file;
 	bool terminal;         /* a question may still be asked on /dev/tty */
 	const uint16_t *ports; /* the TCP ports to connect to */
 	size_t count;
 };
 
-/* What the kernel had of it. */
+/* What the kernel supports, and so what is in force. */
 struct confined {
-	bool no_new_privs, landlock, seccomp;
+	bool no_new_privs, landlock;
 };
 
 /*
- * First of all: no core dump, and no debugger of the same user. A kernel without it is no failure.
+ * To be called first of all: no core dump, and no debugger of the same user. It is no failure if
+ * the kernel can't do that.
  */
 void confine_begin(void);
 
 /*
- * Give up all that is not kept: other files, ports and kinds of sockets, programs, processes,
- * privileges; for the rest of the process's life. What the system calls of keep->file's kind need
- * must have been opened before, or stands above.
+ * Give up, for the rest of the process's life, new privileges and (as far as the kernel's Landlock
+ * goes) everything that is not in keep: to open other files, to run programs, to connect to other
+ * TCP ports or to bind one, to signal other processes. Files that are open already stay usable.
  */
 struct confined confine(const struct confine_keep *keep);
 
