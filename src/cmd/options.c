@@ -349,8 +349,8 @@ take_relay(struct options *o, struct pool *pool, const char *value, struct err *
 	char *end = NULL;
 	struct net addr;
 
-	if (!host)
-		return err_memory(err);
+	if (pool_check(pool, err) == -1)
+		return -1;
 	if (value[0] == '[' || addr_parse(&addr, value) || addr_parse(&addr, host))
 		return err_set(err, ERR_USAGE,
 		    "--relay %.80s: a DNS name is wanted; with an IP address the server would "
@@ -450,8 +450,8 @@ take_force(struct parse *p, const char *value, struct err *err)
 	for (;; value = end + 1) {
 		end = value + strcspn(value, ",");
 		name = pool_copy(p->pool, value, (size_t)(end - value));
-		if (!name)
-			return err_memory(err);
+		if (pool_check(p->pool, err) == -1)
+			return -1;
 		if (!is_refusal_name(name))
 			return err_set(err, ERR_USAGE,
 			    "--force \"%.40s\": no refusal has that name; each prints its own",
@@ -626,8 +626,8 @@ parse_long(struct parse *p, int argc, char **argv, int *i, struct err *err)
 	size_t id;
 
 	name = pool_copy(p->pool, text, equals ? (size_t)(equals - text) : strlen(text));
-	if (!name)
-		return err_memory(err);
+	if (pool_check(p->pool, err) == -1)
+		return -1;
 	for (id = 0; id < OPT_COUNT && strcmp(options_table[id].name, name) != 0; id++)
 		;
 	if (id == OPT_COUNT) {

@@ -1,5 +1,7 @@
 #include "target/target.h"
 
+#include "base/err.h"
+#include "base/pool.h"
 #include "base/when.h"
 #include "cmd/options.h"
 #include "sys/file.h"
@@ -234,6 +236,8 @@ add_texts(struct snapshot *s, struct target *t, struct err *err)
 static int
 save(struct target *t, const struct snapshot *s, struct err *err)
 {
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
 	t->ahead = true;
 	if (snapshot_save(s, t->snapshot_path, err) == -1)
 		return -1;
@@ -305,6 +309,8 @@ target_withdraw(struct target *t, struct err *err)
 int
 target_write(struct target *t, struct err *err)
 {
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
 	return t->is_file ? target_file_write(t, err) : target_api_write(t, err);
 }
 
