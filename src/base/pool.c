@@ -1,6 +1,7 @@
 #include "base/pool.h"
 
-#include <stdarg.h>
+#include "base/err.h"
+
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,20 +15,26 @@ struct pool_block {
 	max_align_t data[];
 };
 
+int
+pool_check(const struct pool *p, struct err *err)
+{
+	return p->failed ? err_memory(err) : 0;
+}
+
 /* n bytes of zeros at a multiple of align within a block. */
 static void *
-take(struct pool *p, size_t n, size_t align)
+reserve(struct pool *p, size_t n, size_t align)
 {
 	struct pool_block *b = p->blocks;
 	size_t size, at = b ? (b->used + align - 1) / align * align : 0;
 
-	if (n > SIZE_MAX - BLOCK_SIZE)
-		return NULL;
 	if (!b || at > b->size || b->size - at < n) {
 		size = n > BLOCK_SIZE ? n : BLOCK_SIZE;
-		b = calloc(1, sizeof(*b) + size);
-		if (!b)
+		b = n <= SIZE_MAX - BLOCK_SIZE ? calloc(1, sizeof(*b) + size) : NULL;
+		if (!b) {
+			p->failed = true;
 			return NULL;
+		}
 		b->size = size;
 		b->next = p->blocks;
 		p->blocks = b;
@@ -40,17 +47,30 @@ take(struct pool *p, size_t n, size_t align)
 void *
 pool_zero(struct pool *p, size_t n)
 {
-	return take(p, n, ALIGN);
+	return reserve(p, n, ALIGN);
+}
+
+/* Room for a text of len bytes; false when memory ran out, and *text is "". */
+static bool
+reserve_text(struct pool *p, char **text, size_t len)
+{
+	static char empty[1];
+
+	*text = reserve(p, len < SIZE_MAX ? len + 1 : len, 1);
+	if (*text)
+		return true;
+	*text = empty;
+	return false;
 }
 
 char *
 pool_copy(struct pool *p, const char *text, size_t len)
 {
-	char *piece = len < SIZE_MAX ? take(p, len + 1, 1) : NULL;
+	char *copy;
 
-	if (piece && len)
-		memcpy(piece, text, len);
-	return piece;
+	if (reserve_text(p, &copy, len) && len)
+		memcpy(copy, text, len);
+	return copy;
 }
 
 char *
@@ -60,24 +80,31 @@ pool_str(struct pool *p, const char *text)
 }
 
 char *
+pool_vprintf(struct pool *p, const char *fmt, va_list ap)
+{
+	va_list again;
+	char *text;
+	int n;
+
+	va_copy(again, ap);
+	n = vsnprintf(NULL, 0, fmt, again);
+	va_end(again);
+	/* What can't be formatted is as little there as what there is no room for. */
+	if (reserve_text(p, &text, n < 0 ? SIZE_MAX : (size_t)n))
+		vsnprintf(text, (size_t)n + 1, fmt, ap);
+	return text;
+}
+
+char *
 pool_printf(struct pool *p, const char *fmt, ...)
 {
 	va_list ap;
-	char *piece;
-	int n;
+	char *text;
 
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	text = pool_vprintf(p, fmt, ap);
 	va_end(ap);
-	if (n < 0)
-		return NULL;
-	piece = pool_zero(p, (size_t)n + 1);
-	if (!piece)
-		return NULL;
-	va_start(ap, fmt);
-	vsnprintf(piece, (size_t)n + 1, fmt, ap);
-	va_end(ap);
-	return piece;
+	return text;
 }
 
 void *
@@ -87,12 +114,25 @@ pool_grow(struct pool *p, void *array, size_t count, size_t size)
 
 	if (count && (count & (count - 1)))
 		return array;
-	if (count > SIZE_MAX / 2 / size)
-		return NULL;
-	bigger = pool_zero(p, (count ? count * 2 : 1) * size);
+	bigger = pool_zero(
+	    p, count <= SIZE_MAX / 2 / size ? (count ? count * 2 : 1) * size : SIZE_MAX);
 	if (bigger && count)
 		memcpy(bigger, array, count * size);
 	return bigger;
+}
+
+void *
+pool_add_element(struct pool *p, void *array, size_t *count, size_t size)
+{
+	static max_align_t lost[POOL_ELEMENT_MAX / sizeof(max_align_t)];
+	void *items;
+
+	memcpy(&items, array, sizeof(items));
+	items = pool_grow(p, items, *count, size);
+	if (!items)
+		return memset(lost, 0, sizeof(lost));
+	memcpy(array, &items, sizeof(items));
+	return memset((char *)items + (*count)++ * size, 0, size);
 }
 
 void
@@ -105,4 +145,5 @@ pool_free(struct pool *p)
 		wipe(p->blocks, sizeof(*p->blocks) + p->blocks->size);
 		free(p->blocks);
 	}
+	p->failed = false;
 }

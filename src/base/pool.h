@@ -4,31 +4,57 @@
 
 #include "base/def.h"
 
+#include <stdarg.h>
+#include <stdbool.h>
+
+struct err;
+
 /*
  * Whoever makes a pool owns all that comes out of it and frees it at once. Pieces are wiped when
  * they go: settings may hold secrets. Zero-initialise.
+ *
+ * Once memory has run out `failed` stays set, and what came out may be empty or lost. So a phase
+ * asks pool_check at its end, before anybody uses what it made.
  */
 struct pool {
 	struct pool_block *blocks;
+	bool failed;
 };
+
+/* Did the memory last? 0, or -1 with err. */
+int pool_check(const struct pool *p, struct err *err) WARN_UNUSED;
 
 /* n bytes of zeros, aligned for any object; NULL when memory ran out. */
 void *pool_zero(struct pool *p, size_t n);
 
-/* A copy of len bytes with a NUL behind it, or NULL. */
+/* A copy of len bytes with a NUL behind it; "" when memory ran out. */
 char *pool_copy(struct pool *p, const char *text, size_t len);
 
-/* A copy of a string, or NULL. */
+/* A copy of a string; "" when memory ran out. */
 char *pool_str(struct pool *p, const char *text);
 
-/* Formatted text, or NULL. */
+/* Formatted text; "" when memory ran out. */
 char *pool_printf(struct pool *p, const char *fmt, ...) PRINTF_LIKE(2, 3);
+char *pool_vprintf(struct pool *p, const char *fmt, va_list ap) PRINTF_LIKE(2, 0);
 
 /*
  * Room for one more element behind count in an array that lives in the pool: gives the array, moved
- * when it had to grow (it doubles at powers of two), or NULL. The element is zeroed.
+ * when it had to grow (it doubles at powers of two), or NULL.
  */
 void *pool_grow(struct pool *p, void *array, size_t count, size_t size);
+
+/*
+ * Add one element, zeroed, to an array that lives in the pool; array and count are changed, and the
+ * element is given. When memory ran out it is one that belongs to no array: it can be written to,
+ * and is lost.
+ */
+#define pool_add(p, array, count) \
+	pool_add_element((p), &(array), &(count), POOL_ELEMENT_SIZE(*(array)))
+void *pool_add_element(struct pool *p, void *array, size_t *count, size_t size);
+
+/* A larger element does not compile. */
+enum { POOL_ELEMENT_MAX = 512 };
+#define POOL_ELEMENT_SIZE(x) (sizeof(x) * sizeof(char[sizeof(x) <= POOL_ELEMENT_MAX ? 1 : -1]))
 
 /* Wipe and free everything. */
 void pool_free(struct pool *p);

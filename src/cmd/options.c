@@ -139,8 +139,8 @@ set_relay(struct parse *p, const struct option *opt, const char *value, struct e
 	struct net addr;
 
 	(void)opt;
-	if (!host)
-		return err_memory(err);
+	if (pool_check(p->pool, err) == -1)
+		return -1;
 	if (value[0] == '[' || addr_parse(&addr, value) || addr_parse(&addr, host))
 		return err_set(err, ERR_USAGE,
 		    "--relay %.80s: a DNS name is needed. The server looks the text up as a name, "
@@ -260,8 +260,8 @@ set_force(struct parse *p, const struct option *opt, const char *value, struct e
 	for (;; value = end + 1) {
 		end = value + strcspn(value, ",");
 		name = pool_copy(p->pool, value, (size_t)(end - value));
-		if (!name)
-			return err_memory(err);
+		if (pool_check(p->pool, err) == -1)
+			return -1;
 		refusal = refusal_find(name);
 		if (refusal == REFUSAL_NONE)
 			return err_set(err, ERR_USAGE,
@@ -565,8 +565,8 @@ parse_long(struct parse *p, int argc, char **argv, int *i, struct err *err)
 	size_t id;
 
 	name = pool_copy(p->pool, text, equals ? (size_t)(equals - text) : strlen(text));
-	if (!name)
-		return err_memory(err);
+	if (pool_check(p->pool, err) == -1)
+		return -1;
 	for (id = 0; id < OPT_COUNT && strcmp(options_table[id].name, name) != 0; id++)
 		;
 	if (id == OPT_COUNT) {

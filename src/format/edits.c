@@ -10,20 +10,14 @@ int
 edits_add(
     struct edits *e, struct pool *pool, size_t at, size_t len, const char *text, struct err *err)
 {
-	struct edit *items = pool_grow(pool, e->items, e->count, sizeof(*items));
-	size_t i;
+	struct edit *x = pool_add(pool, e->items, e->count);
 
-	if (!items)
-		return err_memory(err);
-	e->items = items;
+	if (pool_check(pool, err) == -1)
+		return -1;
 	/* An insertion goes before what replaces the bytes there. */
-	for (i = e->count;
-	    i && (items[i - 1].at > at || (items[i - 1].at == at && !len > !items[i - 1].len)); i--)
-		items[i] = items[i - 1];
-	items[i].at = at;
-	items[i].len = len;
-	items[i].text = text;
-	e->count++;
+	for (; x > e->items && (x[-1].at > at || (x[-1].at == at && !len > !x[-1].len)); x--)
+		*x = x[-1];
+	*x = (struct edit){ .at = at, .len = len, .text = text };
 	return 0;
 }
 

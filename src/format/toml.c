@@ -20,7 +20,6 @@ struct reader {
 	size_t line, line_start;
 	bool old_keys;
 	struct toml *out;
-	size_t room; /* for entries */
 	struct pool *pool;
 	struct err *err;
 	const char *table;
@@ -215,25 +214,6 @@ unexpected(struct reader *r, const char *where)
 	return fail(r, "%.*s does not belong %s", (int)(r->at - r->from), r->text + r->from, where);
 }
 
-/* Room for one more entry. 0, or -1 when the memory ran out. */
-static int
-make_room(struct reader *r)
-{
-	struct toml *t = r->out;
-	struct toml_entry *entries;
-
-	if (t->entry_count < r->room)
-		return 0;
-	entries = pool_zero(r->pool, (r->room * 2 + 1) * sizeof(*entries));
-	if (!entries)
-		return -1;
-	if (t->entry_count)
-		memcpy(entries, t->entries, t->entry_count * sizeof(*entries));
-	t->entries = entries;
-	r->room = r->room * 2 + 1;
-	return 0;
-}
-
 /* Keep what was read under the key that stands in r->key. */
 static int
 insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t len)
@@ -242,20 +222,20 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	const char *key = buf_text(&r->key);
 	struct toml_entry *e;
 
-	if (!key || r->value.failed || make_room(r) == -1)
+	if (!key || r->value.failed)
 		return err_memory(r->err);
 	if (r->key.len > TOML_KEY_MAX)
 		return fail(r, "this key has more than %d bytes", TOML_KEY_MAX);
 	if (memchr(key, '\0', r->key.len) || (value_len && memchr(value, '\0', value_len)))
 		return fail(r, "a NUL byte, here or before");
-	e = &t->entries[t->entry_count++];
+	e = pool_add(r->pool, t->entries, t->entry_count);
 	e->key = pool_copy(r->pool, key, r->key.len);
 	e->value = pool_copy(r->pool, value, value_len);
 	e->at = (unsigned)at;
 	e->len = (unsigned)len;
 	e->statement = (unsigned)t->statement_count - 1;
 	t->statements[e->statement].entries++;
-	return e->key && e->value ? 0 : err_memory(r->err);
+	return pool_check(r->pool, r->err);
 }
 
 /* The rest of a quoted name. Backslashes vanish, also one before a quote. */
@@ -576,7 +556,7 @@ read_table(struct reader *r)
 	s->table = r->table;
 	skip_line(r); /* whatever stands behind the bracket is ignored */
 	s->end = (unsigned)r->at;
-	return r->table ? 0 : err_memory(r->err);
+	return pool_check(r->pool, r->err);
 }
 
 static int
@@ -692,9 +672,7 @@ toml_read(struct toml *t, struct pool *pool, const char *table, const char *text
 		}
 	}
 	t->statements = pool_zero(pool, lines * sizeof(*t->statements));
-	t->entries = pool_zero(pool, lines * sizeof(*t->entries));
-	r.room = lines;
-	failed = t->statements && t->entries ? read_all(&r) : err_memory(err);
+	failed = t->statements ? read_all(&r) : pool_check(pool, err);
 	buf_free(&r.key);
 	buf_free(&r.value);
 	return failed ? -1 : sort(t, err);

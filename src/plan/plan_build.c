@@ -214,5 +214,5 @@ build_finish(struct build *b)
 		    (k->local || !b->in->shared_elsewhere);
 		b->p->write_count += k->write;
 	}
-	return b->p->messages.failed ? err_memory(b->err) : 0;
+	return pool_check(b->pool, b->err);
 }

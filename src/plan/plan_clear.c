@@ -1,6 +1,7 @@
 #include "plan/plan_clear.h"
 
 #include "base/err.h"
+#include "base/pool.h"
 #include "settings/request.h"
 #include "plan/plan_check.h"
 #include "plan/plan_want.h"
@@ -258,7 +259,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	p->clearing = true;
 	p->dialect = changeset_dialect(in->minor_last);
 	if (!in->snapshot && was_left_out(&b))
-		return p->messages.failed ? err_memory(err) : 0;
+		return pool_check(pool, err);
 	if (!in->snapshot) {
 		build_dialect(&b);
 		b.base = *in->now;
@@ -275,5 +276,5 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 		if (p->keys[i].state != KEY_CHANGED)
 			p->keys[i].state = p->keys[i].write ? KEY_TO_RESTORE : KEY_RESTORED;
 	}
-	return p->messages.failed ? err_memory(err) : 0;
+	return pool_check(pool, err);
 }

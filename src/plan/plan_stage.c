@@ -1,6 +1,7 @@
 #include "plan/plan_stage.h"
 
 #include "base/err.h"
+#include "base/pool.h"
 #include "plan/plan_check.h"
 #include "plan/plan_want.h"
 #include "settings/snapshot.h"
@@ -83,5 +84,5 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	if (build_check(&b) == -1)
 		return -1;
 	build_check_rewrite(&b);
-	return p->messages.failed ? err_memory(err) : 0;
+	return pool_check(pool, err);
 }

@@ -1,6 +1,5 @@
 #include "settings/changeset.h"
 
-#include "base/err.h"
 #include "base/pool.h"
 
 #include <string.h>
@@ -177,20 +176,15 @@ changeset_listener_key(struct pool *pool, const char *id, const char *what)
 	return pool_printf(pool, "server.listener.%s.proxy.%s", id, what);
 }
 
-static int
-add(struct changeset *set, struct pool *pool, enum group group, const char *key, const char *value,
-    struct err *err)
+static void
+add(struct changeset *set, struct pool *pool, enum group group, const char *key, const char *value)
 {
-	struct entry *entries = pool_grow(pool, set->entries, set->count, sizeof(*entries));
+	struct entry *e = pool_add(pool, set->entries, set->count);
 
-	if (!entries || !key || !value)
-		return err_memory(err);
-	set->entries = entries;
-	entries[set->count].group = group;
-	entries[set->count].applies = group_applies(group);
-	entries[set->count].key = key;
-	entries[set->count++].value = value;
-	return 0;
+	e->group = group;
+	e->applies = group_applies(group);
+	e->key = key;
+	e->value = value;
 }
 
 int
@@ -199,21 +193,16 @@ changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
 {
 	size_t i;
 
-	if (add(set, pool, GROUP_LISTENERS, changeset_listener_key(pool, id, "override"), "true",
-		err) == -1)
-		return -1;
-	for (i = 0; i < count; i++) {
-		if (add(set, pool, GROUP_LISTENERS,
-			pool_printf(pool, "server.listener.%s.proxy.trusted-networks.%zu", id, i),
-			networks[i], err) == -1)
-			return -1;
-	}
-	return 0;
+	add(set, pool, GROUP_LISTENERS, changeset_listener_key(pool, id, "override"), "true");
+	for (i = 0; i < count; i++)
+		add(set, pool, GROUP_LISTENERS,
+		    pool_printf(pool, "server.listener.%s.proxy.trusted-networks.%zu", id, i),
+		    networks[i]);
+	return pool_check(pool, err);
 }
 
-static int
-add_relay(struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d,
-    struct err *err)
+static void
+add_relay(struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d)
 {
 	const char *value;
 	size_t i;
@@ -226,18 +215,15 @@ add_relay(struct changeset *set, struct pool *pool, const struct wanted *w, cons
 			value = w->relay_host;
 		else if (!strcmp(relay[i].name, "port"))
 			value = pool_printf(pool, "%u", w->relay_port);
-		if (add(set, pool, GROUP_OUTBOUND,
-			pool_printf(pool, "%s%s.%s", d->relay_prefix, w->relay_id, relay[i].name),
-			value, err) == -1)
-			return -1;
+		add(set, pool, GROUP_OUTBOUND,
+		    pool_printf(pool, "%s%s.%s", d->relay_prefix, w->relay_id, relay[i].name),
+		    value);
 	}
 	for (i = 0; i < COUNT(rule); i++) {
 		value = rule[i].value ? rule[i].value : pool_printf(pool, "'%s'", w->relay_id);
-		if (add(set, pool, GROUP_OUTBOUND,
-			pool_printf(pool, "%s.%s", d->rule, rule[i].name), value, err) == -1)
-			return -1;
+		add(set, pool, GROUP_OUTBOUND, pool_printf(pool, "%s.%s", d->rule, rule[i].name),
+		    value);
 	}
-	return 0;
 }
 
 int
@@ -246,22 +232,17 @@ changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted
 {
 	size_t i;
 
-	for (i = 0; i < COUNT(checks) && w->groups & 1u << GROUP_CHECKS; i++) {
-		if (add(set, pool, GROUP_CHECKS, checks[i].key, checks[i].value, err) == -1)
-			return -1;
-	}
+	for (i = 0; i < COUNT(checks) && w->groups & 1u << GROUP_CHECKS; i++)
+		add(set, pool, GROUP_CHECKS, checks[i].key, checks[i].value);
 	/*
 	 * The value is an expression whose result is the text, hence the inner quotes (the guide).
 	 */
-	if (w->groups & 1u << GROUP_URL &&
-	    add(set, pool, GROUP_URL, d->url_key, pool_printf(pool, "'%s'", w->public_url), err) ==
-		-1)
-		return -1;
-	if (w->groups & 1u << GROUP_OUTBOUND && add_relay(set, pool, w, d, err) == -1)
-		return -1;
-	if (w->groups & 1u << GROUP_ALLOW &&
-	    add(set, pool, GROUP_ALLOW, pool_printf(pool, "server.allowed-ip.%s", w->allow), "",
-		err) == -1)
-		return -1;
-	return 0;
+	if (w->groups & 1u << GROUP_URL)
+		add(set, pool, GROUP_URL, d->url_key, pool_printf(pool, "'%s'", w->public_url));
+	if (w->groups & 1u << GROUP_OUTBOUND)
+		add_relay(set, pool, w, d);
+	if (w->groups & 1u << GROUP_ALLOW)
+		add(set, pool, GROUP_ALLOW, pool_printf(pool, "server.allowed-ip.%s", w->allow),
+		    "");
+	return pool_check(pool, err);
 }

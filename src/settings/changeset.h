@@ -80,7 +80,7 @@ struct wanted {
 	const char *allow; /* the new server's address, for GROUP_ALLOW */
 };
 
-/* "server.listener.ID.proxy." + what, in the pool; NULL when memory ran out. */
+/* "server.listener.ID.proxy." + what, in the pool. */
 const char *changeset_listener_key(struct pool *pool, const char *id, const char *what);
 
 /*

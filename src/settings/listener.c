@@ -1,6 +1,5 @@
 #include "settings/listener.h"
 
-#include "base/err.h"
 #include "base/pool.h"
 #include "settings/settings.h"
 
@@ -53,52 +52,43 @@ bind_port(const char *bind)
 	return port <= 65535 ? port : -1;
 }
 
-static int
-add_bind(struct listener *l, struct pool *pool, const char *bind, struct err *err)
+static void
+add_bind(struct listener *l, struct pool *pool, const char *bind)
 {
 	bool macro = strstr(bind, "%{") != NULL;
 	long port = bind_port(bind); /* of "%{env:IP}%:25" too: the macro is the address */
 
 	l->binds = *l->binds ? pool_printf(pool, "%s, %s", l->binds, bind) : bind;
-	if (!l->binds)
-		return err_memory(err);
 	l->macro |= macro && port == -1;
 	l->on_25 |= port == 25;
 	l->elsewhere |= port != -1 && port != 25;
 	l->submission_only &= port == 465 || port == 587;
-	return 0;
 }
 
 /* bind alone, and all below bind. (the server reads both) */
-static int
-read_binds(struct listener *l, struct pool *pool, const struct settings *s, struct err *err)
+static void
+read_binds(struct listener *l, struct pool *pool, const struct settings *s)
 {
 	const char *key = pool_printf(pool, "%s%s.bind", PREFIX, l->id);
-	const char *below = key ? pool_printf(pool, "%s.", key) : NULL;
-	const char *bind;
+	const char *below = pool_printf(pool, "%s.", key);
+	const char *bind = settings_get(s, key);
 	size_t i;
 
-	if (!below)
-		return err_memory(err);
 	l->binds = "";
 	l->submission_only = true;
-	bind = settings_get(s, key);
-	if (bind && add_bind(l, pool, bind, err) == -1)
-		return -1;
-	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
-		if (add_bind(l, pool, s->items[i].value, err) == -1)
-			return -1;
-	}
+	if (bind)
+		add_bind(l, pool, bind);
+	for (i = settings_first(s, below); settings_below(s, i, below); i++)
+		add_bind(l, pool, s->items[i].value);
 	if (!*l->binds)
 		l->submission_only = false;
-	return 0;
 }
 
 int
 listener_find_all(
     struct listeners *out, struct pool *pool, const struct settings *s, struct err *err)
 {
-	struct listener *items;
+	struct listener *l;
 	const char *rest;
 	size_t i, len;
 
@@ -106,20 +96,13 @@ listener_find_all(
 		len = strlen(rest);
 		if (len <= strlen(SUFFIX) || strcmp(rest + len - strlen(SUFFIX), SUFFIX) != 0)
 			continue;
-		items = pool_grow(pool, out->items, out->count, sizeof(*items));
-		if (!items)
-			return err_memory(err);
-		out->items = items;
-		memset(&items[out->count], 0, sizeof(*items));
-		items[out->count].id = pool_copy(pool, rest, len - strlen(SUFFIX));
-		if (!items[out->count].id)
-			return err_memory(err);
-		items[out->count].protocol_text = s->items[i].value;
-		items[out->count].protocol = find_protocol(s->items[i].value);
-		if (read_binds(&items[out->count++], pool, s, err) == -1)
-			return -1;
+		l = pool_add(pool, out->items, out->count);
+		l->id = pool_copy(pool, rest, len - strlen(SUFFIX));
+		l->protocol_text = s->items[i].value;
+		l->protocol = find_protocol(s->items[i].value);
+		read_binds(l, pool, s);
 	}
-	return 0;
+	return pool_check(pool, err);
 }
 
 const struct listener *

@@ -3,34 +3,20 @@
 #include "base/pool.h"
 
 #include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 
 struct message *
 message_add(struct messages *m, struct pool *pool, enum message_level level, const char *fmt, ...)
 {
-	static struct message nobodys;
-	struct message *items = pool_grow(pool, m->items, m->count, sizeof(*items));
+	struct message *added = pool_add(pool, m->items, m->count);
 	va_list ap;
-	char *text;
-	int n;
 
+	added->level = level;
 	va_start(ap, fmt);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	added->text = pool_vprintf(pool, fmt, ap);
 	va_end(ap);
-	text = n < 0 ? NULL : pool_zero(pool, (size_t)n + 1);
-	if (!items || !text) {
-		m->failed = true;
-		return &nobodys;
-	}
-	va_start(ap, fmt);
-	vsnprintf(text, (size_t)n + 1, fmt, ap);
-	va_end(ap);
-	m->items = items;
-	memset(&items[m->count], 0, sizeof(*items));
-	items[m->count].level = level;
-	items[m->count].text = text;
-	return &items[m->count++];
+	if (!*added->text)
+		added->text = "(There was no memory for this message.)";
+	return added;
 }
 
 struct message *

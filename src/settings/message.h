@@ -29,12 +29,11 @@ struct message {
 struct messages {
 	struct message *items;
 	size_t count;
-	bool failed; /* memory ran out: the list is not whole */
 };
 
 /*
  * Add one. The text is formatted into the pool. Gives the message, for its other members, until the
- * next one is added; where memory ran out it is one that belongs to no list.
+ * next one is added. When memory ran out (pool_check tells) it may be one that belongs to no list.
  */
 struct message *message_add(struct messages *m, struct pool *pool, enum message_level level,
     const char *fmt, ...) PRINTF_LIKE(4, 5);

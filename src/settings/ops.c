@@ -1,20 +1,16 @@
 #include "settings/ops.h"
 
 #include "base/buf.h"
-#include "base/err.h"
 #include "base/pool.h"
 #include "format/json.h"
 
 int
 ops_add(struct ops *o, struct pool *pool, const struct op *op, struct err *err)
 {
-	struct op *items = pool_grow(pool, o->items, o->count, sizeof(*items));
+	struct op *added = pool_add(pool, o->items, o->count);
 
-	if (!items)
-		return err_memory(err);
-	o->items = items;
-	items[o->count++] = *op;
-	return 0;
+	*added = *op;
+	return pool_check(pool, err);
 }
 
 static void

@@ -11,14 +11,10 @@ int
 settings_add(
     struct settings *s, struct pool *pool, const char *key, const char *value, struct err *err)
 {
-	struct setting *items = pool_grow(pool, s->items, s->count, sizeof(*items));
+	struct setting *added = pool_add(pool, s->items, s->count);
 
-	if (!items)
-		return err_memory(err);
-	s->items = items;
-	items[s->count].key = key;
-	items[s->count++].value = value;
-	return 0;
+	*added = (struct setting){ .key = key, .value = value };
+	return pool_check(pool, err);
 }
 
 int
@@ -26,13 +22,10 @@ settings_from_toml(struct settings *s, struct pool *pool, const struct toml *fro
 {
 	size_t i;
 
-	s->count = from->entry_count;
-	s->items = pool_zero(pool, (s->count + 1) * sizeof(*s->items));
-	if (!s->items)
-		return err_memory(err);
-	for (i = 0; i < s->count; i++) {
-		s->items[i].key = from->entries[i].key;
-		s->items[i].value = from->entries[i].value;
+	memset(s, 0, sizeof(*s));
+	for (i = 0; i < from->entry_count; i++) {
+		if (settings_add(s, pool, from->entries[i].key, from->entries[i].value, err) == -1)
+			return -1;
 	}
 	return 0;
 }

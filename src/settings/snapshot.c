@@ -30,13 +30,10 @@ snapshot_state_name(enum snapshot_state state)
 int
 snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key, struct err *err)
 {
-	struct snapshot_key *keys = pool_grow(pool, s->keys, s->count, sizeof(*keys));
+	struct snapshot_key *added = pool_add(pool, s->keys, s->count);
 
-	if (!keys)
-		return err_memory(err);
-	s->keys = keys;
-	keys[s->count++] = *key;
-	return 0;
+	*added = *key;
+	return pool_check(pool, err);
 }
 
 const struct snapshot_key *
@@ -117,12 +114,8 @@ read_string(const char **out, struct pool *pool, const struct json *from, const 
 	const struct json *j = json_member(from, name);
 	const char *text = json_string(j);
 
-	*out = NULL;
-	if (!j || (!text && !(nullable && json_is_null(j))))
-		return damaged(err, name);
-	if (text && !(*out = pool_str(pool, text)))
-		return err_memory(err);
-	return 0;
+	*out = text ? pool_str(pool, text) : NULL;
+	return j && (text || (nullable && json_is_null(j))) ? 0 : damaged(err, name);
 }
 
 static int
@@ -233,6 +226,8 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 		    SNAPSHOT_VERSION);
 	else if (check_sum(text, len, err) == 0)
 		r = read_members(s, pool, doc, err);
+	if (pool_check(pool, err) == -1) /* so it may only look damaged */
+		r = -1;
 	json_free(doc);
 	return r;
 }

@@ -1,6 +1,5 @@
 #include "settings/trusted.h"
 
-#include "base/err.h"
 #include "base/pool.h"
 #include "settings/settings.h"
 
@@ -20,21 +19,15 @@ parse_index(const char *text)
 	return i && (!text[i] || text[i] == '.') ? value : -1;
 }
 
-static int
-add(struct trusted *t, struct pool *pool, const char *key, const char *value, long index,
-    struct err *err)
+static void
+add(struct trusted *t, struct pool *pool, const char *key, const char *value, long index)
 {
-	struct trusted_entry *items = pool_grow(pool, t->items, t->count, sizeof(*items));
+	struct trusted_entry *e = pool_add(pool, t->items, t->count);
 
-	if (!items)
-		return err_memory(err);
-	t->items = items;
-	items[t->count].key = key;
-	items[t->count].value = value;
-	items[t->count].index = index;
-	items[t->count].valid = net_parse_server(&items[t->count].net, value);
-	t->count++;
-	return 0;
+	e->key = key;
+	e->value = value;
+	e->index = index;
+	e->valid = net_parse_server(&e->net, value);
 }
 
 int
@@ -44,20 +37,11 @@ trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, con
 	const char *below = pool_printf(pool, "%s.", key), *scalar = settings_get(s, key), *rest;
 	size_t i;
 
-	if (!below)
-		return err_memory(err);
-	if (scalar) {
-		key = pool_str(pool, key);
-		if (!key)
-			return err_memory(err);
-		if (add(t, pool, key, scalar, -1, err) == -1)
-			return -1;
-	}
-	for (i = settings_first(s, below); (rest = settings_below(s, i, below)); i++) {
-		if (add(t, pool, s->items[i].key, s->items[i].value, parse_index(rest), err) == -1)
-			return -1;
-	}
-	return 0;
+	if (scalar)
+		add(t, pool, pool_str(pool, key), scalar, -1);
+	for (i = settings_first(s, below); (rest = settings_below(s, i, below)); i++)
+		add(t, pool, s->items[i].key, s->items[i].value, parse_index(rest));
+	return pool_check(pool, err);
 }
 
 const struct trusted_entry *

@@ -217,8 +217,6 @@ settings_of_answer(
 			    "The answer of the server makes no sense (a setting that is no text).");
 		key = pool_str(pool, json_name(j));
 		value = pool_str(pool, json_string(j));
-		if (!key || !value)
-			return err_memory(err);
 		if (settings_add(out, pool, key, value, err) == -1)
 			return -1;
 	}
@@ -515,8 +513,8 @@ faults_of_answer(struct api_fault **out, size_t *count, struct pool *pool, const
 		text = json_string(json_member(j, "error"));
 		faults[*count].text = pool_str(pool, text ? text : "");
 		faults[*count].key = pool_str(pool, json_name(j) ? json_name(j) : "");
-		if (!faults[*count].kind || !faults[*count].text || !faults[*count].key)
-			return err_memory(err);
+		if (pool_check(pool, err) == -1)
+			return -1;
 		(*count)++;
 	}
 	return 0;

@@ -86,6 +86,10 @@ target_read(struct target *t, const struct trust *trust, struct credentials *c, 
 int
 target_write(struct target *t, struct err *err)
 {
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
 	return t->is_file ? target_file_write(t, err) : target_api_write(t, err);
 }
 

@@ -164,6 +164,8 @@ add_texts(struct snapshot *s, struct target *t, struct err *err)
 static int
 save(struct target *t, const struct snapshot *s, struct err *err)
 {
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
 	t->snapshot_ahead = true;
 	if (snapfile_save(s, t->snapshot_path, err) == -1)
 		return -1;

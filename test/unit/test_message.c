@@ -8,6 +8,7 @@ test_messages(void **state)
 {
 	struct messages m = { 0 };
 	struct pool pool = { 0 };
+	struct err err;
 	size_t i;
 
 	(void)state;
@@ -32,7 +33,7 @@ test_messages(void **state)
 	assert_int_equal(m.count, 500);
 	assert_string_equal(m.items[1].text, "no 25. --force does not apply.");
 	assert_string_equal(m.items[499].text, "499");
-	assert_false(m.failed);
+	assert_int_equal(pool_check(&pool, &err), 0);
 	pool_free(&pool);
 }
 

@@ -1,6 +1,8 @@
 /* test_pool.c - pieces of memory that live and go together */
 #include "help.h"
 
+#include <errno.h>
+
 const char *__asan_default_options(void);
 const char *
 __asan_default_options(void)
@@ -61,18 +63,24 @@ test_grow(void **state)
 	struct {
 		char name[24];
 		long value;
-	} *items = NULL;
-	size_t i, j;
+	} *items = NULL, *last;
+	size_t i, j, count = 0;
 
 	(void)state;
 	for (i = 0; i < 1000; i++) {
-		items = pool_grow(&pool, items, i, sizeof(*items));
-		assert_non_null(items);
-		CHECK(!items[i].value && !items[i].name[0], "element %zu is not zero", i);
-		items[i].value = (long)i + 1;
-		snprintf(items[i].name, sizeof(items[i].name), "%zu", i);
+		last = pool_add(&pool, items, count);
+		CHECK(last == &items[i] && count == i + 1, "element %zu is another", i);
+		CHECK(!last->value && !last->name[0], "element %zu is not zero", i);
+		last->value = (long)i + 1;
+		snprintf(last->name, sizeof(last->name), "%zu", i);
 		pool_zero(&pool, 8);
 	}
+	/* Also where one stood that was given up. */
+	count = 500;
+	last = pool_add(&pool, items, count);
+	assert_true(!last->value && !last->name[0]);
+	snprintf(last->name, sizeof(last->name), "500");
+	last->value = 501;
 	for (j = 0; j < 1000; j++)
 		CHECK(items[j].value == (long)j + 1 && (size_t)atoi(items[j].name) == j,
 		    "element %zu", j);
@@ -82,14 +90,45 @@ test_grow(void **state)
 static void
 test_memory(void **state)
 {
+	static const size_t sizes[] = { SIZE_MAX, SIZE_MAX - 16, SIZE_MAX / 8 };
 	struct pool pool = { 0 };
+	struct err err;
+	size_t i;
 
 	(void)state;
-	assert_null(pool_zero(&pool, SIZE_MAX));
-	assert_null(pool_zero(&pool, SIZE_MAX - 16));
-	assert_null(pool_zero(&pool, SIZE_MAX / 8));
+	for (i = 0; i < COUNT(sizes); i++) {
+		assert_int_equal(pool_check(&pool, &err), 0);
+		assert_null(pool_zero(&pool, sizes[i]));
+		assert_int_equal(pool_check(&pool, &err), -1);
+		assert_true(err.kind == ERR_SYSTEM && err.code == ENOMEM);
+		/* It stays known, though there is memory for less. */
+		assert_string_equal(pool_str(&pool, "still there"), "still there");
+		assert_int_equal(pool_check(&pool, &err), -1);
+		pool_free(&pool);
+	}
+	assert_string_equal(pool_copy(&pool, "lost", SIZE_MAX), "");
+	assert_true(pool.failed);
+	pool_free(&pool);
 	assert_null(pool_grow(&pool, pool_zero(&pool, 1), (size_t)1 << 62, 64));
-	assert_string_equal(pool_str(&pool, "still there"), "still there");
+	assert_true(pool.failed);
+	pool_free(&pool);
+}
+
+/* An element that there is no room for can be written to, and the array is as it was. */
+static void
+test_lost(void **state)
+{
+	static const size_t many = (size_t)1 << 62;
+	struct pool pool = { 0 };
+	long array[1] = { 7 }, *items = array, *lost;
+	size_t count = many;
+
+	(void)state;
+	lost = pool_add(&pool, items, count);
+	assert_true(pool.failed && count == many && items == array && !*lost);
+	*lost = 8;
+	assert_int_equal(*(long *)pool_add(&pool, items, count), 0);
+	assert_int_equal(array[0], 7);
 	pool_free(&pool);
 }
 
@@ -101,6 +140,7 @@ main(void)
 		cmocka_unit_test(test_texts),
 		cmocka_unit_test(test_grow),
 		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_lost),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
