@@ -34,12 +34,11 @@ build(struct changeset *set, struct pool *pool, const struct options *o, const s
 
 	for (i = 0; i < o->request.proxy_count; i++)
 		networks[i] = o->request.proxies[i];
-	for (i = 0; i < count && o->request.groups & 1u << GROUP_LISTENERS; i++) {
-		if (changeset_add_listener(set, pool, ids[i], networks,
-			o->request.proxy_count ? o->request.proxy_count : 1, err) == -1)
-			return -1;
-	}
-	return changeset_add_rest(set, pool, &w, d, err);
+	for (i = 0; i < count && o->request.groups & 1u << GROUP_LISTENERS; i++)
+		changeset_add_listener(set, pool, ids[i], networks,
+		    o->request.proxy_count ? o->request.proxy_count : 1);
+	changeset_add_rest(set, pool, &w, d);
+	return pool_check(pool, err);
 }
 
 int

@@ -54,9 +54,9 @@ plan_compare(struct plan *p, const struct settings *after)
 	return wrong;
 }
 
-int
+void
 plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s,
-    struct pool *pool, struct err *err)
+    struct pool *pool)
 {
 	size_t i;
 
@@ -65,8 +65,8 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 
 		if (s->state == SNAPSHOT_PLANNED)
 			key.maybe_present = key.written;
-		if (!(groups & 1u << key.group) && snapshot_add(s, pool, &key, err) == -1)
-			return -1;
+		if (!(groups & 1u << key.group))
+			snapshot_add(s, pool, &key);
 	}
 	for (i = 0; i < p->key_count; i++) {
 		const struct plan_key *k = &p->keys[i];
@@ -88,11 +88,9 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 		 * Also what goes back to its original: until that is proved, something of ours may
 		 * be there. Values that stood stay.
 		 */
-		if ((k->write || (known && (k->recorded || k->original))) &&
-		    snapshot_add(s, pool, &key, err) == -1)
-			return -1;
+		if ((k->write || (known && (k->recorded || k->original))))
+			snapshot_add(s, pool, &key);
 	}
-	return 0;
 }
 
 void

@@ -105,10 +105,10 @@ size_t plan_compare(struct plan *p, const struct settings *after);
 
 /*
  * Make the keys of a snapshot, whose state is set, of the plan, and of the old one (or NULL) those
- * of groups that the run does not touch. 0 or -1.
+ * of groups that the run does not touch.
  */
-int plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s,
-    struct pool *pool, struct err *err) WARN_UNUSED;
+void plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old,
+    struct snapshot *s, struct pool *pool);
 
 /*
  * The plan is carried out and read back: settle what the snapshot says. A write of any local key

@@ -20,29 +20,20 @@ build_find(struct build *b, const char *key)
 	return NULL;
 }
 
-int
+struct plan_key *
 build_want(struct build *b, enum group group, const char *key, const char *wanted)
 {
-	struct plan_key *k = build_find(b, key), *keys;
+	struct plan_key *k = build_find(b, key);
 
-	if (!k && b->p->key_count > SNAPSHOT_KEYS_MAX)
-		return err_set(
-		    b->err, ERR_REFUSED, "more than %d keys would change", SNAPSHOT_KEYS_MAX);
-	if (!k) {
-		keys = pool_grow(b->pool, b->p->keys, b->p->key_count, sizeof(*keys));
-		if (!keys)
-			return err_memory(b->err);
-		b->p->keys = keys;
-		k = &keys[b->p->key_count++];
-		memset(k, 0, sizeof(*k));
-		k->key = key;
-	}
+	if (!k)
+		k = pool_add(b->pool, b->p->keys, b->p->key_count);
+	k->key = key;
 	k->group = group;
 	k->applies = group_applies(group);
 	k->wanted = wanted;
 	k->now = settings_get(b->in->now, key);
 	k->original = settings_get(&b->base, key);
-	return 0;
+	return k;
 }
 
 void
@@ -104,7 +95,7 @@ is_our_scalar(const struct build *b, const struct setting *at)
  * A key of the snapshot as it was before; but where somebody set another value since, that is what
  * stood before.
  */
-static int
+static void
 add_original(struct build *b, const struct snapshot_key *k)
 {
 	const char *value = settings_get(b->in->now, k->key);
@@ -116,7 +107,8 @@ add_original(struct build *b, const struct snapshot_key *k)
 		    "%s was changed since it was staged, to %s: that now counts as what stood "
 		    "before.",
 		    k->key, value ? value : "(absent)");
-	return value ? settings_add(&b->base, b->pool, k->key, value, b->err) : 0;
+	if (value)
+		settings_add(&b->base, b->pool, k->key, value);
 }
 
 int
@@ -133,22 +125,18 @@ build_base(struct build *b)
 	}
 	for (i = 0; i < now->count; i++) {
 		k = snapshot_find(s, now->items[i].key);
-		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i])) {
-			if (settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value,
-				b->err) == -1)
-				return -1;
-		}
+		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i]))
+			settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value);
 	}
 	for (i = 0; i < s->count; i++) {
-		if (in_groups(b, &s->keys[i]) && add_original(b, &s->keys[i]) == -1)
-			return -1;
+		if (in_groups(b, &s->keys[i]))
+			add_original(b, &s->keys[i]);
 	}
 	if (settings_sort(&b->base, b->err) == -1)
 		return -1;
 	for (i = 0; i < now->count; i++) {
-		if (is_our_scalar(b, &now->items[i]) &&
-		    build_want(b, GROUP_LISTENERS, now->items[i].key, NULL) == -1)
-			return -1;
+		if (is_our_scalar(b, &now->items[i]))
+			build_want(b, GROUP_LISTENERS, now->items[i].key, NULL);
 	}
 	return 0;
 }
@@ -157,10 +145,8 @@ build_base(struct build *b)
 static const char *
 range_words(struct build *b, int first, int last)
 {
-	const char *text = first == last ? pool_printf(b->pool, "0.%d", first)
-					 : pool_printf(b->pool, "0.%d to 0.%d", first, last);
-
-	return text ? text : "";
+	return first == last ? pool_printf(b->pool, "0.%d", first)
+			     : pool_printf(b->pool, "0.%d to 0.%d", first, last);
 }
 
 void
@@ -214,5 +200,8 @@ build_finish(struct build *b)
 		    (k->local || !b->in->shared_elsewhere);
 		b->p->write_count += k->write;
 	}
+	if (b->p->key_count > SNAPSHOT_KEYS_MAX)
+		return err_set(
+		    b->err, ERR_REFUSED, "More than %d keys would change", SNAPSHOT_KEYS_MAX);
 	return pool_check(b->pool, b->err);
 }

@@ -26,9 +26,9 @@ int build_begin(struct build *b, struct plan *p, struct pool *pool, const struct
 
 /*
  * What a key shall be (NULL: absent). A second call for the same key counts, the first's place in
- * the order stays. 0 or -1 with b->err.
+ * the order stays. Gives the plan's entry, until the next one is added.
  */
-int build_want(struct build *b, enum group group, const char *key, const char *wanted) WARN_UNUSED;
+struct plan_key *build_want(struct build *b, enum group group, const char *key, const char *wanted);
 
 /* The plan's entry of that key, or NULL. */
 struct plan_key *build_find(struct build *b, const char *key);

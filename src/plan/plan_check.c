@@ -22,24 +22,22 @@ static const char REWRITE_WAY_OUT[] =
     "Rename the key or change its value on the server, or stop the server and use --config.";
 
 /* The networks that a listener takes a PROXY header from: its own list, or else the global one. */
-static int
+static void
 effective_list(struct build *b, const char *id, struct trusted *out, bool *own)
 {
 	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
 
-	if (!list)
-		return err_memory(b->err);
-	if (trusted_read(out, b->pool, &b->base, list, b->err) == -1)
-		return -1;
+	trusted_read(out, b->pool, &b->base, list);
 	*own = out->count > 0;
-	return *own ? 0 : trusted_read(out, b->pool, &b->base, TRUSTED_GLOBAL, b->err);
+	if (!*own)
+		trusted_read(out, b->pool, &b->base, TRUSTED_GLOBAL);
 }
 
 /*
  * The new server relays without a PROXY header, so the listener that it relays to must not want one
  * from it.
  */
-static int
+static void
 check_relay_way(struct build *b, const struct listener *l)
 {
 	const struct trusted_entry *there;
@@ -48,10 +46,9 @@ check_relay_way(struct build *b, const struct listener *l)
 	size_t i;
 	bool own;
 
-	if (effective_list(b, l->id, &list, &own) == -1)
-		return -1;
+	effective_list(b, l->id, &list, &own);
 	if (!list.count)
-		return 0;
+		return;
 	if (!b->q->new_server[0]) {
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "Listener \"%s\" (port 25) wants a PROXY header from %s%s, by %s. Does the new "
@@ -59,11 +56,8 @@ check_relay_way(struct build *b, const struct listener *l)
 		    "--new-server ADDR.",
 		    l->id, list.items[0].value, list.count > 1 ? " and more" : "",
 		    list.items[0].key);
-		return 0;
+		return;
 	}
-	if (!addr_parse(&from, b->q->new_server))
-		return err_set(
-		    b->err, ERR_USAGE, "--new-server %s is no address", b->q->new_server);
 	for (i = 0; i < list.count; i++) {
 		if (strstr(list.items[i].value, "%{"))
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
@@ -72,7 +66,7 @@ check_relay_way(struct build *b, const struct listener *l)
 			    "would stall.",
 			    list.items[i].key, list.items[i].value, b->q->new_server, l->id);
 	}
-	there = trusted_covering(&list, &from);
+	there = addr_parse(&from, b->q->new_server) ? trusted_covering(&list, &from) : NULL;
 	if (there)
 		build_refuse(b, REFUSAL_RELAY_COVERED,
 		    "The new server's address %s is in %s (%s), so listener \"%s\" (port 25) would "
@@ -80,10 +74,9 @@ check_relay_way(struct build *b, const struct listener *l)
 		    "it out of that list first; no listener can be exempted from %s.",
 		    b->q->new_server, there->value, there->key, l->id,
 		    own ? "its own list" : "the global list");
-	return 0;
 }
 
-static int
+static void
 check_relay_ways(struct build *b)
 {
 	size_t i;
@@ -92,26 +85,22 @@ check_relay_ways(struct build *b)
 		const struct listener *l = &b->p->all.items[i];
 		bool named = b->q->relay_listener && !strcmp(b->q->relay_listener, l->id);
 
-		if ((l->on_25 || named) && check_relay_way(b, l) == -1)
-			return -1;
+		if (l->on_25 || named)
+			check_relay_way(b, l);
 	}
-	return 0;
 }
 
 /* A ban of the new server stands: an exemption does not lift it (server-facts). */
-static int
+static void
 check_ban(struct build *b)
 {
 	const char *key = pool_printf(b->pool, "server.blocked-ip.%s", b->q->new_server);
 
-	if (!key)
-		return err_memory(b->err);
 	if (b->q->new_server[0] && settings_get(b->in->now, key))
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "The old server has banned the new one: %s stands there. stalprep leaves it; "
 		    "remove it, or no mail will be relayed.",
 		    key);
-	return 0;
 }
 
 void
@@ -184,16 +173,16 @@ say_file(struct build *b)
 		    b->p->dialect->rule);
 }
 
-int
+void
 build_check(struct build *b)
 {
 	if (b->in->file)
 		say_file(b);
-	if (b->q->groups & 1u << GROUP_LISTENERS && check_relay_ways(b) == -1)
-		return -1;
+	if (b->q->groups & 1u << GROUP_LISTENERS)
+		check_relay_ways(b);
 	build_check_cluster(b);
 	check_order(b);
-	return check_ban(b);
+	check_ban(b);
 }
 
 /* Keys that the server's rewrite would not keep, for a message. */

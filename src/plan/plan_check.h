@@ -10,7 +10,7 @@
  * What can be known to go wrong around the change set itself: the relay's way in, a cluster, the
  * server's own rewrite.
  */
-int build_check(struct build *b) WARN_UNUSED;
+void build_check(struct build *b);
 
 /*
  * Local keys must be written, and cleared, on every node of a cluster, and nothing here can find

@@ -42,9 +42,8 @@ from_snapshot(struct build *b)
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
-		if (b->q->groups & 1u << s->keys[i].group &&
-		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before) == -1)
-			return -1;
+		if (b->q->groups & 1u << s->keys[i].group)
+			build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before);
 	}
 	if (build_finish(b) == -1)
 		return -1;
@@ -86,7 +85,7 @@ list_is_ours(const struct build *b, const struct trusted *own, const struct trus
  * Without a snapshot: the whole list and the override when all of it is ours, else our own entries
  * alone.
  */
-static int
+static void
 recognise_listener(struct build *b, const char *id)
 {
 	const char *override = changeset_listener_key(b->pool, id, "override");
@@ -95,15 +94,11 @@ recognise_listener(struct build *b, const char *id)
 	bool all, ours = false;
 	size_t i, j;
 
-	if (!override || !list)
-		return err_memory(b->err);
-	if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1 ||
-	    trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL, b->err) == -1)
-		return -1;
+	trusted_read(&own, b->pool, b->in->now, list);
+	trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL);
 	all = list_is_ours(b, &own, &global);
-	if ((all || !own.count) && settings_same(settings_get(b->in->now, override), "true") &&
-	    build_want(b, GROUP_LISTENERS, override, NULL) == -1)
-		return -1;
+	if ((all || !own.count) && settings_same(settings_get(b->in->now, override), "true"))
+		build_want(b, GROUP_LISTENERS, override, NULL);
 	for (i = 0; i < own.count; i++) {
 		for (j = 0; !all && j < b->q->proxy_count &&
 		    strcmp(own.items[i].value, b->q->proxies[j]) != 0;
@@ -111,8 +106,7 @@ recognise_listener(struct build *b, const char *id)
 			;
 		if (all || j < b->q->proxy_count) {
 			ours = true;
-			if (build_want(b, GROUP_LISTENERS, own.items[i].key, NULL) == -1)
-				return -1;
+			build_want(b, GROUP_LISTENERS, own.items[i].key, NULL);
 			continue;
 		}
 		b->p->left_count++;
@@ -125,23 +119,21 @@ recognise_listener(struct build *b, const char *id)
 		    "%s is left alone, since the listener has other networks. Remove it if it was "
 		    "not yours.",
 		    override);
-	return 0;
 }
 
 /* A key with a fixed value is ours when it holds that value. */
-static int
+static void
 recognise_fixed(struct build *b, const struct entry *e)
 {
 	const char *now = settings_get(b->in->now, e->key);
 
-	if (settings_same(now, e->value))
-		return build_want(b, e->group, e->key, NULL);
-	if (now) {
+	if (settings_same(now, e->value)) {
+		build_want(b, e->group, e->key, NULL);
+	} else if (now) {
 		b->p->left_count++;
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s holds %s, which is not of this change set: left alone.", e->key, now);
 	}
-	return 0;
 }
 
 /* What the options must say so that something can be recognised without a snapshot. */
@@ -191,19 +183,14 @@ from_options(struct build *b)
 	    "config.toml, or lost.");
 	if (message_refusals(&b->p->messages))
 		return 0;
-	if (build_listeners(b) == -1)
-		return -1;
+	build_listeners(b);
 	for (i = 0; i < b->p->listener_count && q->groups & 1u << GROUP_LISTENERS; i++) {
-		if (b->p->listeners[i].chosen &&
-		    recognise_listener(b, b->p->listeners[i].listener->id) == -1)
-			return -1;
+		if (b->p->listeners[i].chosen)
+			recognise_listener(b, b->p->listeners[i].listener->id);
 	}
-	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
-		return -1;
-	for (i = 0; i < set.count; i++) {
-		if (recognise_fixed(b, &set.entries[i]) == -1)
-			return -1;
-	}
+	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
+	for (i = 0; i < set.count; i++)
+		recognise_fixed(b, &set.entries[i]);
 	return build_finish(b);
 }
 

@@ -74,15 +74,18 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 {
 	struct build b = { 0 };
 
-	if (build_begin(&b, p, pool, in, err) == -1 || build_listeners(&b) == -1 ||
-	    build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1 || build_finish(&b) == -1)
+	if (build_begin(&b, p, pool, in, err) == -1)
+		return -1;
+	build_listeners(&b);
+	build_wanted(&b);
+	build_restore_unwanted(&b);
+	if (build_finish(&b) == -1)
 		return -1;
 	if (!in->file) {
 		check_local(&b);
 		decide_rewrite(&b);
 	}
-	if (build_check(&b) == -1)
-		return -1;
+	build_check(&b);
 	build_check_rewrite(&b);
 	return pool_check(pool, err);
 }

@@ -24,11 +24,11 @@ quoted_origin(struct pool *pool, const char *value)
 	if (len < 3 || value[0] != '\'' || value[len - 1] != '\'')
 		return NULL;
 	inner = pool_copy(pool, value + 1, len - 2);
-	return inner && url_parse_public(&u, inner, "", NULL) == 0 ? inner : NULL;
+	return url_parse_public(&u, inner, "", NULL) == 0 ? inner : NULL;
 }
 
 /* Read the proxy's networks off the first chosen listener that has some. */
-static int
+static void
 recognise_proxies(struct build *b, struct request *q)
 {
 	struct plan *p = b->p;
@@ -39,13 +39,10 @@ recognise_proxies(struct build *b, struct request *q)
 	for (i = 0; i < p->listener_count && !q->proxy_count; i++) {
 		list = changeset_listener_key(
 		    b->pool, p->listeners[i].listener->id, "trusted-networks");
-		if (!list)
-			return err_memory(b->err);
 		memset(&own, 0, sizeof(own));
 		if (!p->listeners[i].chosen)
 			continue;
-		if (trusted_read(&own, b->pool, b->in->now, list, b->err) == -1)
-			return -1;
+		trusted_read(&own, b->pool, b->in->now, list);
 		for (j = 0; j < own.count && q->proxy_count < PROXIES_MAX; j++) {
 			struct net n;
 
@@ -56,24 +53,20 @@ recognise_proxies(struct build *b, struct request *q)
 			q->proxy_count += net_parse(&n, q->proxies[q->proxy_count], NULL) == 0;
 		}
 	}
-	return 0;
 }
 
 /*
  * Between 0.12 and 0.13 the relay's keys differ; where the older ones are there, it is read as the
  * older.
  */
-static int
+static void
 recognise_dialect(struct build *b)
 {
 	const struct dialect *low = changeset_dialect(b->in->minor_first);
 	const char *older = pool_printf(b->pool, "%s%s.", low->relay_prefix, b->q->relay_id);
 
-	if (!older)
-		return err_memory(b->err);
 	if (b->q->minor == -1 && low != b->p->dialect && settings_has_prefix(b->in->now, older))
 		b->p->dialect = low;
-	return 0;
 }
 
 /*
@@ -88,7 +81,7 @@ looks_staged(const struct build *b, const struct request *q)
 }
 
 /* Read off the settings what the options leave open. */
-static int
+static void
 recognise(struct build *b, struct request *q)
 {
 	const struct settings *now = b->in->now;
@@ -96,10 +89,8 @@ recognise(struct build *b, struct request *q)
 	const char *address = pool_printf(b->pool, "%s%s.address", prefix, q->relay_id);
 	const char *port = pool_printf(b->pool, "%s%s.port", prefix, q->relay_id);
 
-	if (!address || !port)
-		return err_memory(b->err);
-	if (!q->proxy_count && q->groups & 1u << GROUP_LISTENERS && recognise_proxies(b, q) == -1)
-		return -1;
+	if (!q->proxy_count && q->groups & 1u << GROUP_LISTENERS)
+		recognise_proxies(b, q);
 	text = q->public_origin[0] || !looks_staged(b, q)
 	    ? NULL
 	    : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
@@ -111,11 +102,10 @@ recognise(struct build *b, struct request *q)
 	 */
 	if (b->q->values_given || b->in->snapshot || !(q->groups & 1u << GROUP_OUTBOUND) ||
 	    !settings_get(now, address))
-		return 0;
+		return;
 	q->relay_host = settings_get(now, address);
 	text = settings_get(now, port);
 	q->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
-	return 0;
 }
 
 /* Does the snapshot hold a key of that listener? */
@@ -130,7 +120,7 @@ was_staged(const struct snapshot *s, const char *override)
 }
 
 /* A listener that was added since then would stay outside when all others go behind the proxy. */
-static int
+static void
 want_newer(struct build *b)
 {
 	size_t i, from;
@@ -139,13 +129,10 @@ want_newer(struct build *b)
 		const char *id = b->p->listeners[i].listener->id,
 			   *override = changeset_listener_key(b->pool, id, "override");
 
-		if (!override)
-			return err_memory(b->err);
 		from = b->p->key_count;
 		if (!b->p->listeners[i].chosen || was_staged(b->in->snapshot, override))
 			continue;
-		if (build_want_listener(b, id) == -1)
-			return -1;
+		build_want_listener(b, id);
 		while (from < b->p->key_count &&
 		    settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
 			from++;
@@ -155,14 +142,13 @@ want_newer(struct build *b)
 			    "proxy. If it is newer, stage again with the same options.",
 			    id);
 	}
-	return 0;
 }
 
 /*
  * Without options the snapshot knows best which listeners and which relay were meant, and what was
  * written.
  */
-static int
+static void
 want_snapshot(struct build *b, struct request *q)
 {
 	const struct snapshot *s = b->in->snapshot;
@@ -172,17 +158,14 @@ want_snapshot(struct build *b, struct request *q)
 	for (i = 0; i < s->count; i++)
 		known |= 1u << s->keys[i].group & (1u << GROUP_LISTENERS | 1u << GROUP_OUTBOUND);
 	q->groups &= ~known;
-	if (build_wanted(b) == -1)
-		return -1;
+	build_wanted(b);
 	q->groups = groups;
 	for (i = 0; i < s->count; i++) {
-		if (groups & 1u << s->keys[i].group &&
-		    build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written) == -1)
-			return -1;
+		if (groups & 1u << s->keys[i].group)
+			build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written);
 	}
-	return known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener ")
-	    ? want_newer(b)
-	    : 0;
+	if (known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener "))
+		want_newer(b);
 }
 
 int
@@ -197,13 +180,17 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 		return err_memory(err);
 	*q = *in->request;
 	with.request = q;
-	if (build_begin(&b, p, pool, &with, err) == -1 || recognise_dialect(&b) == -1 ||
-	    build_listeners(&b) == -1 || recognise(&b, q) == -1)
+	if (build_begin(&b, p, pool, &with, err) == -1)
 		return -1;
-	if (in->snapshot && !in->request->values_given
-		? want_snapshot(&b, q) == -1
-		: build_wanted(&b) == -1 || build_restore_unwanted(&b) == -1)
-		return -1;
+	recognise_dialect(&b);
+	build_listeners(&b);
+	recognise(&b, q);
+	if (in->snapshot && !in->request->values_given) {
+		want_snapshot(&b, q);
+	} else {
+		build_wanted(&b);
+		build_restore_unwanted(&b);
+	}
 	if (build_finish(&b) == -1)
 		return -1;
 	for (i = 0; i < p->key_count; i++)

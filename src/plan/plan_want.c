@@ -163,29 +163,26 @@ check_name(struct build *b, const struct plan_listener *pl)
 		    pl->listener->id);
 }
 
-int
+void
 build_listeners(struct build *b)
 {
 	struct plan *p = b->p;
 	size_t i, chosen = 0;
 
-	if (listener_find_all(&p->all, b->pool, &b->base, b->err) == -1)
-		return -1;
-	p->listeners = pool_zero(b->pool, (p->all.count + 1) * sizeof(*p->listeners));
-	if (!p->listeners)
-		return err_memory(b->err);
+	listener_find_all(&p->all, b->pool, &b->base);
 	for (i = 0; i < p->all.count; i++) {
-		p->listeners[i].listener = &p->all.items[i];
-		choose(b, &p->listeners[i]);
-		chosen += p->listeners[i].chosen;
+		struct plan_listener *l = pool_add(b->pool, p->listeners, p->listener_count);
+
+		l->listener = &p->all.items[i];
+		choose(b, l);
+		chosen += l->chosen;
 	}
-	p->listener_count = p->all.count;
 	if (!(b->q->groups & 1u << GROUP_LISTENERS))
-		return 0;
+		return;
 	check_named(b);
 	check_relay_listener(b);
-	for (i = 0; i < p->all.count; i++) {
-		check_mixed(b, &p->all.items[i]);
+	for (i = 0; i < p->listener_count; i++) {
+		check_mixed(b, p->listeners[i].listener);
 		check_name(b, &p->listeners[i]);
 	}
 	if (!p->all.count)
@@ -197,34 +194,29 @@ build_listeners(struct build *b)
 		build_refuse(b, REFUSAL_NO_LISTENER,
 		    "None of the server's listeners is one for the proxy; name them with "
 		    "--listener, or leave the group out: --skip listeners.");
-	return 0;
 }
 
 /* Want one network under the list's next free index. */
-static int
+static void
 want_network(struct build *b, const char *list, struct trusted *own, long *index, const char *value)
 {
-	const char *key;
-
 	*index = trusted_free_index(own, *index);
-	key = pool_printf(b->pool, "%s.%ld", list, (*index)++);
-	return key ? build_want(b, GROUP_LISTENERS, key, value) : err_memory(b->err);
+	build_want(b, GROUP_LISTENERS, pool_printf(b->pool, "%s.%ld", list, (*index)++), value);
 }
 
 /*
  * The list that only the global setting named so far would be dropped by a list of the listener's
  * own: copy it.
  */
-static int
+static void
 carry_over(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
 {
 	struct trusted global = { 0 };
 	size_t i, j;
 
 	if (own->count || !b->q->proxy_count)
-		return 0;
-	if (trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL, b->err) == -1)
-		return -1;
+		return;
+	trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL);
 	for (i = 0; i < global.count; i++) {
 		for (j = 0;
 		    j < b->q->proxy_count && strcmp(b->q->proxies[j], global.items[i].value) != 0;
@@ -237,18 +229,16 @@ carry_over(struct build *b, const char *id, const char *list, struct trusted *ow
 		if (j < b->q->proxy_count ||
 		    (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
 			continue;
-		if (want_network(b, list, own, index, global.items[i].value) == -1)
-			return -1;
+		want_network(b, list, own, index, global.items[i].value);
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
 		    "Listener \"%s\": a list of its own replaces the global %s, so that list's %s "
 		    "is copied into it.",
 		    id, TRUSTED_GLOBAL, global.items[i].value);
 	}
-	return 0;
 }
 
 /* A scalar becomes an entry of the list that has to be made beside it. */
-static int
+static void
 move_scalar(struct build *b, const char *list, struct trusted *own, long *index)
 {
 	size_t i;
@@ -256,14 +246,13 @@ move_scalar(struct build *b, const char *list, struct trusted *own, long *index)
 	for (i = 0; i < own->count; i++) {
 		if (own->items[i].index != -1 || strcmp(own->items[i].key, list) != 0)
 			continue;
-		if (build_want(b, GROUP_LISTENERS, list, NULL) == -1)
-			return -1;
-		return want_network(b, list, own, index, own->items[i].value);
+		build_want(b, GROUP_LISTENERS, list, NULL);
+		want_network(b, list, own, index, own->items[i].value);
+		return;
 	}
-	return 0;
 }
 
-int
+void
 build_want_listener(struct build *b, const char *id)
 {
 	const char *override = changeset_listener_key(b->pool, id, "override");
@@ -275,45 +264,35 @@ build_want_listener(struct build *b, const char *id)
 	long index = 0;
 	size_t i;
 
-	if (!override || !list)
-		return err_memory(b->err);
-	if (build_want(b, GROUP_LISTENERS, override, "true") == -1 ||
-	    trusted_read(&own, b->pool, &b->base, list, b->err) == -1)
-		return -1;
+	build_want(b, GROUP_LISTENERS, override, "true");
+	trusted_read(&own, b->pool, &b->base, list);
 	for (i = 0; i < b->q->proxy_count; i++) {
-		if (net_parse(&n, b->q->proxies[i], b->err) == -1)
-			return -1;
-		there = trusted_covering(&own, &n);
+		there = net_parse(&n, b->q->proxies[i], NULL) == 0 ? trusted_covering(&own, &n)
+								   : NULL;
 		if (there) {
-			if (moved && !strcmp(there->key, list))
-				continue;
-			if (build_want(b, GROUP_LISTENERS, there->key, there->value) == -1)
-				return -1;
-			build_find(b, there->key)->kept = strcmp(there->value, b->q->proxies[i]) !=
-			    0;
+			if (!moved || strcmp(there->key, list) != 0)
+				build_want(b, GROUP_LISTENERS, there->key, there->value)->kept =
+				    strcmp(there->value, b->q->proxies[i]) != 0;
 			continue;
 		}
-		if (!moved && move_scalar(b, list, &own, &index) == -1)
-			return -1;
+		if (!moved)
+			move_scalar(b, list, &own, &index);
 		moved = true;
-		if (want_network(b, list, &own, &index, b->q->proxies[i]) == -1)
-			return -1;
+		want_network(b, list, &own, &index, b->q->proxies[i]);
 	}
-	return carry_over(b, id, list, &own, &index);
+	carry_over(b, id, list, &own, &index);
 }
 
-static int
+static void
 want_listeners(struct build *b)
 {
 	struct plan *p = b->p;
 	size_t i;
 
 	for (i = 0; i < p->listener_count; i++) {
-		if (p->listeners[i].chosen &&
-		    build_want_listener(b, p->listeners[i].listener->id) == -1)
-			return -1;
+		if (p->listeners[i].chosen)
+			build_want_listener(b, p->listeners[i].listener->id);
 	}
-	return 0;
 }
 
 /* Is key one of this set's? */
@@ -334,7 +313,7 @@ set_has(const struct changeset *set, const char *key)
  * applies anything; a scalar beside it wins in silence (server-facts: rule settings). Both go, and
  * are kept in the snapshot.
  */
-static int
+static void
 clean_rule(struct build *b, const struct changeset *set)
 {
 	const char *rule = b->p->dialect->rule;
@@ -342,19 +321,15 @@ clean_rule(struct build *b, const struct changeset *set)
 	const struct settings *s = &b->base;
 	size_t i, gone = 0;
 
-	if (!below)
-		return err_memory(b->err);
 	if (settings_get(s, rule)) {
 		gone++;
-		if (build_want(b, GROUP_OUTBOUND, rule, NULL) == -1)
-			return -1;
+		build_want(b, GROUP_OUTBOUND, rule, NULL);
 	}
 	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
 		if (set_has(set, s->items[i].key))
 			continue;
 		gone++;
-		if (build_want(b, GROUP_OUTBOUND, s->items[i].key, NULL) == -1)
-			return -1;
+		build_want(b, GROUP_OUTBOUND, s->items[i].key, NULL);
 	}
 	for (i = settings_first(s, rule); gone && settings_below(s, i, rule); i++)
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, "The rule so far: %s = %s",
@@ -365,7 +340,6 @@ clean_rule(struct build *b, const struct changeset *set)
 		    "new one, so %s removed; clear brings %s back. Look at what it did.",
 		    rule, gone, gone == 1 ? "" : "s", gone == 1 ? "it is" : "they are",
 		    gone == 1 ? "it" : "them");
-	return 0;
 }
 
 /*
@@ -382,8 +356,7 @@ check_relay(struct build *b, const struct changeset *set)
 	bool foreign = false, credentials = false;
 	size_t i, j;
 
-	for (i = below ? settings_first(s, below) : s->count;
-	    (rest = settings_below(s, i, below ? below : "")); i++) {
+	for (i = settings_first(s, below); (rest = settings_below(s, i, below)); i++) {
 		for (j = 0; j < set->count && strcmp(set->entries[j].key, s->items[i].key) != 0;
 		    j++)
 			;
@@ -398,7 +371,7 @@ check_relay(struct build *b, const struct changeset *set)
 		    credentials ? " It holds credentials, which would go to another host." : "");
 }
 
-int
+void
 build_wanted(struct build *b)
 {
 	struct changeset set = { 0 };
@@ -412,38 +385,32 @@ build_wanted(struct build *b)
 	};
 	size_t i;
 
-	if (b->q->groups & 1u << GROUP_LISTENERS && want_listeners(b) == -1)
-		return -1;
+	if (b->q->groups & 1u << GROUP_LISTENERS)
+		want_listeners(b);
 	if (!b->q->allow_new_server)
 		w.groups &= ~(1u << GROUP_ALLOW);
 	if (!b->q->public_origin[0])
 		w.groups &= ~(1u << GROUP_URL);
 	if (!b->q->relay_host)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
-	if (changeset_add_rest(&set, b->pool, &w, b->p->dialect, b->err) == -1)
-		return -1;
-	for (i = 0; i < set.count; i++) {
-		if (build_want(b, set.entries[i].group, set.entries[i].key, set.entries[i].value) ==
-		    -1)
-			return -1;
+	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
+	for (i = 0; i < set.count; i++)
+		build_want(b, set.entries[i].group, set.entries[i].key, set.entries[i].value);
+	if (w.groups & 1u << GROUP_OUTBOUND) {
+		check_relay(b, &set);
+		clean_rule(b, &set);
 	}
-	if (!(w.groups & 1u << GROUP_OUTBOUND))
-		return 0;
-	check_relay(b, &set);
-	return clean_rule(b, &set);
 }
 
-int
+void
 build_restore_unwanted(struct build *b)
 {
 	const struct snapshot *s = b->in->snapshot;
 	size_t i;
 
 	for (i = 0; s && i < s->count; i++) {
-		if (b->q->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key) &&
-		    build_want(b, s->keys[i].group, s->keys[i].key,
-			settings_get(&b->base, s->keys[i].key)) == -1)
-			return -1;
+		if (b->q->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key))
+			build_want(b, s->keys[i].group, s->keys[i].key,
+			    settings_get(&b->base, s->keys[i].key));
 	}
-	return 0;
 }

@@ -6,16 +6,16 @@
 #include "base/def.h"
 #include "plan/plan_build.h"
 
-/* Find the listeners in b->base and choose; refuse what must not be. 0 or -1. */
-int build_listeners(struct build *b) WARN_UNUSED;
+/* Find the listeners in b->base and choose; refuse what must not be. */
+void build_listeners(struct build *b);
 
-/* Want one listener's keys. 0 or -1. */
-int build_want_listener(struct build *b, const char *id) WARN_UNUSED;
+/* Want one listener's keys. */
+void build_want_listener(struct build *b, const char *id);
 
-/* Want all keys of the chosen groups. 0 or -1. */
-int build_wanted(struct build *b) WARN_UNUSED;
+/* Want all keys of the chosen groups. */
+void build_wanted(struct build *b);
 
-/* What an earlier stage wrote and this one does not want goes back to what it was. 0 or -1. */
-int build_restore_unwanted(struct build *b) WARN_UNUSED;
+/* What an earlier stage wrote and this one does not want goes back to what it was. */
+void build_restore_unwanted(struct build *b);
 
 #endif

@@ -187,9 +187,9 @@ add(struct changeset *set, struct pool *pool, enum group group, const char *key,
 	e->value = value;
 }
 
-int
+void
 changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
-    const char *const *networks, size_t count, struct err *err)
+    const char *const *networks, size_t count)
 {
 	size_t i;
 
@@ -198,7 +198,6 @@ changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
 		add(set, pool, GROUP_LISTENERS,
 		    pool_printf(pool, "server.listener.%s.proxy.trusted-networks.%zu", id, i),
 		    networks[i]);
-	return pool_check(pool, err);
 }
 
 static void
@@ -226,9 +225,9 @@ add_relay(struct changeset *set, struct pool *pool, const struct wanted *w, cons
 	}
 }
 
-int
-changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted *w,
-    const struct dialect *d, struct err *err)
+void
+changeset_add_rest(
+    struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d)
 {
 	size_t i;
 
@@ -244,5 +243,4 @@ changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted
 	if (w->groups & 1u << GROUP_ALLOW)
 		add(set, pool, GROUP_ALLOW, pool_printf(pool, "server.allowed-ip.%s", w->allow),
 		    "");
-	return pool_check(pool, err);
 }

@@ -87,11 +87,11 @@ const char *changeset_listener_key(struct pool *pool, const char *id, const char
  * Add one listener's keys: override, and the networks given as texts under the indexes first, first
  * + 1, … 0 or -1.
  */
-int changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
-    const char *const *networks, size_t count, struct err *err) WARN_UNUSED;
+void changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
+    const char *const *networks, size_t count);
 
 /* Add the keys of all other groups in w->groups, in the guide's order. 0 or -1. */
-int changeset_add_rest(struct changeset *set, struct pool *pool, const struct wanted *w,
-    const struct dialect *d, struct err *err) WARN_UNUSED;
+void changeset_add_rest(
+    struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d);
 
 #endif

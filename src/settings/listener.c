@@ -84,9 +84,8 @@ read_binds(struct listener *l, struct pool *pool, const struct settings *s)
 		l->submission_only = false;
 }
 
-int
-listener_find_all(
-    struct listeners *out, struct pool *pool, const struct settings *s, struct err *err)
+void
+listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s)
 {
 	struct listener *l;
 	const char *rest;
@@ -102,7 +101,6 @@ listener_find_all(
 		l->protocol = find_protocol(s->items[i].value);
 		read_binds(l, pool, s);
 	}
-	return pool_check(pool, err);
 }
 
 const struct listener *

@@ -38,8 +38,7 @@ struct listeners {
 };
 
 /* Every listener in s, in the server's order. 0 or -1. */
-int listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s,
-    struct err *err) WARN_UNUSED;
+void listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s);
 
 /* The one of that name, or NULL. */
 const struct listener *listener_by_id(const struct listeners *l, const char *id);

@@ -4,13 +4,12 @@
 #include "base/pool.h"
 #include "format/json.h"
 
-int
-ops_add(struct ops *o, struct pool *pool, const struct op *op, struct err *err)
+void
+ops_add(struct ops *o, struct pool *pool, const struct op *op)
 {
 	struct op *added = pool_add(pool, o->items, o->count);
 
 	*added = *op;
-	return pool_check(pool, err);
 }
 
 static void

@@ -27,7 +27,7 @@ struct ops {
 };
 
 /* Append one. 0 or -1. */
-int ops_add(struct ops *o, struct pool *pool, const struct op *op, struct err *err) WARN_UNUSED;
+void ops_add(struct ops *o, struct pool *pool, const struct op *op);
 
 /*
  * Append one body to out, with the entries from `from` on as far as the bound allows; gives the

@@ -7,14 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-int
-settings_add(
-    struct settings *s, struct pool *pool, const char *key, const char *value, struct err *err)
+void
+settings_add(struct settings *s, struct pool *pool, const char *key, const char *value)
 {
 	struct setting *added = pool_add(pool, s->items, s->count);
 
 	*added = (struct setting){ .key = key, .value = value };
-	return pool_check(pool, err);
 }
 
 int
@@ -23,11 +21,9 @@ settings_from_toml(struct settings *s, struct pool *pool, const struct toml *fro
 	size_t i;
 
 	memset(s, 0, sizeof(*s));
-	for (i = 0; i < from->entry_count; i++) {
-		if (settings_add(s, pool, from->entries[i].key, from->entries[i].value, err) == -1)
-			return -1;
-	}
-	return 0;
+	for (i = 0; i < from->entry_count; i++)
+		settings_add(s, pool, from->entries[i].key, from->entries[i].value);
+	return pool_check(pool, err);
 }
 
 static int

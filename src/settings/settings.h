@@ -22,8 +22,7 @@ struct settings {
 };
 
 /* Add a key; both strings must outlive the map. 0, or -1 when memory ran out. */
-int settings_add(struct settings *s, struct pool *pool, const char *key, const char *value,
-    struct err *err) WARN_UNUSED;
+void settings_add(struct settings *s, struct pool *pool, const char *key, const char *value);
 
 /*
  * What a config.toml says, as settings. They are sorted, share its strings, and live in the pool.

@@ -27,13 +27,12 @@ snapshot_state_name(enum snapshot_state state)
 	return state_names[state];
 }
 
-int
-snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key, struct err *err)
+void
+snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key)
 {
 	struct snapshot_key *added = pool_add(pool, s->keys, s->count);
 
 	*added = *key;
-	return pool_check(pool, err);
 }
 
 const struct snapshot_key *
@@ -141,7 +140,8 @@ read_key(struct snapshot *s, struct pool *pool, const struct json *from, struct 
 		return damaged(err, "local");
 	if (s->count == SNAPSHOT_KEYS_MAX || !*k.key || snapshot_find(s, k.key))
 		return damaged(err, "keys");
-	return snapshot_add(s, pool, &k, err);
+	snapshot_add(s, pool, &k);
+	return 0;
 }
 
 static int

@@ -47,8 +47,7 @@ struct snapshot {
 };
 
 /* Add a key; its strings must outlive the snapshot. 0 or -1. */
-int snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key,
-    struct err *err) WARN_UNUSED;
+void snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key);
 
 /* The entry of that key, or NULL. */
 const struct snapshot_key *snapshot_find(const struct snapshot *s, const char *key);

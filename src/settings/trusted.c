@@ -30,9 +30,8 @@ add(struct trusted *t, struct pool *pool, const char *key, const char *value, lo
 	e->valid = net_parse_server(&e->net, value);
 }
 
-int
-trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key,
-    struct err *err)
+void
+trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key)
 {
 	const char *below = pool_printf(pool, "%s.", key), *scalar = settings_get(s, key), *rest;
 	size_t i;
@@ -41,7 +40,6 @@ trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, con
 		add(t, pool, pool_str(pool, key), scalar, -1);
 	for (i = settings_first(s, below); (rest = settings_below(s, i, below)); i++)
 		add(t, pool, s->items[i].key, s->items[i].value, parse_index(rest));
-	return pool_check(pool, err);
 }
 
 const struct trusted_entry *

@@ -29,8 +29,7 @@ struct trusted {
 };
 
 /* All that the server reads as the list at key: the scalar and whatever is below key. 0 or -1. */
-int trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key,
-    struct err *err) WARN_UNUSED;
+void trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key);
 
 /* The first entry that holds every address of n, or NULL. */
 const struct trusted_entry *trusted_covering(const struct trusted *t, const struct net *n);

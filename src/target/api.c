@@ -203,7 +203,6 @@ settings_of_answer(
     struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
 {
 	const struct json *data = json_member(doc, "data"), *j;
-	const char *key, *value;
 
 	memset(out, 0, sizeof(*out));
 	if (list)
@@ -215,12 +214,11 @@ settings_of_answer(
 		if (!json_string(j))
 			return err_set(err, ERR_SERVER,
 			    "The answer of the server makes no sense (a setting that is no text).");
-		key = pool_str(pool, json_name(j));
-		value = pool_str(pool, json_string(j));
-		if (settings_add(out, pool, key, value, err) == -1)
-			return -1;
+		settings_add(
+		    out, pool, pool_str(pool, json_name(j)), pool_str(pool, json_string(j)));
 	}
-	return settings_sort(out, err);
+	/* A key that was lost here would look as if the server did not have it. */
+	return pool_check(pool, err) == -1 ? -1 : settings_sort(out, err);
 }
 
 static int

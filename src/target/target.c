@@ -42,8 +42,6 @@ begin_file(struct target *t, struct err *err)
 	base = t->config.path[0] ? strrchr(t->config.path, '/') + 1 : "config.toml";
 	t->snapshot_id = pool_printf(
 	    &t->pool, "file:%s", t->config.path[0] ? t->config.path : "/-");
-	if (!t->snapshot_id)
-		return err_memory(err);
 	if (!t->config.path[0] && !t->reach->snapshot && !t->reach->snapshot_dir)
 		return 0;
 	snprintf(folder, sizeof(folder), "%.*s",
@@ -51,9 +49,11 @@ begin_file(struct target *t, struct err *err)
 	    t->config.path);
 	whose = pool_str(
 	    &t->pool, t->reach->snapshot_dir && t->config.path[0] ? t->config.path + 1 : base);
-	for (at = whose; at && *at; at++)
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
+	for (at = whose; *at; at++)
 		*at = *at == '/' ? '_' : *at;
-	return whose ? target_name_snapshot(t, folder, whose, err) : err_memory(err);
+	return target_name_snapshot(t, folder, whose, err);
 }
 
 int

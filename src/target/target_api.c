@@ -70,8 +70,8 @@ is_of_step(const struct plan_key *k, enum step step)
 	return insert ? k->wanted != NULL : !k->wanted || settings_same(k->now, k->wanted);
 }
 
-static int
-add_step(struct ops *ops, struct target *t, enum step step, struct err *err)
+static void
+add_step(struct ops *ops, struct target *t, enum step step)
 {
 	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
 	size_t i;
@@ -80,10 +80,9 @@ add_step(struct ops *ops, struct target *t, enum step step, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->wanted, step };
 
-		if (is_of_step(k, step) && ops_add(ops, &t->pool, &op, err) == -1)
-			return -1;
+		if (is_of_step(k, step))
+			ops_add(ops, &t->pool, &op);
 	}
-	return 0;
 }
 
 /* Does the file have to be written even where the memory already has what is wanted? */
@@ -101,26 +100,32 @@ must_touch(const struct target *t)
 	return false;
 }
 
-static int
-make_ops(struct ops *ops, struct target *t, struct err *err)
+static void
+make_ops(struct ops *ops, struct target *t)
 {
 	struct op touch = { OP_INSERT, DUMMY, "1", STEP_TOUCH };
 	enum step step;
 
 	if (must_touch(t)) {
 		t->sent_dummy = true;
-		if (ops_add(ops, &t->pool, &touch, err) == -1)
-			return -1;
+		ops_add(ops, &t->pool, &touch);
 		touch.kind = OP_DELETE;
 		touch.step = STEP_LOCAL_DELETE;
-		if (ops_add(ops, &t->pool, &touch, err) == -1)
-			return -1;
+		ops_add(ops, &t->pool, &touch);
 	}
-	for (step = STEP_LOCAL_DELETE; step < STEP_COUNT; step++) {
-		if (add_step(ops, t, step, err) == -1)
-			return -1;
-	}
-	return 0;
+	for (step = STEP_LOCAL_DELETE; step < STEP_COUNT; step++)
+		add_step(ops, t, step);
+}
+
+/* Send these. 0; or -1 with err and *written, as api_write. */
+static int
+post(struct target *t, const struct ops *ops, enum api_written *written, struct err *err)
+{
+	*written = API_WRITTEN_NOTHING;
+	if (pool_check(&t->pool, err) == -1 || /* else an operation may be lost */
+	    session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
+		return -1;
+	return api_write(&t->session.api, ops, written, err);
 }
 
 /*
@@ -135,10 +140,8 @@ take_back_one(struct target *t, const char *key, const char *value)
 	struct ops ops = { 0 };
 	struct err ignored;
 
-	if (ops_add(&ops, &t->pool, &op, &ignored) == 0 &&
-	    session_open(&t->session, t->session.trust, t->session.credentials, &ignored) == 0 &&
-	    api_write(&t->session.api, &ops, &written, &ignored) == 0)
-		t->local_changed = true;
+	ops_add(&ops, &t->pool, &op);
+	t->local_changed |= post(t, &ops, &written, &ignored) == 0;
 }
 
 /* Read back; a connection that the server closed meanwhile is opened again once. */
@@ -258,7 +261,7 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	for (tries = 0; tries < 2; tries++) {
 		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
 			return -1;
-		if (api_write(&t->session.api, ops, &written, &why) == 0)
+		if (post(t, ops, &written, &why) == 0)
 			return 0;
 		if (written != API_WRITTEN_NOTHING || why.kind != ERR_REACH)
 			break;
@@ -297,14 +300,13 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 		struct op op = { k->wanted ? OP_INSERT : OP_DELETE, k->key, k->wanted,
 			k->wanted != NULL };
 
-		if (k->write && k->local && is_wrong(k) && ops_add(&ops, &t->pool, &op, err) == -1)
-			return -1;
+		if (k->write && k->local && is_wrong(k))
+			ops_add(&ops, &t->pool, &op);
 	}
 	if (!ops.count)
 		return 0;
 	t->rewritten = ops.count;
-	if (session_open(&t->session, t->session.trust, t->session.credentials, &why) == 0 &&
-	    api_write(&t->session.api, &ops, &written, &why) == 0 && read_back(t, &s, &why) == 0) {
+	if (post(t, &ops, &written, &why) == 0 && read_back(t, &s, &why) == 0) {
 		*wrong = plan_compare(&t->plan, &s);
 		return 0;
 	}
@@ -322,8 +324,7 @@ send_again(struct target *t, const struct ops *ops, struct settings *s, struct e
 {
 	enum api_written written;
 
-	if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1 ||
-	    api_write(&t->session.api, ops, &written, err) == -1 || read_back(t, s, err) == -1)
+	if (post(t, ops, &written, err) == -1 || read_back(t, s, err) == -1)
 		return -1;
 	plan_compare(&t->plan, s);
 	return 0;
@@ -359,8 +360,8 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 		struct op op = { OP_DELETE, k->key, k->now, 0 };
 
 		if (k->write && !k->local && k->now && is_wrong(k) &&
-		    settings_same(k->after, k->now) && ops_add(&gone, &t->pool, &op, err) == -1)
-			return -1;
+		    settings_same(k->after, k->now))
+			ops_add(&gone, &t->pool, &op);
 	}
 	if (!gone.count)
 		return 0;
@@ -373,8 +374,8 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 		if (settings_get(&s, op.key)) {
 			forget_key(&t->snapshot, op.key);
 			t->shadowed++;
-		} else if (ops_add(&back, &t->pool, &op, err) == -1) {
-			return -1;
+		} else {
+			ops_add(&back, &t->pool, &op);
 		}
 	}
 	if (back.count && send_again(t, &back, &s, err) == -1)
@@ -456,7 +457,8 @@ target_api_write(struct target *t, struct err *err)
 	struct ops ops = { 0 };
 	struct err why;
 
-	if (make_ops(&ops, t, err) == -1)
+	make_ops(&ops, t);
+	if (pool_check(&t->pool, err) == -1)
 		return -1;
 	if (t->snapshot_kept && ops.count && target_save_sending(t, err) == -1)
 		return -1;

@@ -119,11 +119,11 @@ compare(struct target *t, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		const char *value = k->write ? k->wanted : k->now;
 
-		if (value && settings_add(&after, &t->pool, k->key, value, err) == -1)
-			return -1;
+		if (value)
+			settings_add(&after, &t->pool, k->key, value);
 		t->changed += k->write;
 	}
-	if (settings_sort(&after, err) == -1)
+	if (pool_check(&t->pool, err) == -1 || settings_sort(&after, err) == -1)
 		return -1;
 	plan_compare(&t->plan, &after);
 	t->progress = PROGRESS_PROVED;

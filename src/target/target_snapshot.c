@@ -140,8 +140,8 @@ request_text(struct pool *pool, const struct request *q)
 }
 
 /* Of a file: how the values were spelled that stood there before. */
-static int
-add_texts(struct snapshot *s, struct target *t, struct err *err)
+static void
+add_texts(struct snapshot *s, struct target *t)
 {
 	const struct toml_entry *e;
 	size_t i;
@@ -151,10 +151,7 @@ add_texts(struct snapshot *s, struct target *t, struct err *err)
 		if (!e || !e->len || !settings_same(e->value, s->keys[i].before))
 			continue;
 		s->keys[i].text = pool_copy(&t->pool, t->config.text.data + e->at, e->len);
-		if (!s->keys[i].text)
-			return err_memory(err);
 	}
-	return 0;
 }
 
 /*
@@ -187,13 +184,12 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	s.created = old ? old->created : pool_str(&t->pool, when);
 	s.dialect = t->plan.dialect->name;
 	s.options = request_text(&t->pool, t->request);
-	if (!s.created || !s.options)
+	if (!s.options)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
 		s.state = SNAPSHOT_SENDING; /* until it is proved, whatever this run does */
-	if (plan_keep(&t->plan, t->request->groups, old, &s, &t->pool, err) == -1 ||
-	    add_texts(&s, t, err) == -1)
-		return -1;
+	plan_keep(&t->plan, t->request->groups, old, &s, &t->pool);
+	add_texts(&s, t);
 	return save(t, &s, err);
 }
 
@@ -251,10 +247,11 @@ target_retire_snapshot(struct target *t, struct err *err)
 
 		for (j = 0; j < t->plan.key_count && strcmp(t->plan.keys[j].key, k->key) != 0; j++)
 			;
-		if ((j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED) &&
-		    snapshot_add(&left, &t->pool, k, err) == -1)
-			return -1;
+		if ((j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED))
+			snapshot_add(&left, &t->pool, k);
 	}
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
 	if (left.count) {
 		left.state = t->loaded.state;
 		if (!snapshot_is_uncertain(&left, 0))

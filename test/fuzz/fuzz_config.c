@@ -146,7 +146,7 @@ next_snapshot(struct world *w)
 	const struct toml_entry *e;
 	size_t i;
 
-	CHECK(plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool, NULL) == 0, "no memory");
+	plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	for (i = 0; i < s.count; i++) {
 		if (s.keys[i].written) /* it may be the options', which the next stage overwrites */
 			s.keys[i].written = pool_str(&w->pool, s.keys[i].written);

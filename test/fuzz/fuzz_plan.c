@@ -57,9 +57,7 @@ typedef int planner(
 static void
 add(struct world *w, struct settings *s, const char *key, const char *value)
 {
-	CHECK(settings_add(s, &w->pool, pool_str(&w->pool, key), pool_str(&w->pool, value), NULL) ==
-		0,
-	    "no memory");
+	settings_add(s, &w->pool, pool_str(&w->pool, key), pool_str(&w->pool, value));
 }
 
 /* "key = value" lines; the first of a key counts. */
@@ -235,7 +233,7 @@ keep(struct world *w, bool proved)
 	};
 	size_t i;
 
-	CHECK(plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool, NULL) == 0, "no memory");
+	plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	if (proved)
 		plan_prove(&w->plan, w->o.request.groups, old, &s);
 	for (i = 0; i < s.count; i++) {
@@ -254,9 +252,9 @@ trusted_by(struct world *w, const struct settings *s, const char *id, struct tru
 	const char *list = changeset_listener_key(&w->pool, id, "trusted-networks");
 
 	memset(t, 0, sizeof(*t));
-	CHECK(trusted_read(t, &w->pool, s, list, NULL) == 0, "no memory");
+	trusted_read(t, &w->pool, s, list);
 	if (!t->count)
-		CHECK(trusted_read(t, &w->pool, s, TRUSTED_GLOBAL, NULL) == 0, "no memory");
+		trusted_read(t, &w->pool, s, TRUSTED_GLOBAL);
 }
 
 static void
@@ -337,7 +335,7 @@ check_forgotten(const struct world *w)
 	if (message_refusals(&other.plan.messages))
 		goto done;
 	check_untouched(&other);
-	CHECK(trusted_read(&global, &other.pool, &w->now, TRUSTED_GLOBAL, NULL) == 0, "no memory");
+	trusted_read(&global, &other.pool, &w->now, TRUSTED_GLOBAL);
 	for (i = 0; i < other.plan.key_count; i++) {
 		const struct plan_key *k = &other.plan.keys[i], *staged = key_of(&w->plan, k->key);
 		bool ours = staged && same_text(staged->wanted, k->now);
