@@ -80,7 +80,7 @@ $(BUILD)/compile $(BUILD)/link: FORCE
 unit: $(TESTS:%=unit-run-%)
 
 unit-run-%: $(BUILD)/unit/test_% FORCE
-	@if $< >$<.log 2>&1; then echo "ok   $*$(UNDER)"; else cat $<.log; echo "FAIL $*$(UNDER)"; exit 1; fi
+	@if $< >$<.log 2>&1; then echo "ok   $*$(if $(SANITIZE), under sanitizers)"; else cat $<.log; echo "FAIL $*$(if $(SANITIZE), under sanitizers)"; exit 1; fi
 
 $(BUILD)/unit/test_%: test/unit/test_%.c $(BUILD)/libstalprep.a
 	@mkdir -p $(@D)
@@ -94,7 +94,7 @@ $(BUILD)/libstalprep.a: $(filter-out $(BUILD)/main.o,$(OBJS)) $(BUILD)/link
 	@mv $@.part $@
 
 unit-asan:
-	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= UNDER=' under sanitizers' \
+	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 # Fuzzing: a program a target. What they come upon is kept in a corpus beside them, inputs that end one too. For AFL++:

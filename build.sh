@@ -176,7 +176,8 @@ need_for_e2e() {
 	need strace has strace
 }
 
-# apt's own waiting is for dpkg's lock alone; the lists have another.
+# apt's own waiting is for dpkg's lock alone; the lists have another. An update that fails does not matter if what it would
+# list is known already.
 apt_update() {
 	waited=0
 	until said=$(apt-get -q update 2>&1); do
@@ -188,8 +189,7 @@ apt_update() {
 	printf '%s\n' "$said"
 }
 
-# What is installed is not to be started: invoke-rc.d asks this program. An update that fails does not matter if what it
-# would list is known already.
+# What is installed is not to be started: invoke-rc.d asks this program.
 apt_install() (
 	policy=/usr/sbin/policy-rc.d
 	if [ ! -e "$policy" ]; then
@@ -200,7 +200,7 @@ apt_install() (
 		chmod 755 "$policy"
 	fi
 	export DEBIAN_FRONTEND=noninteractive
-	apt_update || :
+	apt_update
 	# shellcheck disable=SC2086  # names are words
 	apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout="$apt_wait" install $packages
 )
@@ -303,9 +303,7 @@ skip() {
 	echo "skipped: $*" >>build/skipped
 }
 
-list_skipped() {
-	[ ! -f build/skipped ] || cat build/skipped >&2
-}
+list_skipped() { [ ! -f build/skipped ] || cat build/skipped >&2; }
 
 # make_tests GOAL...: all of them at once, on all processors; one that fails keeps no other from being run.
 make_tests() {
@@ -383,7 +381,8 @@ run_tests() {
 	case $1 in
 	all | thorough)
 		timed "static checks, unit tests (also under sanitizers), fuzz targets" locked test_parts
-		timed "tests of the binary" test_e2e ;;
+		timed "tests of the binary" test_e2e
+		list_skipped ;;
 	e2e)
 		shift
 		test_e2e "$@" ;;
@@ -392,7 +391,6 @@ run_tests() {
 		shift
 		locked "test_$step" "$@" ;;
 	esac
-	list_skipped
 }
 
 need_for_tests() {

@@ -52,6 +52,12 @@ NEWEST = REAL or "0.15.5"
 VERSIONS = [REAL] if REAL else ["0.8.0", "0.9.4", "0.10.7", "0.11.8", "0.12.5", "0.13.4", "0.15.5"]
 
 
+@functools.cache
+def can_mount():
+    """In a mount namespace of its own: that takes root, and a root folder that is a mount point."""
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True, timeout=60, check=False).returncode == 0
+
+
 # The guide, as it was sent to real servers
 
 def parsed(version):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# demo.sh - the main job against a simulated older server; called by "./build.sh demo", which names the binary in $STALPREP
+# demo.sh - the main job against a simulated older server; "./build.sh demo" calls it with the binary's name in $STALPREP
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,8 +11,12 @@ cleanup() {
 	rm -rf "$work"
 }
 trap cleanup EXIT
-trap 'exit 130' INT TERM
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
 cd "$work"
+
+die() { printf 'demo.sh: %s\n' "$*" >&2; exit 1; }
 
 show() {
 	printf '\n$ stalprep %s\n' "$*"
@@ -35,14 +39,15 @@ ready() { python3 -c 'import json, sys; print(json.load(open("ready"))[sys.argv[
 
 echo "A simulated older server (0.15.5), with a certificate that nobody signed:"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=old.example.org" \
-	-keyout key.pem -out cert.pem 2>/dev/null
+	-keyout key.pem -out cert.pem 2>openssl.log || { cat openssl.log >&2; die "openssl made no certificate"; }
 pin=sha256//$(openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary |
 	openssl base64)
 python3 "$here/oldserver.py" --version 0.15.5 --folder server --tls-cert cert.pem --tls-key key.pem \
 	--user admin --password "$STALPREP_PASSWORD" >ready &
 server=$!
-for _ in $(seq 100); do
-	[ ! -s ready ] || break
+tries=300
+until [ -s ready ]; do
+	[ "$((tries -= 1))" -gt 0 ] || die "the simulated server did not start"
 	sleep 0.1
 done
 url=$(ready https_url)

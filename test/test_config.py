@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import oldconfig
-from conftest import (BINARY, CHANGE, HTTP, ORIGIN, RUNNER, SMTP, TIMEOUT, config, difference, guide, insert, listener)
+from conftest import (BINARY, CHANGE, HTTP, ORIGIN, RUNNER, SMTP, TIMEOUT, can_mount, config, difference, guide, insert,
+                      listener)
 from test_secrets import NOBODY, public  # noqa: F401
 
 VERSION = (0, 15, 5)
@@ -43,10 +44,6 @@ type = "sqlite"
 """
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
-
-
-def can_mount():
-    return subprocess.run(["unshare", "-m", "true"], capture_output=True, timeout=60, check=False).returncode == 0
 
 
 needs_mounts = pytest.mark.skipif(not can_mount(), reason="nothing can be mounted here")

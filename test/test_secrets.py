@@ -17,7 +17,7 @@ import pytest
 
 import oldapi
 import process
-from conftest import BINARY, CHANGE, PASSWORD, RUNNER, TIMEOUT, USER, forms, reach
+from conftest import BINARY, CHANGE, PASSWORD, RUNNER, TIMEOUT, USER, can_mount, forms, reach
 from oldserver import Fault
 
 SECRET = "kV9$pröbe:Xw2-7Tn4uLb6"
@@ -269,7 +269,7 @@ def test_memory_after_a_signal(way, run, server, number):
 
 @native
 @needs_root
-@pytest.mark.skipif(not shutil.which("unshare"), reason="unshare is needed for a resolver of our own")
+@pytest.mark.skipif(not can_mount(), reason="nothing can be mounted here: a resolver of our own")
 def test_look_up_has_no_secret(run, tmp_path):
     """The child that reads what a name server says."""
     conf = tmp_path / "resolv.conf"
