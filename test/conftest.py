@@ -57,7 +57,7 @@ VERSIONS = [REAL] if REAL else ["0.8.0", "0.9.4", "0.10.7", "0.11.8", "0.12.5", 
 
 THOROUGH = os.environ.get("STALPREP_THOROUGH") == "1"
 # In the environment, so that xdist's workers have the same. A normal run always has this one: it must not fail by chance.
-SEED = os.environ.setdefault("STALPREP_SEED", str(random.randrange(10**9)) if THOROUGH else "12")
+SEED = int(os.environ.setdefault("STALPREP_SEED", str(random.randrange(10**9) if THOROUGH else 12)))
 EXAMPLES = 40  # of hypothesis in a normal run
 
 

@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import pytest
 
-from conftest import CHANGE, HTTP, HTTPS, RUNNER, SEED, SMTP, TIMEOUT, config, difference, listener, sample
+from conftest import CHANGE, HTTP, HTTPS, RUNNER, SMTP, TIMEOUT, chance, config, difference, listener, sample
 from oldserver import Fault as Answer
 from wire import PLACES, Fault, Wire
 
@@ -284,7 +284,7 @@ def bench(simulate, run, tmp_path):
         one.close() if isinstance(one, Wire) else shutil.rmtree(one)
 
 
-# Every byte over plain HTTP. The second flip of a byte goes through the other bits, the seed says with which it begins.
+# Every byte over plain HTTP. The second flip of a byte is of one of its other bits, by chance.
 
 KINDS = [("cut", 1), ("gone", 1), ("flip", 1), ("flip", 0)]
 SHARES = 4
@@ -294,10 +294,11 @@ TIMES = ("--max-time", "5" if RUNNER else "1")
 def faults(found, kind, mask):
     """For each byte of these answers: its answer, the fault, the statuses that are right, further options. A head that
     is changed can make the program wait for bytes that never come."""
+    bits = chance("bits")
     for part in found:
         for at in range(part.start, part.end):
             if kind == "flip":
-                yield part, Fault(kind, at, mask or 2 << (at + int(SEED)) % 7), None, TIMES if at < part.body else ()
+                yield part, Fault(kind, at, mask or 2 << bits.randrange(7)), None, TIMES if at < part.body else ()
             elif kind == "cut" or part.name in LOST:
                 yield part, Fault(kind, at), {"cut": CUT, "gone": LOST}[kind].get(part.name, UNREACHED), ()
 
