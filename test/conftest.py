@@ -3,6 +3,9 @@
 The binary is $STALPREP (run through $STALPREP_RUNNER, if that is set). The servers are simulated ones, or, where
 $STALWART names a binary, a real one in a network namespace of its own (realserver.py); a real server has its own
 ports, so then without xdist: `./build.sh test e2e -n 0`.
+
+A sweep tries every byte, every system call, hundreds of made-up servers. A normal run takes a sample of each, always the
+same one; with $STALPREP_THOROUGH=1 the whole sweep is done, with a new seed each time. $STALPREP_SEED repeats a run.
 """
 
 import base64
@@ -12,6 +15,7 @@ import hashlib
 import ipaddress
 import json
 import os
+import random
 import shlex
 import signal
 import subprocess
@@ -24,6 +28,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import HealthCheck, seed, settings
 
 import oldconfig
 import oldserver
@@ -56,6 +61,52 @@ VERSIONS = [REAL] if REAL else ["0.8.0", "0.9.4", "0.10.7", "0.11.8", "0.12.5", 
 def can_mount():
     """In a mount namespace of its own: that takes root, and a root folder that is a mount point."""
     return subprocess.run(["unshare", "-m", "true"], capture_output=True, timeout=60, check=False).returncode == 0
+
+
+# How much of a sweep is done, and the seed of what is left to chance
+
+THOROUGH = os.environ.get("STALPREP_THOROUGH") == "1"
+# In the environment, so that xdist's workers have the same. A normal run always has this one: it must not fail by chance.
+SEED = int(os.environ.setdefault("STALPREP_SEED", str(random.randrange(10**9) if THOROUGH else 12)))
+EXAMPLES = 40  # of hypothesis in a normal run
+
+
+def chance(*what):
+    """A source of random numbers for this use of them, from the seed."""
+    return random.Random(" ".join(map(str, (SEED, *what))))
+
+
+def sample(cases, every, *what):
+    """All cases of a sweep in a thorough run; else one of so many, beginning at one that the seed chooses."""
+    cases = list(cases)
+    return cases if THOROUGH else cases[chance(*what).randrange(min(every, len(cases) or 1))::every]
+
+
+def made_up(examples, *what):
+    """For a test with @given: so many examples in a thorough run, else a few; they hang on the seed alone."""
+    limits = settings(max_examples=examples if THOROUGH else min(examples, EXAMPLES), database=None, deadline=None,
+                      print_blob=False, suppress_health_check=[
+                          HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large,
+                          HealthCheck.large_base_example])
+    return lambda test: seed(" ".join(map(str, (SEED, *what))))(limits(test))
+
+
+def seed_line():
+    again = f"STALPREP_SEED={SEED}" + (" STALPREP_THOROUGH=1" if THOROUGH else "")
+    return f"{'whole sweeps' if THOROUGH else 'samples of the sweeps'}, seed {SEED}; {again} repeats it"
+
+
+def pytest_sessionstart(session):
+    """Said at the start, with -q too. xdist's workers have no terminal."""
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal:
+        terminal.write_line(seed_line())
+
+
+def pytest_terminal_summary(terminalreporter):
+    """And once more where something failed."""
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        terminalreporter.write_line(seed_line())
 
 
 # The guide, as it was sent to real servers

@@ -18,7 +18,7 @@ import pytest
 
 import oldconfig
 from conftest import (BINARY, CHANGE, HTTP, ORIGIN, RUNNER, SMTP, TIMEOUT, can_mount, config, difference, guide, insert,
-                      listener)
+                      listener, sample)
 from test_secrets import NOBODY, public  # noqa: F401
 
 VERSION = (0, 15, 5)
@@ -595,6 +595,7 @@ def calls(bench, command):
     return found
 
 
+EVERY = 4  # call, in a normal run
 IN_PLACE = ("--force", "in-place")
 SCENES = {  # (done before, killed)
     "stage": ((), STAGE), "clear": ((STAGE,), CLEAR), "stage another": ((STAGE,), OTHER),
@@ -667,9 +668,10 @@ class Scene:
 @pytest.mark.skipif(not can_trace(), reason="there is no strace, or it may not trace")
 @pytest.mark.parametrize("name", SCENES)
 def test_killed(bench, name):
-    """kill -9 at every system call leaves the old file or the new one (in place: or a copy); a second run finishes."""
+    """kill -9 at any system call leaves the old file or the new one (in place: or a copy); a second run finishes."""
     scene, killed = Scene(bench, name), 0
-    for call, number in calls(bench, scene.command):
+    tried = sample(calls(bench, scene.command), EVERY, name)
+    for call, number in tried:
         scene.begin()
         inject = f"inject={call}:signal=KILL:when={number}"
         ran = bench(*scene.command, status=None, wrap=[*QUIET, "strace", "-o", "/dev/null", "-e", f"trace={call}",
@@ -678,7 +680,7 @@ def test_killed(bench, name):
         assert scene.survives() in (scene.old, scene.new), (call, number)
         if scene.is_new():
             scene.check_finishes()
-    assert killed > 50 and len(scene.seen) > 3
+    assert killed >= 0.9 * len(tried) and len(scene.seen) > 3
 
 
 # A server that runs on it

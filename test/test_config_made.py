@@ -1,28 +1,18 @@
-"""Files with every construct: read as the simulator reads them, staged in place, and given back byte for byte.
-
-EXAMPLES=1000 in the environment makes that many of each kind.
-"""
+"""Files with every construct: read as the simulator reads them, staged in place, and given back byte for byte."""
 
 import json
-import os
-import random
 import subprocess
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings, strategies as st
+from hypothesis import event, given, strategies as st
 
 import configmaker
 import oldconfig
-from conftest import ROOT, TIMEOUT
+from conftest import ROOT, TIMEOUT, chance, made_up
 from test_config import MARK, bench  # noqa: F401
 
 FLATTEN = ROOT / "build" / "test" / "flatten-config"
 NEW, OLD = (0, 15, 5), (0, 12, 5)
-
-SPARING = settings(deadline=None, database=None, derandomize=True, print_blob=False,
-                   suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow,
-                                          HealthCheck.data_too_large,
-                                          HealthCheck.large_base_example])
 
 # Reading
 
@@ -61,12 +51,12 @@ def compare(folder, texts, version):
 
 @pytest.mark.parametrize("version", [NEW, OLD], ids=["new keys", "old keys"])
 def test_heaps_of_tokens(tmp_path, version):
-    chance = random.Random(6)
-    texts = [configmaker.heap(chance) for _ in range(4000)]
+    heaps = chance("heaps")
+    texts = [configmaker.heap(heaps) for _ in range(4000)]
     assert 1000 < compare(tmp_path, texts, version) < 3900
 
 
-@settings(SPARING, max_examples=100)
+@made_up(500)
 @given(texts=st.lists(configmaker.files(), min_size=3, max_size=3), damage=st.lists(st.integers(0, 2000), min_size=3,
                                                                                     max_size=3))
 def test_made_and_damaged(tmp_path, texts, damage):
@@ -85,7 +75,7 @@ SECOND = ("--proxy", "192.0.2.0/24", "--proxy", "2001:db8::1", "--public-url", "
 THIRD = (*FIRST, "--only", "listeners", "--listener", "imap")
 
 
-@settings(SPARING, max_examples=int(os.environ.get("EXAMPLES", 150)))
+@made_up(500)
 @given(text=configmaker.files())
 def test_clear_gives_the_same_bytes(bench, text):
     bench.put(text)
@@ -101,7 +91,7 @@ def test_clear_gives_the_same_bytes(bench, text):
     assert bench.text == text
 
 
-@settings(SPARING, max_examples=int(os.environ.get("EXAMPLES", 100)))
+@made_up(500)
 @given(text=configmaker.files(), way=st.permutations([FIRST, SECOND, THIRD]))
 def test_staged_again_with_other_options(bench, text, way):
     bench.put(text)
@@ -111,7 +101,7 @@ def test_staged_again_with_other_options(bench, text, way):
     assert bench.text == text
 
 
-@settings(SPARING, max_examples=int(os.environ.get("EXAMPLES", 60)))
+@made_up(500)
 @given(text=configmaker.files(), options=st.sampled_from([FIRST, SECOND]))
 def test_the_server_writes_it_anew(bench, text, options):
     bench.put(text)

@@ -24,7 +24,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TRANSCRIPTS = os.path.join(HERE, "transcripts")
 VERSIONS = ("0.9.4", "0.10.7", "0.11.8", "0.12.5", "0.13.4", "0.15.5")
 RECORDED_FOLDER = "/opt/stalwart"
-SILENCE = 0.4  # seconds; the recorder waited three
+SILENCE = 0.2  # seconds, where nothing is to come; the recorder waited three
+PATIENCE = 10  # where something is
 PAUSE = 0.05  # after something came
 
 # What the simulator leaves out: "VERSION SCENARIO STEP" -> why. An entry that would pass fails.
@@ -99,8 +100,12 @@ class Player:
     def config(self, _step):
         return {"content": self.server.config_text().replace(self.server.folder, RECORDED_FOLDER)}
 
+    @staticmethod
+    def patience(step):
+        return SILENCE if step.get("failure", "").startswith("TimeoutError") else PATIENCE
+
     def request(self, step):
-        with socket.create_connection(("127.0.0.1", self.server.port(8080)), timeout=SILENCE) as sock:
+        with socket.create_connection(("127.0.0.1", self.server.port(8080)), timeout=self.patience(step)) as sock:
             sock.sendall(bytes.fromhex(step.get("proxy_prefix_hex", "")))
             sock.sendall(request_bytes(step))
             try:
@@ -110,7 +115,7 @@ class Player:
 
     def connect(self, step):
         port = step["port"]
-        sock = socket.create_connection(("127.0.0.1", self.server.port(port)), timeout=SILENCE)
+        sock = socket.create_connection(("127.0.0.1", self.server.port(port)), timeout=self.patience(step))
         try:
             sock.sendall(PREFIXES[step["sent_first"]] % {b"port": port} if step["sent_first"] == "PROXY v1"
                          else PREFIXES[step["sent_first"]])
@@ -511,7 +516,7 @@ GET = b"GET /healthz/live HTTP/1.1\r\n\r\n"
 
 
 def dial(server, tls=False):
-    sock = socket.create_connection(("127.0.0.1", server.port(443 if tls else 8080)), timeout=SILENCE)
+    sock = socket.create_connection(("127.0.0.1", server.port(443 if tls else 8080)), timeout=2 * SILENCE)
     return unverified().wrap_socket(sock, suppress_ragged_eofs=False) if tls else sock
 
 
