@@ -1,6 +1,8 @@
 /* test_plan.c - what status says, and how a read-back is compared and counted */
 #include "plan_help.h"
 
+#include <errno.h>
+
 #define LIST(id) "server.listener." id ".proxy.trusted-networks"
 
 /* Every key of the plan is staged or as wanted, and there are some. */
@@ -261,6 +263,43 @@ test_names(void **state)
 	}
 }
 
+static planner *real_planner;
+
+static int
+plan_without_memory(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
+{
+	pool->failed = true;
+	return real_planner(p, pool, in, err);
+}
+
+/* Memory that ran out anywhere: there is no plan. */
+static void
+test_memory(void **state)
+{
+	static const struct {
+		planner *planner;
+		const char *line;
+	} cases[] = {
+		{ plan_stage, "stage --only checks" },
+		{ plan_clear, "clear" },
+		{ plan_status, "status" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct err err = { 0 };
+		struct world w;
+
+		world_begin(&w, DEFAULTS);
+		real_planner = cases[i].planner;
+		CHECK(world_try(&w, plan_without_memory, cases[i].line, &err) == -1 &&
+			err.code == ENOMEM,
+		    "%s: %s", cases[i].line, err.text);
+		world_end(&w);
+	}
+}
+
 int
 main(void)
 {
@@ -275,6 +314,7 @@ main(void)
 		cmocka_unit_test(test_compare_clear),
 		cmocka_unit_test(test_group_states),
 		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
