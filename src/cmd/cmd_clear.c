@@ -1,7 +1,7 @@
 #include "cmd/cli.h"
-#include "cmd/faults.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
+#include "cmd/reload.h"
 #include "cmd/run.h"
 #include "plan/plan_clear.h"
 #include "target/target_file.h"
@@ -18,12 +18,12 @@ reload_one(struct run *r, struct target *t)
 	struct err err;
 
 	session_phase(&t->session, false);
-	if (faults_reload(r, t, false, &answer, &err) == -1) {
+	if (reload_ask(r, t, false, &answer, &err) == -1) {
 		t->progress = PROGRESS_UNPROVED;
 		run_fail(r, t, &err);
 		return -1;
 	}
-	faults_say(r, t, &answer, true);
+	reload_report(r, t, &answer, true);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    "The keys are cleared, but the server applied nothing: an error anywhere "

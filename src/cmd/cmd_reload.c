@@ -1,7 +1,7 @@
 #include "cmd/cli.h"
-#include "cmd/faults.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
+#include "cmd/reload.h"
 #include "cmd/run.h"
 #include "target/target.h"
 
@@ -13,11 +13,11 @@ reload_one(struct run *r, struct target *t)
 	struct api_reloaded answer;
 	struct err err;
 
-	if (faults_reload(r, t, r->options->dry_run, &answer, &err) == -1) {
+	if (reload_ask(r, t, r->options->dry_run, &answer, &err) == -1) {
 		run_fail(r, t, &err);
 		return;
 	}
-	faults_say(r, t, &answer, true);
+	reload_report(r, t, &answer, true);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "

@@ -1,5 +1,4 @@
 #include "cmd/cli.h"
-#include "cmd/faults.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "cmd/run.h"

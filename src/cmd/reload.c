@@ -1,4 +1,4 @@
-#include "cmd/faults.h"
+#include "cmd/reload.h"
 
 #include "cmd/run.h"
 #include "settings/snapshot.h"
@@ -54,7 +54,8 @@ say_one(struct run *r, const struct target *t, const struct api_fault *f, enum m
 }
 
 void
-faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer, bool failure)
+reload_report(
+    struct run *r, const struct target *t, const struct api_reloaded *answer, bool failure)
 {
 	size_t i;
 
@@ -66,7 +67,7 @@ faults_say(struct run *r, const struct target *t, const struct api_reloaded *ans
 }
 
 int
-faults_reload(
+reload_ask(
     struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer, struct err *err)
 {
 	if (session_open(&t->session, &r->trust, &r->credentials, err) == -1)
