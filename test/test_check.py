@@ -164,7 +164,7 @@ def test_status_says_what_waits(run, simulate, options, reload, restart):
     server = simulate()
     run(*STAGE, *options, *reach(server), status=0)
     ran = run("status", *reach(server), *options, status=0)
-    assert f"{reload} keys want a reload and {restart} a restart" in ran.out
+    assert f"a reload applies {reload} keys and a restart {restart}, " in ran.out
     keys = run("status", *reach(server), *options, "--json", status=0).target["keys"]
     assert [sum(key["applies"] == how for key in keys) for how in ("reload", "restart")] == [reload, restart]
 

@@ -1,6 +1,6 @@
 #include "cmd/cli.h"
+#include "cmd/exits.h"
 #include "cmd/options.h"
-#include "cmd/output.h"
 #include "cmd/reload.h"
 #include "cmd/run.h"
 #include "target/target.h"
