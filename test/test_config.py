@@ -630,7 +630,7 @@ class Scene:
 
     def is_new(self):
         files = self.bench.files()
-        states = {re.search(rb'"state": "(\w+)"', text)[1] for name, text in files.items() if name.endswith(".snapshot.json")}
+        states = {re.search(rb'"state":"(\w+)"', text)[1] for name, text in files.items() if name.endswith(".snapshot.json")}
         left = (frozenset(re.sub(r"\.\w{6}$", "", path) for path in files), self.bench.text, frozenset(states))
         new = left not in self.seen
         self.seen.add(left)

@@ -17,8 +17,8 @@ def text():
     return re.sub(".\b", "", page)
 
 
-def usage(command):
-    return subprocess.run([*RUNNER, BINARY, "help", command], capture_output=True, text=True, check=True).stdout
+def usage(*command):
+    return subprocess.run([*RUNNER, BINARY, "help", *command], capture_output=True, text=True, check=True).stdout
 
 
 def option_lines(page):
@@ -59,15 +59,20 @@ def test_refusals_are_those_of_the_program():
     assert len(re.findall(r"\(forceable\)", section)) == 1 + sum(star == "*" for star, _, _ in rows)
 
 
-def test_exit_statuses_are_those_of_the_readme():
-    def statuses(page):
-        return set(re.findall(r"\b([0-7]|130|143)\b(?= {2,}|, )", page))
-    section = text().split("EXIT STATUS")[1].split("JSON")[0]
-    assert statuses(section) == statuses((ROOT / "README").read_text().split("EXIT STATUS")[1].split("--json")[0])
+def test_exit_statuses_are_those_of_the_program():
+    table = dict(re.findall(r"^ +(\d+)  (.+)$", usage().split("\nExit status:")[1], re.M))
+    _, *items = re.split(r"^     (\d+) +", text().split("\nEXIT STATUS")[1].split("\nJSON")[0], flags=re.M)
+    manual = {status: " ".join(words.split()) for status, words in zip(items[::2], items[1::2])}
+    assert list(manual) == list(table)
+    for status, words in table.items():
+        assert manual[status].startswith(words), status
+    readme = (ROOT / "README").read_text().split("EXIT STATUS")[1].split("--json")[0]
+    assert set(re.findall(r"\b([0-7]|130|143)\b(?= {2,}|, )", readme)) == set(table)
 
 
 def test_json_members_are_those_that_are_printed():
-    source = (ROOT / "src" / "cmd" / "output.c").read_text()
-    members = set(re.findall(r'json_member_text\(\w+, "(\w+)"', source)) | set(re.findall(r'\\"(\w+)\\":', source))
+    source = (ROOT / "src" / "cmd" / "report_json.c").read_text()
+    members = set(re.findall(r'jsonout_\w+\(&?\w+, "(\w+)"', source))
+    assert {"command", "messages", "targets", "keys", "local", "diff"} <= members
     section = text().split("\nJSON")[1].split("\nCERTIFICATES")[0]
     assert members <= set(re.findall(r"\w+", section))

@@ -83,7 +83,7 @@ class Scene:
     def is_new(self):
         """Has no run left this yet? The time in a snapshot, and random names, make no difference."""
         *held, files = self.moment()
-        plain = {re.sub(r"json\.\w{6}$", "json.XXXXXX", name): re.sub(rb'"(created|checksum)": "[^"]*"', b"", data)
+        plain = {re.sub(r"json\.\w{6}$", "json.XXXXXX", name): re.sub(rb'"(created|checksum)": ?"[^"]*"', b"", data)
                  for name, data in files.items()}
         new = (held, plain) not in self.seen
         if new:

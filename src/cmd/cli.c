@@ -3,9 +3,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
+#include "cmd/exits.h"
 #include "cmd/options.h"
-#include "cmd/output.h"
-#include "cmd/run.h"
+#include "cmd/say.h"
 #include "sys/confine.h"
 
 #include <fcntl.h>
@@ -44,13 +44,6 @@ static const char examples[] =
     "  stalprep status --url https://mail.internal\n"
     "  stalprep clear --url https://mail.internal\n";
 
-static const char statuses[] =
-    "\nExit status: 0 done or nothing to do; 1 refused or failed before any write; 2 usage; 3 not "
-    "reached, or its\n"
-    "certificate not accepted; 4 credentials or permission; 5 something may be written and is not "
-    "all proved;\n"
-    "6 partly (status), keys left alone (clear); 7 not staged (status).\n";
-
 static void
 help_all(struct buf *out)
 {
@@ -65,7 +58,9 @@ help_all(struct buf *out)
 	for (i = 0; i < COMMAND_COUNT; i++)
 		buf_printf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].words);
 	buf_str(out, examples);
-	buf_str(out, statuses);
+	buf_str(out, "\nExit status:\n");
+	for (i = 0; i < EXITS_COUNT; i++)
+		buf_printf(out, "  %3d  %s\n", exits[i].status, exits[i].words);
 	buf_str(out, "\nstalprep help COMMAND lists a command's options.\n");
 }
 
@@ -84,7 +79,7 @@ help_refusals(struct buf *out)
 static int
 print(const struct options *o, struct buf *out)
 {
-	int status = run_print(o, out);
+	int status = say_results(o->command->name, out);
 
 	buf_free(out);
 	return status;
@@ -154,7 +149,7 @@ cli_main(int argc, char **argv)
 	keep_streams();
 	confine_begin();
 	if (options_parse(&o, cli_commands, &pool, argc > 0 ? argc - 1 : 0, argv + 1, &err) == -1) {
-		run_say(o.command ? o.command->name : NULL, err.text);
+		say(o.command ? o.command->name : NULL, err.text);
 		status = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
 	} else {
 		o.program = argc > 0 && argv[0] && *argv[0] ? argv[0] : "stalprep";

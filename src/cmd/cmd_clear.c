@@ -1,8 +1,8 @@
 #include "cmd/cli.h"
 
-#include "cmd/faults.h"
+#include "cmd/exits.h"
 #include "cmd/options.h"
-#include "cmd/output.h"
+#include "cmd/reload.h"
 #include "cmd/run.h"
 #include "plan/plan_clear.h"
 #include "target/target_file.h"
@@ -19,12 +19,12 @@ reload_one(struct run *r, struct target *t)
 	struct err err;
 
 	session_phase(&t->session, false);
-	if (faults_reload(r, t, false, &answer, &err) == -1) {
+	if (reload_ask(r, t, false, &answer, &err) == -1) {
 		t->progress = PROGRESS_UNPROVED;
 		run_fail(r, t, &err);
 		return -1;
 	}
-	faults_say(r, t, &answer);
+	reload_report(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    "The keys are cleared, but the server applied nothing: an error anywhere "

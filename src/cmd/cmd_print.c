@@ -3,10 +3,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
+#include "cmd/exits.h"
 #include "cmd/options.h"
-#include "cmd/output.h"
 #include "cmd/print.h"
-#include "cmd/run.h"
+#include "cmd/say.h"
 #include "settings/changeset.h"
 
 #include <string.h>
@@ -52,10 +52,10 @@ cmd_print(const struct options *o)
 	struct err err;
 
 	if (build(&set, &pool, o, p.dialect, minor, &err) == -1) {
-		run_say(o->command->name, err.text);
+		say(o->command->name, err.text);
 	} else {
 		print_format(&out, &p);
-		status = run_print(o, &out) ? EXIT_REFUSED : EXIT_DONE;
+		status = say_results(o->command->name, &out) ? EXIT_REFUSED : EXIT_DONE;
 	}
 	buf_free(&out);
 	pool_free(&pool);

@@ -1,8 +1,8 @@
 #include "cmd/cli.h"
 
-#include "cmd/faults.h"
+#include "cmd/exits.h"
 #include "cmd/options.h"
-#include "cmd/output.h"
+#include "cmd/reload.h"
 #include "cmd/run.h"
 #include "target/target.h"
 
@@ -14,11 +14,11 @@ reload_one(struct run *r, struct target *t)
 	struct api_reloaded answer;
 	struct err err;
 
-	if (faults_reload(r, t, r->options->dry_run, &answer, &err) == -1) {
+	if (reload_ask(r, t, r->options->dry_run, &answer, &err) == -1) {
 		run_fail(r, t, &err);
 		return;
 	}
-	faults_say(r, t, &answer);
+	reload_report(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
 		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "

@@ -1,7 +1,6 @@
 #include "cmd/cli.h"
 
 #include "cmd/options.h"
-#include "cmd/output.h"
 #include "cmd/run.h"
 #include "plan/plan_stage.h"
 #include "target/target_file.h"

@@ -1,7 +1,7 @@
 #include "cmd/cli.h"
 
+#include "cmd/exits.h"
 #include "cmd/options.h"
-#include "cmd/output.h"
 #include "cmd/run.h"
 #include "plan/plan_status.h"
 #include "target/target.h"

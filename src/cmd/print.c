@@ -2,8 +2,9 @@
 
 #include "base/buf.h"
 #include "cmd/options.h"
-#include "format/json.h"
+#include "format/jsonout.h"
 #include "format/toml.h"
+#include "settings/ops.h"
 
 #include <string.h>
 
@@ -57,55 +58,36 @@ format_text(struct buf *out, const struct print *p)
 	}
 }
 
-static void
-open_insert(struct buf *out, const struct dialect *d)
-{
-	buf_printf(out, "{\"type\":\"%s\",\"prefix\":null,\"assert_empty\":false,\"values\":[",
-	    d->capital_ops ? "Insert" : "insert");
-}
-
-static void
-open_delete(struct buf *out, const struct dialect *d)
-{
-	buf_printf(out, "{\"type\":\"%s\",\"keys\":[", d->capital_ops ? "Delete" : "delete");
-}
-
 /*
- * One operation with the entries of a group (GROUP_COUNT: all) that are local or not (which: 0, 1;
- * -1: both).
+ * One operation with the entries of a group (GROUP_COUNT: all) that are local or not (0, 1; -1:
+ * both), one a line. false, and nothing is appended, when there is none.
  */
 static bool
-format_operation(
-    struct buf *out, const struct print *p, size_t group, int local, const char *between)
+format_operation(struct jsonout *j, const struct print *p, size_t group, int local)
 {
-	bool first = true;
+	enum op_kind kind = p->options->clear ? OP_DELETE : OP_INSERT;
+	bool any = false;
 	size_t i;
 
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];
+		struct op op = { .kind = kind, .key = e->key, .value = e->value };
 
 		if ((group != GROUP_COUNT && e->group != group) ||
 		    (local != -1 && is_local(e) != (local == 1)))
 			continue;
-		if (first && p->options->clear)
-			open_delete(out, p->dialect);
-		else if (first)
-			open_insert(out, p->dialect);
-		buf_printf(out, "%s%s", first ? "" : ",", between);
-		first = false;
-		if (p->options->clear) {
-			json_quote(out, e->key);
-			continue;
-		}
-		buf_char(out, '[');
-		json_quote(out, e->key);
-		buf_char(out, ',');
-		json_quote(out, e->value);
-		buf_char(out, ']');
+		jsonout_line(j);
+		if (!any)
+			ops_open(j, kind, p->dialect->capital_ops);
+		any = true;
+		jsonout_line(j);
+		ops_entry(j, &op);
 	}
-	if (!first)
-		buf_printf(out, "%s]}", between);
-	return !first;
+	if (any) {
+		jsonout_line(j);
+		ops_close(j);
+	}
+	return any;
 }
 
 /*
@@ -115,18 +97,14 @@ format_operation(
 static void
 format_json(struct buf *out, const struct print *p)
 {
-	struct buf second = { 0 };
-	bool any;
+	struct jsonout j = { .out = out };
 
-	buf_str(out, "[");
-	any = format_operation(out, p, GROUP_COUNT, 1, "\n  ");
-	if (format_operation(&second, p, GROUP_COUNT, 0, "\n  ")) {
-		buf_str(out, any ? ",\n" : "");
-		buf_add(out, second.data, second.len);
-	}
-	out->failed |= second.failed;
-	buf_free(&second);
-	buf_str(out, "]\n");
+	jsonout_open(&j, NULL, '[');
+	format_operation(&j, p, GROUP_COUNT, 1);
+	format_operation(&j, p, GROUP_COUNT, 0);
+	jsonout_line(&j);
+	jsonout_close(&j, ']');
+	buf_char(out, '\n');
 }
 
 /*
@@ -137,7 +115,7 @@ static const char curl_head[] =
     "user=${STALPREP_USER:-admin}\n"
     ": \"${STALPREP_PASSWORD:?set it to the password of the old server administrator}\"\n"
     "\n"
-    "# curl reads the login from its standard input, quoted as its configuration files want it.\n"
+    "# curl reads the login from its standard input, quoted as its configuration files need it.\n"
     "login() {\n"
     "\tprintf 'user = \"%s\"\\n' \"$(printf '%s:%s' \"$user\" \"$STALPREP_PASSWORD\" | sed "
     "'s/[\\\\\"]/\\\\&/g')\"\n"
@@ -162,10 +140,28 @@ say_assumed(struct buf *out, const struct print *p)
 		    "with --listener.\n");
 }
 
+/* One POST, if the group has any entry. */
+static void
+format_post(struct buf *out, const struct print *p, enum group g)
+{
+	struct buf body = { 0 };
+	struct jsonout j = { .out = &body };
+
+	jsonout_open(&j, NULL, '[');
+	if (format_operation(&j, p, g, -1)) {
+		jsonout_line(&j);
+		jsonout_close(&j, ']');
+		buf_printf(out, "\nwhat=%s\nbody=", group_name(g));
+		buf_shell(out, buf_text(&body) ? buf_text(&body) : "");
+		buf_str(out, "\npost \"$@\"\n");
+	}
+	out->failed |= body.failed;
+	buf_free(&body);
+}
+
 static void
 format_curl(struct buf *out, const struct print *p)
 {
-	struct buf body = { 0 };
 	char origin[ORIGIN_MAX];
 	size_t g;
 
@@ -189,18 +185,8 @@ format_curl(struct buf *out, const struct print *p)
 		    "https://source.internal.example.org}\n");
 	}
 	buf_str(out, curl_head);
-	for (g = 0; g < GROUP_COUNT; g++) {
-		buf_reset(&body);
-		buf_str(&body, "[\n");
-		if (!format_operation(&body, p, g, -1, "\n"))
-			continue;
-		buf_str(&body, "\n]");
-		buf_printf(out, "\nwhat=%s\nbody=", group_name((enum group)g));
-		buf_shell(out, buf_text(&body) ? buf_text(&body) : "");
-		buf_str(out, "\npost \"$@\"\n");
-		out->failed |= body.failed;
-	}
-	buf_free(&body);
+	for (g = 0; g < GROUP_COUNT; g++)
+		format_post(out, p, (enum group)g);
 }
 
 /*

@@ -1,8 +1,10 @@
 #include "cmd/run.h"
 
 #include "base/buf.h"
+#include "cmd/exits.h"
 #include "cmd/options.h"
-#include "cmd/output.h"
+#include "cmd/report.h"
+#include "cmd/say.h"
 #include "sys/confine.h"
 #include "sys/interrupt.h"
 #include "target/target_file.h"
@@ -315,79 +317,6 @@ run_withdraw(struct run *r)
 	}
 }
 
-void
-run_say(const char *command, const char *text)
-{
-	struct buf out = { 0 };
-
-	output_say(&out, command, text);
-	fputs(buf_text(&out) ? buf_text(&out) : "stalprep: out of memory\n", stderr);
-	buf_free(&out);
-}
-
-int
-run_print(const struct options *o, const struct buf *out)
-{
-	const char *text = buf_text(out);
-	struct err err;
-
-	if (text && fwrite(text, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
-		return 0;
-	if (text)
-		err_system(
-		    &err, ERR_SYSTEM, errno, "The report could not be written to standard output");
-	else
-		err_memory(&err);
-	run_say(o->command->name, err.text);
-	return 1;
-}
-
-/*
- * Results on standard output, what went wrong on standard error; with --json all of it is in the
- * one object.
- */
-static int
-print_report(struct run *r)
-{
-	struct report report = {
-		.options = r->options,
-		.targets = r->targets,
-		.count = r->count,
-		.messages = &r->messages,
-		.exit = r->exit,
-	};
-	const struct target *t = r->count && r->targets[0].is_file ? &r->targets[0] : NULL;
-	bool file_out = t && t->planned && configfile_is_stream(r->options->reach.config) &&
-	    r->options->id != COMMAND_STATUS && !r->options->dry_run;
-	/* A quiet clear that left keys alone still names them. */
-	bool left = r->exit == EXIT_PARTLY && r->options->id == COMMAND_CLEAR;
-	struct buf out = { 0 }, said = { 0 };
-	int failed = 0;
-
-	if (r->options->json)
-		output_json(&out, &report);
-	else if (!r->options->quiet)
-		output_text(&out, &report);
-	else if (t && t->planned && r->options->dry_run)
-		output_diff(&out, t);
-	output_messages(&said, r->options->command->name, &r->messages,
-	    !r->options->quiet ? MESSAGE_NOTE
-		: left         ? MESSAGE_WARNING
-			       : MESSAGE_REFUSAL);
-	/* With "-" it is the file that goes to standard output, whole or not at all. */
-	if (file_out && out.len)
-		run_say(r->options->command->name, buf_text(&out));
-	if (file_out && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
-		failed = run_print(r->options, t->edited.len ? &t->edited : &t->config.text);
-	else if (!file_out)
-		failed = run_print(r->options, &out);
-	if (!r->options->json && said.len)
-		fputs(buf_text(&said) ? buf_text(&said) : "stalprep: out of memory\n", stderr);
-	buf_free(&out);
-	buf_free(&said);
-	return failed;
-}
-
 int
 run_end(struct run *r)
 {
@@ -399,13 +328,13 @@ run_end(struct run *r)
 	for (i = 0; i < r->count; i++)
 		session_close(&r->targets[i].session);
 	credentials_wipe(&r->credentials);
-	failed = print_report(r);
+	failed = report_print(r);
 	if (failed) {
 		snprintf(text, sizeof(text),
 		    "The report is lost, the work is not: without this the exit status would be "
 		    "%d. See stalprep status.",
 		    status);
-		run_say(r->options->command->name, text);
+		say(r->options->command->name, text);
 		if (status == EXIT_DONE)
 			status = anything_written(r) ? EXIT_UNPROVED : EXIT_REFUSED;
 	}

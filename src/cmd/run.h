@@ -15,7 +15,6 @@
 
 #include <stdbool.h>
 
-struct buf;
 struct options;
 struct target;
 
@@ -76,17 +75,5 @@ bool run_stopped(struct run *r);
 
 /* Print the report (or the JSON), close all, wipe all. Gives the process's exit status. */
 int run_end(struct run *r);
-
-/*
- * Say text, which is clean, on standard error, each line of it as all lines there begin. command:
- * its name, or NULL. A NULL text means that memory ran out.
- */
-void run_say(const char *command, const char *text);
-
-/*
- * Write out to standard output, flushed. 0; or 1 when it could not be written, which is said on
- * standard error.
- */
-int run_print(const struct options *o, const struct buf *out);
 
 #endif

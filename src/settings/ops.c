@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/pool.h"
-#include "format/json.h"
+#include "format/jsonout.h"
 
 void
 ops_add(struct ops *o, struct pool *pool, const struct op *op)
@@ -12,54 +12,67 @@ ops_add(struct ops *o, struct pool *pool, const struct op *op)
 	*added = *op;
 }
 
-static void
-open_op(struct buf *out, const struct op *op, bool capital)
+void
+ops_open(struct jsonout *j, enum op_kind kind, bool capital)
 {
-	if (op->kind == OP_DELETE)
-		buf_printf(out, "{\"type\":\"%s\",\"keys\":[", capital ? "Delete" : "delete");
-	else
-		buf_printf(out,
-		    "{\"type\":\"%s\",\"prefix\":null,\"assert_empty\":false,\"values\":[",
-		    capital ? "Insert" : "insert");
-}
-
-static void
-format_one(struct buf *out, const struct op *op)
-{
-	if (op->kind == OP_DELETE) {
-		json_quote(out, op->key);
+	jsonout_open(j, NULL, '{');
+	if (kind == OP_DELETE) {
+		jsonout_text(j, "type", capital ? "Delete" : "delete");
+		jsonout_open(j, "keys", '[');
 		return;
 	}
-	buf_char(out, '[');
-	json_quote(out, op->key);
-	buf_char(out, ',');
-	json_quote(out, op->value);
-	buf_char(out, ']');
+	jsonout_text(j, "type", capital ? "Insert" : "insert");
+	jsonout_text(j, "prefix", NULL);
+	jsonout_bool(j, "assert_empty", false);
+	jsonout_open(j, "values", '[');
+}
+
+void
+ops_entry(struct jsonout *j, const struct op *op)
+{
+	if (op->kind == OP_DELETE) {
+		jsonout_text(j, NULL, op->key);
+		return;
+	}
+	jsonout_open(j, NULL, '[');
+	jsonout_text(j, NULL, op->key);
+	jsonout_text(j, NULL, op->value);
+	jsonout_close(j, ']');
+}
+
+void
+ops_close(struct jsonout *j)
+{
+	jsonout_close(j, ']');
+	jsonout_close(j, '}');
 }
 
 size_t
 ops_format(const struct ops *o, size_t from, bool capital, struct buf *out)
 {
-	size_t start = out->len, i;
+	struct jsonout j = { .out = out }, before;
+	size_t start = out->len, len, i;
 
-	buf_char(out, '[');
+	jsonout_open(&j, NULL, '[');
 	for (i = from; i < o->count; i++) {
-		size_t before = out->len;
-		bool first = i == from || o->items[i].kind != o->items[i - 1].kind ||
-		    o->items[i].step != o->items[i - 1].step;
+		const struct op *op = &o->items[i], *last = i > from ? op - 1 : NULL;
 
-		if (first) {
-			buf_str(out, i == from ? "" : "]},");
-			open_op(out, &o->items[i], capital);
-		} else {
-			buf_char(out, ',');
+		before = j;
+		len = out->len;
+		if (!last || last->kind != op->kind || last->step != op->step) {
+			if (last)
+				ops_close(&j);
+			ops_open(&j, op->kind, capital);
 		}
-		format_one(out, &o->items[i]);
-		if (i > from && out->len - start > OPS_BODY_MAX && !out->failed) {
-			out->data[out->len = before] = '\0';
+		ops_entry(&j, op);
+		if (last && out->len - start > OPS_BODY_MAX && !out->failed) {
+			out->data[out->len = len] = '\0';
+			j = before;
 			break;
 		}
 	}
-	buf_str(out, from < o->count ? "]}]" : "]");
+	if (from < o->count)
+		ops_close(&j);
+	jsonout_close(&j, ']');
 	return i;
 }

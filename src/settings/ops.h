@@ -8,6 +8,7 @@
 
 struct buf;
 struct err;
+struct jsonout;
 struct pool;
 
 enum { OPS_BODY_MAX = 1000000 }; /* the server reads at most 1 MiB of body (server-facts) */
@@ -28,6 +29,11 @@ struct ops {
 
 /* Append one. 0 or -1. */
 void ops_add(struct ops *o, struct pool *pool, const struct op *op);
+
+/* The parts of a body: begin an operation, add an entry of its kind, end it. capital: as below. */
+void ops_open(struct jsonout *j, enum op_kind kind, bool capital);
+void ops_entry(struct jsonout *j, const struct op *op);
+void ops_close(struct jsonout *j);
 
 /*
  * Append one body to out, with the entries from `from` on as far as the bound allows; gives the

@@ -4,6 +4,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "format/json.h"
+#include "format/jsonout.h"
 #include "settings/settings.h"
 
 #include <stdint.h>
@@ -233,43 +234,41 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 }
 
 static void
-format_member(struct buf *out, const char *name, const char *value)
+format_key(struct jsonout *j, const struct snapshot_key *k)
 {
-	buf_printf(out, ",\n  \"%s\": ", name);
-	json_quote(out, value);
+	jsonout_line(j);
+	jsonout_open(j, NULL, '{');
+	jsonout_text(j, "key", k->key);
+	jsonout_text(j, "group", group_name(k->group));
+	jsonout_bool(j, "local", k->local);
+	jsonout_text(j, "before", k->before);
+	jsonout_text(j, "written", k->written);
+	if (k->text)
+		jsonout_text(j, "text", k->text);
+	if (!settings_same(k->maybe_present, k->before))
+		jsonout_text(j, "stood", k->maybe_present);
+	jsonout_close(j, '}');
 }
 
 void
 snapshot_format(struct buf *out, const struct snapshot *s)
 {
+	struct jsonout j = { .out = out };
 	size_t from = out->len, i;
 
-	buf_printf(out, "{\n  \"format\": \"%s\",\n  \"version\": %d", FORMAT, SNAPSHOT_VERSION);
-	format_member(out, "target", s->target);
-	format_member(out, "created", s->created);
-	format_member(out, "dialect", s->dialect);
-	format_member(out, "options", s->options);
-	format_member(out, "state", state_names[s->state]);
-	buf_str(out, ",\n  \"keys\": [");
-	for (i = 0; i < s->count; i++) {
-		buf_printf(out, "%s\n    {\"key\": ", i ? "," : "");
-		json_quote(out, s->keys[i].key);
-		buf_printf(out, ", \"group\": \"%s\", \"local\": %s, \"before\": ",
-		    group_name(s->keys[i].group), s->keys[i].local ? "true" : "false");
-		json_quote(out, s->keys[i].before);
-		buf_str(out, ", \"written\": ");
-		json_quote(out, s->keys[i].written);
-		if (s->keys[i].text) {
-			buf_str(out, ", \"text\": ");
-			json_quote(out, s->keys[i].text);
-		}
-		if (!settings_same(s->keys[i].maybe_present, s->keys[i].before)) {
-			buf_str(out, ", \"stood\": ");
-			json_quote(out, s->keys[i].maybe_present);
-		}
-		buf_char(out, '}');
-	}
-	buf_str(out, "\n  ]");
+	jsonout_open(&j, NULL, '{');
+	jsonout_text(&j, "format", FORMAT);
+	jsonout_number(&j, "version", SNAPSHOT_VERSION);
+	jsonout_text(&j, "target", s->target);
+	jsonout_text(&j, "created", s->created);
+	jsonout_text(&j, "dialect", s->dialect);
+	jsonout_text(&j, "options", s->options);
+	jsonout_text(&j, "state", state_names[s->state]);
+	jsonout_open(&j, "keys", '[');
+	for (i = 0; i < s->count; i++)
+		format_key(&j, &s->keys[i]);
+	jsonout_line(&j);
+	jsonout_close(&j, ']');
 	if (!out->failed)
 		buf_printf(out, "%s%08x\"\n}\n", CHECK,
 		    (unsigned)crc32(out->data + from, out->len - from));

@@ -1,4 +1,4 @@
-#include "cmd/faults.h"
+#include "cmd/reload.h"
 
 #include "cmd/run.h"
 #include "settings/snapshot.h"
@@ -9,7 +9,7 @@
 
 /* Is key one of ours, or the list or table that one of ours is in? */
 static bool
-touches(const char *ours, const char *key)
+covers(const char *ours, const char *key)
 {
 	size_t len = strlen(key);
 
@@ -17,14 +17,14 @@ touches(const char *ours, const char *key)
 }
 
 static bool
-is_ours(const struct target *t, const char *key)
+is_of_stalprep(const struct target *t, const char *key)
 {
 	size_t i;
 
 	if (t->plan.clearing)
 		return false; /* what stood before is back */
 	for (i = 0; i < t->loaded.count; i++) {
-		if (touches(t->loaded.keys[i].key, key))
+		if (covers(t->loaded.keys[i].key, key))
 			return true;
 	}
 	return false;
@@ -39,8 +39,8 @@ say_one(struct run *r, const struct target *t, const struct api_fault *f, enum m
 	struct message *m = message_add(&r->messages, &r->pool, level,
 	    "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
 	    *f->text ? ": " : "", f->text,
-	    is_ours(t, f->key) ? "stalprep staged this key."
-			       : "It is not stalprep's: it stood there before.",
+	    is_of_stalprep(t, f->key) ? "stalprep staged this key."
+				      : "It is not stalprep's: it stood there before.",
 	    lookup ? " The server can't resolve a name; every reload fails until it can, or the "
 		     "setting is off."
 		   : "");
@@ -50,7 +50,7 @@ say_one(struct run *r, const struct target *t, const struct api_fault *f, enum m
 }
 
 void
-faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer)
+reload_report(struct run *r, const struct target *t, const struct api_reloaded *answer)
 {
 	size_t i;
 
@@ -61,7 +61,7 @@ faults_say(struct run *r, const struct target *t, const struct api_reloaded *ans
 }
 
 int
-faults_reload(
+reload_ask(
     struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer, struct err *err)
 {
 	if (session_open(&t->session, &r->trust, &r->credentials, err) == -1)

@@ -1,19 +1,20 @@
 /*
- * test_output.c - reports: JSON that parses, text that is safe for a terminal, words that promise
+ * test_report.c - reports: JSON that parses, text that is safe for a terminal, words that promise
  * no more than was read
  */
 #include "plan_help.h"
 
 #include "base/buf.h"
 #include "base/utf8.h"
-#include "cmd/output.h"
+#include "cmd/exits.h"
+#include "cmd/report.h"
+#include "cmd/say.h"
 #include "format/json.h"
-#include "target/target.h"
 
 /* A run over one target, as plain data. */
 struct run_of {
 	struct world w;
-	struct target t;
+	struct report_target t;
 	struct messages messages;
 	struct report r;
 	struct buf out;
@@ -24,11 +25,11 @@ begin(struct run_of *x, const char *lines)
 {
 	memset(x, 0, sizeof(*x));
 	world_begin(&x->w, lines);
-	strcpy(x->t.origin, "https://old.example.org");
-	strcpy(x->t.snapshot_path, "stalprep-old.example.org-443.snapshot.json");
-	x->t.lock = -1;
+	x->t.name = "https://old.example.org";
+	x->t.snapshot_path = "stalprep-old.example.org-443.snapshot.json";
+	x->t.settings = &x->w.now;
 	x->t.read = true;
-	x->t.facts.minor_first = x->t.facts.minor_last = 15;
+	x->t.minor_first = x->t.minor_last = 15;
 	x->r.options = &x->w.o;
 	x->r.targets = &x->t;
 	x->r.count = 1;
@@ -50,27 +51,25 @@ done(struct run_of *x, planner *make, const char *line)
 	x->w.o.program = "stalprep";
 	world_write(&x->w);
 	assert_int_equal(plan_compare(&x->w.plan, &x->w.now), 0);
-	x->t.plan = x->w.plan;
-	x->t.planned = true;
-	x->t.progress = PROGRESS_PROVED;
+	x->t.plan = &x->w.plan;
+	x->t.written = x->t.proved = true;
 	x->t.changed = x->w.plan.write_count;
 	x->t.snapshot_kept = true;
-	x->t.local_changed = true;
+	x->t.file_rewritten = true;
 }
 
 static void
 planned(struct run_of *x, planner *make, const char *line)
 {
 	world_plan(&x->w, make, line);
-	x->t.plan = x->w.plan;
-	x->t.planned = true;
+	x->t.plan = &x->w.plan;
 }
 
 static const char *
 text_of(struct run_of *x)
 {
 	buf_reset(&x->out);
-	output_text(&x->out, &x->r);
+	report_text(&x->out, &x->r);
 	assert_non_null(buf_text(&x->out));
 	return buf_text(&x->out);
 }
@@ -83,7 +82,7 @@ json_of(struct run_of *x)
 	struct err err = { 0 };
 
 	buf_reset(&x->out);
-	output_json(&x->out, &x->r);
+	report_json(&x->out, &x->r);
 	CHECK(
 	    json_parse(&doc, x->out.data, x->out.len, &err) == 0, "%s: %s", err.text, x->out.data);
 	return doc;
@@ -160,8 +159,8 @@ test_unproved(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP);
 	planned(&x, plan_stage, "stage " WHOLE);
-	plan_compare(&x.t.plan, &x.w.now);
-	x.t.progress = PROGRESS_UNPROVED;
+	plan_compare(&x.w.plan, &x.w.now);
+	x.t.written = true;
 	x.r.exit = EXIT_UNPROVED;
 	assert_true(has(text_of(&x), "0 of 10 keys were read back"));
 	assert_false(has(text_of(&x), "To apply") || has(text_of(&x), "applied nothing"));
@@ -177,8 +176,8 @@ test_clear(void **state)
 	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
 	world_stage(&x.w, "stage " WHOLE);
 	done(&x, plan_clear, "clear");
-	x.t.has_snapshot = true;
-	strcat(x.t.snapshot_path, ".cleared");
+	x.t.snapshot = &x.w.snapshot;
+	x.t.snapshot_path = "stalprep-old.example.org-443.snapshot.json.cleared";
 	assert_true(has(text_of(&x), "auth.dkim.verify: disable -> strict") &&
 	    has(text_of(&x), ".cleared"));
 	assert_true(has(text_of(&x), "10 of 10 keys"));
@@ -336,12 +335,12 @@ test_terminal(void **state)
 			begin(&x, hostile[i].settings);
 			if (j == 3)
 				world_stage(&x.w, "stage " WHOLE);
-			x.t.facts.url_in_force = hostile[i].url;
+			x.t.url_in_force = hostile[i].url;
 			planned(&x, planners[j], lines[j]);
 			x.messages = x.w.plan.messages;
 			check_clean(text_of(&x), false, hostile[i].why);
 			buf_reset(&x.out);
-			output_messages(&x.out, "stage", &x.messages, MESSAGE_NOTE);
+			say_format(&x.out, "stage", &x.messages, MESSAGE_NOTE);
 			check_clean(buf_text(&x.out), false, hostile[i].why);
 			json_free(json_of(&x));
 			check_clean(x.out.data, true, hostile[i].why);
@@ -359,43 +358,10 @@ test_terminal_snapshot(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP);
 	planned(&x, plan_status, "status");
-	x.t.has_snapshot = true;
-	x.t.snapshot.created = "\x1b[2Jnow";
+	x.w.snapshot.created = "\x1b[2Jnow";
+	x.t.snapshot = &x.w.snapshot;
 	check_clean(text_of(&x), false, "the snapshot's date");
 	end(&x);
-}
-
-static void
-test_messages(void **state)
-{
-	struct messages m = { 0 };
-	struct pool pool = { 0 };
-	struct buf out = { 0 };
-
-	(void)state;
-	message_add(&m, &pool, MESSAGE_NOTE, "a note");
-	message_add(&m, &pool, MESSAGE_WARNING, "a warning");
-	message_refuse(&m, &pool, REFUSAL_CHANGED, true, "a refusal\n2");
-	message_add(&m, &pool, MESSAGE_ERROR, "an\n\n  error\n stage: \n  \x1b");
-	m.items[3].target = "https://b.example";
-	output_messages(&out, "stage", &m, MESSAGE_NOTE);
-	assert_string_equal(buf_text(&out),
-	    "stalprep stage: a note\n"
-	    "stalprep stage: warning: a warning\n"
-	    "stalprep stage: forced (changed): a refusal?2\n"
-	    "stalprep stage: https://b.example: an?\n"
-	    "stalprep stage:   error? stage: \n"
-	    "stalprep stage:   ?\n");
-	buf_reset(&out);
-	m.items[2].forced = false;
-	output_messages(&out, "stage", &m, MESSAGE_REFUSAL);
-	assert_string_equal(buf_text(&out),
-	    "stalprep stage: refused (changed): a refusal?2\n"
-	    "stalprep stage: https://b.example: an?\n"
-	    "stalprep stage:   error? stage: \n"
-	    "stalprep stage:   ?\n");
-	buf_free(&out);
-	pool_free(&pool);
 }
 
 int
@@ -412,7 +378,6 @@ main(void)
 		cmocka_unit_test(test_json_unread),
 		cmocka_unit_test(test_terminal),
 		cmocka_unit_test(test_terminal_snapshot),
-		cmocka_unit_test(test_messages),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,6 @@
-/* faults.h - a reload's answer in words: whose errors they are, and what they mean */
-#ifndef FAULTS_H
-#define FAULTS_H
+/* reload.h - a server's reload, and what it answers */
+#ifndef RELOAD_H
+#define RELOAD_H
 
 #include "base/def.h"
 
@@ -15,13 +15,13 @@ struct target;
  * Add the server's errors and warnings to the run's messages. Each says whether its key is one that
  * stalprep staged (by the snapshot, unless the run has cleared it) or was there before.
  */
-void faults_say(struct run *r, const struct target *t, const struct api_reloaded *answer);
+void reload_report(struct run *r, const struct target *t, const struct api_reloaded *answer);
 
 /*
- * Let the server reload, or with dry_run only try it. 0, with its errors in *answer; or -1 with
+ * Ask the server to reload, or with dry_run to try it. 0, with its errors in *answer; or -1 with
  * err, which says so where it is not known whether it reloaded.
  */
-int faults_reload(struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer,
+int reload_ask(struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer,
     struct err *err) WARN_UNUSED;
 
 #endif

@@ -1,0 +1,16 @@
+#include "cmd/exits.h"
+
+#include <signal.h>
+
+const struct exit_row exits[EXITS_COUNT] = {
+	{ EXIT_DONE, "done, or nothing to do" },
+	{ EXIT_REFUSED, "refused, or failed before any write; reload: the settings have errors" },
+	{ EXIT_USAGE, "usage, or no password to be had" },
+	{ EXIT_UNREACHED, "the server was not reached, or its certificate not accepted" },
+	{ EXIT_LOGIN, "credentials or permission" },
+	{ EXIT_UNPROVED, "something may be written, and it is not all proved" },
+	{ EXIT_PARTLY, "status: partly staged, or foreign values; clear: keys were left alone" },
+	{ EXIT_NOT_STAGED, "status: not staged" },
+	{ 128 + SIGINT, "interrupted by SIGINT before any write" },
+	{ 128 + SIGTERM, "interrupted by SIGTERM before any write" },
+};

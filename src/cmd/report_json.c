@@ -1,0 +1,103 @@
+#include "cmd/report.h"
+
+#include "base/buf.h"
+#include "cmd/options.h"
+#include "format/jsonout.h"
+#include "plan/plan.h"
+#include "settings/message.h"
+
+static const char *const level_names[] = {
+	[MESSAGE_NOTE] = "note",
+	[MESSAGE_WARNING] = "warning",
+	[MESSAGE_REFUSAL] = "refusal",
+	[MESSAGE_ERROR] = "error",
+};
+
+static void
+add_message(struct jsonout *j, const struct message *m)
+{
+	jsonout_open(j, NULL, '{');
+	jsonout_text(j, "level", m->forced ? "forced" : level_names[m->level]);
+	jsonout_text(j, "name", refusals[m->refusal].name);
+	jsonout_text(j, "target", m->target);
+	jsonout_text(j, "text", m->text);
+	jsonout_close(j, '}');
+}
+
+static void
+add_listener(struct jsonout *j, const struct plan_listener *l)
+{
+	jsonout_open(j, NULL, '{');
+	jsonout_text(j, "id", l->listener->id);
+	jsonout_text(j, "protocol", l->listener->protocol_text);
+	jsonout_text(j, "binds", l->listener->binds);
+	jsonout_bool(j, "chosen", l->chosen);
+	jsonout_text(j, "why", l->why);
+	jsonout_close(j, '}');
+}
+
+static void
+add_key(struct jsonout *j, const struct plan_key *k, bool unread)
+{
+	jsonout_open(j, NULL, '{');
+	jsonout_text(j, "key", k->key);
+	jsonout_text(j, "group", group_name(k->group));
+	jsonout_text(j, "before", k->now);
+	jsonout_text(j, "wanted", k->wanted);
+	jsonout_text(j, "after", unread ? NULL : k->after);
+	jsonout_text(j, "applies", k->applies == APPLIES_RESTART ? "restart" : "reload");
+	jsonout_text(j, "state", unread ? "unknown" : key_state_name(k->state));
+	jsonout_bool(j, "local", k->local);
+	jsonout_close(j, '}');
+}
+
+static void
+add_target(struct jsonout *j, const struct report_target *t)
+{
+	static const struct plan none;
+	const struct plan *p = t->plan ? t->plan : &none;
+	size_t i;
+
+	jsonout_open(j, NULL, '{');
+	jsonout_text(j, "target", t->name);
+	jsonout_text(j, "dialect", p->dialect ? p->dialect->name : NULL);
+	jsonout_text(j, "version", t->version);
+	jsonout_text(j, "url_in_force", t->url_in_force);
+	jsonout_open(j, "listeners", '[');
+	for (i = 0; i < p->listener_count; i++)
+		add_listener(j, &p->listeners[i]);
+	jsonout_close(j, ']');
+	jsonout_open(j, "keys", '[');
+	for (i = 0; i < p->key_count; i++)
+		add_key(j, &p->keys[i], p->unread);
+	jsonout_close(j, ']');
+	jsonout_text(j, "snapshot", t->snapshot_kept ? t->snapshot_path : NULL);
+	if (t->diff)
+		jsonout_text(j, "diff", buf_text(t->diff));
+	jsonout_close(j, '}');
+}
+
+void
+report_json(struct buf *out, const struct report *r)
+{
+	struct jsonout j = { .out = out };
+	bool changed = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		changed |= r->targets[i].written;
+	jsonout_open(&j, NULL, '{');
+	jsonout_text(&j, "command", r->options->command->name);
+	jsonout_number(&j, "exit", r->exit);
+	jsonout_bool(&j, "changed", changed);
+	jsonout_open(&j, "messages", '[');
+	for (i = 0; i < r->messages->count; i++)
+		add_message(&j, &r->messages->items[i]);
+	jsonout_close(&j, ']');
+	jsonout_open(&j, "targets", '[');
+	for (i = 0; i < r->count; i++)
+		add_target(&j, &r->targets[i]);
+	jsonout_close(&j, ']');
+	jsonout_close(&j, '}');
+	buf_char(out, '\n');
+}

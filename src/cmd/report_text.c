@@ -1,0 +1,519 @@
+#include "cmd/report.h"
+
+#include "base/buf.h"
+#include "cmd/exits.h"
+#include "cmd/options.h"
+#include "cmd/say.h"
+#include "plan/plan.h"
+#include "settings/settings.h"
+#include "settings/snapshot.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { VALUE_MAX = 60 }; /* a longer value is cut in the text; --json has it whole */
+
+static void
+add_clean(struct buf *out, const char *text, size_t max)
+{
+	say_clean(out, text, strlen(text), max);
+}
+
+/* The same as add_clean, with blanks behind it up to a column's width. */
+static void
+add_cell(struct buf *out, const char *text, size_t width)
+{
+	size_t before = out->len;
+
+	add_clean(out, text, (size_t)-1);
+	buf_printf(
+	    out, "%*s  ", out->len - before < width ? (int)(width - (out->len - before)) : 0, "");
+}
+
+static void
+add_value(struct buf *out, const char *value)
+{
+	if (!value)
+		buf_str(out, "(absent)");
+	else if (!*value)
+		buf_str(out, "(empty)");
+	else
+		add_clean(out, value, VALUE_MAX);
+}
+
+static void
+add_file(struct buf *out, const struct report_target *t)
+{
+	add_clean(out, t->name, (size_t)-1);
+	buf_printf(out,
+	    " is the configuration of an older Stalwart server. It does not say its "
+	    "version%s%s.\n",
+	    t->plan ? "; taken as " : "", t->plan ? t->plan->dialect->name : "");
+}
+
+static void
+add_server(struct buf *out, const struct report_target *t)
+{
+	buf_printf(out, "%s is an older Stalwart server", t->name);
+	if (t->version)
+		buf_printf(out, ", version %s", t->version);
+	else if (t->minor_first == t->minor_last)
+		buf_printf(out, ", version 0.%d", t->minor_first);
+	else
+		buf_printf(out, ", version 0.%d to 0.%d", t->minor_first, t->minor_last);
+	buf_str(out, ".\n");
+	if (t->url_in_force) {
+		buf_str(out, "It advertises ");
+		add_clean(out, t->url_in_force, VALUE_MAX);
+		buf_str(out, " at this moment.\n");
+	}
+}
+
+/* Does the listener have trusted networks of its own? */
+static bool
+has_networks(const struct report_target *t, const struct listener *l)
+{
+	char prefix[ID_MAX + 64];
+
+	snprintf(prefix, sizeof(prefix), "server.listener.%s.proxy.trusted-networks", l->id);
+	return settings_has_prefix(t->settings, prefix);
+}
+
+static void
+add_listeners(struct buf *out, const struct report_target *t, bool planned)
+{
+	const struct plan *p = t->plan;
+	size_t i, id = 8, binds = 8;
+
+	if (!p->listener_count)
+		return;
+	for (i = 0; i < p->listener_count; i++) {
+		const struct listener *l = p->listeners[i].listener;
+
+		id = strlen(l->id) > id && strlen(l->id) < 30 ? strlen(l->id) : id;
+		binds = strlen(l->binds) > binds && strlen(l->binds) < 40 ? strlen(l->binds)
+									  : binds;
+	}
+	buf_str(out,
+	    planned ? "\nListeners:\n"
+		    : "\nListeners, and whether they have proxy networks of their own:\n");
+	for (i = 0; i < p->listener_count; i++) {
+		const struct listener *l = p->listeners[i].listener;
+
+		if (planned)
+			buf_printf(out, "  %-5s  ", p->listeners[i].chosen ? "proxy" : "leave");
+		else
+			buf_printf(out, "  %-5s  ", has_networks(t, l) ? "proxy" : "plain");
+		add_cell(out, l->id, id);
+		add_cell(out, l->protocol_text, 11);
+		add_cell(out, l->binds, binds);
+		buf_printf(out, "%s\n", p->listeners[i].why);
+	}
+}
+
+static void
+add_key(struct buf *out, const char *key, const char *before, const char *after)
+{
+	buf_str(out, "  ");
+	add_clean(out, key, (size_t)-1);
+	buf_str(out, ": ");
+	add_value(out, before);
+	if (!settings_same(before, after)) {
+		buf_str(out, " -> ");
+		add_value(out, after);
+	}
+	buf_char(out, '\n');
+}
+
+/* The keys that change or changed, group by group; with -v also those that stay. */
+static void
+add_changes(struct buf *out, const struct report *r, const struct plan *p, const char *title)
+{
+	bool head = false;
+	size_t g, i;
+
+	for (g = 0; g < GROUP_COUNT; g++) {
+		for (i = 0; i < p->key_count; i++) {
+			const struct plan_key *k = &p->keys[i];
+
+			if (k->group != g || (!k->write && !r->options->verbose))
+				continue;
+			if (!head)
+				buf_printf(out, "\n%s\n", title);
+			head = true;
+			add_key(out, k->key, k->now, r->options->dry_run ? k->wanted : k->after);
+		}
+	}
+}
+
+/* How many keys are as wanted. */
+static size_t
+count_right(const struct plan *p)
+{
+	size_t g, n = 0;
+
+	for (g = 0; g < GROUP_COUNT; g++)
+		n += plan_count(p, (enum group)g).right;
+	return n;
+}
+
+/* How many of them a reload, or a restart, applies. */
+static size_t
+count_applies(const struct plan *p, enum applies applies)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->key_count; i++)
+		n += p->keys[i].applies == applies &&
+		    (p->keys[i].state == KEY_STAGED || p->keys[i].state == KEY_AS_WANTED);
+	return n;
+}
+
+static const char *
+plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
+static void
+add_applied(struct buf *out, const struct plan *p)
+{
+	size_t reload = count_applies(p, APPLIES_RELOAD),
+	       restart = count_applies(p, APPLIES_RESTART);
+
+	buf_str(out,
+	    "\nThis run applied nothing: it neither reloaded nor restarted the server. What runs "
+	    "can't be seen over the API.\n"
+	    "Until the cutover, do not restart or reload the server, and do not press \"save and "
+	    "reload\":\n");
+	if (reload)
+		buf_printf(out, "  a reload applies %zu key%s%s;\n", reload, plural(reload),
+		    plan_count(p, GROUP_CHECKS).right
+			? ", and the inbound checks would be off too early"
+			: "");
+	if (restart)
+		buf_printf(out,
+		    "  a restart, also after a crash or reboot, applies all of it, also the %zu "
+		    "listener key%s:\n"
+		    "  connections from the proxy's network would then need a PROXY header.\n",
+		    restart, plural(restart));
+}
+
+/* What to do at the cutover, and how to undo it. */
+static void
+add_next(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	if (t->is_stream)
+		return;
+	buf_str(out,
+	    t->is_file ? "\nThe server applies all of it when it starts with this file.\n"
+		       : "\nTo apply, at the cutover: restart the old server. No reload is needed "
+			 "first.\n");
+	buf_printf(
+	    out, "To undo: %s clear --%s ", r->options->program, t->is_file ? "config" : "url");
+	buf_shell(out, t->name);
+	options_format_reach(out, r->options);
+	buf_str(out, " --snapshot ");
+	buf_shell(out, t->snapshot_path);
+	buf_str(out,
+	    t->is_file && r->options->request.forced[REFUSAL_IN_PLACE] ? " --force in-place\n"
+								       : "\n");
+}
+
+static void
+add_kept(struct buf *out, const struct report_target *t)
+{
+	if (t->snapshot_kept)
+		buf_printf(out, "The values from before are in %s: keep it.\n", t->snapshot_path);
+}
+
+static void
+add_rewritten(struct buf *out, const struct report_target *t)
+{
+	if (t->file_rewritten)
+		buf_str(out, "The server rewrote its config.toml: sorted, without comments.\n");
+}
+
+static void
+add_diff(struct buf *out, const struct report_target *t)
+{
+	if (t->diff)
+		buf_add(out, t->diff->data, t->diff->len);
+}
+
+static void
+add_nothing_to_do(struct buf *out, const struct report *r, const struct plan *p)
+{
+	add_changes(out, r, p, "As wanted already:");
+	buf_printf(out,
+	    "\nThere is nothing to do: all %zu keys are as wanted. Nothing was written.\n",
+	    p->key_count);
+}
+
+static void
+text_would_stage(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	const struct plan *p = t->plan;
+
+	if (!p->write_count) {
+		add_nothing_to_do(out, r, p);
+		return;
+	}
+	if (message_refusals(&p->messages))
+		return;
+	add_changes(out, r, p, "Would be staged:");
+	buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n",
+	    p->write_count, p->key_count);
+	if (!t->is_file)
+		buf_str(out,
+		    "A real run makes the server rewrite its config.toml, sorted and without "
+		    "comments: keep a copy of it first (the API does not show all that is in "
+		    "it).\n");
+	if (t->snapshot_path)
+		buf_printf(out, "The values from before would be kept in %s.\n", t->snapshot_path);
+	add_diff(out, t);
+}
+
+static void
+text_staged(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	const struct plan *p = t->plan;
+
+	if (p->unread) {
+		buf_str(out, "\nIt could not be read back.\n");
+	} else {
+		add_changes(out, r, p, t->proved ? "Staged:" : "Read back:");
+		buf_printf(out, "\n%zu of %zu keys were read back as wanted", count_right(p),
+		    p->key_count);
+		if (t->proved)
+			buf_printf(out, ", %zu of them written now", t->changed);
+		buf_str(out, ".\n");
+	}
+	if (!t->proved)
+		return;
+	add_rewritten(out, t);
+	if (!t->is_file)
+		add_applied(out, p);
+	add_kept(out, t);
+	add_next(out, r, t);
+}
+
+static void
+text_stage(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	add_listeners(out, t, true);
+	if (r->options->dry_run) {
+		text_would_stage(out, r, t);
+	} else if (t->written) {
+		text_staged(out, r, t);
+	} else if (r->exit != EXIT_DONE) {
+		buf_str(out, "\nNothing was written here.\n");
+	} else {
+		add_nothing_to_do(out, r, t->plan);
+		add_kept(out, t);
+		add_next(out, r, t);
+	}
+}
+
+static void
+text_would_clear(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	const struct plan *p = t->plan;
+
+	add_changes(out, r, p, p->unknown_before ? "Would be removed:" : "Would be restored:");
+	buf_printf(out, "\n%zu key%s would be %s. Nothing was written.\n", p->write_count,
+	    plural(p->write_count), p->unknown_before ? "removed" : "restored");
+	add_diff(out, t);
+}
+
+static void
+add_cleared(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	const struct plan *p = t->plan;
+	size_t done = 0, i;
+
+	if (p->unread) {
+		buf_str(out, "\nIt could not be read back.\n");
+		return;
+	}
+	add_changes(out, r, p,
+	    !t->proved              ? "Read back:"
+		: p->unknown_before ? "Removed:"
+				    : "Restored:");
+	for (i = 0; i < p->key_count; i++)
+		done += p->keys[i].state == KEY_RESTORED;
+	buf_printf(out, "\n%zu of %zu keys are %s, and were read back.\n", done, p->key_count,
+	    p->unknown_before ? "gone" : "as before");
+}
+
+/* What became of the snapshot, and of what was applied. */
+static void
+add_after_clear(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	add_rewritten(out, t);
+	if (t->snapshot && t->snapshot_kept)
+		buf_printf(out, "The snapshot stays at %s: not all that it holds is restored.\n",
+		    t->snapshot_path);
+	else if (t->snapshot)
+		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
+	if (!r->options->reload && t->changed && !t->is_file)
+		buf_printf(out,
+		    "\nWhat was never applied is gone. What was applied stays in force until a "
+		    "reload (%s reload),\n"
+		    "and listeners that run behind the proxy expect its header until the server is "
+		    "restarted.\n",
+		    r->options->program);
+}
+
+static void
+text_clear(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	if (r->options->dry_run) {
+		text_would_clear(out, r, t);
+		return;
+	}
+	if (!t->written && r->exit != EXIT_DONE && r->exit != EXIT_PARTLY) {
+		buf_str(out, "\nNothing was written here.\n");
+		return;
+	}
+	if (t->written)
+		add_cleared(out, r, t);
+	else
+		buf_printf(
+		    out, "\nThere was nothing%s to restore.\n", t->plan->left_count ? " else" : "");
+	if (t->proved || !t->written)
+		add_after_clear(out, r, t);
+}
+
+static const char *
+group_state_words(const struct group_count *c)
+{
+	switch (plan_group_state(c)) {
+	case GROUP_STAGED:
+		return "staged";
+	case GROUP_PARTLY:
+		return c->right ? "partly staged" : "has other values";
+	default:
+		return "not staged";
+	}
+}
+
+/*
+ * Does the server advertise now what its settings say? A reload applies it, so this is one thing
+ * that can be seen.
+ */
+static bool
+url_in_force(const struct report_target *t)
+{
+	size_t len = t->url_in_force ? strlen(t->url_in_force) : 0, i;
+
+	for (i = 0; i < t->plan->key_count && len; i++) {
+		const struct plan_key *k = &t->plan->keys[i];
+
+		if (k->group == GROUP_URL && k->now && strlen(k->now) == len + 2 &&
+		    !memcmp(k->now + 1, t->url_in_force, len))
+			return true;
+	}
+	return false;
+}
+
+static void
+add_groups(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	struct group_count c;
+	size_t g;
+
+	buf_str(out,
+	    t->is_file ? "\nWhat the file holds (what the database holds can't be seen here):\n"
+		       : "\nWhat the settings hold (what runs can't be seen over the API):\n");
+	for (g = 0; g < GROUP_COUNT; g++) {
+		c = plan_count(t->plan, (enum group)g);
+		if (!c.keys &&
+		    (g == GROUP_OUTBOUND || g == GROUP_ALLOW ||
+			!(r->options->request.groups & 1u << g)))
+			continue;
+		buf_printf(out, "  %-10s %s", group_name((enum group)g), group_state_words(&c));
+		if (c.keys)
+			buf_printf(out, " (%zu of %zu keys)", c.right, c.keys);
+		if (g == GROUP_URL && c.right && !t->is_file)
+			buf_str(out, url_in_force(t) ? ", and in force" : ", not in force yet");
+		buf_char(out, '\n');
+	}
+}
+
+/* The keys that need a look; with -v all of them. */
+static void
+add_states(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	size_t i;
+
+	for (i = 0; i < t->plan->key_count; i++) {
+		const struct plan_key *k = &t->plan->keys[i];
+		struct group_count c = plan_count(t->plan, k->group);
+
+		if (!r->options->verbose && k->state != KEY_FOREIGN && k->state != KEY_LEFTOVER &&
+		    !(k->state == KEY_MISSING && c.right) &&
+		    !(k->state == KEY_AS_WANTED && (t->snapshot || r->exit == EXIT_PARTLY)))
+			continue;
+		buf_str(out, "  ");
+		add_clean(out, k->key, (size_t)-1);
+		buf_str(out, ": ");
+		add_value(out, k->now);
+		if (k->state == KEY_FOREIGN || k->state == KEY_MISSING) {
+			buf_str(out, ", expected ");
+			add_value(out, k->wanted);
+		}
+		buf_printf(out, " [%s]\n", key_state_name(k->state));
+	}
+}
+
+static void
+text_status(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	size_t reload = count_applies(t->plan, APPLIES_RELOAD),
+	       restart = count_applies(t->plan, APPLIES_RESTART);
+
+	add_listeners(out, t, false);
+	add_groups(out, r, t);
+	add_states(out, r, t);
+	if (!t->is_file && (reload || restart))
+		buf_printf(out,
+		    "Of what is staged, a reload applies %zu key%s and a restart %zu, unless that "
+		    "happened already.\n",
+		    reload, plural(reload), restart);
+	if (t->snapshot) {
+		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path,
+		    snapshot_state_name(t->snapshot->state));
+		add_clean(out, t->snapshot->created, VALUE_MAX);
+		buf_str(out, ").\n");
+	} else if (t->snapshot_path) {
+		buf_printf(out, "There is no snapshot at %s.\n", t->snapshot_path);
+	}
+}
+
+void
+report_text(struct buf *out, const struct report *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		const struct report_target *t = &r->targets[i];
+
+		if (!t->read)
+			continue;
+		if (i)
+			buf_char(out, '\n');
+		if (t->is_file)
+			add_file(out, t);
+		else
+			add_server(out, t);
+		if (!t->plan)
+			continue;
+		if (r->options->id == COMMAND_STAGE)
+			text_stage(out, r, t);
+		else if (r->options->id == COMMAND_CLEAR)
+			text_clear(out, r, t);
+		else if (r->options->id == COMMAND_STATUS)
+			text_status(out, r, t);
+	}
+}
