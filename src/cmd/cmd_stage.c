@@ -9,8 +9,8 @@
 #include <time.h>
 
 /*
- * Of a file that is as planned a cut-off run may have left it open that it is: then that is
- * recorded.
+ * A run that was cut off may have left it open whether a file is as planned. Where it is, this run
+ * records that.
  */
 static bool
 is_needed(const struct target *t)
