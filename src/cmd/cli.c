@@ -9,7 +9,6 @@
 #include "sys/confine.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <unistd.h>
 
 /* Made by the Makefile from the licence files. */

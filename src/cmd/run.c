@@ -1,6 +1,5 @@
 #include "cmd/run.h"
 
-#include "base/buf.h"
 #include "cmd/exits.h"
 #include "cmd/options.h"
 #include "cmd/report.h"
@@ -11,7 +10,6 @@
 #include "target/target_snapshot.h"
 #include "tls/tls.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -331,8 +329,8 @@ run_end(struct run *r)
 	failed = report_print(r);
 	if (failed) {
 		snprintf(text, sizeof(text),
-		    "The report is lost, the work is not: without this the exit status would be "
-		    "%d. See stalprep status.",
+		    "Without this the exit status would be %d. Run stalprep status to see what was "
+		    "done.",
 		    status);
 		say(r->options->command->name, text);
 		if (status == EXIT_DONE)
