@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-static const int64_t year_1950 = -631152000, year_2050 = 2524608000;
-
 /* An OID's bytes and their number, for a table's row. */
 #define OID(bytes) { (const unsigned char *)(bytes), sizeof(bytes) - 1 }
 
@@ -108,26 +106,14 @@ bit_length(const struct der *n)
 	return bits;
 }
 
-/* A positive INTEGER, less its sign byte. */
-static bool
-take_positive(struct der *in, struct der *out)
-{
-	if (!der_take(in, DER_INTEGER, out) || !der_integer(out) || (out->p[0] & 0x80))
-		return false;
-	if (!out->p[0]) {
-		out->p++;
-		out->len--;
-	}
-	return out->len > 0;
-}
-
 static bool
 read_rsa(struct cert *c, struct der parameters, struct der bits)
 {
 	struct der key;
 
 	if (!no_parameters(&parameters) || !der_take(&bits, DER_SEQUENCE, &key) || bits.len ||
-	    !take_positive(&key, &c->modulus) || !take_positive(&key, &c->exponent) || key.len)
+	    !der_take_positive(&key, &c->modulus) || !der_take_positive(&key, &c->exponent) ||
+	    key.len)
 		return fault(c, "its RSA key is malformed");
 	c->key = CERT_KEY_RSA;
 	c->bits = bit_length(&c->modulus);
@@ -193,7 +179,6 @@ read_basic(struct cert *c, struct der in)
 {
 	struct der content, value;
 
-	c->has_basic = true;
 	if (!der_take(&in, DER_SEQUENCE, &content) || in.len)
 		return false;
 	if (der_at(&content, DER_BOOLEAN) &&
@@ -237,8 +222,8 @@ read_eku(struct cert *c, struct der in)
 	while (list.len) {
 		if (!der_take(&list, DER_OID, &oid) || !der_oid(&oid))
 			return false;
-		c->eku_server |= der_is(&oid, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8);
-		c->eku_any |= der_is(&oid, "\x55\x1d\x25\x00", 4);
+		c->eku_server |= der_is(&oid, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8) ||
+		    der_is(&oid, "\x55\x1d\x25\x00", 4);
 	}
 	return true;
 }
@@ -267,12 +252,9 @@ check_general_name(unsigned tag, const struct der *content, bool constraint)
 
 	switch (tag) {
 	case DER_CONTEXT(1):
+	case DER_CONTEXT(2):
 	case DER_CONTEXT(6):
 		return is_visible(content) && (constraint || content->len);
-	case DER_CONTEXT(2):
-		if (!is_visible(content))
-			return false;
-		return constraint ? !content->len || content->p[0] != '.' : content->len > 0;
 	case DER_CONTEXT(7):
 		return content->len == (constraint ? 8 : 4) ||
 		    content->len == (constraint ? 32 : 16);
@@ -357,87 +339,33 @@ read_constraints(struct cert *c, struct der in)
 	return !content.len;
 }
 
+/* What limits a certificate in ways that are not looked at, whether it is critical or not. */
 static bool
-read_aki(struct cert *c, struct der in)
+is_never_processed(struct cert *c, struct der value)
 {
-	struct der content;
-
-	c->has_aki = true;
-	if (!der_take(&in, DER_SEQUENCE, &content) || in.len)
-		return false;
-	return !der_at(&content, DER_CONTEXT(0)) || der_take(&content, DER_CONTEXT(0), &c->aki);
-}
-
-static bool
-read_ski(struct cert *c, struct der in)
-{
-	c->has_ski = true;
-	return der_take(&in, DER_OCTET_STRING, &c->ski) && !in.len && c->ski.len;
-}
-
-/* AccessDescriptions: each an OID and a GeneralName. Nothing is fetched from them. */
-static bool
-read_access(struct cert *c, struct der in)
-{
-	struct der list, one, oid, name;
-	unsigned tag;
-
 	(void)c;
-	if (!der_take(&in, DER_SEQUENCE, &list) || in.len || !list.len)
-		return false;
-	while (list.len) {
-		if (!der_take(&list, DER_SEQUENCE, &one) || !der_take(&one, DER_OID, &oid) ||
-		    !der_next(&one, &tag, &name) || one.len ||
-		    !check_general_name(tag, &name, false))
-			return false;
-	}
-	return true;
+	(void)value;
+	return false;
 }
 
-/*
- * What is known of an extension. Its fault when critical is NULL where critical is fine (or x509
- * judges it).
- */
+/* The extensions that are processed, and so may be critical. */
 static const struct extension {
 	struct der oid;
 	bool (*read)(struct cert *c, struct der value);
-	const char *malformed, *critical;
+	const char *fault;
 } extensions[] = {
-	{ OID("\x55\x1d\x13"), read_basic, "its basicConstraints are malformed", NULL },
-	{ OID("\x55\x1d\x0f"), read_usage, "its keyUsage is malformed", NULL },
-	{ OID("\x55\x1d\x25"), read_eku, "its extKeyUsage is malformed", NULL },
+	{ OID("\x55\x1d\x13"), read_basic, "its basicConstraints are malformed" },
+	{ OID("\x55\x1d\x0f"), read_usage, "its keyUsage is malformed" },
+	{ OID("\x55\x1d\x25"), read_eku, "its extKeyUsage is malformed" },
 	{ OID("\x55\x1d\x11"), read_san,
 	    "its subjectAltName is malformed (an empty list, a NUL or another strange byte in a "
-	    "name, a wrong length)",
-	    NULL },
-	{ OID("\x55\x1d\x1e"), read_constraints, "its nameConstraints are malformed", NULL },
-	{ OID("\x55\x1d\x23"), read_aki, "its authorityKeyIdentifier is malformed",
-	    "its authorityKeyIdentifier is critical, which RFC 5280 forbids" },
-	{ OID("\x55\x1d\x0e"), read_ski, "its subjectKeyIdentifier is malformed",
-	    "its subjectKeyIdentifier is critical, which RFC 5280 forbids" },
-	{ OID("\x2b\x06\x01\x05\x05\x07\x01\x01"), read_access,
-	    "its authorityInfoAccess is malformed",
-	    "its authorityInfoAccess is critical, which RFC 5280 forbids" },
-	{ OID("\x2b\x06\x01\x05\x05\x07\x01\x0b"), read_access,
-	    "its subjectInfoAccess is malformed",
-	    "its subjectInfoAccess is critical, which RFC 5280 forbids" },
-	{ OID("\x55\x1d\x09"), NULL, NULL,
-	    "its subjectDirectoryAttributes are critical, which RFC 5280 forbids" },
-	{ OID("\x55\x1d\x2e"), NULL, NULL, "its freshestCRL is critical, which RFC 5280 forbids" },
-	{ OID("\x55\x1d\x1f"), NULL, NULL,
-	    "its cRLDistributionPoints are critical, and revocation lists are not read" },
-	{ OID("\x55\x1d\x12"), NULL, NULL, "its issuerAltName is critical, and it is not checked" },
-	{ OID("\x55\x1d\x20"), NULL, NULL, NULL },
-	{ OID("\x55\x1d\x21"), NULL, NULL,
-	    "its policyMappings are critical, and policies are not processed" },
-	{ OID("\x55\x1d\x36"), NULL, NULL,
-	    "its inhibitAnyPolicy is critical, and policies are not processed" },
+	    "name, a wrong length)" },
+	{ OID("\x55\x1d\x1e"), read_constraints, "its nameConstraints are malformed" },
+	{ OID("\x55\x1d\x24"), is_never_processed,
+	    "it has policyConstraints, which this program does not process" },
+	/* certificatePolicies: no limit where no policy is asked for */
+	{ OID("\x55\x1d\x20"), NULL, NULL },
 };
-static const struct der oid_policy_constraints = OID("\x55\x1d\x24");
-static const struct der oid_basic = OID("\x55\x1d\x13");
-static const struct der oid_eku = OID("\x55\x1d\x25");
-static const struct der oid_constraints = OID("\x55\x1d\x1e");
-static const struct der oid_san = OID("\x55\x1d\x11");
 
 static const struct extension *
 find_extension(const struct der *oid)
@@ -456,18 +384,10 @@ read_extension(struct cert *c, const struct der *oid, bool critical, const struc
 {
 	const struct extension *e = find_extension(oid);
 
-	c->basic_critical |= critical && der_equal(oid, &oid_basic);
-	c->eku_critical |= critical && der_equal(oid, &oid_eku);
-	c->constraints_critical |= critical && der_equal(oid, &oid_constraints);
-	c->san_critical |= critical && der_equal(oid, &oid_san);
-	if (der_equal(oid, &oid_policy_constraints))
-		fault(c, "it has policyConstraints, and policies are not processed");
-	else if (!e && critical)
-		fault(c, "it has a critical extension that is not known here");
-	else if (e && critical && e->critical)
-		fault(c, e->critical);
+	if (!e && critical)
+		fault(c, "it has a critical extension that this program does not process");
 	else if (e && e->read && !e->read(c, *value))
-		fault(c, e->malformed);
+		fault(c, e->fault);
 }
 
 /* Extension ::= SEQUENCE { OID, BOOLEAN DEFAULT FALSE, OCTET STRING } */
@@ -552,20 +472,13 @@ read_version(struct cert *c, struct der *tbs)
 static bool
 read_serial(struct cert *c, struct der *tbs)
 {
-	if (!der_take(tbs, DER_INTEGER, &c->serial))
+	struct der serial;
+
+	if (!der_take(tbs, DER_INTEGER, &serial))
 		return false;
-	if (!der_integer(&c->serial))
+	if (!der_integer(&serial))
 		fault(c, "its serial number is malformed");
 	return true;
-}
-
-/* Dates from 1950 to 2049 are UTCTime, others GeneralizedTime. */
-static bool
-is_as_told(unsigned tag, int64_t seconds)
-{
-	bool utc = seconds >= year_1950 && seconds < year_2050;
-
-	return utc == (tag == DER_UTC_TIME);
 }
 
 static bool
@@ -578,7 +491,6 @@ read_validity(struct cert *c, struct der in)
 		return false;
 	if (!der_time(from_tag, &from, &c->not_before) || !der_time(to_tag, &to, &c->not_after))
 		fault(c, "its dates are malformed");
-	c->dates_as_told = is_as_told(from_tag, c->not_before) && is_as_told(to_tag, c->not_after);
 	return true;
 }
 
@@ -605,14 +517,14 @@ cert_parse(struct cert *c, const struct der *der)
 	memset(c, 0, sizeof(*c));
 	c->der = *der;
 	if (!der_take(&in, DER_SEQUENCE, &whole) || in.len ||
-	    !der_take(&whole, DER_SEQUENCE, &tbs) || !read_front(c, &tbs, &inner)) {
+	    !der_take_whole(&whole, DER_SEQUENCE, &tbs, &c->tbs) || !read_front(c, &tbs, &inner)) {
 		c->fault = "it is not a well-formed certificate";
 		return false;
 	}
 	read_tail(c, &tbs);
 	if (!der_take_whole(&whole, DER_SEQUENCE, &content, &outer) ||
 	    !der_take(&whole, DER_BIT_STRING, &bits) || whole.len ||
-	    !der_bits(&bits, &bits, &unused) || unused) {
+	    !der_bits(&bits, &c->signature, &unused) || unused) {
 		fault(c, "its signature is malformed");
 		return true;
 	}

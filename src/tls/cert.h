@@ -16,23 +16,17 @@ enum cert_curve { CERT_CURVE_NONE, CERT_P256, CERT_P384, CERT_P521 };
 enum cert_hash { CERT_HASH_OTHER, CERT_SHA256, CERT_SHA384, CERT_SHA512 };
 
 /* keyUsage's bits, by their number from the left (RFC 5280, 4.2.1.3). */
-enum {
-	CERT_USE_SIGNATURE = 1 << 0,
-	CERT_USE_ENCIPHER = 1 << 2,
-	CERT_USE_AGREE = 1 << 4,
-	CERT_USE_CERT_SIGN = 1 << 5
-};
+enum { CERT_USE_SIGNATURE = 1 << 0, CERT_USE_CERT_SIGN = 1 << 5 };
 
 /* All views point into `der`, which the certificate's owner keeps. */
 struct cert {
 	struct der der;                /* the certificate */
-	struct der serial;             /* INTEGER's content */
+	struct der tbs;                /* what is signed, with its header */
+	struct der signature;          /* BIT STRING's bytes */
 	struct der issuer, subject;    /* the Names with their headers */
 	struct der spki;               /* SubjectPublicKeyInfo with its header */
 	int64_t not_before, not_after; /* seconds since 1970 */
-	/* UTCTime before 2050, GeneralizedTime from then on (RFC 5280, 4.1.2.5) */
-	bool dates_as_told;
-	unsigned version; /* 1..3 */
+	unsigned version;              /* 1..3 */
 
 	enum cert_key key;
 	enum cert_curve curve;        /* of an EC key */
@@ -44,17 +38,15 @@ struct cert {
 	enum cert_hash hash;
 	const char *algorithm; /* the signature algorithm's name for messages */
 
-	bool has_basic, basic_critical, ca, has_path_len;
+	bool ca, has_path_len;
 	unsigned path_len;
 	bool has_usage;
-	unsigned usage; /* CERT_USE_… */
-	bool has_eku, eku_server, eku_any, eku_critical;
-	bool has_constraints, constraints_critical;
+	unsigned usage;           /* CERT_USE_… */
+	bool has_eku, eku_server; /* serverAuth, or any purpose */
+	bool has_constraints;
 	struct der permitted, excluded; /* GeneralSubtrees' contents; p NULL when absent */
-	bool has_san, san_critical;
+	bool has_san;
 	struct der san; /* GeneralNames' content */
-	bool has_aki, has_ski;
-	struct der aki, ski; /* key identifiers; len 0 when absent */
 
 	/* first thing that forbids its use, in the user's words; NULL for none */
 	const char *fault;

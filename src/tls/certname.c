@@ -7,9 +7,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-enum { AVA_MAX = 16 };   /* attributes in one relative name that are compared */
 enum { SHOWN_MAX = 80 }; /* bytes of a name that a message shows */
-enum { FOLD_MAX = 512 }; /* bytes of an attribute's text that are compared without case */
 
 /* GeneralName's identifier bytes (RFC 5280, 4.2.1.6). */
 enum {
@@ -18,9 +16,6 @@ enum {
 	NAME_DIRECTORY = DER_CONTEXT_CONSTRUCTED(4),
 	NAME_IP = DER_CONTEXT(7)
 };
-
-/* Whether two things are the same may be beyond us. */
-enum same { SAME_NO, SAME_YES, SAME_UNKNOWN };
 
 static unsigned char
 lower(unsigned char c)
@@ -176,7 +171,7 @@ is_within(const unsigned char *name, size_t len, const struct der *domain)
 
 /*
  * Permitted: all that the name stands for lies within. Excluded: any of it does; so a wildcard also
- * meets a constraint one label below its base. A name that is none can't be told apart, so it meets
+ * meets a constraint one label below its base. A name or a constraint that is no host name meets
  * every exclusion and no permission.
  */
 static bool
@@ -186,7 +181,8 @@ meets_dns(const struct der *name, const struct der *domain, bool excluded)
 	struct der base;
 	bool wildcard;
 
-	if (!split_wildcard(name, &base, &wildcard))
+	if (!split_wildcard(name, &base, &wildcard) ||
+	    (domain->len && !is_host_name(domain->p, domain->len)))
 		return excluded;
 	if (is_within(base.p, base.len, domain))
 		return true;
@@ -211,56 +207,23 @@ meets_ip(const struct der *name, const struct der *net)
 	return true;
 }
 
-static bool
-is_text(unsigned tag)
-{
-	return tag == DER_UTF8 || tag == DER_PRINTABLE || tag == DER_IA5 || tag == DER_TELETEX ||
-	    tag == DER_BMP || tag == DER_UNIVERSAL;
-}
-
 /*
- * Text as RFC 5280 (7.1) compares it: lower case, runs of blanks as one, none at either end.
- * Returns its length.
+ * Does a Name begin with the constraint's relative names, byte for byte? Names that differ may
+ * still be the same to people (RFC 5280, 7.1): so every name meets an exclusion.
  */
-static size_t
-fold(const struct der *text, unsigned char out[FOLD_MAX])
-{
-	size_t len = 0, i;
-
-	for (i = 0; i < text->len; i++) {
-		if (text->p[i] != ' ' || (len && out[len - 1] != ' '))
-			out[len++] = lower(text->p[i]);
-	}
-	return len && out[len - 1] == ' ' ? len - 1 : len;
-}
-
 static bool
-is_ascii(const struct der *text)
+meets_directory(struct der name, struct der base, bool excluded)
 {
-	size_t i;
+	struct der rdns, limits, rdn, limit, content;
 
-	for (i = 0; i < text->len; i++) {
-		if (text->p[i] >= 0x80)
+	if (!der_take(&name, DER_SEQUENCE, &rdns) || !der_take(&base, DER_SEQUENCE, &limits))
+		return excluded;
+	while (limits.len && !excluded) {
+		if (!der_take_whole(&limits, DER_SET, &content, &limit) ||
+		    !der_take_whole(&rdns, DER_SET, &content, &rdn) || !der_equal(&limit, &rdn))
 			return false;
 	}
 	return true;
-}
-
-static enum same
-same_value(unsigned tag_a, const struct der *a, unsigned tag_b, const struct der *b)
-{
-	unsigned char x[FOLD_MAX], y[FOLD_MAX];
-	size_t len;
-
-	if (tag_a == tag_b && der_equal(a, b))
-		return SAME_YES;
-	if (!is_text(tag_a) || !is_text(tag_b))
-		return SAME_NO;
-	if (tag_a >= DER_UNIVERSAL || tag_b >= DER_UNIVERSAL || a->len > FOLD_MAX ||
-	    b->len > FOLD_MAX || !is_ascii(a) || !is_ascii(b))
-		return SAME_UNKNOWN;
-	len = fold(a, x);
-	return len == fold(b, y) && !memcmp(x, y, len) ? SAME_YES : SAME_NO;
 }
 
 /* One attribute: SEQUENCE { OID, value }. */
@@ -273,84 +236,6 @@ take_attribute(struct der *set, struct der *oid, unsigned *tag, struct der *valu
 	    der_next(&one, tag, value) && !one.len;
 }
 
-/* Does a set hold this attribute? */
-static enum same
-holds_attribute(struct der set, const struct der *oid, unsigned tag, const struct der *value)
-{
-	enum same best = SAME_NO, one;
-	struct der other_oid, other;
-	unsigned other_tag;
-
-	while (set.len) {
-		if (!take_attribute(&set, &other_oid, &other_tag, &other))
-			return SAME_UNKNOWN;
-		one = der_equal(oid, &other_oid) ? same_value(tag, value, other_tag, &other)
-						 : SAME_NO;
-		if (one == SAME_YES)
-			return SAME_YES;
-		best = one == SAME_UNKNOWN ? one : best;
-	}
-	return best;
-}
-
-/* Are two relative names (sets of attributes) the same? */
-static enum same
-same_rdn(struct der a, const struct der *b)
-{
-	enum same all = SAME_YES, one;
-	struct der count = *b, oid, value;
-	unsigned n = 0, tag;
-
-	while (count.len) {
-		if (!take_attribute(&count, &oid, &tag, &value) || ++n > AVA_MAX)
-			return SAME_UNKNOWN;
-	}
-	while (a.len) {
-		if (!n-- || !take_attribute(&a, &oid, &tag, &value))
-			return n == (unsigned)-1 ? SAME_NO : SAME_UNKNOWN;
-		one = holds_attribute(*b, &oid, tag, &value);
-		if (one == SAME_NO)
-			return SAME_NO;
-		all = one == SAME_UNKNOWN ? one : all;
-	}
-	return n ? SAME_NO : all;
-}
-
-/* Does a Name (without its header) begin with the constraint's relative names? */
-static enum same
-within_directory(struct der name, struct der base)
-{
-	enum same all = SAME_YES, one;
-	struct der a, b;
-
-	while (base.len) {
-		if (!der_take(&base, DER_SET, &a))
-			return SAME_UNKNOWN;
-		if (!name.len)
-			return SAME_NO;
-		if (!der_take(&name, DER_SET, &b))
-			return SAME_UNKNOWN;
-		one = same_rdn(a, &b);
-		if (one == SAME_NO)
-			return SAME_NO;
-		all = one == SAME_UNKNOWN ? one : all;
-	}
-	return all;
-}
-
-static bool
-meets_directory(const struct der *name, const struct der *base, bool excluded)
-{
-	struct der a = *name, b = *base, name_content, base_content;
-	enum same r;
-
-	if (!der_take(&a, DER_SEQUENCE, &name_content) ||
-	    !der_take(&b, DER_SEQUENCE, &base_content))
-		return excluded;
-	r = within_directory(name_content, base_content);
-	return excluded ? r != SAME_NO : r == SAME_YES;
-}
-
 static bool
 meets(unsigned tag, const struct der *name, const struct der *base, bool excluded)
 {
@@ -360,7 +245,7 @@ meets(unsigned tag, const struct der *name, const struct der *base, bool exclude
 	case NAME_IP:
 		return meets_ip(name, base);
 	case NAME_DIRECTORY:
-		return meets_directory(name, base, excluded);
+		return meets_directory(*name, *base, excluded);
 	default:
 		/* a form that is not compared: it meets every exclusion and no permission */
 		return excluded;
@@ -369,7 +254,19 @@ meets(unsigned tag, const struct der *name, const struct der *base, bool exclude
 
 static const char too_much[] = "its names and its CA's name constraints are too many to compare";
 
-/* One name against one list of subtrees; NULL when it may stand. */
+static const char *
+refusal_of(unsigned tag, bool excluded)
+{
+	if (tag == NAME_DIRECTORY)
+		return excluded ? "its CA's name constraints exclude directory names, which this "
+				  "program does not compare"
+				: "its subject is not, byte for byte, below a directory name that "
+				  "its CA's name constraints permit";
+	return excluded ? "a name in it is excluded by its CA's name constraints"
+			: "a name in it is not permitted by its CA's name constraints";
+}
+
+/* One name against one list of subtrees; NULL when it is allowed. */
 static const char *
 check_list(unsigned tag, const struct der *name, struct der list, bool excluded, unsigned *work)
 {
@@ -385,11 +282,9 @@ check_list(unsigned tag, const struct der *name, struct der list, bool excluded,
 			continue;
 		any = true;
 		if (meets(tag, name, &base, excluded))
-			return excluded ? "a name in it is excluded by its CA's name constraints"
-					: NULL;
+			return excluded ? refusal_of(tag, true) : NULL;
 	}
-	return any && !excluded ? "a name in it is not permitted by its CA's name constraints"
-				: NULL;
+	return any && !excluded ? refusal_of(tag, false) : NULL;
 }
 
 static const char *

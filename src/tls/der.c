@@ -100,6 +100,18 @@ der_integer(const struct der *content)
 }
 
 bool
+der_take_positive(struct der *in, struct der *out)
+{
+	if (!der_take(in, DER_INTEGER, out) || !der_integer(out) || (out->p[0] & 0x80))
+		return false;
+	if (!out->p[0]) {
+		out->p++;
+		out->len--;
+	}
+	return out->len > 0;
+}
+
+bool
 der_small(const struct der *content, unsigned max, unsigned *value)
 {
 	size_t i;

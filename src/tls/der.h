@@ -25,13 +25,8 @@ enum der_tag {
 	DER_NULL = 0x05,
 	DER_OID = 0x06,
 	DER_UTF8 = 0x0c,
-	DER_PRINTABLE = 0x13,
-	DER_TELETEX = 0x14,
-	DER_IA5 = 0x16,
 	DER_UTC_TIME = 0x17,
 	DER_GENERALIZED_TIME = 0x18,
-	DER_UNIVERSAL = 0x1c,
-	DER_BMP = 0x1e,
 	DER_SEQUENCE = 0x30,
 	DER_SET = 0x31
 };
@@ -60,6 +55,10 @@ bool der_boolean(const struct der *content, bool *value);
 
 /* Is content a minimal INTEGER's? */
 bool der_integer(const struct der *content);
+
+/* Take an INTEGER above 0 off the front of in: its bytes less the zero in front, if there is one.
+ */
+bool der_take_positive(struct der *in, struct der *out);
 
 /* An INTEGER's content from 0 to max. */
 bool der_small(const struct der *content, unsigned max, unsigned *value);

@@ -18,8 +18,7 @@
 
 enum {
 	RSA_BITS_MIN = 2048,
-	SERIAL_MAX = 20,  /* bytes (RFC 5280, 4.1.2.2) */
-	STEPS_MAX = 4096, /* certificates put on a path, over all paths */
+	HASH_MAX = 64, /* bytes of SHA-512 */
 	REASON_MAX = 320,
 	WHO_MAX = 160, /* what says which CA certificate it is about */
 	NAMES_SHOWN = 8,
@@ -28,14 +27,12 @@ enum {
 
 /* A clock before this program was written is wrong (2025-01-01). */
 static const int64_t clock_floor = 1735689600;
-/* from BearSSL's day 0, the 1st of January of year 0 */
-static const int64_t days_to_1970 = 719528;
 static const char pin_prefix[] = "sha256//";
 static const char self_signed[] =
     "it is self-signed and not among the trusted certificates (--cacert)";
 
-/* How telling a refusal is: with several paths the most telling one is shown. */
-enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_CA, RANK_PATH, RANK_SIGNATURE, RANK_BOUND };
+/* How much a reason tells: of several paths' reasons the highest is shown. */
+enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_SIGNATURE, RANK_CA, RANK_PATH, RANK_BOUND };
 
 /* The search for a path from the leaf to an anchor. */
 struct search {
@@ -45,7 +42,8 @@ struct search {
 	size_t count;
 	const struct cert *path[X509_DEPTH_MAX];
 	size_t depth;
-	unsigned paths, steps, work;
+	unsigned signatures; /* verified so far, on all paths */
+	unsigned work;       /* comparisons with name constraints, the same */
 	enum rank rank;
 	char reason[REASON_MAX + WHO_MAX];
 };
@@ -230,11 +228,11 @@ x509_pins_parse(struct x509_pins *pins, const char *text, struct err *err)
 /* ---- refusals ---- */
 
 /* Note why a path failed; the most telling reason stays, the first of equals. */
-static void refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
+static void note(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
 static void
-refuse(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
+note(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
 {
 	struct buf b = { 0 };
 	char why[REASON_MAX];
@@ -301,117 +299,137 @@ refused(const struct x509_policy *policy, const struct cert *leaf, const char *w
 	return -1;
 }
 
+/* ---- signatures ---- */
+
+/* The key as BearSSL has it: views into the certificate. False when it can't compute with it. */
+static bool
+export_key(const struct cert *c, br_x509_pkey *key)
+{
+	static const int curves[] = { [CERT_P256] = BR_EC_secp256r1,
+		[CERT_P384] = BR_EC_secp384r1,
+		[CERT_P521] = BR_EC_secp521r1 };
+
+	memset(key, 0, sizeof(*key));
+	if (c->key == CERT_KEY_RSA) {
+		key->key_type = BR_KEYTYPE_RSA;
+		key->key.rsa = (br_rsa_public_key){ unconst(c->modulus.p), c->modulus.len,
+			unconst(c->exponent.p), c->exponent.len };
+	} else if (c->key == CERT_KEY_EC) {
+		key->key_type = BR_KEYTYPE_EC;
+		key->key.ec = (br_ec_public_key){ curves[c->curve], unconst(c->point.p),
+			c->point.len };
+	}
+	return c->key != CERT_KEY_OTHER;
+}
+
+/* BearSSL is lenient here: DER has one form for each signature. */
+static bool
+is_ecdsa_signature(struct der in)
+{
+	struct der pair, r, s;
+
+	return der_take(&in, DER_SEQUENCE, &pair) && !in.len && der_take_positive(&pair, &r) &&
+	    der_take_positive(&pair, &s) && !pair.len;
+}
+
+/* Does the certificate's signature, over its bytes as they were sent, verify with the CA's key? */
+static bool
+is_signed_by(const struct cert *c, const struct cert *ca)
+{
+	static const struct {
+		const br_hash_class *class;
+		const unsigned char *oid;
+		size_t len;
+	} hashes[] = { [CERT_SHA256] = { &br_sha256_vtable, BR_HASH_OID_SHA256, 32 },
+		[CERT_SHA384] = { &br_sha384_vtable, BR_HASH_OID_SHA384, 48 },
+		[CERT_SHA512] = { &br_sha512_vtable, BR_HASH_OID_SHA512, 64 } };
+	unsigned char hash[HASH_MAX], signed_hash[HASH_MAX];
+	const struct der *signature = &c->signature;
+	size_t len = hashes[c->hash].len;
+	br_hash_compat_context ctx;
+	br_x509_pkey key;
+
+	if (c->hash == CERT_HASH_OTHER || c->signer != ca->key || !export_key(ca, &key))
+		return false;
+	hashes[c->hash].class->init(&ctx.vtable);
+	hashes[c->hash].class->update(&ctx.vtable, c->tbs.p, c->tbs.len);
+	hashes[c->hash].class->out(&ctx.vtable, hash);
+	if (ca->key == CERT_KEY_RSA)
+		return br_rsa_i31_pkcs1_vrfy(signature->p, signature->len, hashes[c->hash].oid, len,
+			   &key.key.rsa, signed_hash) &&
+		    !memcmp(hash, signed_hash, len);
+	return is_ecdsa_signature(*signature) &&
+	    br_ecdsa_i31_vrfy_asn1(
+		&br_ec_prime_i31, hash, len, &key.key.ec, signature->p, signature->len);
+}
+
 /* ---- the rules for one certificate; each gives NULL or the reason ---- */
 
+/* Every certificate, anchors included. */
 static const char *
-check_dates(const struct search *s, const struct cert *c)
+check_readable(const struct search *s, const struct cert *c)
 {
+	if (c->fault)
+		return c->fault;
+	if (c->key == CERT_KEY_RSA && c->bits < RSA_BITS_MIN)
+		return "its RSA key has less than 2048 bits";
 	if (s->policy->time < c->not_before)
 		return "it is not valid yet";
 	return s->policy->time > c->not_after ? "it has expired" : NULL;
 }
 
-/* Every certificate, anchors included. */
-static const char *
-check_any(const struct search *s, const struct cert *c)
-{
-	if (c->fault)
-		return c->fault;
-	if (c->has_aki && !c->aki.len)
-		return "its authorityKeyIdentifier holds no key's identifier, which RFC 5280 "
-		       "(4.2.1.1) wants";
-	if (c->key == CERT_KEY_RSA && c->bits < RSA_BITS_MIN)
-		return "its RSA key has less than 2048 bits";
-	return check_dates(s, c);
-}
-
-static bool
-is_good_serial(const struct der *serial)
-{
-	return serial->len <= SERIAL_MAX && !(serial->p[0] & 0x80) &&
-	    (serial->len > 1 || serial->p[0]);
-}
-
 /* Every certificate that an issuer's signature vouches for. */
 static const char *
-check_signed(const struct cert *c)
+check_issued(const struct cert *c)
 {
 	static const unsigned char empty_name[] = { DER_SEQUENCE, 0 };
 
-	if (!c->has_aki && !cert_self_issued(c))
-		return "it has no authorityKeyIdentifier, which RFC 5280 (4.2.1.1) wants";
 	if (c->hash == CERT_HASH_OTHER)
-		return "it is signed in a way that is too weak or not supported (SHA-256, SHA-384 "
-		       "or SHA-512 with RSA PKCS#1 or ECDSA is wanted)";
-	if (!c->dates_as_told)
-		return "its dates are not UTCTime before 2050 and GeneralizedTime from then on, as "
-		       "RFC 5280 (4.1.2.5) wants them";
-	if (!is_good_serial(&c->serial))
-		return "its serial number is zero, negative or longer than 20 bytes";
-	if (der_is(&c->issuer, empty_name, sizeof(empty_name)))
-		return "its issuer has no name";
-	if (c->eku_critical)
-		return "its extKeyUsage is critical, which this program can't take";
-	return c->constraints_critical
-	    ? "its nameConstraints are critical, which this program can't take"
-	    : NULL;
+		return "it is signed in a way that is too weak or not supported (this program "
+		       "needs SHA-256, SHA-384 or SHA-512 with RSA PKCS#1 or ECDSA)";
+	return der_is(&c->issuer, empty_name, sizeof(empty_name)) ? "its issuer has no name" : NULL;
 }
 
-/* Every certificate that signs another. */
+/*
+ * Every certificate that signs another. An anchor is a name and a key that the user chose: it may
+ * be older than extensions are, and its extKeyUsage is no limit.
+ */
 static const char *
-check_ca(const struct cert *c)
+check_issuer(const struct search *s, const struct cert *c, bool anchor)
 {
-	if (!c->has_basic || !c->ca)
+	const char *why = check_readable(s, c);
+
+	if (why)
+		return why;
+	if (!c->ca && !(anchor && c->version < 3))
 		return "it is not a CA's (no basicConstraints that say so)";
-	if (!c->basic_critical)
-		return "its basicConstraints are not critical, which RFC 5280 (4.2.1.9) wants";
-	if (!c->has_ski)
-		return "it has no subjectKeyIdentifier, which RFC 5280 (4.2.1.2) wants";
 	if (c->has_usage && !(c->usage & CERT_USE_CERT_SIGN))
 		return "its keyUsage does not allow it to sign certificates";
-	if (c->has_eku && !c->eku_server && !c->eku_any)
-		return "its extKeyUsage does not allow it to vouch for servers";
-	return NULL;
-}
-
-static const char *
-check_leaf_use(const struct cert *c)
-{
-	if (c->has_usage && (c->usage & CERT_USE_CERT_SIGN) && !c->ca)
-		return "its keyUsage signs certificates though it is not a CA's";
-	if (c->has_usage && !(c->usage & CERT_USE_SIGNATURE))
-		return "its keyUsage does not allow signatures, which TLS 1.2 with ECDHE needs";
+	if (anchor)
+		return NULL;
 	if (c->has_eku && !c->eku_server)
-		return "its extKeyUsage does not hold serverAuth";
-	return c->has_eku && c->eku_any
-	    ? "its extKeyUsage holds anyExtendedKeyUsage, which a server's may not"
-	    : NULL;
+		return "its extKeyUsage does not allow it to vouch for servers";
+	return check_issued(c);
 }
 
 /* The leaf, whoever vouches for it. */
 static const char *
 check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 {
-	static const unsigned char empty_name[] = { DER_SEQUENCE, 0 };
 	struct certname host;
-	const char *why = check_any(s, c);
+	const char *why = check_readable(s, c);
 
-	if (why)
-		return why;
-	if (c->version != 3)
-		return "it is of version 1 or 2, and version 3 is wanted";
-	if (c->has_constraints)
-		return "it has nameConstraints, which only a CA's may have";
-	why = check_leaf_use(c);
 	if (!why && !own_anchor)
-		why = check_signed(c);
+		why = check_issued(c);
 	if (why)
 		return why;
-	if (der_is(&c->subject, empty_name, sizeof(empty_name)) && !(c->has_san && c->san_critical))
-		return "its subject is empty and its subjectAltName is not critical";
+	if (c->has_usage && !(c->usage & CERT_USE_SIGNATURE))
+		return "its keyUsage does not allow signatures, which TLS 1.2 with ECDHE needs";
+	if (c->has_eku && !c->eku_server)
+		return "its extKeyUsage does not allow it to be a server's";
 	if (!certname_parse(&host, s->policy->host))
-		return "certificates are taken for addresses and for names of letters, digits and "
-		       "hyphens alone";
+		return "this program compares addresses and names of letters, digits and hyphens "
+		       "alone";
 	why = certname_match(c, &host);
 	if (!why && c->ca && !own_anchor)
 		return cert_self_issued(c) ? self_signed : "it is a CA's, not a server's";
@@ -420,34 +438,28 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 
 /* ---- the rules for a path ---- */
 
-/*
- * How many CA certificates on the path below this index count for its path length (RFC 5280, 6.1.4
- * l).
- */
+/* How many CA certificates on the path count for a path length (RFC 5280, 6.1.4 l). */
 static unsigned
-length_below(const struct search *s, size_t index)
+count_cas(const struct search *s)
 {
 	unsigned n = 0;
 	size_t i;
 
-	for (i = 1; i < index; i++)
+	for (i = 1; i < s->depth; i++)
 		n += !cert_self_issued(s->path[i]);
 	return n;
 }
 
-/*
- * A CA's path length and name constraints against all below it; index is its place, the anchor's
- * being s->depth.
- */
+/* A CA's path length and name constraints against the path so far, all of which is below it. */
 static const char *
-check_below(struct search *s, const struct cert *ca, size_t index)
+check_limits(struct search *s, const struct cert *ca)
 {
 	const char *why;
 	size_t i;
 
-	if (ca->has_path_len && length_below(s, index) > ca->path_len)
+	if (ca->has_path_len && count_cas(s) > ca->path_len)
 		return "more CAs stand below it than its pathLenConstraint allows";
-	for (i = 0; i < index; i++) {
+	for (i = 0; i < s->depth; i++) {
 		if (i && cert_self_issued(s->path[i]))
 			continue;
 		why = certname_allowed(ca, s->path[i], &s->work);
@@ -455,126 +467,6 @@ check_below(struct search *s, const struct cert *ca, size_t index)
 			return why;
 	}
 	return NULL;
-}
-
-static bool
-fill_anchor(br_x509_trust_anchor *ta, const struct cert *c, bool ca)
-{
-	static const int curves[] = { [CERT_P256] = BR_EC_secp256r1,
-		[CERT_P384] = BR_EC_secp384r1,
-		[CERT_P521] = BR_EC_secp521r1 };
-
-	memset(ta, 0, sizeof(*ta));
-	ta->dn.data = unconst(c->subject.p);
-	ta->dn.len = c->subject.len;
-	ta->flags = ca ? BR_X509_TA_CA : 0;
-	if (c->key == CERT_KEY_RSA) {
-		ta->pkey.key_type = BR_KEYTYPE_RSA;
-		ta->pkey.key.rsa = (br_rsa_public_key){ unconst(c->modulus.p), c->modulus.len,
-			unconst(c->exponent.p), c->exponent.len };
-	} else if (c->key == CERT_KEY_EC) {
-		ta->pkey.key_type = BR_KEYTYPE_EC;
-		ta->pkey.key.ec = (br_ec_public_key){ curves[c->curve], unconst(c->point.p),
-			c->point.len };
-	}
-	return c->key != CERT_KEY_OTHER;
-}
-
-/* Days and seconds as BearSSL counts them; a day begins at 0 also before 1970. */
-static void
-set_time(br_x509_minimal_context *ctx, int64_t time)
-{
-	int64_t day = time / 86400, second = time % 86400;
-
-	if (second < 0) {
-		second += 86400;
-		day--;
-	}
-	day += days_to_1970;
-	br_x509_minimal_set_time(ctx, (uint32_t)(day < 0 ? 0 : day), (uint32_t)second);
-}
-
-/* The engine's own judgement of the path, signatures above all. 0 or a BR_ERR_X509_…. */
-static unsigned
-run_engine(const struct search *s, const struct cert *anchor, bool direct)
-{
-	br_x509_minimal_context ctx;
-	br_x509_trust_anchor ta;
-	const br_x509_class **vtable = &ctx.vtable;
-	size_t i;
-
-	if (!fill_anchor(&ta, anchor, !direct))
-		return BR_ERR_X509_UNSUPPORTED;
-	br_x509_minimal_init(&ctx, &br_sha256_vtable, &ta, 1);
-	br_x509_minimal_set_rsa(&ctx, br_rsa_i31_pkcs1_vrfy);
-	br_x509_minimal_set_ecdsa(&ctx, &br_ec_prime_i31, br_ecdsa_i31_vrfy_asn1);
-	br_x509_minimal_set_hash(&ctx, br_sha256_ID, &br_sha256_vtable);
-	br_x509_minimal_set_hash(&ctx, br_sha384_ID, &br_sha384_vtable);
-	br_x509_minimal_set_hash(&ctx, br_sha512_ID, &br_sha512_vtable);
-	br_x509_minimal_set_minrsa(&ctx, RSA_BITS_MIN / 8);
-	set_time(&ctx, s->policy->time);
-	/* names are ours: the engine's check is wrong for addresses */
-	(*vtable)->start_chain(vtable, NULL);
-	for (i = 0; i < s->depth; i++) {
-		(*vtable)->start_cert(vtable, (uint32_t)s->path[i]->der.len);
-		(*vtable)->append(vtable, s->path[i]->der.p, s->path[i]->der.len);
-		(*vtable)->end_cert(vtable);
-	}
-	return (*vtable)->end_chain(vtable);
-}
-
-static bool
-engine_accepts(struct search *s, const struct cert *anchor, bool direct)
-{
-	unsigned r;
-
-	if (s->paths++ >= X509_PATHS_MAX) {
-		refuse(s, RANK_BOUND, NULL, "more than %d paths to trusted certificates were tried",
-		    X509_PATHS_MAX);
-		return false;
-	}
-	r = run_engine(s, anchor, direct);
-	if (r)
-		refuse(s, r == BR_ERR_X509_NOT_TRUSTED ? RANK_UNTRUSTED : RANK_SIGNATURE, NULL,
-		    "%s",
-		    r == BR_ERR_X509_NOT_TRUSTED ? "the trusted certificate (--cacert) of its CA's "
-						   "name has another key than the one that signed"
-						 : tlserror_find((int)r)->what);
-	return r == 0;
-}
-
-/* The key identifiers agree, as far as there are any: the better candidate, but no proof. */
-static bool
-ids_agree(const struct cert *below, const struct cert *ca)
-{
-	return !below->aki.len || !ca->ski.len || der_equal(&below->aki, &ca->ski);
-}
-
-/* The path stands and ends below this anchor: do all the rules hold? */
-static bool
-try_anchor(struct search *s, const struct cert *anchor)
-{
-	const char *why = check_any(s, anchor);
-	size_t i;
-
-	if (!why)
-		why = check_ca(anchor);
-	if (!why && cert_self_issued(anchor) && !ids_agree(anchor, anchor))
-		why = "it is self-signed, but its two key identifiers differ";
-	if (why) {
-		refuse(s, RANK_CA, anchor, "%s", why);
-		return false;
-	}
-	for (i = 1; i <= s->depth; i++) {
-		const struct cert *ca = i == s->depth ? anchor : s->path[i];
-
-		why = check_below(s, ca, i);
-		if (why) {
-			refuse(s, RANK_PATH, ca, "%s", why);
-			return false;
-		}
-	}
-	return engine_accepts(s, anchor, false);
 }
 
 /* ---- the search ---- */
@@ -593,22 +485,37 @@ on_path(const struct search *s, const struct cert *c)
 	return false;
 }
 
+/* May this CA stand above the path, and did its key sign the path's last certificate? */
 static bool
-try_anchors(struct search *s, const struct cert *below)
+vouches(struct search *s, const struct cert *ca, bool anchor)
 {
-	const struct cert *run;
-	size_t count = 0, i;
-	int pass;
+	const char *why = check_issuer(s, ca, anchor);
 
-	if (!s->policy->anchors)
+	if (why) {
+		note(s, RANK_CA, ca, "%s", why);
 		return false;
-	run = anchors_find(s->policy->anchors, &below->issuer, &count);
-	for (pass = 0; pass < 2; pass++) {
-		for (i = 0; i < count; i++) {
-			if (ids_agree(below, &run[i]) == !pass && try_anchor(s, &run[i]))
-				return true;
-		}
 	}
+	why = check_limits(s, ca);
+	if (why) {
+		note(s, RANK_PATH, ca, "%s", why);
+		return false;
+	}
+	if (s->signatures == X509_SIGNATURES_MAX) {
+		note(s, RANK_BOUND, NULL, "no path was found within %d signatures",
+		    X509_SIGNATURES_MAX);
+		return false;
+	}
+	s->signatures++;
+	if (is_signed_by(s->path[s->depth - 1], ca))
+		return true;
+	if (anchor)
+		note(s, RANK_UNTRUSTED, NULL,
+		    "the trusted certificate (--cacert) of its CA's name has another key than the "
+		    "one that signed");
+	else
+		note(s, RANK_SIGNATURE, NULL,
+		    "a signature on the path is wrong: a certificate was changed, or its CA has "
+		    "another key");
 	return false;
 }
 
@@ -618,20 +525,14 @@ static bool extend(struct search *s);
 static bool
 try_intermediate(struct search *s, const struct cert *c)
 {
-	const char *why = check_any(s, c);
 	bool accepted;
 
-	if (!why)
-		why = check_signed(c);
-	if (!why)
-		why = check_ca(c);
-	if (why) {
-		refuse(s, RANK_CA, c, "%s", why);
+	if (!vouches(s, c, false))
 		return false;
-	}
-	if (s->depth == X509_DEPTH_MAX || ++s->steps > STEPS_MAX) {
-		refuse(s, RANK_PATH, NULL,
-		    "the path to a trusted certificate is longer than is tried");
+	if (s->depth == X509_DEPTH_MAX) {
+		note(s, RANK_PATH, NULL,
+		    "the path to a trusted certificate has more than %d certificates",
+		    X509_DEPTH_MAX);
 		return false;
 	}
 	s->path[s->depth++] = c;
@@ -646,20 +547,21 @@ try_intermediate(struct search *s, const struct cert *c)
 static bool
 extend(struct search *s)
 {
-	const struct cert *below = s->path[s->depth - 1];
-	size_t i;
-	int pass;
+	const struct cert *below = s->path[s->depth - 1], *anchors = NULL;
+	size_t count = 0, i;
 
-	if (try_anchors(s, below))
-		return true;
-	for (pass = 0; pass < 2; pass++) {
-		for (i = 1; i < s->count && s->paths <= X509_PATHS_MAX; i++) {
-			const struct cert *c = &s->pool[i];
+	if (s->policy->anchors)
+		anchors = anchors_find(s->policy->anchors, &below->issuer, &count);
+	for (i = 0; i < count; i++) {
+		if (vouches(s, &anchors[i], true))
+			return true;
+	}
+	for (i = 1; i < s->count; i++) {
+		const struct cert *c = &s->pool[i];
 
-			if (der_equal(&c->subject, &below->issuer) && !on_path(s, c) &&
-			    ids_agree(below, c) == !pass && try_intermediate(s, c))
-				return true;
-		}
+		if (der_equal(&c->subject, &below->issuer) && !on_path(s, c) &&
+		    try_intermediate(s, c))
+			return true;
 	}
 	return false;
 }
@@ -682,16 +584,16 @@ explain_untrusted(struct search *s)
 	}
 	certname_of(&c->issuer, &b);
 	if (!s->policy->anchors)
-		refuse(s, RANK_UNTRUSTED, NULL,
+		note(s, RANK_UNTRUSTED, NULL,
 		    "there are no trusted certificates (--cacert) to hold it against");
 	else if (c == &s->pool[0] && cert_self_issued(c))
-		refuse(s, RANK_UNTRUSTED, NULL, "%s", self_signed);
+		note(s, RANK_UNTRUSTED, NULL, "%s", self_signed);
 	else if (cert_self_issued(c))
-		refuse(s, RANK_UNTRUSTED, NULL,
+		note(s, RANK_UNTRUSTED, NULL,
 		    "its root, %s, is not among the trusted certificates (--cacert)",
 		    b.data ? b.data : "?");
 	else
-		refuse(s, RANK_UNTRUSTED, NULL,
+		note(s, RANK_UNTRUSTED, NULL,
 		    "the certificate of its issuer, %s, is neither among the trusted certificates "
 		    "(--cacert) nor among those that the server sent",
 		    b.data ? b.data : "?");
@@ -709,14 +611,12 @@ search_path(struct search *s, bool own_anchor)
 	const char *why = check_leaf(s, leaf, own_anchor);
 
 	if (why) {
-		refuse(s, RANK_SIGNATURE, NULL, "%s", why);
+		note(s, RANK_CA, NULL, "%s", why);
 		return false;
 	}
 	s->path[0] = leaf;
 	s->depth = 1;
-	if (own_anchor)
-		return engine_accepts(s, leaf, true);
-	if (extend(s))
+	if (own_anchor || extend(s))
 		return true;
 	explain_untrusted(s);
 	return false;
@@ -840,18 +740,14 @@ end_cert(const br_x509_class **ctx)
 
 /* The leaf's key for the handshake and its pin for messages. */
 static int
-take_key(struct x509 *x, const struct der *leaf)
+read_leaf_key(struct x509 *x, const struct der *leaf)
 {
-	br_x509_trust_anchor ta;
 	struct cert c;
 
 	if (!cert_parse(&c, leaf))
 		return -1;
 	format_pin(&c.spki, x->pin);
-	if (!fill_anchor(&ta, &c, false))
-		return -1;
-	x->key = ta.pkey;
-	return 0;
+	return export_key(&c, &x->key) ? 0 : -1;
 }
 
 static unsigned
@@ -872,7 +768,7 @@ end_chain(const br_x509_class **ctx)
 			x->end[i] - begin };
 	if (r == 0)
 		r = x509_verify(x->policy, chain, x->count, &x->err);
-	if (x->count && !x->bytes.failed && take_key(x, &chain[0]) == -1 && r == 0)
+	if (x->count && !x->bytes.failed && read_leaf_key(x, &chain[0]) == -1 && r == 0)
 		r = refused(x->policy, NULL, "its key can't be used", &x->err);
 	x->refused = r == -1;
 	return x->refused ? BR_ERR_X509_NOT_TRUSTED : 0;

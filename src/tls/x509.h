@@ -6,38 +6,32 @@
 #define X509_H
 
 /*
- * The profile. Checked, and refused where it does not hold:
- * - every certificate: strict DER with nothing behind it; both signature algorithms the same; no
- *   extension twice, none
- * that is critical and unknown, none critical that RFC 5280 wants uncritical; RSA of 2048 to 4096
- * bits in whole bytes
- * or EC on P-256, P-384 or P-521 (named, uncompressed); valid now.
- * - leaf and intermediates: signed by RSA PKCS#1 or ECDSA with SHA-256, -384 or -512; a positive
- *   serial of at most 20
- * bytes; dates written as RFC 5280 (4.1.2.5) has them; an authorityKeyIdentifier unless
- * self-issued; an issuer's name.
- * - intermediates and anchors: basicConstraints, critical, CA; a subjectKeyIdentifier; keyCertSign
- *   where there is a
- * keyUsage; serverAuth or any where there is an extKeyUsage; pathLenConstraint; nameConstraints for
- * all below
- * (dNSName, iPAddress, directoryName; where another form is constrained, a certificate with such a
- * name is refused).
- * - the leaf: version 3; no CA; no nameConstraints; digitalSignature where there is a keyUsage
- *   (ECDHE), never
- * keyCertSign; serverAuth, and not any, where there is an extKeyUsage; its subjectAltName,
- * well-formed throughout,
- * names the host: dNSName for names (never the common name; a wildcard is the whole leftmost label
- * and has two labels
- * below it), iPAddress for addresses.
- * - a leaf that is itself among the anchors needs no path and may be a CA's; its other rules stay.
- * - the path: each issuer's name is, byte for byte, its CA's subject, and each signature verifies.
- *   The server's
- * certificates may come in any order, twice, and with strangers among them; other paths are tried
- * up to a bound. Not checked: revocation, certificate transparency, public suffixes of several
- * labels, an anchor's own signature. Not supported, so refused: critical nameConstraints or
- * extKeyUsage below the anchor, policyConstraints, other critical policy extensions, RSA-PSS,
- * Ed25519, DSA, other curves, self-issued certificates beyond a pathLenConstraint for which RFC
- * 5280 would not count them, names that are equal only when folded.
+ * The profile. Each of these is checked, and refused where it does not hold:
+ * - Every certificate: strict DER with nothing behind it; the same signature algorithm in both
+ *   places; no extension twice; no critical extension that is not processed here; RSA of 2048 to
+ *   4096 bits in whole bytes, or EC on P-256, P-384 or P-521 (named, uncompressed); valid now.
+ * - Leaf and intermediates: signed with RSA PKCS#1 or ECDSA and SHA-256, -384 or -512; an issuer
+ *   with a name; serverAuth or any purpose where there is an extKeyUsage.
+ * - Intermediates and anchors: basicConstraints with CA; keyCertSign where there is a keyUsage; the
+ *   pathLenConstraint; the nameConstraints, critical or not, for all certificates below.
+ * - Anchors are names and keys that the user chose (RFC 5280, 6.1): their extKeyUsage is not looked
+ *   at, nor their own signature, and those of version 1 and 2 need no basicConstraints.
+ * - nameConstraints: dNSName and iPAddress are compared. A permitted directoryName must be, byte
+ *   for byte, the beginning of the subject. A certificate is refused if it has a name of any other
+ *   form that is constrained, or a directory name where one is excluded.
+ * - The leaf: not a CA's; digitalSignature where there is a keyUsage (ECDHE needs it); a
+ *   subjectAltName, well-formed throughout, that names the host: a dNSName for a name (never the
+ *   common name; a wildcard is the whole leftmost label and has two labels below it), an iPAddress
+ *   for an address.
+ * - A leaf that is itself among the anchors needs no path and may be a CA's.
+ * - The path: each issuer's name is, byte for byte, its CA's subject, and each signature verifies.
+ *   The server may send its certificates in any order, twice, and with strangers among them. Other
+ *   paths are tried, up to a bound.
+ * What RFC 5280 asks of CAs alone is not checked: key identifiers, which extensions are critical,
+ * serial numbers, how dates are written. Nor are revocation, certificate transparency, and public
+ * suffixes of several labels. Not supported, so refused: policyConstraints and critical policy
+ * extensions other than certificatePolicies; RSA-PSS, Ed25519, DSA, other curves; names that are
+ * equal only when folded.
  */
 
 #include "base/def.h"
@@ -53,10 +47,10 @@ struct x509;
 
 enum { X509_CHAIN_MAX = 64 };         /* certificates that a server may send */
 enum { X509_BYTES_MAX = 512 * 1024 }; /* bytes of them all */
-enum { X509_DEPTH_MAX = 8 };     /* certificates on a path, the leaf included, the anchor not */
-enum { X509_PATHS_MAX = 32 };    /* paths whose signatures are tried */
-enum { X509_PIN_MAX = 16 };      /* pins in one --pinnedpubkey */
-enum { X509_PIN_TEXT_MAX = 64 }; /* longest text of a pin with its NUL */
+enum { X509_DEPTH_MAX = 8 };        /* certificates on a path, the leaf included, the anchor not */
+enum { X509_SIGNATURES_MAX = 128 }; /* verified at most, over all paths that are tried */
+enum { X509_PIN_MAX = 16 };         /* pins in one --pinnedpubkey */
+enum { X509_PIN_TEXT_MAX = 64 };    /* longest text of a pin with its NUL */
 
 /* SHA-256 of SubjectPublicKeyInfo, any of which will do. */
 struct x509_pins {

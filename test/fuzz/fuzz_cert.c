@@ -23,8 +23,8 @@ LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 static void
 check_inside(const struct cert *c)
 {
-	const struct der *views[] = { &c->serial, &c->issuer, &c->subject, &c->spki, &c->modulus,
-		&c->exponent, &c->point, &c->permitted, &c->excluded, &c->san, &c->aki, &c->ski };
+	const struct der *views[] = { &c->tbs, &c->signature, &c->issuer, &c->subject, &c->spki,
+		&c->modulus, &c->exponent, &c->point, &c->permitted, &c->excluded, &c->san };
 	size_t i;
 
 	for (i = 0; i < COUNT(views); i++)
@@ -42,7 +42,7 @@ check_good(const struct cert *c)
 
 	CHECK(c->version >= 1 && c->version <= 3, "version %u", c->version);
 	CHECK(c->key == CERT_KEY_RSA || c->key == CERT_KEY_EC, "kind of key %d", c->key);
-	CHECK(c->bits <= 4096 && c->serial.len && c->issuer.len && c->subject.len && c->spki.len,
+	CHECK(c->bits <= 4096 && c->tbs.len && c->issuer.len && c->subject.len && c->spki.len,
 	    "a field is missing");
 	if (c->key == CERT_KEY_RSA)
 		CHECK(c->modulus.len * 8 == c->bits && c->modulus.p[0] & 0x80 && c->exponent.len,
@@ -50,8 +50,8 @@ check_good(const struct cert *c)
 	else
 		CHECK(c->point.len == 1 + 2 * ((c->bits + 7) / 8) && c->point.p[0] == 4,
 		    "a point of %zu bytes", c->point.len);
-	CHECK(c->ca ? c->has_basic : !c->has_path_len, "basicConstraints");
-	CHECK(c->has_san == (c->san.len > 0) && (c->has_san || !c->san_critical), "subjectAltName");
+	CHECK(c->ca || !c->has_path_len, "basicConstraints");
+	CHECK(c->has_san == (c->san.len > 0), "subjectAltName");
 	CHECK(c->has_constraints == (c->permitted.len || c->excluded.len), "nameConstraints");
 	CHECK(c->has_usage || !c->usage, "keyUsage");
 	when_format(when, c->not_before);

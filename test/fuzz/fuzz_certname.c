@@ -17,8 +17,6 @@
 
 enum { LINES_MAX = 40, RDNS_MAX = 8 };
 
-enum same { NO, YES, UNKNOWN };
-
 struct lines {
 	char *line[LINES_MAX];
 	size_t count;
@@ -79,7 +77,7 @@ put_ip(struct buf *out, const char *text, bool mask)
 	return true;
 }
 
-/* What cert.c lets through: visible ASCII, and no dot in front of a constraint. */
+/* What cert.c lets through: visible ASCII; only a constraint may be empty. */
 static bool
 is_clean(const char *text, bool constraint)
 {
@@ -89,7 +87,7 @@ is_clean(const char *text, bool constraint)
 		if (*c <= ' ' || *c > '~')
 			return false;
 	}
-	return constraint ? *text != '.' : *text;
+	return constraint || *text;
 }
 
 /* The GeneralName of a line, or nothing where it is not one of them. */
@@ -184,7 +182,7 @@ meets_name(const char *san, const char *domain, bool excluded)
 {
 	const char *base = is_wildcard(san) ? san + 2 : san, *dot = strchr(domain, '.');
 
-	if (!is_host(base))
+	if (!is_host(base) || (*domain && !is_host(domain)))
 		return excluded;
 	return within(base, domain) ||
 	    (excluded && base != san && dot && dot != domain && !strcasecmp(dot + 1, base));
@@ -199,87 +197,32 @@ meets_network(const char *address, const char *network)
 	    a.family == n.family && (a.bits == (a.family == 4 ? 32 : 128)) && net_covers(&n, &a);
 }
 
-/*
- * The same but for case, and for blanks: runs of them are one, none stand at the ends (RFC 5280,
- * 7.1)?
- */
-static bool
-same_folded(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	size_t i = 0, j = 0;
-
-	while (a_len && a[a_len - 1] == ' ')
-		a_len--;
-	while (b_len && b[b_len - 1] == ' ')
-		b_len--;
-	while (i < a_len && a[i] == ' ')
-		i++;
-	while (j < b_len && b[j] == ' ')
-		j++;
-	while (i < a_len && j < b_len) {
-		if (a[i] == ' ' && b[j] == ' ') {
-			while (a[i] == ' ')
-				i++;
-			while (b[j] == ' ')
-				j++;
-			continue;
-		}
-		if (tolower((unsigned char)a[i++]) != tolower((unsigned char)b[j++]))
-			return false;
-	}
-	return i == a_len && j == b_len;
-}
-
-static enum same
-same_rdn(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	size_t i;
-
-	if (a_len == b_len && !memcmp(a, b, a_len))
-		return YES;
-	if (a_len > 512 || b_len > 512)
-		return UNKNOWN;
-	for (i = 0; i < a_len || i < b_len; i++) {
-		if ((i < a_len && a[i] & 0x80) || (i < b_len && b[i] & 0x80))
-			return UNKNOWN;
-	}
-	return same_folded(a, a_len, b, b_len) ? YES : NO;
-}
-
 /* Does the subject begin with these relative names? */
-static enum same
+static bool
 begins(const char *subject, const char *base)
 {
-	enum same all = YES, one;
 	size_t i, n, m;
 
 	for (i = 0; *base && i < RDNS_MAX; i++) {
-		if (!*subject)
-			return NO;
 		n = strcspn(subject, "/");
 		m = strcspn(base, "/");
-		one = same_rdn(subject, n, base, m);
-		if (one == NO)
-			return NO;
-		all = one == UNKNOWN ? one : all;
+		if (!*subject || n != m || memcmp(subject, base, n) != 0)
+			return false;
 		subject += subject[n] == '/' ? n + 1 : n;
 		base += base[m] == '/' ? m + 1 : m;
 	}
-	return all;
+	return true;
 }
 
 /* Does the name of that line meet the constraint of another one? */
 static bool
 meets(const char *name, const char *constraint, bool excluded)
 {
-	enum same r;
-
 	if (*name == 'd')
 		return meets_name(name + 1, constraint + 1, excluded);
 	if (*name == 'i')
 		return meets_network(name + 1, constraint + 1);
-	r = begins(name + 1, constraint + 1);
-	return excluded ? r != NO : r == YES;
+	return excluded || begins(name + 1, constraint + 1);
 }
 
 /* Is the line part of what was made? */

@@ -187,8 +187,8 @@ is_middle(const struct given *g, const struct given *below, int64_t time)
 
 	return g->signer != NOBODY && cert_parse(&c, &g->der) &&
 	    holds(&c.spki, public_point(0x22), POINT_LEN) &&
-	    holds(&g->der, "\x55\x1d\x13\x01\x01\xff\x04", 7) && is_in_time(g, time) &&
-	    is_issued_by(below, &c.subject);
+	    holds(&g->der, "\x06\x03\x55\x1d\x13", 5) && holds(&g->der, "\x01\x01\xff", 3) &&
+	    is_in_time(g, time) && is_issued_by(below, &c.subject);
 }
 
 /* The name of the root. */
@@ -207,7 +207,8 @@ check_accepted(
 	CHECK(names(&leaf->der, host_bytes[host].bytes, host_bytes[host].len), "%s is not in it",
 	    policy->host);
 	CHECK(!holds(&leaf->der, "\x06\x03\x55\x1d\x25", 5) ||
-		holds(&leaf->der, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8),
+		holds(&leaf->der, "\x2b\x06\x01\x05\x05\x07\x03\x01", 8) ||
+		holds(&leaf->der, "\x55\x1d\x25\x00", 4),
 	    "not for servers");
 	if (anchors_same(policy->anchors, &leaf->der))
 		return;
@@ -218,6 +219,23 @@ check_accepted(
 	for (i = 1; i < count && leaf->signer == MIDDLE; i++)
 		vouched |= is_middle(&chain[i], leaf, policy->time);
 	CHECK(vouched, "its issuer does not vouch for it");
+}
+
+/* No bit of an accepted leaf can be another one. */
+static void
+check_each_bit_counts(const struct x509_policy *policy, const struct der *chain, size_t count)
+{
+	static unsigned char copy[CERT_MAX + 256];
+	static size_t turn;
+	struct der changed[CHAIN_MAX];
+	struct err err;
+	size_t bit = turn++ * 7919 % (chain[0].len * 8);
+
+	memcpy(copy, chain[0].p, chain[0].len);
+	copy[bit / 8] ^= (unsigned char)(1u << bit % 8);
+	memcpy(changed, chain, count * sizeof(*chain));
+	changed[0].p = copy;
+	CHECK(x509_verify(policy, changed, count, &err) == -1, "bit %zu does not count", bit);
 }
 
 /* The same through the class that BearSSL gets, in pieces. */
@@ -302,8 +320,10 @@ verify(const struct x509_policy *policy, const struct given *chain, size_t count
 	}
 	CHECK(!policy->pins || holds(&ders[0], public_point(0x33), POINT_LEN),
 	    "another key than the pin's");
-	if (!policy->insecure)
+	if (!policy->insecure) {
 		check_accepted(policy, chain, count, host);
+		check_each_bit_counts(policy, ders, count);
+	}
 	return false;
 }
 
