@@ -1,4 +1,4 @@
-/* pool.h - many small pieces of memory that live and go together */
+/* pool.h - many small pieces of memory with one lifetime */
 #ifndef POOL_H
 #define POOL_H
 
@@ -10,18 +10,18 @@
 struct err;
 
 /*
- * Whoever makes a pool owns all that comes out of it and frees it at once. Pieces are wiped when
- * they go: settings may hold secrets. Zero-initialise.
+ * Whoever makes a pool owns all that comes out of it and frees it at once. All of it is wiped then:
+ * settings may hold secrets. Zero-initialise.
  *
- * Once memory has run out `failed` stays set, and what came out may be empty or lost. So a phase
- * asks pool_check at its end, before anybody uses what it made.
+ * Once memory has run out, `failed` stays set, and later pieces may be empty or lost. So a phase
+ * calls pool_check at its end, before anybody uses what it made.
  */
 struct pool {
 	struct pool_block *blocks;
 	bool failed;
 };
 
-/* Did the memory last? 0, or -1 with err. */
+/* 0; or -1 with err when memory ran out. */
 int pool_check(const struct pool *p, struct err *err) WARN_UNUSED;
 
 /* n bytes of zeros, aligned for any object; NULL when memory ran out. */

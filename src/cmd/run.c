@@ -313,7 +313,7 @@ run_print(const struct buf *out)
 	const char *text = buf_text(out);
 
 	if (!text) {
-		fputs("stalprep: no memory for the report\n", stderr);
+		fputs("stalprep: out of memory: the report is lost\n", stderr);
 		return 1;
 	}
 	if (fwrite(text, 1, out->len, stdout) == out->len && fflush(stdout) == 0)
@@ -364,7 +364,8 @@ print_report(struct run *r)
 	else if (!file_out)
 		failed = run_print(&out);
 	if (!r->options->json && said.len)
-		fputs(buf_text(&said) ? buf_text(&said) : "stalprep: no memory for the messages\n",
+		fputs(buf_text(&said) ? buf_text(&said)
+				      : "stalprep: out of memory: the messages are lost\n",
 		    stderr);
 	buf_free(&out);
 	buf_free(&said);

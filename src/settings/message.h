@@ -10,8 +10,8 @@ struct pool;
 
 enum message_level {
 	MESSAGE_NOTE,    /* worth knowing */
-	MESSAGE_WARNING, /* to be looked at; nothing was stopped by it */
-	/* a check that said no; forced is set when --force overrode it */
+	MESSAGE_WARNING, /* to be looked at; it stopped nothing */
+	/* a check that refuses; forced is set when --force overrode it */
 	MESSAGE_REFUSAL,
 	MESSAGE_ERROR /* what ended the run */
 };
@@ -37,7 +37,7 @@ struct messages {
 struct message *message_add(struct messages *m, struct pool *pool, enum message_level level,
     const char *name, const char *fmt, ...) PRINTF_LIKE(5, 6);
 
-/* How many refusals there are that nothing overrode. */
+/* How many refusals were not overridden. */
 size_t message_refusals(const struct messages *m);
 
 #endif

@@ -30,9 +30,8 @@ struct ops {
 int ops_add(struct ops *o, struct pool *pool, const struct op *op, struct err *err) WARN_UNUSED;
 
 /*
- * Append one body to out, with the entries from `from` on as far as the bound allows; gives the
- * index behind the last one that went in (always at least one more than from, when from is below
- * count). capital: the spelling up to 0.10.
+ * Append one body to out, with as many entries from index `from` on as the bound allows, and at
+ * least one if there is one. Gives the index of the next entry. capital: the spelling up to 0.10.
  */
 size_t ops_format(const struct ops *o, size_t from, bool capital, struct buf *out);
 
