@@ -44,9 +44,8 @@ char *pool_vprintf(struct pool *p, const char *fmt, va_list ap) PRINTF_LIKE(2, 0
 void *pool_grow(struct pool *p, void *array, size_t count, size_t size);
 
 /*
- * Add one element, zeroed, to an array that lives in the pool; array and count are changed, and the
- * element is given. When memory ran out it is one that belongs to no array: it can be written to,
- * and is lost.
+ * Add one zeroed element to an array that lives in the pool. Changes array and count, and gives the
+ * element. When memory ran out the element belongs to no array: it may be written to, and is lost.
  */
 #define pool_add(p, array, count) \
 	pool_add_element((p), &(array), &(count), POOL_ELEMENT_SIZE(*(array)))

@@ -18,9 +18,9 @@ int file_open(const char *path) WARN_UNUSED;
 
 /*
  * Append what comes from fd to out, up to its end. A pipe or a terminal is waited for until the
- * deadline; without one (NULL), fd must be a regular file. It may be a secret: no copy is left
- * behind. what names it for messages. 0; 1 when it has more than max bytes; -1 with err, which may
- * be ERR_INTERRUPT or ERR_REACH (too late).
+ * deadline; without one (NULL), fd must be a regular file. What is read may be a secret: no copy is
+ * left behind. what names the file in messages. 0; 1 when it has more than max bytes; -1 with err,
+ * which may be ERR_INTERRUPT or ERR_REACH (too late).
  */
 int file_read_stream(struct buf *out, int fd, size_t max, const struct deadline *d,
     const char *what, struct err *err) WARN_UNUSED;
