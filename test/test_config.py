@@ -384,7 +384,7 @@ def test_no_secret_is_shown(bench):
 REFUSED = {  # text: what is said
     "0 bytes": (b"", "empty"),
     "zeros": (b"\0" * 3000, "line 1, column 1"),
-    "over-long": (b"# " + b"x" * (64 << 20), "more than 64 MiB"),
+    "over-long": (b"# " + b"x" * (64 << 20), "longer than 64 MiB"),
     "no listener": (b"[server]\nhostname = 'x'\n", "server.listener"),
     "not UTF-8": (PLAIN.encode() + b"# \xff\n", "UTF-8"),
     "a byte-order mark": (b"\xef\xbb\xbf" + PLAIN.encode(), "line 1, column 1"),

@@ -241,7 +241,7 @@ def check_told(scene, ran, call, before, after):
         assert "not known" in ran.err
     else:
         assert ran.status in (1, 3) and scene.state() == before, ran.said
-        assert "Nothing was" in ran.err or "no memory" in ran.err, ran.said
+        assert "Nothing was" in ran.err or "out of memory" in ran.err, ran.said
     assert ran.status or scene.state() == after
 
 

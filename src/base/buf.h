@@ -1,4 +1,4 @@
-/* buf.h - bytes that grow; whatever was in them is wiped when they grow or go */
+/* buf.h - bytes that grow; what was in them is wiped when they grow or are freed */
 #ifndef BUF_H
 #define BUF_H
 
@@ -33,13 +33,13 @@ void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Append text quoted for a POSIX shell: as it is where that is safe, else in single quotes. */
 void buf_shell(struct buf *b, const char *text);
 
-/* Take the first n bytes away (n at most len); the bytes behind them move to the front. */
+/* Remove the first n bytes (n at most len); the bytes after them move to the front. */
 void buf_drop(struct buf *b, size_t n);
 
 /* Wipe and empty it, keeping its memory. */
 void buf_reset(struct buf *b);
 
-/* Wipe it and give its memory back; it can be used again. */
+/* Wipe it and free its memory; it can be used again. */
 void buf_free(struct buf *b);
 
 /* The text so far ("" when empty), or NULL when memory ran out. The buffer keeps owning it. */

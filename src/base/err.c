@@ -119,5 +119,8 @@ err_clear(struct err *err)
 int
 err_memory(struct err *err)
 {
-	return err_system(err, ERR_SYSTEM, ENOMEM, "no memory");
+	err_set(err, ERR_SYSTEM, "out of memory");
+	if (err)
+		err->code = ENOMEM;
+	return -1;
 }

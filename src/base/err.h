@@ -12,7 +12,7 @@ enum { ERR_TEXT_MAX = 2048 };
 enum err_kind {
 	ERR_NONE,
 	ERR_USAGE,    /* an option's value is wrong */
-	ERR_REFUSED,  /* a check said no; refusal says which, if it is one of the table */
+	ERR_REFUSED,  /* a check refused; refusal says which, if it is one of the table */
 	ERR_SYSTEM,   /* a file, the memory, the operating system */
 	ERR_REACH,    /* no connection, cut off, too slow */
 	ERR_TRUST,    /* the certificate was not accepted */
@@ -42,16 +42,16 @@ int err_refuse(struct err *err, enum refusal refusal, const char *fmt, ...) PRIN
 int err_system(struct err *err, enum err_kind kind, int number, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
-/* End the text with a full stop, unless it has its end already. A NULL err is allowed. */
+/* End the text with a full stop unless it has an end. A NULL err is allowed. */
 void err_end(struct err *err);
 
 /*
- * Append to what err already says, after one blank, or as a line of its own where it begins with
- * "\n  ". Before such a line, and before a capital letter, what was said so far is ended first.
+ * Append a text to err's, after one blank; one that begins with "\n  " is a line of its own. Before
+ * such a line, and before a capital letter, the text so far gets its full stop.
  */
 void err_add(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* No failure any more. */
+/* Reset err to no failure. */
 void err_clear(struct err *err);
 
 /* "out of memory", returns -1. */

@@ -89,7 +89,7 @@ pool_vprintf(struct pool *p, const char *fmt, va_list ap)
 	va_copy(again, ap);
 	n = vsnprintf(NULL, 0, fmt, again);
 	va_end(again);
-	/* What can't be formatted is as little there as what there is no room for. */
+	/* What can't be formatted counts as memory that ran out. */
 	if (reserve_text(p, &text, n < 0 ? SIZE_MAX : (size_t)n))
 		vsnprintf(text, (size_t)n + 1, fmt, ap);
 	return text;

@@ -1,4 +1,4 @@
-/* pool.h - many small pieces of memory that live and go together */
+/* pool.h - many small pieces of memory with one lifetime */
 #ifndef POOL_H
 #define POOL_H
 
@@ -10,18 +10,18 @@
 struct err;
 
 /*
- * Whoever makes a pool owns all that comes out of it and frees it at once. Pieces are wiped when
- * they go: settings may hold secrets. Zero-initialise.
+ * Whoever makes a pool owns all that comes out of it and frees it at once. All of it is wiped then:
+ * settings may hold secrets. Zero-initialise.
  *
- * Once memory has run out `failed` stays set, and what came out may be empty or lost. So a phase
- * asks pool_check at its end, before anybody uses what it made.
+ * Once memory has run out, `failed` stays set, and later pieces may be empty or lost. So a phase
+ * calls pool_check at its end, before anybody uses what it made.
  */
 struct pool {
 	struct pool_block *blocks;
 	bool failed;
 };
 
-/* Did the memory last? 0, or -1 with err. */
+/* 0; or -1 with err when memory ran out. */
 int pool_check(const struct pool *p, struct err *err) WARN_UNUSED;
 
 /* n bytes of zeros, aligned for any object; NULL when memory ran out. */
@@ -44,9 +44,8 @@ char *pool_vprintf(struct pool *p, const char *fmt, va_list ap) PRINTF_LIKE(2, 0
 void *pool_grow(struct pool *p, void *array, size_t count, size_t size);
 
 /*
- * Add one element, zeroed, to an array that lives in the pool; array and count are changed, and the
- * element is given. When memory ran out it is one that belongs to no array: it can be written to,
- * and is lost.
+ * Add one zeroed element to an array that lives in the pool. Changes array and count, and gives the
+ * element. When memory ran out the element belongs to no array: it may be written to, and is lost.
  */
 #define pool_add(p, array, count) \
 	pool_add_element((p), &(array), &(count), POOL_ELEMENT_SIZE(*(array)))

@@ -6,7 +6,7 @@
 
 /*
  * Bytes of the character at s, of which len bytes (at least 1) may be read: 1 to 4, or 0 when it is
- * no UTF-8.
+ * not UTF-8.
  */
 size_t utf8_length(const char *s, size_t len);
 

@@ -39,7 +39,7 @@ addr_parse(struct net *n, const char *text)
 	return true;
 }
 
-/* Clear the bits behind the network's own. True when one of them was set. */
+/* Clear the bits after the network's own. True when one of them was set. */
 static bool
 mask(struct net *n)
 {
@@ -57,7 +57,7 @@ mask(struct net *n)
 	return had;
 }
 
-/* Up to three decimal digits without a leading zero and nothing else; -1 when it is not that. */
+/* Up to three decimal digits, without a leading zero; -1 for anything else. */
 static int
 parse_bits(const char *text)
 {
@@ -75,8 +75,8 @@ parse_bits(const char *text)
 }
 
 /*
- * Split ADDR[/BITS]; bits is -1 when there are none, -2 when they are no number. False when ADDR is
- * no address.
+ * Split ADDR[/BITS]; bits is -1 when there are none, -2 when they are not a number. False when
+ * ADDR is not an address.
  */
 static bool
 split(struct net *n, const char *text, int *bits, bool *was_mapped)
@@ -98,7 +98,7 @@ split(struct net *n, const char *text, int *bits, bool *was_mapped)
 	return true;
 }
 
-/* Does an IPv6 network cover ::ffff:0:0/96, so that the server trusts every IPv4 client by it? */
+/* Does an IPv6 network cover ::ffff:0:0/96? Then the server trusts every IPv4 client. */
 static bool
 covers_mapped(const struct net *n)
 {
@@ -121,8 +121,8 @@ net_parse(struct net *n, const char *text, struct err *err)
 
 	if (!split(n, text, &bits, &was_mapped))
 		return err_set(err, ERR_USAGE,
-		    "\"%.60s\" is not an IP address or network: ADDR or ADDR/BITS is wanted, such "
-		    "as 203.0.113.10 or 2001:db8::/64",
+		    "\"%.60s\" is not an IP address or network (ADDR or ADDR/BITS), such as "
+		    "203.0.113.10 or 2001:db8::/64",
 		    text);
 	if (was_mapped && bits >= 0) {
 		if (bits < 96 || (bits > 96 && bits < 96 + BITS_MIN) || bits > 128)
@@ -141,28 +141,28 @@ net_parse(struct net *n, const char *text, struct err *err)
 		bits = (int)bits_max(n);
 	if (bits < BITS_MIN || bits > (int)bits_max(n))
 		return err_set(err, ERR_USAGE,
-		    "\"%.60s\": the server takes networks of %d to %u bits for IPv%d only; for "
-		    "this address alone write it without /BITS",
+		    "\"%.60s\": the server accepts networks of %d to %u bits for IPv%d only; for "
+		    "this one address leave out /BITS",
 		    text, BITS_MIN, bits_max(n), n->family);
 	n->bits = (unsigned char)bits;
 	if (mask(n)) {
 		net_format(n, right);
 		return err_set(err, ERR_USAGE,
-		    "\"%.60s\" has bits set behind its /%d: the network is %s (for the one address "
-		    "leave /%d out)",
+		    "\"%.60s\" has bits set after its /%d: the network is %s (for the one address "
+		    "leave out /%d)",
 		    text, was_mapped ? bits + 96 : bits, right, was_mapped ? bits + 96 : bits);
 	}
 	if (covers_mapped(n))
 		return err_set(err, ERR_USAGE,
-		    "\"%.60s\" covers ::ffff:0:0/96: the server would trust every IPv4 client by "
-		    "it. Name the proxy's own address",
+		    "\"%.60s\" covers ::ffff:0:0/96: with it the server would trust every IPv4 "
+		    "client. Name the proxy's own address",
 		    text);
 	return 0;
 }
 
 /*
- * The server reads both halves with blanks around them, and the bits as Rust's u32: a plus sign,
- * leading zeros.
+ * The server accepts blanks around both halves, and reads the bits as Rust's u32: with a plus sign
+ * or leading zeros.
  */
 static void
 tidy_server(const char *text, char *out, size_t size)

@@ -18,20 +18,20 @@ struct net {
 
 /*
  * Parse an address alone, without brackets, zone or bits. A mapped IPv4 address (::ffff:a.b.c.d)
- * becomes IPv4. bits is 32 or 128. False when it is none.
+ * becomes IPv4. bits is 32 or 128. False when it is not an address.
  */
 bool addr_parse(struct net *n, const char *text);
 
 /*
- * Parse ADDR or ADDR/BITS as a user may give it. A mapped network becomes IPv4. Refused, with the
- * right network named: host bits that are set, bits that the server refuses, an IPv6 network that
- * trusts every IPv4 client. 0 or -1.
+ * Parse ADDR or ADDR/BITS from a user. A mapped network becomes IPv4. Refused: host bits that are
+ * set (err names the right network), bits that the server refuses, an IPv6 network that trusts
+ * every IPv4 client. 0 or -1.
  */
 int net_parse(struct net *n, const char *text, struct err *err) WARN_UNUSED;
 
 /*
- * Parse a network as it may stand in the server's settings: by the server's rules, host bits kept
- * out of what it covers. False when the server would trust nobody through it.
+ * Parse a network from the server's settings by the server's rules; host bits are cleared. False
+ * when the server would trust nobody through it.
  */
 bool net_parse_server(struct net *n, const char *text);
 

@@ -38,7 +38,7 @@ edits_apply(struct buf *out, const struct edits *e, const char *text, size_t fro
 	buf_add(out, text + from, to - from);
 }
 
-/* Where the line that holds offset at begins, and where the one after it does. */
+/* Where the line at this offset begins, and where the next one does. */
 static size_t
 line_start(const char *text, size_t at)
 {
@@ -65,7 +65,7 @@ count_lines(const char *text, size_t len)
 	return n + (len && text[len - 1] != '\n');
 }
 
-/* Does an edit take or give whole lines alone? Then the line that it begins at stays as it is. */
+/* Does an edit remove and add whole lines only? Then the line at its start is not changed. */
 static bool
 is_whole(const struct edit *x, const char *text)
 {
@@ -133,7 +133,7 @@ edits_diff(struct buf *out, const struct edits *e, const char *name, const char 
 		buf_str(out, " @@\n");
 		add_side(out, '-', text + start, end - start);
 		add_side(out, '+', new.data, new.len);
-		/* wraps around where lines went, and back in the sum */
+		/* wraps around when lines are removed, and back in the sum */
 		shift += new_lines - old_lines;
 		before += old_lines;
 		seen = end;

@@ -19,7 +19,7 @@ struct edit {
 
 /* Lives in the pool that it was made with. Zero-initialise. No two may overlap. */
 struct edits {
-	/* by offset, and in the order of their adding where they insert at the same */
+	/* by offset; at the same offset, in the order in which they were added */
 	struct edit *items;
 	size_t count;
 	bool hidden; /* a line that changes holds what must not be shown */
@@ -29,12 +29,12 @@ struct edits {
 int edits_add(struct edits *e, struct pool *pool, size_t at, size_t len, const char *text,
     struct err *err) WARN_UNUSED;
 
-/* Append the bytes of text from offset from up to offset to, changed by the edits within. */
+/* Append the bytes of text between two offsets, changed by the edits within. */
 void edits_apply(struct buf *out, const struct edits *e, const char *text, size_t from, size_t to);
 
 /*
- * Append the changes to text of len bytes as a unified diff without context, which patch(1) takes:
- * the lines around a change may hold secrets. Where they are hidden, one line that says so.
+ * Append the changes to text of len bytes as a unified diff without context, for patch(1):
+ * the lines around a change may hold secrets. If the edits are hidden, one line says so.
  */
 void edits_diff(
     struct buf *out, const struct edits *e, const char *name, const char *text, size_t len);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the scan before the parse walks over. */
+/* The text that is scanned before cJSON parses it. */
 struct scan {
 	const char *text;
 	size_t len, pos;
@@ -47,7 +47,7 @@ piece_free(void *data)
 static int
 bad(struct err *err, const char *why)
 {
-	return err_set(err, ERR_SERVER, "not the JSON that is expected: %s", why);
+	return err_set(err, ERR_SERVER, "unexpected JSON: %s", why);
 }
 
 /* \uXXXX at pos: its code unit, or -1. */
@@ -73,9 +73,7 @@ hex4(const struct scan *s, size_t pos)
 	return value;
 }
 
-/*
- * What follows a backslash. A NUL or half a surrogate pair can't be a key or value of the server.
- */
+/* After a backslash. A NUL or half a surrogate pair can't be in the server's keys or values. */
 static int
 scan_escape(struct scan *s, struct err *err)
 {
@@ -88,7 +86,7 @@ scan_escape(struct scan *s, struct err *err)
 	}
 	unit = c == 'u' ? hex4(s, s->pos + 1) : -1;
 	if (unit <= 0 || (unit >= 0xdc00 && unit <= 0xdfff))
-		return bad(err, unit == 0 ? "a NUL in a string" : "a wrong escape in a string");
+		return bad(err, unit == 0 ? "a NUL in a string" : "a bad escape in a string");
 	s->pos += 5;
 	if (unit < 0xd800 || unit > 0xdbff)
 		return 0;
@@ -101,7 +99,7 @@ scan_escape(struct scan *s, struct err *err)
 	return 0;
 }
 
-/* A string whose opening quote is behind us. */
+/* A string, after its opening quote. */
 static int
 scan_string(struct scan *s, struct err *err)
 {
@@ -139,7 +137,7 @@ scan_digits(struct scan *s)
 	return s->pos - from;
 }
 
-/* A number by RFC 8259's grammar, section 6: cJSON would take more. */
+/* A number by RFC 8259, section 6: cJSON would accept more. */
 static int
 scan_number(struct scan *s, struct err *err)
 {
@@ -151,25 +149,25 @@ scan_number(struct scan *s, struct err *err)
 	zero = s->pos < s->len && s->text[s->pos] == '0';
 	digits = scan_digits(s);
 	if (!digits || (zero && digits > 1))
-		return bad(err, "a number that is none");
+		return bad(err, "a malformed number");
 	if (s->pos < s->len && s->text[s->pos] == '.') {
 		s->pos++;
 		if (!scan_digits(s))
-			return bad(err, "a number that is none");
+			return bad(err, "a malformed number");
 	}
 	if (s->pos < s->len && (s->text[s->pos] == 'e' || s->text[s->pos] == 'E')) {
 		s->pos++;
 		if (s->pos < s->len && (s->text[s->pos] == '+' || s->text[s->pos] == '-'))
 			s->pos++;
 		if (!scan_digits(s))
-			return bad(err, "a number that is none");
+			return bad(err, "a malformed number");
 	}
 	if (s->pos - from > JSON_NUMBER_MAX)
 		return bad(err, "a number that is too long");
 	return 0;
 }
 
-/* Tokens and nesting; that commas and colons are where they belong is cJSON's to check. */
+/* Check tokens and nesting. cJSON checks where commas and colons are. */
 static int
 scan(struct scan *s, struct err *err)
 {
@@ -192,7 +190,7 @@ scan(struct scan *s, struct err *err)
 			if (!s->depth--)
 				return bad(err, "a bracket too many");
 		} else if (!c || !strchr(" \t\n\r,:truefalsn", c)) {
-			return bad(err, "a byte where none belongs");
+			return bad(err, "an unexpected byte");
 		}
 	}
 	return s->depth ? bad(err, "it ends too early") : 0;
@@ -205,8 +203,8 @@ compare_names(const void *a, const void *b)
 }
 
 /*
- * No member twice, in j and all below it. Names are sorted first: the settings' object may hold
- * thousands.
+ * No object in j may name a member twice. Names are sorted first: there may be thousands of
+ * settings.
  */
 static int
 check_names(const cJSON *j, struct err *err)
@@ -253,12 +251,12 @@ json_parse(struct json **out, const char *text, size_t len, struct err *err)
 	cJSON_InitHooks(&hooks);
 	doc = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	if (!doc)
-		return bad(err, "the grammar is broken");
+		return bad(err, "a syntax error");
 	while (end < text + len && *end && strchr(" \t\r\n", *end))
 		end++;
 	if (end != text + len || check_names(doc, err) == -1) {
 		cJSON_Delete(doc);
-		return end != text + len ? bad(err, "something follows its end") : -1;
+		return end != text + len ? bad(err, "something follows the document") : -1;
 	}
 	*out = (struct json *)doc;
 	return 0;

@@ -14,21 +14,20 @@ enum {
 	JSON_MAX = 16 * 1024 * 1024, /* longest text in bytes */
 	JSON_DEPTH_MAX = 32,         /* deepest nesting */
 	/* longest number in bytes (cJSON's buffer, CVE-2023-26819) */
-	JSON_NUMBER_MAX = 63,
-	JSON_NAME_MAX = 1024 /* longest member name quoted in a message */
+	JSON_NUMBER_MAX = 63
 };
 
 /*
- * Parse one document of len bytes. Refused: what RFC 8259 refuses, and beyond it a NUL in any
- * spelling, bytes that are not UTF-8, anything behind the document's end, and an object that names
- * a member twice. 0 with *out for json_free; -1 with err (kind ERR_SERVER; the text is not quoted).
+ * Parse one document of len bytes. Refused: what RFC 8259 refuses, and also a NUL in any
+ * spelling, bytes that are not UTF-8, anything after the document, and an object that names a
+ * member twice. 0 with *out for json_free; -1 with err (kind ERR_SERVER; the text is not quoted).
  */
 int json_parse(struct json **out, const char *text, size_t len, struct err *err) WARN_UNUSED;
 
 /* Wipe and free a document. NULL is allowed. */
 void json_free(struct json *doc);
 
-/* The member of that exact name, or NULL (also when j is NULL or no object). */
+/* The member of that exact name, or NULL (also when j is NULL or not an object). */
 const struct json *json_member(const struct json *j, const char *name);
 
 /* The first element or member of an array or object, and the next one; NULL at the end. */
@@ -38,7 +37,7 @@ const struct json *json_next(const struct json *j);
 /* The name of a member, or NULL for an array's element. Lives as long as the document. */
 const char *json_name(const struct json *j);
 
-/* The string, or NULL when j is none. Lives as long as the document. */
+/* The string, or NULL when j is not one. Lives as long as the document. */
 const char *json_string(const struct json *j);
 
 /* The whole number in *value, when j is one within ±2^53. */
@@ -50,8 +49,8 @@ bool json_is_array(const struct json *j);
 bool json_is_bool(const struct json *j, bool *value);
 
 /*
- * Append text as a JSON string with its quotes; NULL becomes null. Bytes that are no UTF-8 become
- * U+FFFD.
+ * Append text as a JSON string with its quotes; NULL becomes null. Bytes that are not UTF-8
+ * become U+FFFD.
  */
 void json_quote(struct buf *out, const char *text);
 

@@ -28,14 +28,14 @@ digit(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-/* Base64 that comes in pieces. */
+/* Base64 that comes digit by digit. */
 struct base64 {
 	unsigned long bits;
 	unsigned digits; /* in the present group of four, padding included */
 	unsigned padding;
 };
 
-/* One more digit. False when it can't stand there. */
+/* Add a digit. False when it is not allowed there. */
 static bool
 base64_add(struct base64 *b, char c, struct buf *out)
 {
@@ -72,8 +72,7 @@ base64_decode(const char *text, size_t len, struct buf *out)
 	return !b.digits && !out->failed;
 }
 
-/* The four digits of up to three bytes; len counts the bytes that are left, these and later ones.
- */
+/* Encode up to three bytes as four digits; len counts all bytes that are left. */
 static void
 encode_group(char out[4], const unsigned char *in, size_t len)
 {
@@ -160,7 +159,7 @@ bad(unsigned line, const char *why, struct err *err)
 	return err_set(err, ERR_USAGE, "line %u: %s", line, why);
 }
 
-/* The label between a mark and the five dashes that must end the line. */
+/* The label between a mark and the five dashes at the end of the line. */
 static int
 read_label(const struct pem *p, const struct line *l, const char *mark, char out[PEM_LABEL_MAX],
     struct err *err)
@@ -212,20 +211,17 @@ inside(
 		if (read_label(p, l, end_mark, label, err) == -1)
 			return -1;
 		if (strcmp(label, p->label))
-			return bad(p->line, "END names something else than BEGIN", err);
+			return bad(p->line, "END does not match BEGIN", err);
 		return b->digits ? bad(p->line, "the block's base64 is cut off", err) : 1;
 	}
-	/*
-	 * A private key's block may begin with fields (RFC 1421); they end before its base64 does.
-	 */
+	/* A private key's block may begin with fields (RFC 1421), before its base64. */
 	if (!out->len && !b->digits && strcmp(p->label, "CERTIFICATE") && memchr(l->p, ':', l->len))
 		return 0;
 	for (i = 0; i < l->len; i++) {
 		if ((b->padding && !b->digits) || !base64_add(b, l->p[i], out))
 			return bad(p->line, "this is not base64", err);
 	}
-	return out->len > PEM_BLOCK_MAX ? bad(p->begun, "the block is longer than is taken", err)
-					: 0;
+	return out->len > PEM_BLOCK_MAX ? bad(p->begun, "the block is too long", err) : 0;
 }
 
 int

@@ -12,7 +12,7 @@ struct err;
 enum { PEM_LABEL_MAX = 40 };        /* longest label with its NUL */
 enum { PEM_BLOCK_MAX = 64 * 1024 }; /* bytes of one block when decoded */
 
-/* Where a reading stands: point text and len at the caller's text, leave the rest 0. */
+/* The state of a reader: set text and len, leave the rest 0. */
 struct pem {
 	const char *text;
 	size_t len;
@@ -24,15 +24,12 @@ struct pem {
 
 /*
  * Decode the next block's bytes into out (emptied first). Text between blocks is skipped; inside
- * one only base64, line ends and blanks at a line's end may stand. 1; 0 when there is no further
+ * one only base64, line ends and blanks around a line are allowed. 1; 0 when there is no further
  * block; -1 with err naming the line (cut off, no END, wrong label, not base64, too long).
  */
 int pem_next(struct pem *p, struct buf *out, struct err *err) WARN_UNUSED;
 
-/*
- * Decode base64 with its padding and nothing else, appended to out. False when it is none; out is
- * then undefined.
- */
+/* Decode base64 with its padding, appended to out. False when it is not; out is then undefined. */
 bool base64_decode(const char *text, size_t len, struct buf *out);
 
 /* Append the base64 form (RFC 4648, 4) to out. It may be a secret: no copy is left behind. */

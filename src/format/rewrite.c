@@ -12,8 +12,8 @@ is_alnum(char c)
 }
 
 /*
- * A line must begin with a letter or digit; up to 0.12 few others may follow, later all but what
- * ends or quotes a key.
+ * A line must begin with a letter or a digit. Up to 0.12 only a few other characters may follow;
+ * later all may but those that end or quote a key.
  */
 static enum rewrite
 fate_of_key(int minor, const char *key)
@@ -37,8 +37,8 @@ fate_of_key(int minor, const char *key)
 }
 
 /*
- * Between three single quotes nothing is escaped: a CR and a first LF are dropped, three quotes end
- * it.
+ * Between three single quotes nothing is escaped. Each CR and a first LF are dropped; three quotes
+ * end the value.
  */
 static enum rewrite
 fate_of_raw(const char *value)
@@ -54,8 +54,8 @@ fate_of_raw(const char *value)
 }
 
 /*
- * Within double quotes a backslash and a quote get a backslash in front. The reader takes the
- * backslash that was meant for the beginning of the next escape, so what follows one decides.
+ * Within double quotes a backslash and a quote get a backslash in front. But the reader takes an
+ * escaped backslash for the start of the next escape, so what follows it decides.
  */
 static enum rewrite
 fate_of_quoted(const char *value)
@@ -69,7 +69,7 @@ fate_of_quoted(const char *value)
 		if (*p != '\\')
 			continue;
 		if (!p[1 + strspn(p + 1, "\r")])
-			return REWRITE_BREAKS; /* the closing quote is taken for an escaped one */
+			return REWRITE_BREAKS; /* the closing quote looks escaped */
 		if (strchr("ntr\\\"", p[1]))
 			fate = REWRITE_CHANGES;
 	}

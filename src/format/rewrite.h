@@ -5,9 +5,9 @@
 #include "base/def.h"
 
 /*
- * The server writes local keys flat and without quotes, and its reader does not take all of that
- * back (server-facts, "The server's own rewrite"). BREAKS: the next boot refuses the file. CHANGES:
- * it reads another key or value.
+ * The server writes local keys flat and without quotes, and its own reader can't read all of that
+ * (server-facts, "The server's own rewrite"). BREAKS: the next boot refuses the file. CHANGES: it
+ * reads another key or value.
  */
 enum rewrite { REWRITE_KEEPS, REWRITE_CHANGES, REWRITE_BREAKS };
 

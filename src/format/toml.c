@@ -45,8 +45,8 @@ fail(struct reader *r, const char *fmt, ...)
 }
 
 /*
- * Characters outside of ASCII that are no letters and may well be in a file; all others are taken
- * for letters.
+ * Characters outside of ASCII that are not letters and may well be in a file. All others count as
+ * letters.
  */
 static bool
 is_wide_letter(unsigned c)
@@ -124,8 +124,8 @@ new_line(struct reader *r)
 }
 
 /*
- * Within a value or a header: carriage returns vanish everywhere, also between quotes. ERROR at the
- * end, or at a line's.
+ * The next character of a value or a header. Carriage returns are dropped everywhere, even between
+ * quotes. ERROR at the end of the file, or of a line.
  */
 static int
 next(struct reader *r, bool skip_blanks, bool allow_lf)
@@ -156,7 +156,7 @@ skip_line(struct reader *r)
 		new_line(r);
 }
 
-/* To the next character that is no blank; with comments also over those. */
+/* Skip blanks and line ends, and comments if asked to. Gives the next character, or END. */
 static int
 seek(struct reader *r, bool comments)
 {
@@ -176,7 +176,7 @@ seek(struct reader *r, bool comments)
 }
 
 /*
- * Shorten b to n bytes. What is behind them is wiped when the buffer goes: here that would cost too
+ * Shorten b to n bytes. The rest is wiped only when the buffer is freed: here it would cost too
  * much.
  */
 static void
@@ -193,10 +193,7 @@ push(struct buf *b, const struct reader *r)
 	buf_add(b, r->text + r->from, r->at - r->from);
 }
 
-/*
- * Take all up to a quote, a backslash or the end of a line at once: the same, but faster than one
- * by one.
- */
+/* Add all up to a quote, a backslash or the end of a line at once, which is faster. */
 static void
 push_run(struct reader *r, int quote)
 {
@@ -211,10 +208,10 @@ push_run(struct reader *r, int quote)
 static int
 unexpected(struct reader *r, const char *where)
 {
-	return fail(r, "%.*s does not belong %s", (int)(r->at - r->from), r->text + r->from, where);
+	return fail(r, "%.*s is not allowed %s", (int)(r->at - r->from), r->text + r->from, where);
 }
 
-/* Keep what was read under the key that stands in r->key. */
+/* Add an entry with the key in r->key. */
 static int
 insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t len)
 {
@@ -225,7 +222,7 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	if (!key || r->value.failed)
 		return err_memory(r->err);
 	if (r->key.len > TOML_KEY_MAX)
-		return fail(r, "this key has more than %d bytes", TOML_KEY_MAX);
+		return fail(r, "this key is longer than %d bytes", TOML_KEY_MAX);
 	if (memchr(key, '\0', r->key.len) || (value_len && memchr(value, '\0', value_len)))
 		return fail(r, "a NUL byte, here or before");
 	e = pool_add(r->pool, t->entries, t->entry_count);
@@ -238,7 +235,7 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	return pool_check(r->pool, r->err);
 }
 
-/* The rest of a quoted name. Backslashes vanish, also one before a quote. */
+/* The rest of a quoted name. Backslashes are dropped, also one before a quote. */
 static int
 read_quoted_name(struct reader *r)
 {
@@ -255,7 +252,7 @@ read_quoted_name(struct reader *r)
 	return 0;
 }
 
-/* May every server's name without quotes hold it? */
+/* Does every version of the server allow it in a name without quotes? */
 static bool
 is_plain(int c)
 {
@@ -264,8 +261,8 @@ is_plain(int c)
 }
 
 /*
- * Add a name to r->key, up to its "=", or in an inline table also up to a "," or "}". Gives that,
- * or ERROR.
+ * Add a name to r->key, up to its "=", or in an inline table up to a "," or "}". Gives that
+ * character, or ERROR.
  */
 static int
 read_key(struct reader *r, bool inline_table)
@@ -285,7 +282,7 @@ read_key(struct reader *r, bool inline_table)
 				return ERROR;
 		} else if (c == '\n') {
 			if (r->key.len != start) {
-				fail(r, "the line ends behind a name without a value");
+				fail(r, "the line ends after a name without a value");
 				return ERROR;
 			}
 			new_line(r);
@@ -294,7 +291,7 @@ read_key(struct reader *r, bool inline_table)
 				r->out->new_keys = true;
 				if (r->old_keys) {
 					unexpected(r,
-					    "into a name without quotes (servers up to 0.12 refuse "
+					    "in a name without quotes (servers up to 0.12 refuse "
 					    "it)");
 					return ERROR;
 				}
@@ -304,11 +301,11 @@ read_key(struct reader *r, bool inline_table)
 			push(&r->key, r);
 		}
 	}
-	fail(r, "the file ends behind a name without a value");
+	fail(r, "the file ends after a name without a value");
 	return ERROR;
 }
 
-/* Between one quote and the next. An escaped backslash still escapes what stands behind it. */
+/* Up to the closing quote. Even an escaped backslash escapes the character after it. */
 static int
 read_line_string(struct reader *r, int quote)
 {
@@ -331,7 +328,7 @@ read_line_string(struct reader *r, int quote)
 	}
 }
 
-/* Between three quotes and the next three, as it stands. */
+/* Up to three closing quotes, without escapes. */
 static int
 read_block_string(struct reader *r, int quote)
 {
@@ -406,7 +403,7 @@ read_array(struct reader *r, int nest)
 	}
 }
 
-/* "{a = 1, b}": names below the key; one without a value is a member of a set. */
+/* "{a = 1, b}": names below the key. One without a value is a member of a set. */
 static int
 read_inline_table(struct reader *r, int nest)
 {
@@ -432,7 +429,7 @@ read_inline_table(struct reader *r, int nest)
 	}
 }
 
-/* Behind a value: one of stops, which a line's end may be. Gives it, or ERROR. */
+/* After a value: one of stops, which may include a line's end. Gives it, or ERROR. */
 static int
 read_stop(struct reader *r, const char *stops)
 {
@@ -448,7 +445,7 @@ read_stop(struct reader *r, const char *stops)
 		} else if (c == ERROR || (c && strchr(stops, c))) {
 			return c;
 		} else if (c != '\n') {
-			unexpected(r, "behind a value");
+			unexpected(r, "after a value");
 			return ERROR;
 		}
 	}
@@ -461,7 +458,7 @@ read_value(struct reader *r, const char *stops, int nest)
 	int c, failed;
 
 	if (nest == TOML_NEST_MAX) {
-		fail(r, "more than %d arrays and tables within each other", TOML_NEST_MAX);
+		fail(r, "arrays and tables are nested deeper than %d", TOML_NEST_MAX);
 		return ERROR;
 	}
 	c = next(r, true, false);
@@ -478,13 +475,13 @@ read_value(struct reader *r, const char *stops, int nest)
 	} else if (c && strchr(stops, c)) {
 		return c;
 	} else {
-		unexpected(r, "here: a value is wanted");
+		unexpected(r, "here: expected a value");
 		return ERROR;
 	}
 	return failed ? ERROR : read_stop(r, stops);
 }
 
-/* Begin a statement at the line that the reader is in: there is room for one a line. */
+/* Begin a statement at the reader's line: there is room for one a line. */
 static struct toml_statement *
 begin(struct reader *r, enum toml_kind kind)
 {
@@ -498,8 +495,8 @@ begin(struct reader *r, enum toml_kind kind)
 }
 
 /*
- * "[name]" or "[[name]]", into r->key: all but the first character is lower-cased outside of
- * quotes. 0 or -1.
+ * "[name]" or "[[name]]", into r->key. Outside of quotes all but the first character is
+ * lower-cased. 0 or -1.
  */
 static int
 read_table_name(struct reader *r)
@@ -525,7 +522,7 @@ read_table_name(struct reader *r)
 			array = false;
 			if (r->key.failed || r->key.len >= sizeof(r->array))
 				return fail(
-				    r, "this name has more than %d bytes", TOML_KEY_MAX - 1);
+				    r, "this name is longer than %d bytes", TOML_KEY_MAX - 1);
 			r->array_position = strcmp(r->array, r->key.data) ? 0
 									  : r->array_position + 1;
 			memcpy(r->array, r->key.data, r->key.len + 1);
@@ -534,7 +531,7 @@ read_table_name(struct reader *r)
 			buf_char(&r->key, (char)(c - 'A' + 'a'));
 		} else if (c != ERROR) {
 			if (!is_word(r, r->from) && (!c || !strchr(".-_", c)))
-				return unexpected(r, "into a table's name");
+				return unexpected(r, "in a table's name");
 			push(&r->key, r);
 		}
 	}
@@ -554,7 +551,7 @@ read_table(struct reader *r)
 		return fail(r, "a NUL byte in a name");
 	r->table = pool_copy(r->pool, r->key.data, r->key.len);
 	s->table = r->table;
-	skip_line(r); /* whatever stands behind the bracket is ignored */
+	skip_line(r); /* the server ignores what follows the bracket */
 	s->end = (unsigned)r->at;
 	return pool_check(r->pool, r->err);
 }
@@ -600,7 +597,7 @@ read_all(struct reader *r)
 			failed = read_assignment(r);
 		} else {
 			take(r);
-			return unexpected(r, "at a line's start");
+			return unexpected(r, "at the start of a line");
 		}
 		if (failed)
 			return -1;
@@ -614,7 +611,7 @@ compare(const void *a, const void *b)
 	return strcmp(((const struct toml_entry *)a)->key, ((const struct toml_entry *)b)->key);
 }
 
-/* Sort the entries; a key that is there twice is an error, as in the server. */
+/* Sort the entries. A key that is given twice is an error, as in the server. */
 static int
 sort(struct toml *t, struct err *err)
 {

@@ -1,6 +1,6 @@
 /*
- * toml.h - config.toml as the server reads it, which is not quite TOML, and where in the text each
- * thing stands
+ * toml.h - config.toml as the server reads it, which is not quite TOML, and where each thing is in
+ * the text
  */
 #ifndef TOML_H
 #define TOML_H
@@ -31,11 +31,11 @@ enum toml_kind { TOML_TABLE, TOML_VALUE, TOML_COMMENT };
 
 struct toml_statement {
 	enum toml_kind kind;
-	/* offsets: its first line's start, and behind its last line's end */
+	/* offsets of its first line's start, and after its last line's end */
 	unsigned start, end;
 	unsigned line;    /* its first, from 1 */
 	unsigned entries; /* keys that it defines */
-	/* the one that it stands in, or opens; "" before the first */
+	/* the table that it is in, or opens; "" before the first */
 	const char *table;
 };
 
@@ -65,7 +65,7 @@ struct toml {
 /*
  * Read text of len bytes (at most TOML_TEXT_MAX) by the rules of server-facts, "Its TOML reader".
  * table: the one that it begins in, "" at a file's start. old_keys: as servers up to 0.12, which
- * take fewer characters in a key without quotes. 0; or -1 with err (line, column, what is wrong)
+ * allow fewer characters in a key without quotes. 0; or -1 with err (line, column, what is wrong)
  * where the server would not start with it.
  */
 int toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
@@ -75,12 +75,12 @@ int toml_read(struct toml *t, struct pool *pool, const char *table, const char *
 const struct toml_entry *toml_find(const struct toml *t, const char *key);
 
 /*
- * Append a key as it may stand before a "=": in quotes where it has to be. What can't be written
- * reads back otherwise.
+ * Append a key as it is written before a "=", in quotes if need be. One that can't be written reads
+ * back as another.
  */
 void toml_write_key(struct buf *out, const char *key);
 
-/* Append a value in the first spelling that reads back as it is. 0; or -1 where none does. */
+/* Append a value in the first spelling that reads back the same. 0; or -1 where none does. */
 int toml_write_value(struct buf *out, const char *value) WARN_UNUSED;
 
 #endif

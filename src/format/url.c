@@ -14,8 +14,8 @@ is_alnum(char c)
 }
 
 /*
- * One label of n bytes: letters, digits and inner hyphens (RFC 1123, 2.1); underscores live in real
- * zones.
+ * One label of n bytes: letters, digits and inner hyphens (RFC 1123, 2.1), and underscores, which
+ * real zones have.
  */
 static bool
 label_ok(const char *s, size_t n, bool *digits)
@@ -134,7 +134,7 @@ check_shape(const char *text, const char *what, struct err *err)
 
 	if (strchr(text, '@'))
 		return err_set(err, ERR_USAGE,
-		    "%s: a URL with a user or password in it is not taken; see --user and "
+		    "%s: the URL must not hold a user or a password; use --user and "
 		    "--password-file",
 		    what);
 	for (i = 0; text[i]; i++) {
@@ -165,18 +165,18 @@ url_parse(struct url *u, const char *text, const char *what, struct err *err)
 		rest = text + 7;
 	} else {
 		return err_set(err, ERR_USAGE,
-		    "%s \"%.120s\": an https URL is wanted, such as https://mail.example.org", what,
+		    "%s \"%.120s\" is not an https URL, such as https://mail.example.org", what,
 		    text);
 	}
 	if (parse_authority(u, rest) == -1)
 		return err_set(err, ERR_USAGE,
-		    "%s \"%.120s\": scheme, host and port alone are wanted (no path), such as "
+		    "%s \"%.120s\": it needs a scheme, a host, maybe a port, and no path, such as "
 		    "https://mail.example.org:8443",
 		    what, text);
 	if (!u->https && strcmp(u->host, "localhost") != 0 &&
 	    !(u->is_addr && addr_parse(&addr, u->host) && net_is_loopback(&addr)))
 		return err_set(err, ERR_USAGE,
-		    "%s \"%.120s\": plain http is taken for a loopback address only, since the "
+		    "%s \"%.120s\": plain http is allowed for a loopback address only, since the "
 		    "password would cross the network in the clear. Use https, or run stalprep on "
 		    "the server itself",
 		    what, text);
@@ -193,8 +193,8 @@ url_parse_public(struct url *u, const char *text, const char *what, struct err *
 	u->port = 443;
 	if (strncasecmp(text, "https://", 8) != 0 || parse_authority(u, text + 8) == -1)
 		return err_set(err, ERR_USAGE,
-		    "%s \"%.120s\": the public https origin is wanted, host and nothing behind it, "
-		    "such as https://mail.example.org",
+		    "%s \"%.120s\": it needs to be https with a host and no path, such as "
+		    "https://mail.example.org",
 		    what, text);
 	if (u->is_addr)
 		return err_set(err, ERR_USAGE,

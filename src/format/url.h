@@ -1,7 +1,4 @@
-/*
- * url.h - the two kinds of URL that are taken: the management API's and the advertised origin; host
- * names
- */
+/* url.h - the management API's URL, the advertised origin, and host names */
 #ifndef URL_H
 #define URL_H
 
@@ -23,7 +20,7 @@ struct url {
 
 /*
  * Parse http(s)://HOST[:PORT] with at most one trailing slash: a path, a query, a user or a
- * fragment is refused. Plain http is taken for a loopback address or "localhost" only. what names
+ * fragment is refused. Plain http is allowed for a loopback address or "localhost" only. what names
  * the option in messages. 0 or -1.
  */
 int url_parse(struct url *u, const char *text, const char *what, struct err *err) WARN_UNUSED;
@@ -33,11 +30,11 @@ int url_parse_public(
     struct url *u, const char *text, const char *what, struct err *err) WARN_UNUSED;
 
 /*
- * scheme://host[:port], brackets around IPv6, the scheme's own port left out. Into out[ORIGIN_MAX].
+ * Write scheme://host[:port] into out[ORIGIN_MAX]: IPv6 in brackets, without the scheme's own port.
  */
 void url_format(const struct url *u, char *out);
 
-/* host[:port] as the Host header and messages have it. Into out[ORIGIN_MAX]. */
+/* Write host[:port] into out[ORIGIN_MAX], as in the Host header. */
 void url_authority(const struct url *u, char *out);
 
 /*

@@ -73,7 +73,7 @@ static const struct {
 };
 _Static_assert(COUNT(checks) == 7, "the guide has seven checks");
 
-/* Below the relay's prefix and id; values that are not fixed are filled in. */
+/* Below the relay's prefix and id; a NULL value is filled in. */
 static const struct {
 	const char *name, *value;
 	bool only_with_type;

@@ -18,7 +18,7 @@ enum { GROUPS_DEFAULT = 1u << GROUP_LISTENERS | 1u << GROUP_CHECKS | 1u << GROUP
 /* What makes the server act on a key (the guide's last section). */
 enum applies { APPLIES_RELOAD, APPLIES_RESTART };
 
-/* What a row of versions calls its keys and operations. */
+/* What a range of versions calls its keys and operations. */
 struct dialect {
 	const char *name; /* "0.13 to 0.15" */
 	int first, last;  /* minor versions */
@@ -52,8 +52,8 @@ const char *group_words(enum group g);
 bool group_find(enum group *g, const char *name, size_t len);
 
 /*
- * The default listeners of 0.minor, less the one on port 25; fills ids[] (room for
- * LISTENERS_DEFAULT_MAX), gives the count.
+ * The default listeners of 0.minor without the one on port 25. Fills ids[] (room for
+ * LISTENERS_DEFAULT_MAX) and gives the count.
  */
 enum { LISTENERS_DEFAULT_MAX = 9 };
 size_t changeset_default_listeners(int minor, const char **ids);
@@ -83,14 +83,11 @@ struct wanted {
 /* "server.listener.ID.proxy." + what, in the pool. */
 const char *changeset_listener_key(struct pool *pool, const char *id, const char *what);
 
-/*
- * Add one listener's keys: override, and the networks given as texts under the indexes first, first
- * + 1, … 0 or -1.
- */
+/* Add one listener's keys: override, and the networks, given as texts. */
 void changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
     const char *const *networks, size_t count);
 
-/* Add the keys of all other groups in w->groups, in the guide's order. 0 or -1. */
+/* Add the keys of all other groups in w->groups, in the guide's order. */
 void changeset_add_rest(
     struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d);
 

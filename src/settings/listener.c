@@ -34,7 +34,7 @@ find_protocol(const char *text)
 	return PROTOCOL_UNKNOWN;
 }
 
-/* The port behind the last colon, compared as a number ("0025" binds 25); -1 when there is none. */
+/* The port after the last colon, as a number ("0025" binds 25); -1 when there is none. */
 static long
 bind_port(const char *bind)
 {
@@ -65,7 +65,7 @@ add_bind(struct listener *l, struct pool *pool, const char *bind)
 	l->submission_only &= port == 465 || port == 587;
 }
 
-/* bind alone, and all below bind. (the server reads both) */
+/* The key bind, and all keys below it: the server reads both. */
 static void
 read_binds(struct listener *l, struct pool *pool, const struct settings *s)
 {

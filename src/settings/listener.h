@@ -37,7 +37,7 @@ struct listeners {
 	size_t count;
 };
 
-/* Every listener in s, in the server's order. 0 or -1. */
+/* Every listener in s, in the server's order. */
 void listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s);
 
 /* The one of that name, or NULL. */

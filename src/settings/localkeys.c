@@ -9,8 +9,8 @@
 static const char PATTERNS[] = "config.local-keys";
 
 /*
- * What counts where config.local-keys holds nothing. first and last: the minor versions that have
- * the pattern.
+ * The patterns that count where config.local-keys is empty. first and last: the minor versions that
+ * have the pattern.
  */
 static const struct {
 	const char *pattern;
@@ -36,10 +36,7 @@ static const struct {
 	{ "enterprise.license-key", 0, 99 },
 };
 
-/*
- * One step of the pattern, as the server compiles it: a backslash takes the next character as it
- * stands.
- */
+/* One step of the pattern, as the server compiles it. A backslash escapes the next character. */
 static size_t
 glob_step(const char *p, size_t len, char *what)
 {
@@ -87,7 +84,7 @@ glob(const char *p, size_t plen, const char *key)
 	return true;
 }
 
-/* One pattern, without its "!", lower-cased as it is compared. */
+/* One pattern, without its "!". It is lower-cased first. */
 static bool
 match_one(const char *pattern, size_t len, const char *key)
 {
@@ -108,7 +105,7 @@ match_one(const char *pattern, size_t len, const char *key)
 	return klen == len && !memcmp(lower, key, len);
 }
 
-/* 1 included, -1 excluded, 0 nothing said. *any becomes true when text is a pattern at all. */
+/* 1: included; -1: excluded; 0: no match. *any becomes true when text is a pattern at all. */
 static int
 apply(const char *text, const char *key, bool *any)
 {

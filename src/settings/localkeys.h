@@ -9,9 +9,9 @@
 struct settings;
 
 /*
- * Is key local under the patterns of config.local-keys in s (of a server 0.minor; minor only
- * matters where s holds no pattern)? By server-facts.md, "Where a setting is stored": exclusions
- * win; patterns are lower-cased and trimmed, keys are not.
+ * Is key local by the patterns of config.local-keys in s, on a server 0.minor? (minor matters only
+ * where s has no pattern, and for config.local-keys itself.) By server-facts, "Where a setting is
+ * stored": exclusions win; patterns are lower-cased and trimmed, keys are not.
  */
 bool localkeys_match(const struct settings *s, int minor, const char *key);
 

@@ -11,8 +11,8 @@ struct pool;
 
 enum message_level {
 	MESSAGE_NOTE,    /* worth knowing */
-	MESSAGE_WARNING, /* to be looked at; nothing was stopped by it */
-	/* a check that said no; forced is set when --force overrode it */
+	MESSAGE_WARNING, /* to be looked at; it stopped nothing */
+	/* a check that refuses; forced is set when --force overrode it */
 	MESSAGE_REFUSAL,
 	MESSAGE_ERROR /* what ended the run */
 };
@@ -45,7 +45,7 @@ struct message *message_add(struct messages *m, struct pool *pool, enum message_
 struct message *message_refuse(
     struct messages *m, struct pool *pool, enum refusal refusal, bool forced, const char *text);
 
-/* How many refusals there are that nothing overrode. */
+/* How many refusals were not overridden. */
 size_t message_refusals(const struct messages *m);
 
 #endif

@@ -27,7 +27,7 @@ struct ops {
 	size_t count;
 };
 
-/* Append one. 0 or -1. */
+/* Append one. */
 void ops_add(struct ops *o, struct pool *pool, const struct op *op);
 
 /* The parts of a body: begin an operation, add an entry of its kind, end it. capital: as below. */
@@ -36,9 +36,8 @@ void ops_entry(struct jsonout *j, const struct op *op);
 void ops_close(struct jsonout *j);
 
 /*
- * Append one body to out, with the entries from `from` on as far as the bound allows; gives the
- * index behind the last one that went in (always at least one more than from, when from is below
- * count). capital: the spelling up to 0.10.
+ * Append one body to out, with as many entries from index `from` on as the bound allows, and at
+ * least one if there is one. Gives the index of the next entry. capital: the spelling up to 0.10.
  */
 size_t ops_format(const struct ops *o, size_t from, bool capital, struct buf *out);
 

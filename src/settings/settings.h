@@ -16,7 +16,7 @@ struct setting {
 
 /* Keys and values live in the pool that they were added from. Zero-initialise. */
 struct settings {
-	/* sorted by key as bytes, as the server orders them, once settings_sort ran */
+	/* after settings_sort: sorted by key as bytes, as the server orders them */
 	struct setting *items;
 	size_t count;
 };
@@ -31,7 +31,7 @@ void settings_add(struct settings *s, struct pool *pool, const char *key, const 
 int settings_from_toml(
     struct settings *s, struct pool *pool, const struct toml *from, struct err *err) WARN_UNUSED;
 
-/* Sort. A key that is there twice is an error. 0 or -1. */
+/* Sort. A key that is given twice is an error. 0 or -1. */
 int settings_sort(struct settings *s, struct err *err) WARN_UNUSED;
 
 /* The value of a key, or NULL when it is absent. */
@@ -40,12 +40,12 @@ const char *settings_get(const struct settings *s, const char *key);
 /* Are two values the same, where NULL is absent? */
 bool settings_same(const char *a, const char *b);
 
-/* The index of the first key that starts with prefix, or count; those behind it follow it. */
+/* The index of the first key that starts with prefix, or count; the others follow it. */
 size_t settings_first(const struct settings *s, const char *prefix);
 
 /*
- * What stands behind prefix in the key at index, or NULL when the key does not start with it (or
- * there is none).
+ * What follows prefix in the key at index, or NULL when the key does not start with it (or there is
+ * none).
  */
 const char *settings_below(const struct settings *s, size_t index, const char *prefix);
 

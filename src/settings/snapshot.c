@@ -13,7 +13,7 @@
 #include <string.h>
 
 static const char FORMAT[] = "stalprep-snapshot";
-/* all before it is what the checksum is over */
+/* the checksum covers all text before this */
 static const char CHECK[] = ",\n  \"checksum\": \"";
 
 static const char *const state_names[SNAPSHOT_STATE_COUNT] = {
@@ -103,10 +103,10 @@ snapshot_forget_plan(struct snapshot *s)
 static int
 damaged(struct err *err, const char *why)
 {
-	return err_set(err, ERR_SYSTEM, "it is not a whole snapshot of stalprep's (%s)", why);
+	return err_set(err, ERR_SYSTEM, "it is not a complete snapshot of stalprep (%s)", why);
 }
 
-/* Copy a member that must be a string, or may also be null. */
+/* Copy a member that must be a string, or null if nullable. */
 static int
 read_string(const char **out, struct pool *pool, const struct json *from, const char *name,
     bool nullable, struct err *err)
@@ -188,7 +188,7 @@ crc32(const char *data, size_t len)
 	return ~crc;
 }
 
-/* The checksum is over the bytes in front of it, so it is checked on the text, before the parse. */
+/* The checksum covers the bytes in front of it, so the text is checked, not what was parsed. */
 static int
 check_sum(const char *text, size_t len, struct err *err)
 {
@@ -202,7 +202,7 @@ check_sum(const char *text, size_t len, struct err *err)
 		return damaged(err, "no checksum");
 	if (strtoul(last + strlen(CHECK), &end, 16) != crc32(text, (size_t)(last - text)) ||
 	    end != last + strlen(CHECK) + 8)
-		return damaged(err, "its checksum does not fit");
+		return damaged(err, "its checksum is wrong");
 	return 0;
 }
 
@@ -216,7 +216,7 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 
 	memset(s, 0, sizeof(*s));
 	if (json_parse(&doc, text, len, err) == -1)
-		return damaged(err, "no JSON");
+		return damaged(err, "not JSON");
 	format = json_string(json_member(doc, "format"));
 	if (!format || strcmp(format, FORMAT) != 0 ||
 	    !json_integer(json_member(doc, "version"), &version))

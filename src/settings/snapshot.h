@@ -1,4 +1,4 @@
-/* snapshot.h - the record of what stood before: made, read and written as a text */
+/* snapshot.h - the settings as they were, as a text: made, read and written */
 #ifndef SNAPSHOT_H
 #define SNAPSHOT_H
 
@@ -29,14 +29,14 @@ struct snapshot_key {
 	const char *written; /* NULL: it was removed */
 	enum group group;
 	bool local;       /* it lives in this node's config.toml */
-	const char *text; /* of a file: before, as it was spelled there; or NULL */
-	/* until it is proved: what else may still be there of ours; else as before */
+	const char *text; /* in a file: how the value before was spelled; or NULL */
+	/* until a write is proved: another value of ours that may still be there; else as before */
 	const char *maybe_present;
 };
 
 /* Strings live in the pool that it was made with. Zero-initialise. */
 struct snapshot {
-	const char *target;  /* the origin it belongs to */
+	const char *target;  /* the origin that it belongs to */
 	const char *created; /* RFC 3339, UTC */
 	const char *dialect; /* "0.13 to 0.15" */
 	/* the options that say what was written, as options_retell gives them */
@@ -46,31 +46,28 @@ struct snapshot {
 	size_t count;
 };
 
-/* Add a key; its strings must outlive the snapshot. 0 or -1. */
+/* Add a key; its strings must outlive the snapshot. */
 void snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key);
 
 /* The entry of that key, or NULL. */
 const struct snapshot_key *snapshot_find(const struct snapshot *s, const char *key);
 
 /*
- * May we have left that value (NULL: absent) under the key? Any other is somebody else's, set
- * since.
+ * Is it a value (NULL: absent) that was there before or that we may have left? Any other was set by
+ * somebody since.
  */
 bool snapshot_accounts_for(const struct snapshot_key *k, const char *value);
 
 /*
- * A plan of which nothing was sent: what stood then stands still. Without any key of ours left, it
- * stays "planned".
+ * Nothing of the plan was sent: the settings are what they were. If no key of ours is left the
+ * state stays "planned".
  */
 void snapshot_forget_plan(struct snapshot *s);
 
-/* The keys of these groups are as written: those that went back to what stood before leave it. */
+/* The keys of these groups are as written. Those that are as before the stage are removed. */
 void snapshot_mark_written(struct snapshot *s, unsigned groups);
 
-/*
- * Is there a key outside of these groups of which a write that was cut off left it open what it
- * holds?
- */
+/* Is there a key outside of these groups whose value is not known, since a write was cut off? */
 bool snapshot_is_uncertain(const struct snapshot *s, unsigned groups);
 
 /* Parse a snapshot's text. Damage, a newer version, a wrong shape: -1 with err; else 0. */

@@ -1,4 +1,4 @@
-/* trusted.h - a list of trusted networks, as it stands in the settings */
+/* trusted.h - a list of trusted networks in the settings */
 #ifndef TRUSTED_H
 #define TRUSTED_H
 
@@ -18,7 +18,7 @@ struct trusted_entry {
 	const char *key, *value;
 	struct net net;
 	bool valid; /* false: the server trusts nobody through it */
-	/* the number behind the list's key; -1 for the scalar or a name */
+	/* the number after the list's key; -1 for the scalar or a name */
 	long index;
 };
 
@@ -28,7 +28,7 @@ struct trusted {
 	size_t count;
 };
 
-/* All that the server reads as the list at key: the scalar and whatever is below key. 0 or -1. */
+/* All that the server reads as the list at key: the scalar and all keys below it. */
 void trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key);
 
 /* The first entry that holds every address of n, or NULL. */

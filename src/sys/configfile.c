@@ -34,7 +34,7 @@ configfile_find(struct configfile *f, const char *name, struct err *err)
 static int
 no_config(const struct configfile *f, const char *why, struct err *err)
 {
-	return err_set(err, ERR_REFUSED, "%s is no config.toml of a server: %s", f->name, why);
+	return err_set(err, ERR_REFUSED, "%s is not a server's config.toml: %s", f->name, why);
 }
 
 static int
@@ -52,7 +52,7 @@ open_file(struct configfile *f, struct err *err)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be read", f->name);
 	if (!S_ISREG(f->st.st_mode))
 		return no_config(
-		    f, S_ISDIR(f->st.st_mode) ? "it is a folder" : "it is no plain file", err);
+		    f, S_ISDIR(f->st.st_mode) ? "it is a folder" : "it is not a plain file", err);
 	return 0;
 }
 
@@ -67,11 +67,11 @@ configfile_read(struct configfile *f, struct err *err)
 	r = file_read_stream(&f->text, f->fd, TOML_TEXT_MAX, &until_interrupted,
 	    stream ? "standard input" : f->name, err);
 	if (r == 1)
-		return no_config(f, "it has more than 64 MiB", err);
+		return no_config(f, "it is longer than 64 MiB", err);
 	return r || f->text.len ? r : no_config(f, "it is empty", err);
 }
 
-/* Nobody may have changed or replaced it since it was read. */
+/* Did somebody change or replace it since it was read? */
 static int
 check_same(const struct configfile *f, struct err *err)
 {
@@ -118,8 +118,8 @@ write_over(struct configfile *f, const struct buf *text, bool *torn, struct err 
 	if (r == 0 && file_overwrite(fd, f->path, text->data, text->len, err) == -1) {
 		*torn = true;
 		err_add(err,
-		    "and may be half old, half new. What it was is in %s: copy that over it before "
-		    "the server starts",
+		    "and may be half old, half new. The old text is in %s: copy it back before the "
+		    "server starts",
 		    backup);
 		r = -1;
 	}

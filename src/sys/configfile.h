@@ -1,4 +1,4 @@
-/* configfile.h - the config.toml of a server that does not run: read whole, replaced whole */
+/* configfile.h - the config.toml of a stopped server: read and replaced as a whole */
 #ifndef CONFIGFILE_H
 #define CONFIGFILE_H
 
@@ -13,7 +13,7 @@ struct err;
 
 /* Zero-initialise; configfile_free when done. */
 struct configfile {
-	/* as the user gave it; "-" is standard input, and standard output for what it becomes */
+	/* as the user gave it; "-" reads standard input and writes standard output */
 	const char *name;
 	char path[PATH_MAX]; /* the file itself, symbolic links followed; "" for "-" */
 	int fd;              /* open to read, while `open` */
@@ -25,7 +25,7 @@ struct configfile {
 /* Is it standard input? */
 bool configfile_is_stream(const char *name);
 
-/* Find the file that name leads to; nothing is read yet. 0 or -1. */
+/* Find the file behind name, links followed; nothing is read yet. 0 or -1. */
 int configfile_find(struct configfile *f, const char *name, struct err *err) WARN_UNUSED;
 
 /*
@@ -34,15 +34,15 @@ int configfile_find(struct configfile *f, const char *name, struct err *err) WAR
 int configfile_read(struct configfile *f, struct err *err) WARN_UNUSED;
 
 /*
- * Put this text in its place (not for "-"): as file_replace does, with its owner, mode, ACLs and
- * attributes. in_place: where it can't be replaced it is written over, after a copy beside it,
- * PATH.stalprep-backup. 0; or -1 with err, which says how the file stands: as it was, or, with
- * *torn, half of either.
+ * Replace it by this text (not "-"), as file_replace does, with its owner, mode, ACLs and
+ * attributes. in_place: a file that can't be replaced is written over, after a copy beside it,
+ * PATH.stalprep-backup. 0; or -1 with err: the file is as it was, or, with *torn, may be half old
+ * and half new.
  */
 int configfile_write(struct configfile *f, const struct buf *text, bool in_place, bool *torn,
     struct err *err) WARN_UNUSED;
 
-/* Is this, and nothing else, what stands in the file now? */
+/* Does the file hold exactly this text now? */
 bool configfile_holds(const struct configfile *f, const struct buf *text);
 
 /* The name of that copy. Is there one, from an earlier run? */

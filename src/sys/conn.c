@@ -28,7 +28,7 @@ set_option(int fd, int level, int option)
 {
 	int on = 1;
 
-	/* Only speed depends on these options: a kernel without one is no failure. */
+	/* Only speed depends on these options: a kernel may lack one. */
 	(void)setsockopt(fd, level, option, &on, sizeof(on));
 }
 
@@ -46,7 +46,7 @@ quickack(int fd)
 #endif
 }
 
-/* Wait for a connect that was begun; its outcome is errno. */
+/* Wait for a connect that was begun, and get its result. */
 static int
 await_connect(int fd, const struct deadline *d, const char *what, struct err *err)
 {
@@ -84,8 +84,8 @@ connect_one(
 }
 
 /*
- * The present address's part of the time: an equal share of what is left, so that a dead one leaves
- * some to the next.
+ * The time for this address: an equal share of what is left, so that a dead one leaves some for the
+ * next.
  */
 static struct deadline
 share(const struct deadline *d, size_t addresses)
@@ -155,7 +155,7 @@ conn_read(void *ctx, void *data, size_t len, struct err *err)
 	ssize_t n;
 
 	snprintf(what, sizeof(what), "waiting for %s", c->peer);
-	/* The wait comes first, so that a peer that never pauses can't outlast the deadline. */
+	/* Wait first: a peer that never pauses must not outlast the deadline. */
 	for (;;) {
 		if (deadline_poll(c->deadline, c->fd, POLLIN, what, err) == -1)
 			return -1;

@@ -8,8 +8,8 @@
 #include <time.h>
 
 /*
- * A signal between the look at `stop` and poll's start would not wake it. Waiting in slices bounds
- * that to one slice, without a signal mask that every caller would have to keep.
+ * A signal that comes after `stop` was read and before poll begins does not wake poll. It is seen
+ * at the end of a slice; no caller has to keep a signal mask.
  */
 enum { SLICE_MS = 250 };
 
@@ -23,8 +23,8 @@ deadline_now(void)
 }
 
 /*
- * Which end has come: an option's name, or NULL when there is time left (*left gets it, INT64_MAX
- * for no end).
+ * The option whose time is over, or NULL; then *left is the time that is left, INT64_MAX for no
+ * end.
  */
 static const char *
 passed(const struct deadline *d, int64_t *left)

@@ -1,4 +1,4 @@
-/* deadline.h - until when an operation may take, and whether somebody asked to stop */
+/* deadline.h - when an operation has to end, and whether somebody asked to stop */
 #ifndef DEADLINE_H
 #define DEADLINE_H
 
@@ -10,9 +10,9 @@
 struct err;
 
 /*
- * Times are milliseconds of CLOCK_MONOTONIC. The whole run's end and the present step's end
+ * Times are milliseconds of CLOCK_MONOTONIC. The end of the whole run and that of the present step
  * (connecting) both count. stop points to the flag that a signal handler sets to the signal's
- * number; NULL where an interrupt must wait, as between a write and its proof.
+ * number; NULL where a signal must wait, as between a write and its proof.
  */
 struct deadline {
 	int64_t total; /* INT64_MAX for none */

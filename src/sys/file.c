@@ -17,8 +17,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-/* Linux has no longer attribute, and no longer list */
-enum { CHUNK = 16384, LOCK_TRIES = 3, ATTRIBUTE_MAX = 65536 };
+enum { CHUNK = 16384, LOCK_TRIES = 3 };
+enum { ATTRIBUTE_MAX = 65536 }; /* longest attribute in Linux, and longest list of names */
 
 int
 file_open(const char *path)
@@ -37,8 +37,7 @@ file_read_stream(struct buf *out, int fd, size_t max, const struct deadline *d, 
 
 	snprintf(waiting, sizeof(waiting), "reading %s", what);
 	while (r == 0) {
-		/* The wait comes first: a pipe that nobody has opened to write is not at its end.
-		 */
+		/* Wait first: a pipe that nobody has opened to write reads as if it had ended. */
 		if (d && deadline_poll(d, fd, POLLIN, waiting, err) == -1) {
 			r = -1;
 			break;
@@ -97,10 +96,7 @@ sync_folder(const char *path, struct err *err)
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
 		return err_system(err, ERR_SYSTEM, errno, "the folder %s can't be opened", folder);
-	/*
-	 * Some file systems can't fsync a folder and say EINVAL: there is nothing more to be done
-	 * there.
-	 */
+	/* Some file systems can't fsync a folder and say EINVAL: nothing more can be done there. */
 	if (fsync(fd) == -1 && errno != EINVAL)
 		r = err_system(
 		    err, ERR_SYSTEM, errno, "the folder %s can't be written to disk", folder);
@@ -126,8 +122,8 @@ write_all(int fd, const char *data, size_t len)
 }
 
 /*
- * Give fd one extended attribute of like's. One that it has already, as a label of the system's,
- * need not be set.
+ * Give fd one extended attribute of like's. It may have it already, as a label that the system
+ * sets.
  */
 static int
 copy_attribute(int fd, int like, const char *name)
@@ -172,7 +168,7 @@ copy_metadata(int fd, int like, const char *path, struct err *err)
 	return 0;
 }
 
-/* What may fail, while path is as it was: also whether the folder can be fsynced at all. */
+/* What may fail comes first, while path is not changed: also an fsync of the folder. */
 static int
 fill_temp(int fd, const char *path, const char *data, size_t len, int like, struct err *err)
 {
@@ -230,10 +226,7 @@ file_remove(const char *path, struct err *err)
 	return sync_folder(path, err);
 }
 
-/*
- * Is fd still the file that the name leads to? Its last owner may have removed it between open and
- * lock.
- */
+/* Is fd still the file of that name? Another run may have removed it between open and lock. */
 static bool
 still_named(int fd, const char *name)
 {
@@ -256,8 +249,8 @@ file_lock(int *fd, const char *path, struct err *err)
 		*fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 		if (*fd == -1)
 			return err_system(err, ERR_SYSTEM, errno,
-			    "the snapshot can't be kept there (go to a folder that you can write "
-			    "to, or name one with --snapshot-dir): %s",
+			    "the snapshot can't be kept there (run this in a folder that you can "
+			    "write to, or name one with --snapshot-dir): %s",
 			    name);
 		if (flock(*fd, LOCK_EX | LOCK_NB) == -1) {
 			number = errno;
@@ -267,8 +260,8 @@ file_lock(int *fd, const char *path, struct err *err)
 				return err_system(
 				    err, ERR_SYSTEM, number, "%s can't be locked", name);
 			return err_set(err, ERR_REFUSED,
-			    "another run of stalprep works with %s at this moment. Wait for its "
-			    "end, look at status, then run this again",
+			    "another run of stalprep is using %s. Wait until it ends, look at "
+			    "status, then run this again",
 			    path);
 		}
 		if (still_named(*fd, name))
@@ -276,8 +269,7 @@ file_lock(int *fd, const char *path, struct err *err)
 		close(*fd);
 		*fd = -1;
 	}
-	return err_set(
-	    err, ERR_REFUSED, "other runs of stalprep work with %s at this moment", path);
+	return err_set(err, ERR_REFUSED, "other runs of stalprep are using %s", path);
 }
 
 void

@@ -1,4 +1,4 @@
-/* file.h - whole files: read, and replaced so that either the old or the new one is there */
+/* file.h - whole files: read, locked, and replaced so that the old or the new one is there */
 #ifndef FILE_H
 #define FILE_H
 
@@ -18,9 +18,9 @@ int file_open(const char *path) WARN_UNUSED;
 
 /*
  * Append what comes from fd to out, up to its end. A pipe or a terminal is waited for until the
- * deadline; without one (NULL), fd must be a regular file. It may be a secret: no copy is left
- * behind. what names it for messages. 0; 1 when it has more than max bytes; -1 with err, which may
- * be ERR_INTERRUPT or ERR_REACH (too late).
+ * deadline; without one (NULL), fd must be a regular file. What is read may be a secret: no copy is
+ * left behind. what names the file in messages. 0; 1 when it has more than max bytes; -1 with err,
+ * which may be ERR_INTERRUPT or ERR_REACH (too late).
  */
 int file_read_stream(struct buf *out, int fd, size_t max, const struct deadline *d,
     const char *what, struct err *err) WARN_UNUSED;
@@ -32,18 +32,17 @@ int file_read_stream(struct buf *out, int fd, size_t max, const struct deadline 
 int file_read(struct buf *out, const char *path, size_t max, struct err *err) WARN_UNUSED;
 
 /*
- * Put a file in path's place: written to a temporary file beside it, fsynced, renamed, the folder
- * fsynced. Its owner, mode, ACLs and other extended attributes are those of the open file like;
- * with -1 it is the caller's, of mode 0600. 0, or -1 with err (code is the errno) and path as it
- * was before; or, where only the folder's last fsync failed, as it is to be, which a power failure
- * may undo.
+ * Replace path: a temporary file beside it is written, fsynced and renamed, and the folder fsynced.
+ * The new file has the owner, mode, ACLs and other extended attributes of the open file like; with
+ * -1 it is the caller's, of mode 0600. 0; or -1 with err (code is the errno). Then path is not
+ * changed, unless only the last fsync of the folder failed: a power failure may undo the change.
  */
 int file_replace(
     const char *path, const char *data, size_t len, int like, struct err *err) WARN_UNUSED;
 
 /*
- * Write over the open file fd, from its start, and fsync it. 0, or -1 with err and a file that may
- * be half of either.
+ * Write over the open file fd, from its start, and fsync it. 0; or -1 with err, and the file may be
+ * half old and half new.
  */
 int file_overwrite(
     int fd, const char *path, const char *data, size_t len, struct err *err) WARN_UNUSED;
@@ -55,12 +54,12 @@ int file_rename(const char *from, const char *to, struct err *err) WARN_UNUSED;
 int file_remove(const char *path, struct err *err) WARN_UNUSED;
 
 /*
- * Lock path.lock (made if need be) against other runs until file_unlock or the process's end. 0
- * with the lock's descriptor in *fd, or -1 with err; another run's lock is ERR_REFUSED.
+ * Lock path.lock (made if need be) against other runs until file_unlock, or the end of the process.
+ * 0 with the lock's descriptor in *fd; or -1 with err, ERR_REFUSED if another run has the lock.
  */
 int file_lock(int *fd, const char *path, struct err *err) WARN_UNUSED;
 
-/* Give a lock back and remove its file. -1 as fd is allowed. */
+/* Release a lock and remove its file. fd may be -1. */
 void file_unlock(int fd, const char *path);
 
 #endif

@@ -26,7 +26,7 @@ interrupt_catch(void)
 	memset(&action, 0, sizeof(action));
 	action.sa_handler = note_signal; /* without SA_RESTART: a poll or read must end */
 	sigemptyset(&action.sa_mask);
-	/* whoever reads the report may be gone: what went wrong is still to be said */
+	/* the reader of the report may be gone; errors still have to be told */
 	signal(SIGPIPE, SIG_IGN);
 	for (i = 0; i < COUNT(numbers); i++) {
 		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)

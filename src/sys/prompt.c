@@ -20,7 +20,7 @@ read_line(struct secret *s, int fd, struct err *err)
 	char c;
 
 	for (;;) {
-		/* A read alone would sleep on after a signal that came just before it. */
+		/* A read would not notice a signal that came just before it. */
 		n = deadline_poll(
 			&until_interrupted, fd, POLLIN, "waiting for the terminal", err) == 0
 		    ? read(fd, &c, 1)
@@ -47,7 +47,7 @@ say(int fd, const char *text)
 {
 	ssize_t n = write(fd, text, strlen(text));
 
-	/* a terminal that can't be written to: the read will tell */
+	/* if it can't be written to, the read will fail */
 	(void)n;
 }
 
@@ -70,7 +70,7 @@ prompt_secret(struct secret *s, const char *question, const char *hint, struct e
 	quiet = old;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
 	quiet.c_lflag |= ICANON | ISIG;
-	/* before the question: what is typed at once must not show or be lost */
+	/* before the question: an early answer must not be shown, or lost */
 	tcsetattr(in, TCSAFLUSH, &quiet);
 	say(out, question);
 	r = read_line(s, in, err);

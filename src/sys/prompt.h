@@ -1,4 +1,4 @@
-/* prompt.h - a secret asked for on the terminal, without echo */
+/* prompt.h - ask for a secret on the terminal, without echo */
 #ifndef PROMPT_H
 #define PROMPT_H
 
@@ -10,7 +10,7 @@ struct secret;
 /*
  * Ask on the terminal (/dev/tty, or standard input where that is one) and read one line without
  * echo. The echo is on again when this returns, also after a signal. 0; or -1 with err: no terminal
- * (ERR_USAGE; hint names the options that serve in its place), nothing typed, or ERR_INTERRUPT.
+ * (ERR_USAGE; hint names the options to use instead), nothing typed, or ERR_INTERRUPT.
  */
 int prompt_secret(
     struct secret *s, const char *question, const char *hint, struct err *err) WARN_UNUSED;

@@ -21,10 +21,7 @@
 
 enum { WHAT_MAX = HOST_MAX + 64 }; /* longest "looking up HOST" */
 
-/*
- * What the child that looks a name up tells its parent: one record, one write (it is smaller than
- * PIPE_BUF).
- */
+/* What the child that looks a name up tells its parent, in one write. */
 struct found {
 	uint32_t magic;
 	int32_t status; /* getaddrinfo's */
@@ -163,7 +160,7 @@ static int
 bad_entry(const char *text, const char *why, struct err *err)
 {
 	return err_set(err, ERR_USAGE,
-	    "--resolve %s: %s; HOST:PORT:ADDR[,ADDR...] is wanted, IPv6 in brackets", text, why);
+	    "--resolve %s: %s; it needs HOST:PORT:ADDR[,ADDR...], IPv6 in brackets", text, why);
 }
 
 /* HOST up to its colon, in brackets or without; *rest is what follows the colon. */
@@ -220,7 +217,7 @@ resolve_parse(struct resolve_entry *e, const char *text, struct err *err)
 
 	memset(e, 0, sizeof(*e));
 	if (*text == '-')
-		return bad_entry(text, "there is nothing that could be removed", err);
+		return bad_entry(text, "there is nothing to remove", err);
 	if (entry_host(e, *text == '+' ? text + 1 : text, &rest, err) == -1)
 		return -1;
 	colon = strchr(rest, ':');
@@ -231,8 +228,8 @@ resolve_parse(struct resolve_entry *e, const char *text, struct err *err)
 	for (rest = colon + 1;; rest += len + 1) {
 		len = strcspn(rest, ",");
 		if (!entry_addr(e, rest, len))
-			return bad_entry(text,
-			    "an address is no IPv4 or IPv6 address, or there are too many", err);
+			return bad_entry(
+			    text, "an address is not IPv4 or IPv6, or there are too many", err);
 		if (!rest[len])
 			return 0;
 	}
@@ -240,7 +237,7 @@ resolve_parse(struct resolve_entry *e, const char *text, struct err *err)
 
 /* ---- names ---- */
 
-/* Are the two the same host? Case and one final dot do not count. */
+/* Are they the same host? Case and one final dot do not count. */
 static bool
 same_host(const char *a, const char *b)
 {
@@ -272,8 +269,7 @@ find_entry(const char *host, unsigned port, const struct resolve_entry *entries,
 }
 
 /*
- * The child: look up, tell, end. Nothing here may run the parent's atexit handlers or flush its
- * streams.
+ * The child: look up, tell, end. It must not run the parent's atexit handlers or flush its streams.
  */
 static _Noreturn void
 look_up(const char *host, unsigned port, void (*in_child)(void), int out)
@@ -332,7 +328,7 @@ not_found(const char *host, const struct found *f, struct err *err)
 	    host, sys ? strerror(f->number) : gai_strerror(f->status));
 }
 
-/* What came through the pipe is taken only where it makes sense; the port is ours. */
+/* Check and copy what came through the pipe; the port is set here. */
 static int
 copy_found(
     struct resolved *out, const struct found *f, const char *host, unsigned port, struct err *err)
@@ -341,7 +337,7 @@ copy_found(
 	uint32_t i;
 
 	if (f->magic != FOUND_MAGIC || f->count > RESOLVE_MAX)
-		return err_set(err, ERR_SYSTEM, "looking up %s: the answer makes no sense", host);
+		return err_set(err, ERR_SYSTEM, "looking up %s: the answer is malformed", host);
 	if (f->status)
 		return not_found(host, f, err);
 	for (i = 0; i < f->count; i++) {
@@ -359,7 +355,7 @@ copy_found(
 	return 0;
 }
 
-/* getaddrinfo has no deadline of ours, so a child runs it that can be killed. */
+/* getaddrinfo knows no deadline, so a child runs it, which can be killed. */
 static int
 resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_child)(void),
     const struct deadline *d, struct err *err)

@@ -22,7 +22,7 @@ union resolve_addr {
 	struct sockaddr_in6 in6;
 };
 
-/* What a host and a port came to, in the order in which they are to be tried. */
+/* The addresses of a host and a port, in the order in which to try them. */
 struct resolved {
 	size_t count;
 	union resolve_addr addr[RESOLVE_MAX];
@@ -43,10 +43,10 @@ int resolve_parse(struct resolve_entry *e, const char *text, struct err *err) WA
 
 /*
  * Find the addresses of a host (without brackets) and a port. The entries come first, then literal
- * addresses and "localhost", which need no file; any other name is looked up in a child that dies
- * at the deadline. The child reads what the network says: in_child (may be NULL) is called in it
- * first, to take away what it has no use for. 0 with at least one address; -1 with err of kind
- * ERR_REACH, ERR_INTERRUPT or ERR_SYSTEM.
+ * addresses and "localhost", which need no file; any other name is looked up in a child that is
+ * killed at the deadline. The child reads what the network says, so in_child (may be NULL) is
+ * called in it first, to remove what it does not need. 0 with at least one address; -1 with err of
+ * kind ERR_REACH, ERR_INTERRUPT or ERR_SYSTEM.
  */
 int resolve(struct resolved *out, const char *host, unsigned port,
     const struct resolve_entry *entries, size_t count, void (*in_child)(void),

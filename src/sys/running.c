@@ -15,7 +15,7 @@
 
 enum { PROC_MAX = 4 * 1024 * 1024, ANCESTORS_MAX = 64 };
 
-/* Read /proc/PID/NAME. false where it can't be. */
+/* Read /proc/PID/NAME. False when that fails. */
 static bool
 read_proc(struct buf *out, pid_t pid, const char *name)
 {
@@ -28,7 +28,7 @@ read_proc(struct buf *out, pid_t pid, const char *name)
 
 enum seen { NO, YES, UNSEEN };
 
-/* Has it a root of its own, in which an absolute link leads elsewhere than from here? */
+/* Does it have a root of its own, in which an absolute link leads elsewhere? */
 static bool
 has_own_root(pid_t pid)
 {
@@ -41,7 +41,7 @@ has_own_root(pid_t pid)
 }
 
 /*
- * Is what the process calls by this name the file? A relative one starts at its folder, an absolute
+ * Does this name lead the process to the file? A relative name starts at its folder, an absolute
  * one at its root.
  */
 static enum seen
@@ -59,8 +59,8 @@ is_file(pid_t pid, const char *name, const struct stat *st)
 }
 
 /*
- * The value behind "--config=", "-c=" and their like, "" where it is the next argument, NULL for
- * any other argument.
+ * The value after "--config=", "-c=" and the like; "" where it is the next argument; NULL for any
+ * other argument.
  */
 static const char *
 config_value(const char *arg)
@@ -101,7 +101,7 @@ strings_name(pid_t pid, const struct buf *strings, bool environment, const struc
 	return seen;
 }
 
-/* The process that started this one; 0 where there is none, or none to be seen. */
+/* The parent of a process; 0 when there is none, or it can't be seen. */
 static pid_t
 parent_of(pid_t pid)
 {
@@ -109,9 +109,7 @@ parent_of(pid_t pid)
 	const char *at = NULL;
 	long parent = 0;
 
-	/*
-	 * The name in brackets may hold anything: what follows its end is a letter and the parent.
-	 */
+	/* The name in brackets may hold anything. A letter and the parent follow it. */
 	if (read_proc(&text, pid, "stat") && text.data && (at = strrchr(text.data, ')')) && at[1] &&
 	    at[2])
 		parent = strtol(at + 3, NULL, 10);
@@ -119,7 +117,7 @@ parent_of(pid_t pid)
 	return (pid_t)parent;
 }
 
-/* Is it this one, one that it was started by (a shell, sudo), or another stalprep at work? */
+/* Is it this process, one of its ancestors (a shell, sudo), or another stalprep? */
 static bool
 is_no_server(pid_t pid)
 {
@@ -141,7 +139,7 @@ is_no_server(pid_t pid)
 	return false;
 }
 
-/* What the process is called, on one line. */
+/* The command name of a process, on one line. */
 static void
 read_name(char name[RUNNING_NAME_MAX], pid_t pid)
 {
@@ -159,8 +157,8 @@ read_name(char name[RUNNING_NAME_MAX], pid_t pid)
 }
 
 /*
- * One process. Of those whose environment is closed to us only one with the server's name counts as
- * not seen.
+ * Look at one process. If only its environment can't be read, it counts as unseen where it has the
+ * server's name.
  */
 static enum seen
 look_at(struct running *r, pid_t pid, const struct stat *st)

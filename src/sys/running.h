@@ -14,15 +14,15 @@ enum { RUNNING_NAME_MAX = 64 };
 struct running {
 	/* a process that was started with this file; 0: none was found */
 	pid_t pid;
-	char name[RUNNING_NAME_MAX]; /* what it is called */
-	/* there is no /proc, or not all processes could be looked at */
+	char name[RUNNING_NAME_MAX]; /* its command name */
+	/* there is no /proc, or some processes could not be looked at */
 	bool unseen;
 };
 
 /*
  * Look through /proc for a process whose arguments (--config, -c) or whose CONFIG_PATH name the
  * file st, seen from its own folder and root, so also in a container. (A server does not keep the
- * file open, says server-facts.) Processes that this one descends from are no servers.
+ * file open, says server-facts.) This process's ancestors do not count.
  */
 void running_find(struct running *r, const struct stat *st);
 

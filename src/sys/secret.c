@@ -25,8 +25,7 @@ int
 secret_add(struct secret *s, const void *data, size_t len, struct err *err)
 {
 	if (len > SECRET_MAX - s->len)
-		return err_set(
-		    err, ERR_USAGE, "a secret of more than %d bytes is not taken", SECRET_MAX);
+		return err_set(err, ERR_USAGE, "the secret is longer than %d bytes", SECRET_MAX);
 	if (len)
 		memcpy(s->data + s->len, data, len);
 	s->len += len;
@@ -34,7 +33,7 @@ secret_add(struct secret *s, const void *data, size_t len, struct err *err)
 	return 0;
 }
 
-/* Take the text as a secret, less its line end: nothing that could not be typed as one line. */
+/* Make a secret of the text, without its line end. It must be one line. */
 static int
 parse_secret(struct secret *s, const struct buf *text, const char *name, struct err *err)
 {
@@ -50,8 +49,7 @@ parse_secret(struct secret *s, const struct buf *text, const char *name, struct 
 		return err_set(err, ERR_USAGE, "%s is longer than %d bytes", name, SECRET_MAX);
 	if (memchr(text->data, '\0', len) || memchr(text->data, '\n', len))
 		return err_set(err, ERR_USAGE,
-		    "%s holds more than one line (or a NUL): the secret alone is wanted in it",
-		    name);
+		    "%s holds more than one line (or a NUL); it must hold the secret only", name);
 	return secret_add(s, text->data, len, err);
 }
 

@@ -12,7 +12,8 @@ enum { SECRET_MAX = 4096 };            /* longest secret in bytes */
 #define SECRET_ENV "STALPREP_PASSWORD" /* the environment variable that may hold one */
 
 /*
- * Kept in the caller's storage, never copied by assignment. Zero-initialise; secret_wipe when done.
+ * Kept in the caller's storage and never copied by assignment. Zero-initialise; secret_wipe when
+ * done.
  */
 struct secret {
 	size_t len; /* bytes, without the NUL that always follows */
@@ -22,22 +23,22 @@ struct secret {
 /* Forget a secret. */
 void secret_wipe(struct secret *s);
 
-/* Append bytes; what is too long is refused. 0 or -1 with err, which does not quote them. */
+/* Append bytes. 0; or -1 with err, which does not quote them, when it gets too long. */
 int secret_add(struct secret *s, const void *data, size_t len, struct err *err) WARN_UNUSED;
 
 /*
- * The content of a file ("-" is standard input), less one line end at its end. Empty, longer than
- * SECRET_MAX, with a NUL or another line end inside: refused. A regular file that group or others
- * may read is refused with the name "open-secret" unless `lax`. A pipe or a terminal is waited for
- * until a signal: somebody may be typing at its other end. 0 or -1 with err; what names the option
- * for messages ("--password-file").
+ * The content of a file ("-" is standard input), without one line end at its end. An empty file,
+ * one longer than SECRET_MAX, or with a NUL or another line end inside is refused. A regular file
+ * that group or others may read is refused with the name "open-secret" unless `lax`. A pipe or a
+ * terminal is waited for until a signal: somebody may be typing at its other end. 0 or -1 with err;
+ * what names the option for messages ("--password-file").
  */
 int secret_read_file(
     struct secret *s, const char *path, const char *what, bool lax, struct err *err) WARN_UNUSED;
 
 /*
- * Take the value of an environment variable and overwrite its bytes where they stand.
- * 0 with s empty when it is not set; -1 with err when it is too long.
+ * Move the value of an environment variable into s: its bytes are overwritten, and it is unset. 0,
+ * with s empty when it is not set; -1 with err when it is too long or has more than one line.
  */
 int secret_take_env(struct secret *s, const char *name, struct err *err) WARN_UNUSED;
 
@@ -48,7 +49,7 @@ int secret_take_env(struct secret *s, const char *name, struct err *err) WARN_UN
 int secret_basic(struct secret *out, const char *user, const struct secret *password,
     const struct secret *code, struct err *err) WARN_UNUSED;
 
-/* The same, "Bearer …" (RFC 6750); a key with a byte that the header can't hold is refused. */
+/* The same, "Bearer …" (RFC 6750); a key with a byte that a header can't hold is refused. */
 int secret_bearer(struct secret *out, const struct secret *key, struct err *err) WARN_UNUSED;
 
 #endif

@@ -1,7 +1,4 @@
-/*
- * transport.h - a stream of bytes to a peer, whichever way it goes: what http1 speaks over, and
- * tests inject
- */
+/* transport.h - a stream of bytes to a peer: TCP, TLS, or what a test injects */
 #ifndef TRANSPORT_H
 #define TRANSPORT_H
 

@@ -14,8 +14,8 @@ snapfile_load(struct snapshot *s, struct pool *pool, const char *path, struct er
 
 	if (r == 0 && snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
 		r = err_set(err, ERR_REFUSED,
-		    "the snapshot %s can't be used: %s. What stood before is known from it alone, "
-		    "so look at it, then move it away if it is of no use.",
+		    "the snapshot %s can't be used: %s. Nothing else has the settings as they "
+		    "were, so look at it, and move it away if it is of no use.",
 		    path, why.text);
 	buf_free(&text);
 	return r;

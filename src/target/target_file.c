@@ -63,7 +63,7 @@ read_text(struct target *t, struct err *err)
 		return -1;
 	if (!settings_has_prefix(&t->facts.settings, "server.listener."))
 		return err_set(err, ERR_REFUSED,
-		    "%s is no config.toml of a server: it has no server.listener", t->origin);
+		    "%s is not a server's config.toml: it has no server.listener", t->origin);
 	return 0;
 }
 

@@ -103,8 +103,8 @@ test_no_config(void **state)
 		const char *path, *said;
 	} cases[] = {
 		{ "/", "it is a folder" },
-		{ "/dev/zero", "it is no plain file" },
-		{ "/dev/null", "it is no plain file" },
+		{ "/dev/zero", "it is not a plain file" },
+		{ "/dev/null", "it is not a plain file" },
 	};
 	struct configfile f = { 0 };
 	struct scene s;
@@ -123,7 +123,7 @@ test_no_config(void **state)
 	assert_int_equal(mkfifo(path_of(&s, "g"), 0600), 0);
 	assert_int_equal(configfile_find(&f, path_of(&s, "g"), &err), 0);
 	assert_int_equal(configfile_read(&f, &err), -1);
-	assert_true(has(err.text, "no plain file"));
+	assert_true(has(err.text, "not a plain file"));
 	configfile_free(&f);
 	assert_int_equal(truncate(path_of(&s, "f"), 0), 0);
 	assert_int_equal(configfile_find(&f, path_of(&s, "f"), &err), 0);
@@ -133,7 +133,7 @@ test_no_config(void **state)
 	assert_int_equal(truncate(path_of(&s, "f"), TOML_TEXT_MAX + 1), 0);
 	assert_int_equal(configfile_find(&f, path_of(&s, "f"), &err), 0);
 	assert_int_equal(configfile_read(&f, &err), -1);
-	assert_true(has(err.text, "more than 64 MiB"));
+	assert_true(has(err.text, "longer than 64 MiB"));
 	configfile_free(&f);
 	scene_end(&s);
 }

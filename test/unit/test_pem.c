@@ -36,7 +36,7 @@ static const struct {
 	{ BLOCK B("X") "\nAQID\n-----END", NULL, "line 6: this is not base64" },
 	{ BLOCK B("X") "\nAQID\n-----END X", NULL, "line 6: the line is cut off" },
 	{ B("X") "\nAQI\n" E("X"), NULL, "line 3: the block's base64 is cut off" },
-	{ B("X") "\nAQID\n" E("Y"), NULL, "line 3: END names something else" },
+	{ B("X") "\nAQID\n" E("Y"), NULL, "line 3: END does not match" },
 	{ B("X") "\nAQID\n" BLOCK, NULL, "line 3: this is not base64" },
 	{ E("X") "\n", NULL, "line 1: an END without its BEGIN" },
 	{ "# " BLOCK, NULL, "line 1: a BEGIN in the middle of a line" },
@@ -100,7 +100,7 @@ test_bounds(void **state)
 	pem.text = text.data;
 	pem.len = text.len;
 	assert_int_equal(pem_next(&pem, &block, &err), -1);
-	assert_true(has(err.text, "longer than is taken"));
+	assert_true(has(err.text, "too long"));
 	buf_free(&text);
 	buf_free(&block);
 }

@@ -48,7 +48,7 @@ static const struct {
 	{ "a = \"\"\nb = ''\n", "a = \nb = \n", "empty" },
 	{ "a = \"x'y\"\nb = 'x\"y'\n", "a = x'y\nb = x\"y\n", "the other quote" },
 	{ "a = \"\\t\\r\\n\\\"\\\\x\\q\"\n", "a = \t\r\n\"\\xq\n", "escapes" },
-	{ "a = '\\t\\'x\\\\'''\n", NULL, "line 1, column 15: ' does not belong" },
+	{ "a = '\\t\\'x\\\\'''\n", NULL, "line 1, column 15: ' is not allowed" },
 	{ "a = 'it\\'s\\tx'\n", "a = it's\tx\n", "in both kinds" },
 	{ "a = \"\\\\n\"\n", "a = \\\n\n", "a backslash and a line feed" },
 	{ "a = \"x\ny\"\n", "a = x\ny\n", "a line end" },
@@ -104,40 +104,42 @@ static const struct {
 	{ "a = 1", "line 1, column 6: the file ends" },
 	{ "a = \"x\"", "line 1, column 8: the file ends" },
 	{ "\na", "line 2, column 2: the file ends" },
-	{ "a", "line 1, column 2: the file ends behind a name" },
-	{ "a\nb = 1\n", "line 1, column 2: the line ends behind a name" },
-	{ "[a]\nb", "line 2, column 2: the file ends behind a name" },
+	{ "a", "line 1, column 2: the file ends after a name" },
+	{ "a\nb = 1\n", "line 1, column 2: the line ends after a name" },
+	{ "[a]\nb", "line 2, column 2: the file ends after a name" },
 	{ "a = \n1\n", "line 1, column 5: the line ends" },
-	{ "= 1\n", "line 1, column 1: = does not belong at a line's start" },
+	{ "= 1\n", "line 1, column 1: = is not allowed at the start of a line" },
 	{ "_a = 1\n", "line 1, column 1: _" },
 	{ "\xef\xbb\xbf"
 	  "a = 1\n",
-	    "line 1, column 1: \xef\xbb\xbf does not belong" },
+	    "line 1, column 1: \xef\xbb\xbf is not allowed" },
 	{ "\xc3\xa4 = 1\n", "line 1, column 1: \xc3\xa4" },
 	{ "a = 1\n  ' = 1\n", "line 2, column 3: '" },
 	{ "\"a\nb\" = 1\n", "line 1, column 3: the line ends within a name" },
-	{ "a = 1 2\n", "line 1, column 7: 2 does not belong behind a value" },
+	{ "a = 1 2\n", "line 1, column 7: 2 is not allowed after a value" },
 	{ "a = \"x\"y\n", "line 1, column 8: y" },
-	{ "a = %{env:X}%\n", "line 1, column 5: % does not belong here: a value is wanted" },
+	{ "a = %{env:X}%\n", "line 1, column 5: % is not allowed here: expected a value" },
 	{ "a = ]\n", "line 1, column 5: ]" },
 	{ "a = \"\xc3\xa4\xe4\xb8\xad\" \xf0\x9f\x98\x80\n",
 	    "line 1, column 10: \xf0\x9f\x98\x80" },
 	{ "a = \xe2\x82\xac\n", "line 1, column 5: \xe2\x82\xac" },
 	{ "a = \"x\\\\\"\n", "line 2, column 1: the file ends" },
 	{ "a = '''x''\n", "line 2, column 1: the file ends" },
-	{ "a = [1\n2]\n", "line 2, column 1: 2 does not belong behind a value" },
+	{ "a = [1\n2]\n", "line 2, column 1: 2 is not allowed after a value" },
 	{ "a = [1", "line 1, column 7: the file ends" },
 	{ "a = [1}\n", "line 1, column 7: }" },
 	{ "a = {}\n", "line 1, column 6: a name is missing" },
 	{ "a = {b = 1,}\n", "line 1, column 12: a name is missing" },
 	{ "a = {b = 1\n", "line 2, column 1: the file ends" },
-	{ "a = {b\n}\n", "line 1, column 7: the line ends behind a name" },
-	{ "a = [" NINE_DEEP "1" NINE_UP "]\n", "line 1, column 14: more than 10 arrays" },
-	{ "a = {b = " NINE_DEEP "1" NINE_UP "}\n", "line 1, column 18: more than 10 arrays" },
+	{ "a = {b\n}\n", "line 1, column 7: the line ends after a name" },
+	{ "a = [" NINE_DEEP "1" NINE_UP "]\n",
+	    "line 1, column 14: arrays and tables are nested deeper than 10" },
+	{ "a = {b = " NINE_DEEP "1" NINE_UP "}\n",
+	    "line 1, column 18: arrays and tables are nested deeper than 10" },
 	{ "[]\n", "line 1, column 3: the line ends" },
 	{ "[a\n", "line 1, column 3: the line ends" },
 	{ "[a", "line 1, column 3: the file ends" },
-	{ "[a:b]\n", "line 1, column 3: : does not belong into a table's name" },
+	{ "[a:b]\n", "line 1, column 3: : is not allowed in a table's name" },
 	{ "[\"a\"]\n", "line 1, column 6: the line ends" },
 	{ "[[]]\n", "line 1, column 3: the table has no name" },
 	{ "[a.\"b\n\"]\n", "line 1, column 6: the line ends" },
@@ -279,11 +281,11 @@ test_long_keys(void **state)
 		pool_free(&pool);
 	}
 	strcpy(text + TOML_KEY_MAX, "a = 1\n");
-	check_refused(text, strlen(text), "more than 4096 bytes", false);
+	check_refused(text, strlen(text), "longer than 4096 bytes", false);
 	memset(text, 'a', sizeof(text));
 	memcpy(text, "[[", 2);
 	strcpy(text + TOML_KEY_MAX + 2, "]]\n");
-	check_refused(text, strlen(text), "more than 4095 bytes", false);
+	check_refused(text, strlen(text), "longer than 4095 bytes", false);
 }
 
 /* Where each statement and value stands. */
