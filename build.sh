@@ -3,7 +3,8 @@
 set -eu
 export LC_ALL=C
 umask 022
-unset CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS CPATH C_INCLUDE_PATH LIBRARY_PATH    # the binary is to be the same everywhere
+# The binary is to be the same everywhere.
+unset CDPATH CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS CPATH C_INCLUDE_PATH LIBRARY_PATH
 [ -z "${STALPREP_SOURCES:-}" ] || STALPREP_SOURCES=$(cd "$STALPREP_SOURCES" && pwd)
 cd "$(dirname "$0")"
 export PYTHONDONTWRITEBYTECODE=1
@@ -304,12 +305,15 @@ build_host() {
 	third_party/build.sh host "$gcc" -Os
 }
 
-# get NAME WHAT: tool NAME of VERSIONS; without it WHAT is skipped, and the status is 1.
+# get NAME WHAT: tool NAME of VERSIONS; without it WHAT is skipped, and the status is 1. Another file is an error.
 get() {
-	third_party/tool.sh "$1" 2>"build/$1.log" || {
-		skip "$2: $(tail -n 1 "build/$1.log")"
-		return 1
-	}
+	status=0
+	third_party/tool.sh "$1" 2>"build/$1.log" || status=$?
+	[ "$status" -ne 0 ] || return 0
+	reason=$(tail -n 1 "build/$1.log")
+	[ "$status" -eq 1 ] || die "$reason"
+	skip "$2: $reason"
+	return 1
 }
 
 # Set $static to the goals of the static checks.
@@ -426,7 +430,8 @@ test)
 format)
 	need_for_tool clang-format
 	install_packages
-	third_party/tool.sh clang-format || die "without the clang-format of VERSIONS nothing is formatted: others do it differently"
+	third_party/tool.sh clang-format ||
+		die "only the clang-format that VERSIONS names is used, and it can't be had: nothing was changed"
 	make -s format-all ;;
 clean)
 	find build -mindepth 1 -maxdepth 1 ! -name sources -exec rm -rf {} + ;;
