@@ -3,7 +3,8 @@
 set -eu
 export LC_ALL=C
 umask 022
-unset CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS CPATH C_INCLUDE_PATH LIBRARY_PATH    # the binary is to be the same everywhere
+# The binary is to be the same everywhere.
+unset CDPATH CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS CPATH C_INCLUDE_PATH LIBRARY_PATH
 [ -z "${STALPREP_SOURCES:-}" ] || STALPREP_SOURCES=$(cd "$STALPREP_SOURCES" && pwd)
 cd "$(dirname "$0")"
 export PYTHONDONTWRITEBYTECODE=1
@@ -111,11 +112,8 @@ has_modules() {
 # Servers are not in everybody's PATH.
 has_server() { [ -x "/usr/sbin/$1" ] || has "$1"; }
 
-# Can the tests have a rustls server that is not here yet?
-wants_deno() { [ "$(uname -m)" = x86_64 ] && [ -z "${STALPREP_SOURCES:-}" ] && [ ! -x build/deno/deno ] && ! has deno; }
-
-# Is the pinned clang-format here, or not to be fetched?
-has_format() { [ -n "${STALPREP_SOURCES:-}" ] || third_party/clang-format.sh --here; }
+# Can tool $1 of VERSIONS be had without pip?
+has_tool() { [ -n "${STALPREP_SOURCES:-}" ] || third_party/tool.sh --here "$1"; }
 
 # need PACKAGE CHECK...: note the Debian package, once, unless the check passes.
 need() {
@@ -136,16 +134,16 @@ need_to_demo() {
 	need openssl has openssl
 }
 
-need_for_format() {
+need_for_tool() {
 	need python3 has python3
-	has_format || need python3-pip has_modules pip
+	has_tool "$1" || need python3-pip has_modules pip
 }
 
 need_for_static() {
 	need make has make
 	need shellcheck has shellcheck
 	need cppcheck has cppcheck
-	need_for_format
+	need_for_tool clang-format
 }
 
 need_for_unit() {
@@ -174,6 +172,7 @@ need_for_e2e() {
 	need patch has patch
 	need shellcheck has shellcheck
 	need strace has strace
+	need_for_tool deno
 }
 
 # apt's own waiting is for dpkg's lock alone; the lists have another. An update that fails does not matter if what it would
@@ -216,16 +215,6 @@ install_packages() {
 		die "apt-get could not install:$packages"
 	}
 	packages=
-}
-
-# npm gets the rustls server; without it the tests that want one are skipped.
-install_npm() {
-	if wants_deno && ! has npm && has apt-get && [ "$(id -u)" = 0 ]; then
-		say "installing npm"
-		packages=npm
-		apt_install >>build/packages.log 2>&1 || tail -n 2 build/packages.log >&2
-		packages=
-	fi
 }
 
 # --- the binary ---
@@ -316,14 +305,21 @@ build_host() {
 	third_party/build.sh host "$gcc" -Os
 }
 
+# get NAME WHAT: tool NAME of VERSIONS; without it WHAT is skipped, and the status is 1. Another file is an error.
+get() {
+	status=0
+	third_party/tool.sh "$1" 2>"build/$1.log" || status=$?
+	[ "$status" -ne 0 ] || return 0
+	reason=$(tail -n 1 "build/$1.log")
+	[ "$status" -eq 1 ] || die "$reason"
+	skip "$2: $reason"
+	return 1
+}
+
 # Set $static to the goals of the static checks.
 choose_static() {
 	static="shellcheck cppcheck"
-	if third_party/clang-format.sh 2>build/clang-format.log; then
-		static="$static format-check"
-	else
-		skip "the check of the C code's format: $(tail -n 1 build/clang-format.log)"
-	fi
+	! get clang-format "the check of the C code's format" || static="$static format-check"
 }
 
 test_static() {
@@ -356,9 +352,7 @@ test_parts() {
 build_for_e2e() {
 	build_native
 	make_native helpers
-	if wants_deno && ! test/deno.sh build/deno; then
-		skip "the tests with a rustls server: see above"
-	fi
+	get deno "the tests with a rustls server" || :
 }
 
 test_e2e() {
@@ -428,16 +422,16 @@ test)
 	need_for_tests "$1"
 	install_packages
 	rm -f build/skipped
-	case $1 in all | thorough | e2e) install_npm ;; esac
 	if [ "$1" = thorough ]; then
 		export STALPREP_THOROUGH=1
 		FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 	fi
 	run_tests "$@" ;;
 format)
-	need_for_format
+	need_for_tool clang-format
 	install_packages
-	third_party/clang-format.sh || die "without the clang-format of VERSIONS nothing is formatted: others do it differently"
+	third_party/tool.sh clang-format ||
+		die "only the clang-format that VERSIONS names is used, and it can't be had: nothing was changed"
 	make -s format-all ;;
 clean)
 	find build -mindepth 1 -maxdepth 1 ! -name sources -exec rm -rf {} + ;;

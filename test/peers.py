@@ -1,5 +1,5 @@
 """Real TLS servers in front of the simulator: OpenSSL's s_server, GnuTLS, nginx, haproxy and, where there is a deno
-(test/deno.sh gets one), rustls. A Wish says what one is to be like; each peer spells it in its own way.
+(./build.sh test gets one), rustls. A Wish says what one is to be like; each peer spells it in its own way.
 """
 
 import contextlib

@@ -21,7 +21,7 @@ def front(ca, tmp_path):
 
     def front(kind, server, wish=Wish(), pair=None):
         if not PEERS[kind].path():
-            pytest.skip(f"{kind} is not here (build.sh installs it; for rustls test/deno.sh gets a deno, on x86_64)")
+            pytest.skip(f"{kind} is not here (./build.sh test installs it)")
         folder = tmp_path / f"peer{len(started)}"
         folder.mkdir()
         port = int(server.http_url.rpartition(":")[2])
