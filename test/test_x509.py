@@ -517,6 +517,8 @@ LEAVES = [
     ("keyCertSign without being a CA", LEAF.but(usage=usage(digital_signature=True, key_cert_sign=True)), None),
     ("name constraints", LEAF.but(constraints=constraints(permit=dns("example.net"), critical=True)), None),
     ("an empty subject, names not critical", LEAF.but(subject=x509.Name([])), None),
+    ("a CA", LEAF.but(ca=True, path_len=0), None),      # "it can be a CA certificate" (4.2.1.9)
+    ("a path length", LEAF.but(ca=False, patch=set_value("2.5.29.19", b"\x30\x03\x02\x01\x00", True)), None),
     ("no authorityKeyIdentifier", LEAF.but(aki=None), None),
     ("no subjectKeyIdentifier", LEAF.but(ski=None), None),
     ("an authorityKeyIdentifier without the identifier", LEAF.but(aki=x509.AuthorityKeyIdentifier(
@@ -542,7 +544,6 @@ LEAVES = [
     ("clientAuth alone", LEAF.but(eku=[EKU.CLIENT_AUTH]), "does not allow it to be a server's"),
     ("clientAuth alone, critical", LEAF.but(eku=[EKU.CLIENT_AUTH], eku_critical=True), "does not allow it to be a server's"),
     ("keyEncipherment alone", LEAF.but(key="rsa2048/leaf", usage=usage(key_encipherment=True)), "does not allow signatures"),
-    ("a CA", LEAF.but(ca=True), "it is a CA's"),
     ("an unknown critical extension", LEAF.but(extra=(unknown(True),)), NOT_PROCESSED),
     ("a precertificate's poison", LEAF.but(extra=((x509.PrecertPoison(), True),)), NOT_PROCESSED),
     ("a serial that is not minimal", LEAF.but(patch=set_field(SERIAL, tlv(2, b"\0\1"))), "serial number is malformed"),
@@ -564,7 +565,7 @@ LEAVES = [
     ("a critical authorityInfoAccess", LEAF.but(extra=(unknown(True, "1.3.6.1.5.5.7.1.1"),)), NOT_PROCESSED),
     ("a malformed extKeyUsage", LEAF.but(patch=set_value("2.5.29.37", b"\x30\x00")), "extKeyUsage is malformed"),
     ("a malformed keyUsage", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x01\x00")), "keyUsage is malformed"),
-    ("a keyUsage without a bit", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x02\x00\x00")), "keyUsage is malformed"),
+    ("a keyUsage without a bit", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x02\x00\x00")), "does not allow signatures"),
     ("a boolean that is neither", LEAF.but(patch=on_extensions(
         lambda e: e.append(tlv(0x30, encode_oid("1.2.3.4") + tlv(1, b"\x01") + tlv(4, b""))))), "extensions are malformed"),
     ("no extension in the list", LEAF.but(patch=on_extensions(lambda e: e.clear())), "extensions are malformed"),
@@ -793,7 +794,7 @@ MIDDLES = [
     ("version 1", CA.but(patch=version(1)), "not a CA's"),
     ("policyConstraints", CA.but(extra=((x509.PolicyConstraints(0, None), True),)), "policyConstraints"),
     ("a negative path length", CA.but(patch=set_value("2.5.29.19", b"\x30\x06\x01\x01\xff\x02\x01\xff", True)), "malformed"),
-    ("a path length without being a CA", CA.but(patch=set_value("2.5.29.19", b"\x30\x03\x02\x01\x00", True)), "malformed"),
+    ("a path length without being a CA", CA.but(patch=set_value("2.5.29.19", b"\x30\x03\x02\x01\x00", True)), "not a CA's"),
     ("basicConstraints twice", CA.but(patch=duplicate("2.5.29.19")), "twice"),
 ]
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { PATH_LEN_MAX = 1 << 20 }; /* more than any path has */
+
 /* An OID's bytes and their number, for a table's row. */
 #define OID(bytes) { (const unsigned char *)(bytes), sizeof(bytes) - 1 }
 
@@ -19,31 +21,13 @@ static const struct signature {
 	struct der oid;
 	enum cert_key signer;
 	enum cert_hash hash;
-	const char *name;
 } signatures[] = {
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), CERT_KEY_RSA, CERT_SHA256,
-	    "RSA with SHA-256" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c"), CERT_KEY_RSA, CERT_SHA384,
-	    "RSA with SHA-384" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d"), CERT_KEY_RSA, CERT_SHA512,
-	    "RSA with SHA-512" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x02"), CERT_KEY_EC, CERT_SHA256, "ECDSA with SHA-256" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x03"), CERT_KEY_EC, CERT_SHA384, "ECDSA with SHA-384" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x04"), CERT_KEY_EC, CERT_SHA512, "ECDSA with SHA-512" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with MD2" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with MD5" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with SHA-1" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0e"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with SHA-224" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"), CERT_KEY_OTHER, CERT_HASH_OTHER, "RSA-PSS" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x01"), CERT_KEY_EC, CERT_HASH_OTHER, "ECDSA with SHA-1" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x01"), CERT_KEY_EC, CERT_HASH_OTHER,
-	    "ECDSA with SHA-224" },
-	{ OID("\x2b\x65\x70"), CERT_KEY_OTHER, CERT_HASH_OTHER, "Ed25519" },
-	{ OID("\x2b\x65\x71"), CERT_KEY_OTHER, CERT_HASH_OTHER, "Ed448" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), CERT_KEY_RSA, CERT_SHA256 },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c"), CERT_KEY_RSA, CERT_SHA384 },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d"), CERT_KEY_RSA, CERT_SHA512 },
+	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x02"), CERT_KEY_EC, CERT_SHA256 },
+	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x03"), CERT_KEY_EC, CERT_SHA384 },
+	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x04"), CERT_KEY_EC, CERT_SHA512 },
 };
 
 static const struct {
@@ -79,13 +63,11 @@ read_signature_algorithm(struct cert *c, struct der in)
 	struct der oid;
 	size_t i;
 
-	c->algorithm = "an unknown algorithm";
 	if (!der_take(&in, DER_OID, &oid))
 		return;
 	for (i = 0; i < COUNT(signatures); i++) {
 		if (!der_equal(&oid, &signatures[i].oid))
 			continue;
-		c->algorithm = signatures[i].name;
 		if (signatures[i].signer == CERT_KEY_EC ? in.len != 0 : !no_parameters(&in))
 			return;
 		c->signer = signatures[i].signer;
@@ -184,13 +166,11 @@ read_basic(struct cert *c, struct der in)
 	if (der_at(&content, DER_BOOLEAN) &&
 	    (!der_take(&content, DER_BOOLEAN, &value) || !der_boolean(&value, &c->ca)))
 		return false;
-	if (content.len) {
-		c->has_path_len = true;
-		if (!c->ca || !der_take(&content, DER_INTEGER, &value) ||
-		    !der_small(&value, 1 << 20, &c->path_len))
-			return false;
-	}
-	return !content.len;
+	if (!content.len)
+		return true;
+	c->has_path_len = c->ca;
+	return der_take(&content, DER_INTEGER, &value) &&
+	    der_small(&value, PATH_LEN_MAX, &c->path_len) && !content.len;
 }
 
 static bool
@@ -198,7 +178,6 @@ read_usage(struct cert *c, struct der in)
 {
 	struct der content, bits;
 	unsigned unused, i;
-	bool any = false;
 
 	c->has_usage = true;
 	if (!der_take(&in, DER_BIT_STRING, &content) || in.len ||
@@ -206,9 +185,7 @@ read_usage(struct cert *c, struct der in)
 		return false;
 	for (i = 0; i < 8; i++)
 		c->usage |= bits.p[0] & (0x80u >> i) ? 1u << i : 0;
-	for (i = 0; i < bits.len; i++)
-		any |= bits.p[i] != 0;
-	return any;
+	return true;
 }
 
 static bool

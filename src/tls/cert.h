@@ -36,7 +36,6 @@ struct cert {
 
 	enum cert_key signer; /* kind of key that signed */
 	enum cert_hash hash;
-	const char *algorithm; /* the signature algorithm's name for messages */
 
 	bool ca, has_path_len;
 	unsigned path_len;

@@ -28,8 +28,6 @@ enum {
 /* A clock before this program was written is wrong (2025-01-01). */
 static const int64_t clock_floor = 1735689600;
 static const char pin_prefix[] = "sha256//";
-static const char self_signed[] =
-    "it is self-signed and not among the trusted certificates (--cacert)";
 
 /* How much a reason tells: of several paths' reasons the highest is shown. */
 enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_SIGNATURE, RANK_CA, RANK_PATH, RANK_BOUND };
@@ -430,10 +428,7 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 	if (!certname_parse(&host, s->policy->host))
 		return "this program compares addresses and names of letters, digits and hyphens "
 		       "alone";
-	why = certname_match(c, &host);
-	if (!why && c->ca && !own_anchor)
-		return cert_self_issued(c) ? self_signed : "it is a CA's, not a server's";
-	return why;
+	return certname_match(c, &host);
 }
 
 /* ---- the rules for a path ---- */
@@ -587,7 +582,8 @@ explain_untrusted(struct search *s)
 		note(s, RANK_UNTRUSTED, NULL,
 		    "there are no trusted certificates (--cacert) to hold it against");
 	else if (c == &s->pool[0] && cert_self_issued(c))
-		note(s, RANK_UNTRUSTED, NULL, "%s", self_signed);
+		note(s, RANK_UNTRUSTED, NULL,
+		    "it is self-signed and not among the trusted certificates (--cacert)");
 	else if (cert_self_issued(c))
 		note(s, RANK_UNTRUSTED, NULL,
 		    "its root, %s, is not among the trusted certificates (--cacert)",
