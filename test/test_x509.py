@@ -532,12 +532,12 @@ LEAVES = [
     ("until 9999", LEAF.but(end=datetime.datetime(9999, 12, 31, 23, 59, 59)), None),
 
     ("Ed25519", LEAF.but(key="ed25519/leaf", usage=None), "neither RSA nor EC"),
-    ("P-224", LEAF.but(key="p224/leaf"), "none of P-256"),
-    ("secp256k1", LEAF.but(key="k256/leaf"), "none of P-256"),
+    ("P-224", LEAF.but(key="p224/leaf"), "not P-256"),
+    ("secp256k1", LEAF.but(key="k256/leaf"), "not P-256"),
     ("RSA 1024", LEAF.but(key="rsa1024/leaf"), "less than 2048 bits"),
     ("RSA 2040", LEAF.but(key="rsa2040/leaf"), "less than 2048 bits"),
     ("RSA 2056", LEAF.but(key="rsa2056/leaf"), None),
-    ("RSA 2050", LEAF.but(key="rsa2050/leaf"), "no multiple of 8"),
+    ("RSA 2050", LEAF.but(key="rsa2050/leaf"), "not a multiple of 8"),
     ("RSA 4104", LEAF.but(key="rsa4104/leaf"), "longer than 4096"),
     ("expired", LEAF.but(end=NOW - DAY), "it has expired"),
     ("not yet valid", LEAF.but(begin=NOW + DAY), "not valid yet"),
@@ -570,7 +570,7 @@ LEAVES = [
         lambda e: e.append(tlv(0x30, encode_oid("1.2.3.4") + tlv(1, b"\x01") + tlv(4, b""))))), "extensions are malformed"),
     ("no extension in the list", LEAF.but(patch=on_extensions(lambda e: e.clear())), "extensions are malformed"),
     ("64 extensions", LEAF.but(extra=many(64 - 5)), None),
-    ("65 extensions", LEAF.but(extra=many(65 - 5)), "more extensions than are taken"),
+    ("65 extensions", LEAF.but(extra=many(65 - 5)), "more extensions than this program reads"),
     ("a unique identifier", LEAF.but(patch=on_fields(lambda f: f.insert(-1, tlv(0x81, b"\0\1")))), None),
     ("a unique identifier in version 1", LEAF.but(patch=lambda c: on_fields(lambda f: f.append(tlv(0x81, b"\0\1")))(version(1)(c))),
      "unique identifiers"),
@@ -1030,7 +1030,7 @@ def test_too_many_certificates(tmp_path):
     anchors, chain = chain_of()
     strangers = [make(CA.but(cn=("Stranger",), key="p256/s0", serial=i + 1)) for i in range(63)]
     check(verify(tmp_path, anchors, chain + strangers[:62]), None)
-    check(verify(tmp_path, anchors, chain + strangers), "more certificates than are taken")
+    check(verify(tmp_path, anchors, chain + strangers), "more certificates than this program reads")
 
 
 def test_path_too_long(tmp_path):

@@ -54,8 +54,8 @@ no_parameters(struct der *in)
 }
 
 /*
- * What signed it. An algorithm that is not known is no fault here: an anchor's own signature is
- * never checked.
+ * What signed it. An unknown algorithm is not a fault here: an anchor's own signature is never
+ * checked.
  */
 static void
 read_signature_algorithm(struct cert *c, struct der in)
@@ -101,10 +101,10 @@ read_rsa(struct cert *c, struct der parameters, struct der bits)
 	c->bits = bit_length(&c->modulus);
 	if (!(c->exponent.p[c->exponent.len - 1] & 1) || bit_length(&c->exponent) < 2 ||
 	    c->exponent.len > 8)
-		return fault(c, "its RSA key's exponent is not one that is safe");
+		return fault(c, "its RSA key's exponent is 1, even, or longer than 64 bits");
 	if (!(c->modulus.p[c->modulus.len - 1] & 1) || c->bits % 8)
 		return fault(
-		    c, "its RSA key's size is no multiple of 8 bits, or its modulus is even");
+		    c, "its RSA key's size is not a multiple of 8 bits, or its modulus is even");
 	if (c->bits > CERT_RSA_BITS_MAX)
 		return fault(
 		    c, "its RSA key is longer than 4096 bits, which this program can't use");
@@ -122,7 +122,7 @@ read_ec(struct cert *c, struct der parameters, struct der bits)
 	for (i = 0; i < COUNT(curves) && !der_equal(&oid, &curves[i].oid); i++)
 		;
 	if (i == COUNT(curves))
-		return fault(c, "its EC key's curve is none of P-256, P-384 and P-521");
+		return fault(c, "its EC key's curve is not P-256, P-384 or P-521");
 	if (bits.len != curves[i].point || bits.p[0] != 0x04)
 		return fault(c, "its EC key is not an uncompressed point of its curve");
 	c->key = CERT_KEY_EC;
@@ -132,7 +132,7 @@ read_ec(struct cert *c, struct der parameters, struct der bits)
 	return true;
 }
 
-/* False when it is no SubjectPublicKeyInfo at all; a key that can't be used is a fault. */
+/* False when it is not a SubjectPublicKeyInfo at all. A key that can't be used is a fault. */
 static bool
 read_key(struct cert *c, struct der in)
 {
@@ -278,7 +278,7 @@ check_mask(const unsigned char *mask, size_t len)
 	return true;
 }
 
-/* GeneralSubtrees: bases alone; minimum and maximum may not stand (RFC 5280, 4.2.1.10). */
+/* GeneralSubtrees: only bases, without minimum and maximum (RFC 5280, 4.2.1.10). */
 static bool
 check_subtrees(struct der list)
 {
@@ -316,9 +316,9 @@ read_constraints(struct cert *c, struct der in)
 	return !content.len;
 }
 
-/* What limits a certificate in ways that are not looked at, whether it is critical or not. */
+/* For an extension whose limits this program does not know how to keep: never accepted. */
 static bool
-is_never_processed(struct cert *c, struct der value)
+refuse_extension(struct cert *c, struct der value)
 {
 	(void)c;
 	(void)value;
@@ -338,7 +338,7 @@ static const struct extension {
 	    "its subjectAltName is malformed (an empty list, a NUL or another strange byte in a "
 	    "name, a wrong length)" },
 	{ OID("\x55\x1d\x1e"), read_constraints, "its nameConstraints are malformed" },
-	{ OID("\x55\x1d\x24"), is_never_processed,
+	{ OID("\x55\x1d\x24"), refuse_extension,
 	    "it has policyConstraints, which this program does not process" },
 	/* certificatePolicies: no limit where no policy is asked for */
 	{ OID("\x55\x1d\x20"), NULL, NULL },
@@ -393,7 +393,7 @@ read_extensions(struct cert *c, struct der in)
 		return fault(c, "its extensions are malformed");
 	while (list.len) {
 		if (count == CERT_EXTENSIONS_MAX)
-			return fault(c, "it has more extensions than are taken");
+			return fault(c, "it has more extensions than this program reads");
 		if (!take_extension(&list, &seen[count], &critical, &value))
 			return fault(c, "its extensions are malformed");
 		for (i = 0; i < count; i++) {
@@ -407,7 +407,7 @@ read_extensions(struct cert *c, struct der in)
 
 /* ---- the certificate ---- */
 
-/* What follows the key: unique identifiers, which nobody reads, and the extensions. */
+/* What follows the key: unique identifiers, which are not used, and the extensions. */
 static bool
 read_tail(struct cert *c, struct der *tbs)
 {
@@ -440,7 +440,7 @@ read_version(struct cert *c, struct der *tbs)
 	    !der_take(&content, DER_INTEGER, &value) || content.len)
 		return false;
 	if (!der_small(&value, 2, &v) || !v)
-		fault(c, "its version is none of 1 to 3, or a version 1 that is written out");
+		fault(c, "its version is not 1, 2 or 3, or version 1 is written out");
 	else
 		c->version = v + 1;
 	return true;
@@ -471,7 +471,7 @@ read_validity(struct cert *c, struct der in)
 	return true;
 }
 
-/* All up to and with the key. *algorithm is the signature algorithm as it stands inside. */
+/* All fields up to the key, the key included. *algorithm is the signature algorithm inside. */
 static bool
 read_front(struct cert *c, struct der *tbs, struct der *algorithm)
 {

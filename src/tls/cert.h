@@ -47,7 +47,7 @@ struct cert {
 	bool has_san;
 	struct der san; /* GeneralNames' content */
 
-	/* first thing that forbids its use, in the user's words; NULL for none */
+	/* the first thing that forbids its use, for a message; NULL for none */
 	const char *fault;
 };
 

@@ -51,13 +51,13 @@ enum { X509_SIGNATURES_MAX = 128 }; /* verified at most, over all paths that are
 enum { X509_PIN_MAX = 16 };         /* pins in one --pinnedpubkey */
 enum { X509_PIN_TEXT_MAX = 64 };    /* longest text of a pin with its NUL */
 
-/* SHA-256 of SubjectPublicKeyInfo, any of which will do. */
+/* SHA-256 of SubjectPublicKeyInfo: a key must have one of these. */
 struct x509_pins {
 	size_t count;
 	unsigned char sha256[X509_PIN_MAX][32];
 };
 
-/* What a chain is held against. */
+/* What a chain is checked against. */
 struct x509_policy {
 	/* name or address as given, IPv6 without brackets; a final dot is not compared */
 	const char *host;
