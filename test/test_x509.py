@@ -517,6 +517,8 @@ LEAVES = [
     ("keyCertSign without being a CA", LEAF.but(usage=usage(digital_signature=True, key_cert_sign=True)), None),
     ("name constraints", LEAF.but(constraints=constraints(permit=dns("example.net"), critical=True)), None),
     ("an empty subject, names not critical", LEAF.but(subject=x509.Name([])), None),
+    ("a CA", LEAF.but(ca=True, path_len=0), None),      # "it can be a CA certificate" (4.2.1.9)
+    ("a path length", LEAF.but(ca=False, patch=set_value("2.5.29.19", b"\x30\x03\x02\x01\x00", True)), None),
     ("no authorityKeyIdentifier", LEAF.but(aki=None), None),
     ("no subjectKeyIdentifier", LEAF.but(ski=None), None),
     ("an authorityKeyIdentifier without the identifier", LEAF.but(aki=x509.AuthorityKeyIdentifier(
@@ -530,19 +532,18 @@ LEAVES = [
     ("until 9999", LEAF.but(end=datetime.datetime(9999, 12, 31, 23, 59, 59)), None),
 
     ("Ed25519", LEAF.but(key="ed25519/leaf", usage=None), "neither RSA nor EC"),
-    ("P-224", LEAF.but(key="p224/leaf"), "none of P-256"),
-    ("secp256k1", LEAF.but(key="k256/leaf"), "none of P-256"),
+    ("P-224", LEAF.but(key="p224/leaf"), "not P-256"),
+    ("secp256k1", LEAF.but(key="k256/leaf"), "not P-256"),
     ("RSA 1024", LEAF.but(key="rsa1024/leaf"), "less than 2048 bits"),
     ("RSA 2040", LEAF.but(key="rsa2040/leaf"), "less than 2048 bits"),
     ("RSA 2056", LEAF.but(key="rsa2056/leaf"), None),
-    ("RSA 2050", LEAF.but(key="rsa2050/leaf"), "no multiple of 8"),
+    ("RSA 2050", LEAF.but(key="rsa2050/leaf"), "not a multiple of 8"),
     ("RSA 4104", LEAF.but(key="rsa4104/leaf"), "longer than 4096"),
     ("expired", LEAF.but(end=NOW - DAY), "it has expired"),
     ("not yet valid", LEAF.but(begin=NOW + DAY), "not valid yet"),
     ("clientAuth alone", LEAF.but(eku=[EKU.CLIENT_AUTH]), "does not allow it to be a server's"),
     ("clientAuth alone, critical", LEAF.but(eku=[EKU.CLIENT_AUTH], eku_critical=True), "does not allow it to be a server's"),
     ("keyEncipherment alone", LEAF.but(key="rsa2048/leaf", usage=usage(key_encipherment=True)), "does not allow signatures"),
-    ("a CA", LEAF.but(ca=True), "it is a CA's"),
     ("an unknown critical extension", LEAF.but(extra=(unknown(True),)), NOT_PROCESSED),
     ("a precertificate's poison", LEAF.but(extra=((x509.PrecertPoison(), True),)), NOT_PROCESSED),
     ("a serial that is not minimal", LEAF.but(patch=set_field(SERIAL, tlv(2, b"\0\1"))), "serial number is malformed"),
@@ -564,12 +565,12 @@ LEAVES = [
     ("a critical authorityInfoAccess", LEAF.but(extra=(unknown(True, "1.3.6.1.5.5.7.1.1"),)), NOT_PROCESSED),
     ("a malformed extKeyUsage", LEAF.but(patch=set_value("2.5.29.37", b"\x30\x00")), "extKeyUsage is malformed"),
     ("a malformed keyUsage", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x01\x00")), "keyUsage is malformed"),
-    ("a keyUsage without a bit", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x02\x00\x00")), "keyUsage is malformed"),
+    ("a keyUsage without a bit", LEAF.but(patch=set_value("2.5.29.15", b"\x03\x02\x00\x00")), "does not allow signatures"),
     ("a boolean that is neither", LEAF.but(patch=on_extensions(
         lambda e: e.append(tlv(0x30, encode_oid("1.2.3.4") + tlv(1, b"\x01") + tlv(4, b""))))), "extensions are malformed"),
     ("no extension in the list", LEAF.but(patch=on_extensions(lambda e: e.clear())), "extensions are malformed"),
     ("64 extensions", LEAF.but(extra=many(64 - 5)), None),
-    ("65 extensions", LEAF.but(extra=many(65 - 5)), "more extensions than are taken"),
+    ("65 extensions", LEAF.but(extra=many(65 - 5)), "more extensions than this program reads"),
     ("a unique identifier", LEAF.but(patch=on_fields(lambda f: f.insert(-1, tlv(0x81, b"\0\1")))), None),
     ("a unique identifier in version 1", LEAF.but(patch=lambda c: on_fields(lambda f: f.append(tlv(0x81, b"\0\1")))(version(1)(c))),
      "unique identifiers"),
@@ -793,7 +794,7 @@ MIDDLES = [
     ("version 1", CA.but(patch=version(1)), "not a CA's"),
     ("policyConstraints", CA.but(extra=((x509.PolicyConstraints(0, None), True),)), "policyConstraints"),
     ("a negative path length", CA.but(patch=set_value("2.5.29.19", b"\x30\x06\x01\x01\xff\x02\x01\xff", True)), "malformed"),
-    ("a path length without being a CA", CA.but(patch=set_value("2.5.29.19", b"\x30\x03\x02\x01\x00", True)), "malformed"),
+    ("a path length without being a CA", CA.but(patch=set_value("2.5.29.19", b"\x30\x03\x02\x01\x00", True)), "not a CA's"),
     ("basicConstraints twice", CA.but(patch=duplicate("2.5.29.19")), "twice"),
 ]
 
@@ -1029,7 +1030,7 @@ def test_too_many_certificates(tmp_path):
     anchors, chain = chain_of()
     strangers = [make(CA.but(cn=("Stranger",), key="p256/s0", serial=i + 1)) for i in range(63)]
     check(verify(tmp_path, anchors, chain + strangers[:62]), None)
-    check(verify(tmp_path, anchors, chain + strangers), "more certificates than are taken")
+    check(verify(tmp_path, anchors, chain + strangers), "more certificates than this program reads")
 
 
 def test_path_too_long(tmp_path):

@@ -92,7 +92,7 @@ grow(struct anchors *a)
 	return true;
 }
 
-/* Take a copy of one certificate. Its faults are no failure: they count when it would be used. */
+/* Add a copy of one certificate. Its faults do not matter before it is used. */
 static int
 add(struct anchors *a, const struct buf *block, const char *name, unsigned line, struct err *err)
 {
@@ -100,8 +100,8 @@ add(struct anchors *a, const struct buf *block, const char *name, unsigned line,
 	struct der der = { copy, block->len };
 
 	if (a->count == ANCHORS_MAX)
-		return err_set(err, ERR_USAGE,
-		    "%s holds more than the %d certificates that are taken", name, ANCHORS_MAX);
+		return err_set(
+		    err, ERR_USAGE, "%s holds more than %d certificates", name, ANCHORS_MAX);
 	if (!grow(a))
 		return err_memory(err);
 	if (block->len)
@@ -114,9 +114,9 @@ add(struct anchors *a, const struct buf *block, const char *name, unsigned line,
 	return 0;
 }
 
-/* Sort, and let the same certificate stand once. */
+/* Sort the certificates and drop duplicates. */
 static void
-settle(struct anchors *a)
+sort_and_deduplicate(struct anchors *a)
 {
 	size_t kept = 0, i;
 
@@ -144,8 +144,9 @@ read_blocks(struct anchors *a, struct pem *pem, const char *name, struct err *er
 	while ((r = pem_next(pem, &block, &why)) == 1) {
 		if (!strcmp(pem->label, "TRUSTED CERTIFICATE"))
 			r = err_set(err, ERR_USAGE,
-			    "%s, line %u: OpenSSL's TRUSTED CERTIFICATE is not read; `openssl x509 "
-			    "-in FILE -out FILE` makes a plain one of it",
+			    "%s, line %u: OpenSSL's TRUSTED CERTIFICATE is not supported; `openssl "
+			    "x509 "
+			    "-in FILE -out FILE` makes it a plain one",
 			    name, pem->begun);
 		else if (is_certificate(pem->label))
 			r = add(a, &block, name, pem->begun, err);
@@ -179,12 +180,12 @@ anchors_parse(struct anchors **out, const char *text, size_t len, const char *na
 	if (!a->count) {
 		anchors_free(a);
 		return err_set(err, ERR_USAGE,
-		    "%s holds no certificate (PEM is wanted: -----BEGIN CERTIFICATE-----%s)", name,
-		    len && text[0] == 0x30
-			? "; this may be DER: `openssl x509 -inform DER -in FILE` makes PEM of it"
-			: "");
+		    "%s holds no certificate in PEM form (-----BEGIN CERTIFICATE-----%s)", name,
+		    len && text[0] == 0x30 ? "; this may be DER: `openssl x509 -inform DER -in "
+					     "FILE` converts it to PEM"
+					   : "");
 	}
-	settle(a);
+	sort_and_deduplicate(a);
 	*out = a;
 	return 0;
 }
@@ -198,7 +199,8 @@ anchors_load(struct anchors **out, const char *path, struct err *err)
 	*out = NULL;
 	r = file_read(&text, path, ANCHORS_FILE_MAX, err);
 	if (r == 1)
-		r = err_set(err, ERR_USAGE, "the certificates' file %s is not there", path);
+		r = err_set(
+		    err, ERR_USAGE, "the file of trusted certificates %s is not there", path);
 	if (r == 0)
 		r = anchors_parse(out, text.data ? text.data : "", text.len, path, err);
 	buf_free(&text);

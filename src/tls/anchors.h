@@ -13,7 +13,7 @@ enum { ANCHORS_MAX = 20000 };                 /* certificates in one bundle, dup
 enum { ANCHORS_FILE_MAX = 64 * 1024 * 1024 }; /* bytes of one bundle */
 
 /*
- * Load a PEM bundle. Duplicates count once; blocks that are no certificates (keys, CRLs) and text
+ * Load a PEM bundle. Duplicates count once. Blocks that are not certificates (keys, CRLs) and text
  * around them are skipped. 0 with *out to be freed by anchors_free; or -1 with err of kind
  * ERR_SYSTEM (not readable) or ERR_USAGE (cut off, malformed, none in it, over a bound) naming the
  * file, and *out NULL.
@@ -35,8 +35,7 @@ size_t anchors_count(const struct anchors *a);
 
 /*
  * The anchors of this subject (an encoded Name): a run of *count certificates, owned by a; NULL and
- * 0 when there is none. Those that the certificate parser refuses are among them, with their
- * `fault`.
+ * 0 when there is none. Those in which the parser found a fault are among them.
  */
 const struct cert *anchors_find(const struct anchors *a, const struct der *subject, size_t *count);
 

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+enum { PATH_LEN_MAX = 1 << 20 }; /* more than any path has */
+
 /* An OID's bytes and their number, for a table's row. */
 #define OID(bytes) { (const unsigned char *)(bytes), sizeof(bytes) - 1 }
 
@@ -19,31 +21,13 @@ static const struct signature {
 	struct der oid;
 	enum cert_key signer;
 	enum cert_hash hash;
-	const char *name;
 } signatures[] = {
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), CERT_KEY_RSA, CERT_SHA256,
-	    "RSA with SHA-256" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c"), CERT_KEY_RSA, CERT_SHA384,
-	    "RSA with SHA-384" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d"), CERT_KEY_RSA, CERT_SHA512,
-	    "RSA with SHA-512" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x02"), CERT_KEY_EC, CERT_SHA256, "ECDSA with SHA-256" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x03"), CERT_KEY_EC, CERT_SHA384, "ECDSA with SHA-384" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x04"), CERT_KEY_EC, CERT_SHA512, "ECDSA with SHA-512" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with MD2" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with MD5" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x05"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with SHA-1" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0e"), CERT_KEY_RSA, CERT_HASH_OTHER,
-	    "RSA with SHA-224" },
-	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"), CERT_KEY_OTHER, CERT_HASH_OTHER, "RSA-PSS" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x01"), CERT_KEY_EC, CERT_HASH_OTHER, "ECDSA with SHA-1" },
-	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x01"), CERT_KEY_EC, CERT_HASH_OTHER,
-	    "ECDSA with SHA-224" },
-	{ OID("\x2b\x65\x70"), CERT_KEY_OTHER, CERT_HASH_OTHER, "Ed25519" },
-	{ OID("\x2b\x65\x71"), CERT_KEY_OTHER, CERT_HASH_OTHER, "Ed448" },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b"), CERT_KEY_RSA, CERT_SHA256 },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c"), CERT_KEY_RSA, CERT_SHA384 },
+	{ OID("\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d"), CERT_KEY_RSA, CERT_SHA512 },
+	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x02"), CERT_KEY_EC, CERT_SHA256 },
+	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x03"), CERT_KEY_EC, CERT_SHA384 },
+	{ OID("\x2a\x86\x48\xce\x3d\x04\x03\x04"), CERT_KEY_EC, CERT_SHA512 },
 };
 
 static const struct {
@@ -70,8 +54,8 @@ no_parameters(struct der *in)
 }
 
 /*
- * What signed it. An algorithm that is not known is no fault here: an anchor's own signature is
- * never checked.
+ * What signed it. An unknown algorithm is not a fault here: an anchor's own signature is never
+ * checked.
  */
 static void
 read_signature_algorithm(struct cert *c, struct der in)
@@ -79,13 +63,11 @@ read_signature_algorithm(struct cert *c, struct der in)
 	struct der oid;
 	size_t i;
 
-	c->algorithm = "an unknown algorithm";
 	if (!der_take(&in, DER_OID, &oid))
 		return;
 	for (i = 0; i < COUNT(signatures); i++) {
 		if (!der_equal(&oid, &signatures[i].oid))
 			continue;
-		c->algorithm = signatures[i].name;
 		if (signatures[i].signer == CERT_KEY_EC ? in.len != 0 : !no_parameters(&in))
 			return;
 		c->signer = signatures[i].signer;
@@ -119,10 +101,10 @@ read_rsa(struct cert *c, struct der parameters, struct der bits)
 	c->bits = bit_length(&c->modulus);
 	if (!(c->exponent.p[c->exponent.len - 1] & 1) || bit_length(&c->exponent) < 2 ||
 	    c->exponent.len > 8)
-		return fault(c, "its RSA key's exponent is not one that is safe");
+		return fault(c, "its RSA key's exponent is 1, even, or longer than 64 bits");
 	if (!(c->modulus.p[c->modulus.len - 1] & 1) || c->bits % 8)
 		return fault(
-		    c, "its RSA key's size is no multiple of 8 bits, or its modulus is even");
+		    c, "its RSA key's size is not a multiple of 8 bits, or its modulus is even");
 	if (c->bits > CERT_RSA_BITS_MAX)
 		return fault(
 		    c, "its RSA key is longer than 4096 bits, which this program can't use");
@@ -140,7 +122,7 @@ read_ec(struct cert *c, struct der parameters, struct der bits)
 	for (i = 0; i < COUNT(curves) && !der_equal(&oid, &curves[i].oid); i++)
 		;
 	if (i == COUNT(curves))
-		return fault(c, "its EC key's curve is none of P-256, P-384 and P-521");
+		return fault(c, "its EC key's curve is not P-256, P-384 or P-521");
 	if (bits.len != curves[i].point || bits.p[0] != 0x04)
 		return fault(c, "its EC key is not an uncompressed point of its curve");
 	c->key = CERT_KEY_EC;
@@ -150,7 +132,7 @@ read_ec(struct cert *c, struct der parameters, struct der bits)
 	return true;
 }
 
-/* False when it is no SubjectPublicKeyInfo at all; a key that can't be used is a fault. */
+/* False when it is not a SubjectPublicKeyInfo at all. A key that can't be used is a fault. */
 static bool
 read_key(struct cert *c, struct der in)
 {
@@ -184,13 +166,11 @@ read_basic(struct cert *c, struct der in)
 	if (der_at(&content, DER_BOOLEAN) &&
 	    (!der_take(&content, DER_BOOLEAN, &value) || !der_boolean(&value, &c->ca)))
 		return false;
-	if (content.len) {
-		c->has_path_len = true;
-		if (!c->ca || !der_take(&content, DER_INTEGER, &value) ||
-		    !der_small(&value, 1 << 20, &c->path_len))
-			return false;
-	}
-	return !content.len;
+	if (!content.len)
+		return true;
+	c->has_path_len = c->ca;
+	return der_take(&content, DER_INTEGER, &value) &&
+	    der_small(&value, PATH_LEN_MAX, &c->path_len) && !content.len;
 }
 
 static bool
@@ -198,7 +178,6 @@ read_usage(struct cert *c, struct der in)
 {
 	struct der content, bits;
 	unsigned unused, i;
-	bool any = false;
 
 	c->has_usage = true;
 	if (!der_take(&in, DER_BIT_STRING, &content) || in.len ||
@@ -206,9 +185,7 @@ read_usage(struct cert *c, struct der in)
 		return false;
 	for (i = 0; i < 8; i++)
 		c->usage |= bits.p[0] & (0x80u >> i) ? 1u << i : 0;
-	for (i = 0; i < bits.len; i++)
-		any |= bits.p[i] != 0;
-	return any;
+	return true;
 }
 
 static bool
@@ -301,7 +278,7 @@ check_mask(const unsigned char *mask, size_t len)
 	return true;
 }
 
-/* GeneralSubtrees: bases alone; minimum and maximum may not stand (RFC 5280, 4.2.1.10). */
+/* GeneralSubtrees: only bases, without minimum and maximum (RFC 5280, 4.2.1.10). */
 static bool
 check_subtrees(struct der list)
 {
@@ -339,9 +316,9 @@ read_constraints(struct cert *c, struct der in)
 	return !content.len;
 }
 
-/* What limits a certificate in ways that are not looked at, whether it is critical or not. */
+/* For an extension whose limits this program does not know how to keep: never accepted. */
 static bool
-is_never_processed(struct cert *c, struct der value)
+refuse_extension(struct cert *c, struct der value)
 {
 	(void)c;
 	(void)value;
@@ -361,7 +338,7 @@ static const struct extension {
 	    "its subjectAltName is malformed (an empty list, a NUL or another strange byte in a "
 	    "name, a wrong length)" },
 	{ OID("\x55\x1d\x1e"), read_constraints, "its nameConstraints are malformed" },
-	{ OID("\x55\x1d\x24"), is_never_processed,
+	{ OID("\x55\x1d\x24"), refuse_extension,
 	    "it has policyConstraints, which this program does not process" },
 	/* certificatePolicies: no limit where no policy is asked for */
 	{ OID("\x55\x1d\x20"), NULL, NULL },
@@ -416,7 +393,7 @@ read_extensions(struct cert *c, struct der in)
 		return fault(c, "its extensions are malformed");
 	while (list.len) {
 		if (count == CERT_EXTENSIONS_MAX)
-			return fault(c, "it has more extensions than are taken");
+			return fault(c, "it has more extensions than this program reads");
 		if (!take_extension(&list, &seen[count], &critical, &value))
 			return fault(c, "its extensions are malformed");
 		for (i = 0; i < count; i++) {
@@ -430,7 +407,7 @@ read_extensions(struct cert *c, struct der in)
 
 /* ---- the certificate ---- */
 
-/* What follows the key: unique identifiers, which nobody reads, and the extensions. */
+/* What follows the key: unique identifiers, which are not used, and the extensions. */
 static bool
 read_tail(struct cert *c, struct der *tbs)
 {
@@ -463,7 +440,7 @@ read_version(struct cert *c, struct der *tbs)
 	    !der_take(&content, DER_INTEGER, &value) || content.len)
 		return false;
 	if (!der_small(&value, 2, &v) || !v)
-		fault(c, "its version is none of 1 to 3, or a version 1 that is written out");
+		fault(c, "its version is not 1, 2 or 3, or version 1 is written out");
 	else
 		c->version = v + 1;
 	return true;
@@ -494,7 +471,7 @@ read_validity(struct cert *c, struct der in)
 	return true;
 }
 
-/* All up to and with the key. *algorithm is the signature algorithm as it stands inside. */
+/* All fields up to the key, the key included. *algorithm is the signature algorithm inside. */
 static bool
 read_front(struct cert *c, struct der *tbs, struct der *algorithm)
 {

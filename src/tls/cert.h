@@ -36,7 +36,6 @@ struct cert {
 
 	enum cert_key signer; /* kind of key that signed */
 	enum cert_hash hash;
-	const char *algorithm; /* the signature algorithm's name for messages */
 
 	bool ca, has_path_len;
 	unsigned path_len;
@@ -48,7 +47,7 @@ struct cert {
 	bool has_san;
 	struct der san; /* GeneralNames' content */
 
-	/* first thing that forbids its use, in the user's words; NULL for none */
+	/* the first thing that forbids its use, for a message; NULL for none */
 	const char *fault;
 };
 

@@ -29,14 +29,14 @@ struct tls {
 	struct x509_policy policy;
 	struct x509 *x509;
 	const struct transport *lower;
-	char host[HOST_TEXT_MAX]; /* the policy's, cut at need */
+	char host[HOST_TEXT_MAX]; /* the policy's, cut if it is longer */
 	bool open;                /* the handshake is done */
 	bool ended;               /* the lower transport came to its end */
 	/* the lower transport or the engine failed: nothing more is sent */
 	bool broken;
 	size_t greeting_len, greeting_used; /* what the engine did not get yet is the rest */
 	char greeting[GREETING_MAX];
-	/* smaller ones ask for fragments that most servers do not make */
+	/* with smaller ones the engine asks for fragments that most servers do not make */
 	unsigned char io[BR_SSL_BUFSIZE_BIDI];
 };
 
@@ -107,7 +107,7 @@ read_random(unsigned char *seed, size_t len, struct err *err)
 
 /* ---- errors ---- */
 
-/* The port says something that is no TLS: show it. */
+/* The peer says something that is not TLS: show it. */
 static int
 not_tls(const struct tls *t, struct err *err)
 {
@@ -129,7 +129,7 @@ greeting_is_tls(const struct tls *t)
 	return !t->greeting_len || (t->greeting[0] >= 20 && t->greeting[0] <= 23);
 }
 
-/* The engine has failed: the words for it. */
+/* The engine has failed: say why. */
 static int
 engine_error(const struct tls *t, struct err *err)
 {
@@ -137,8 +137,8 @@ engine_error(const struct tls *t, struct err *err)
 	const struct tlserror *e = tlserror_find(number);
 
 	/*
-	 * Who has sent its certificate has found a suite: what it misses is one of ours, or a
-	 * second handshake.
+	 * A server that sent its certificate has agreed on a suite. What it still needs is a
+	 * certificate of ours, or a second handshake.
 	 */
 	if (*x509_pin(t->x509) &&
 	    (number == TLSERROR_ALERT_RECEIVED + BR_ALERT_HANDSHAKE_FAILURE ||
@@ -166,8 +166,8 @@ engine_error(const struct tls *t, struct err *err)
 /* ---- the engine's pump ---- */
 
 /*
- * Give the lower transport a record. A handshake goes on where that fails: an alert that says why
- * may wait to be read.
+ * Send a record. If that fails during the handshake, go on: an alert that says why may be waiting
+ * to be read.
  */
 static int
 send_record(struct tls *t, struct err *err)
@@ -184,7 +184,7 @@ send_record(struct tls *t, struct err *err)
 	return 0;
 }
 
-/* The peer's first bytes are kept, so that a message can show them if they are no TLS. */
+/* Keep the peer's first bytes, so that a message can show them if they are not TLS. */
 static ssize_t
 read_greeting(struct tls *t, struct err *err)
 {
@@ -194,7 +194,7 @@ read_greeting(struct tls *t, struct err *err)
 	return n;
 }
 
-/* Take bytes of a record from the lower transport. At its end: 0 with t->ended set. */
+/* Read bytes of a record. At the end of the stream: 0 with t->ended set. */
 static int
 receive_record(struct tls *t, struct err *err)
 {
@@ -246,7 +246,8 @@ pump(struct tls *t, unsigned wanted, struct err *err)
 			br_ssl_engine_flush(engine, 0);
 			if (!(br_ssl_engine_current_state(engine) &
 				(BR_SSL_SENDREC | BR_SSL_RECVREC | BR_SSL_CLOSED)))
-				return err_set(err, ERR_REACH, "the TLS engine does not go on");
+				return err_set(
+				    err, ERR_REACH, "the TLS engine is stuck: please report it");
 			continue;
 		}
 		if (t->ended)
@@ -327,7 +328,7 @@ set_engine(struct tls *t)
 	br_ssl_engine_set_buffer(engine, t->io, sizeof(t->io), 1);
 }
 
-/* The lower transport failed during the handshake: say so, and why that may be. */
+/* The lower transport failed during the handshake: say so, and what the cause may be. */
 static int
 explain_failure(const struct tls *t, struct err *err)
 {

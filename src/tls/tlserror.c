@@ -23,7 +23,8 @@ enum advice {
 };
 
 #define KEY_SENTENCE \
-	"The server's key may be one that this program can't use: it takes RSA (not RSA-PSS) up " \
+	"The server's key may be one that this program can't use: it supports RSA (not RSA-PSS) " \
+	"up " \
 	"to 4096 " \
 	"bits and EC on P-256, P-384 or P-521, not Ed25519. Use loopback http:// on the server's " \
 	"own host, or give it another certificate."
@@ -31,7 +32,7 @@ enum advice {
 static const char *const sentences[] = {
 	[NONE] = NULL,
 	[UNSUPPORTED_KEY] = KEY_SENTENCE,
-	[ONLY_TLS13] = "It may accept TLS 1.3 only, and this program speaks TLS 1.2. Use loopback "
+	[ONLY_TLS13] = "It may accept TLS 1.3 only, but this program speaks TLS 1.2. Use loopback "
 		       "http:// on the server's own host, or enable TLS 1.2 on one listener "
 		       "(server.tls.disable-protocols, server.listener.ID.tls.disable-protocols).",
 	[NOT_TLS] = "Is this the port of HTTPS? --haproxy-protocol is for a listener that waits "
@@ -39,10 +40,10 @@ static const char *const sentences[] = {
 	[BROKEN] = "Either the server or something between is broken, or somebody interferes with "
 		   "the connection.",
 	[OURS] = "This is a fault of this program: please report it.",
-	[NAME_UNKNOWN] = "The server has no certificate for this host name. Name the host as the "
+	[NAME_UNKNOWN] = "The server has no certificate for this host name. Write the host as the "
 			 "certificate has it, with --resolve for its address.",
 	[CLIENT_CERT] = "This program has no client certificate: use another listener.",
-	[NO_COMMON] = KEY_SENTENCE " Or it accepts no TLS 1.2 (1.3 only, say).",
+	[NO_COMMON] = KEY_SENTENCE " Or it accepts only TLS 1.3.",
 	[SEE_LOG] = "Its log may say why: a listener without a certificate does this.",
 };
 
@@ -81,7 +82,8 @@ static const struct tlserror errors[] = {
 	    .advice = BROKEN },
 	{ ENGINE(BAD_HELLO_DONE), .what = "the server's ServerHelloDone is malformed",
 	    .advice = BROKEN },
-	{ ENGINE(LIMIT_EXCEEDED), .what = "something in the handshake is longer than can be taken",
+	{ ENGINE(LIMIT_EXCEEDED),
+	    .what = "something in the handshake is longer than this program supports",
 	    .advice = UNSUPPORTED_KEY },
 	{ ENGINE(BAD_FINISHED), .what = "the handshake was changed on its way", .advice = BROKEN },
 	{ ENGINE(RESUME_MISMATCH), .what = "the session was resumed with other parameters",
@@ -96,43 +98,6 @@ static const struct tlserror errors[] = {
 	{ ENGINE(NO_CLIENT_AUTH), .what = "the server insists on a client certificate",
 	    .advice = CLIENT_CERT },
 	{ ENGINE(IO), .what = "the connection failed" },
-
-	{ ENGINE(X509_OK), .what = "the certificate is valid" },
-	{ ENGINE(X509_INVALID_VALUE), .what = "a value in it is malformed" },
-	{ ENGINE(X509_TRUNCATED), .what = "it is cut off" },
-	{ ENGINE(X509_EMPTY_CHAIN), .what = "the server sent no certificate" },
-	{ ENGINE(X509_INNER_TRUNC), .what = "an element in it is longer than what holds it" },
-	{ ENGINE(X509_BAD_TAG_CLASS), .what = "an element in it has an unknown tag class" },
-	{ ENGINE(X509_BAD_TAG_VALUE), .what = "an element in it has an unknown tag" },
-	{ ENGINE(X509_INDEFINITE_LENGTH), .what = "a length in it is indefinite" },
-	{ ENGINE(X509_EXTRA_ELEMENT), .what = "it has more elements than a certificate has" },
-	{ ENGINE(X509_UNEXPECTED), .what = "an element in it is not the one that belongs there" },
-	{ ENGINE(X509_NOT_CONSTRUCTED), .what = "an element in it is primitive that must not be" },
-	{ ENGINE(X509_NOT_PRIMITIVE), .what = "an element in it is constructed that must not be" },
-	{ ENGINE(X509_PARTIAL_BYTE), .what = "a bit string in it does not end with a byte" },
-	{ ENGINE(X509_BAD_BOOLEAN), .what = "a boolean in it is malformed" },
-	{ ENGINE(X509_OVERFLOW), .what = "a number in it is too large" },
-	{ ENGINE(X509_BAD_DN), .what = "a name in it is malformed" },
-	{ ENGINE(X509_BAD_TIME), .what = "a date in it is malformed" },
-	{ ENGINE(X509_UNSUPPORTED),
-	    .what = "it uses a key, a curve or a signature that can't be used here" },
-	{ ENGINE(X509_LIMIT_EXCEEDED), .what = "its key or signature is longer than can be taken" },
-	{ ENGINE(X509_WRONG_KEY_TYPE),
-	    .what = "its issuer's key is not of the kind that signed it" },
-	{ ENGINE(X509_BAD_SIGNATURE),
-	    .what = "a signature on the path is wrong: a certificate was changed, or its CA's key "
-		    "is another" },
-	{ ENGINE(X509_TIME_UNKNOWN), .what = "the time is not known" },
-	{ ENGINE(X509_EXPIRED), .what = "it is expired or not yet valid" },
-	{ ENGINE(X509_DN_MISMATCH), .what = "an issuer's name is not its CA's" },
-	{ ENGINE(X509_BAD_SERVER_NAME), .what = "it is for other hosts" },
-	{ ENGINE(X509_CRITICAL_EXTENSION),
-	    .what = "it has a critical extension that can't be honoured" },
-	{ ENGINE(X509_NOT_CA),
-	    .what = "a certificate on the path is no CA, or the path is longer than a CA allows" },
-	{ ENGINE(X509_FORBIDDEN_KEY_USAGE), .what = "a key usage on the path forbids this use" },
-	{ ENGINE(X509_WEAK_PUBLIC_KEY), .what = "an RSA key on the path has less than 2048 bits" },
-	{ ENGINE(X509_NOT_TRUSTED), .what = "it does not lead to a trusted certificate" },
 
 	{ ALERT(CLOSE_NOTIFY), .what = "the server ended the connection" },
 	{ ALERT(UNEXPECTED_MESSAGE), .what = "the server did not expect our message",
@@ -156,7 +121,7 @@ static const struct tlserror errors[] = {
 	    .advice = CLIENT_CERT },
 	{ ALERT(CERTIFICATE_UNKNOWN), .what = "the server refuses our certificate",
 	    .advice = CLIENT_CERT },
-	{ ALERT(ILLEGAL_PARAMETER), .what = "the server does not like a value in the handshake",
+	{ ALERT(ILLEGAL_PARAMETER), .what = "the server rejects a value in the handshake",
 	    .advice = BROKEN },
 	{ ALERT(UNKNOWN_CA), .what = "the server does not know our certificate's CA",
 	    .advice = CLIENT_CERT },
@@ -166,14 +131,14 @@ static const struct tlserror errors[] = {
 	    .advice = BROKEN },
 	{ ALERT(PROTOCOL_VERSION), .what = "the server accepts no TLS 1.2", .advice = ONLY_TLS13 },
 	{ ALERT(INSUFFICIENT_SECURITY),
-	    .what = "the server wants stronger ciphers than TLS 1.2's AEAD suites",
+	    .what = "the server needs stronger ciphers than TLS 1.2's AEAD suites",
 	    .advice = ONLY_TLS13 },
 	{ ALERT(INTERNAL_ERROR), .what = "the server had an internal error in the handshake",
 	    .advice = SEE_LOG },
 	{ ALERT(USER_CANCELED), .what = "the server cancelled the handshake" },
 	{ ALERT(NO_RENEGOTIATION), .what = "the server refuses to renegotiate", .advice = OURS },
-	{ ALERT(UNSUPPORTED_EXTENSION),
-	    .what = "the server does not like an extension in the handshake", .advice = BROKEN },
+	{ ALERT(UNSUPPORTED_EXTENSION), .what = "the server rejects an extension in the handshake",
+	    .advice = BROKEN },
 	{ ALERT(NO_APPLICATION_PROTOCOL), .what = "the server speaks no HTTP/1.1 on this port",
 	    .advice = NOT_TLS },
 
@@ -182,7 +147,7 @@ static const struct tlserror errors[] = {
 	    .what = "the server says that a record was damaged",
 	    .advice = BROKEN },
 	{ .number = TLSERROR_ALERT_RECEIVED + 41,
-	    .what = "the server wants a client certificate",
+	    .what = "the server needs a client certificate",
 	    .advice = CLIENT_CERT },
 	{ .number = TLSERROR_ALERT_RECEIVED + 60,
 	    .what = "the server refuses the ciphers",
@@ -191,7 +156,7 @@ static const struct tlserror errors[] = {
 	    .what = "the server suspects a downgrade",
 	    .advice = BROKEN },
 	{ .number = TLSERROR_ALERT_RECEIVED + 109,
-	    .what = "the server misses an extension in the handshake",
+	    .what = "the server needs an extension that was not in the handshake",
 	    .advice = ONLY_TLS13 },
 	{ .number = TLSERROR_ALERT_RECEIVED + 111,
 	    .what = "the server refuses our certificate",
@@ -206,7 +171,7 @@ static const struct tlserror errors[] = {
 	    .what = "the server refuses our certificate",
 	    .advice = CLIENT_CERT },
 	{ .number = TLSERROR_ALERT_RECEIVED + 115,
-	    .what = "the server wants a shared key",
+	    .what = "the server needs a shared key",
 	    .advice = CLIENT_CERT },
 	{ .number = TLSERROR_ALERT_RECEIVED + 116,
 	    .what = "the server insists on a client certificate or on a new handshake",

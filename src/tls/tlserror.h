@@ -1,4 +1,4 @@
-/* tlserror.h - every error of the TLS and certificate engines and every alert, in words */
+/* tlserror.h - every error of the TLS engine and every alert, in words */
 #ifndef TLSERROR_H
 #define TLSERROR_H
 

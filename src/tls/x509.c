@@ -20,7 +20,7 @@ enum {
 	RSA_BITS_MIN = 2048,
 	HASH_MAX = 64, /* bytes of SHA-512 */
 	REASON_MAX = 320,
-	WHO_MAX = 160, /* what says which CA certificate it is about */
+	WHO_MAX = 160, /* the words that name the CA in front of a reason */
 	NAMES_SHOWN = 8,
 	KEY_FILE_MAX = 64 * 1024
 };
@@ -28,8 +28,6 @@ enum {
 /* A clock before this program was written is wrong (2025-01-01). */
 static const int64_t clock_floor = 1735689600;
 static const char pin_prefix[] = "sha256//";
-static const char self_signed[] =
-    "it is self-signed and not among the trusted certificates (--cacert)";
 
 /* How much a reason tells: of several paths' reasons the highest is shown. */
 enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_SIGNATURE, RANK_CA, RANK_PATH, RANK_BOUND };
@@ -37,7 +35,7 @@ enum rank { RANK_NONE, RANK_UNTRUSTED, RANK_SIGNATURE, RANK_CA, RANK_PATH, RANK_
 /* The search for a path from the leaf to an anchor. */
 struct search {
 	const struct x509_policy *policy;
-	/* what the server sent and could be read; the leaf first */
+	/* what the server sent, as far as it can be read; the leaf first */
 	struct cert pool[X509_CHAIN_MAX];
 	size_t count;
 	const struct cert *path[X509_DEPTH_MAX];
@@ -49,9 +47,9 @@ struct search {
 };
 
 struct x509 {
-	const br_x509_class *vtable; /* first: BearSSL's idea of an object */
+	const br_x509_class *vtable; /* must be first: BearSSL casts between the two */
 	const struct x509_policy *policy;
-	struct buf bytes; /* the certificates, one behind the other */
+	struct buf bytes; /* the certificates, one after the other */
 	size_t end[X509_CHAIN_MAX];
 	size_t count;
 	bool open, over, refused;
@@ -119,8 +117,8 @@ add_pin(struct x509_pins *pins, const char *text, size_t len, struct err *err)
 	int r = 0;
 
 	if (pins->count == X509_PIN_MAX)
-		return err_set(err, ERR_USAGE, "--pinnedpubkey: more than %d pins are not taken",
-		    X509_PIN_MAX);
+		return err_set(
+		    err, ERR_USAGE, "--pinnedpubkey: at most %d pins are allowed", X509_PIN_MAX);
 	if (len <= skip || memcmp(text, pin_prefix, skip) ||
 	    !base64_decode(text + skip, len - skip, &b) || b.len != 32)
 		r = err_set(err, ERR_USAGE,
@@ -134,7 +132,7 @@ add_pin(struct x509_pins *pins, const char *text, size_t len, struct err *err)
 
 /* Is it a SubjectPublicKeyInfo and nothing else? */
 static bool
-is_key(const struct der *der)
+is_key_info(const struct der *der)
 {
 	struct der in = *der, content, algorithm, oid, bits;
 
@@ -150,7 +148,7 @@ key_of(const struct der *der, struct der *spki)
 	struct cert c;
 
 	*spki = *der;
-	if (is_key(der))
+	if (is_key_info(der))
 		return true;
 	if (!cert_parse(&c, der))
 		return false;
@@ -227,7 +225,7 @@ x509_pins_parse(struct x509_pins *pins, const char *text, struct err *err)
 
 /* ---- refusals ---- */
 
-/* Note why a path failed; the most telling reason stays, the first of equals. */
+/* Note why a path failed. The reason of the highest rank is kept, the first of equals. */
 static void note(struct search *s, enum rank rank, const struct cert *who, const char *fmt, ...)
     PRINTF_LIKE(4, 5);
 
@@ -255,7 +253,7 @@ note(struct search *s, enum rank rank, const struct cert *who, const char *fmt, 
 }
 
 static bool
-is_usable(const struct cert *leaf)
+has_usable_key(const struct cert *leaf)
 {
 	return leaf->key != CERT_KEY_OTHER && leaf->bits <= CERT_RSA_BITS_MAX;
 }
@@ -278,7 +276,7 @@ describe(const struct x509_policy *policy, const struct cert *leaf, struct err *
 	    names.failed ? "?" : names.data, issuer.failed ? "?" : issuer.data, from, to, now);
 	if (policy->time < clock_floor)
 		err_add(err, "This machine's clock is wrong: set it first.");
-	if (is_usable(leaf))
+	if (has_usable_key(leaf))
 		err_add(err,
 		    "\n  If its key is your server's own (compare the pin on the server), this is "
 		    "enough: --insecure --pinnedpubkey '%s'.",
@@ -289,9 +287,9 @@ describe(const struct x509_policy *policy, const struct cert *leaf, struct err *
 	buf_free(&issuer);
 }
 
-/* The whole text of a refusal. leaf is NULL when it could not be read. */
+/* Fill err with the whole text of a refusal. leaf is NULL when it could not be read. */
 static int
-refused(const struct x509_policy *policy, const struct cert *leaf, const char *why, struct err *err)
+refuse(const struct x509_policy *policy, const struct cert *leaf, const char *why, struct err *err)
 {
 	err_set(err, ERR_TRUST, "The certificate of %s is not accepted: %s.", policy->host, why);
 	if (err && leaf)
@@ -367,7 +365,7 @@ is_signed_by(const struct cert *c, const struct cert *ca)
 
 /* Every certificate, anchors included. */
 static const char *
-check_readable(const struct search *s, const struct cert *c)
+check_basics(const struct search *s, const struct cert *c)
 {
 	if (c->fault)
 		return c->fault;
@@ -397,7 +395,7 @@ check_issued(const struct cert *c)
 static const char *
 check_issuer(const struct search *s, const struct cert *c, bool anchor)
 {
-	const char *why = check_readable(s, c);
+	const char *why = check_basics(s, c);
 
 	if (why)
 		return why;
@@ -417,7 +415,7 @@ static const char *
 check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 {
 	struct certname host;
-	const char *why = check_readable(s, c);
+	const char *why = check_basics(s, c);
 
 	if (!why && !own_anchor)
 		why = check_issued(c);
@@ -430,10 +428,7 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 	if (!certname_parse(&host, s->policy->host))
 		return "this program compares addresses and names of letters, digits and hyphens "
 		       "alone";
-	why = certname_match(c, &host);
-	if (!why && c->ca && !own_anchor)
-		return cert_self_issued(c) ? self_signed : "it is a CA's, not a server's";
-	return why;
+	return certname_match(c, &host);
 }
 
 /* ---- the rules for a path ---- */
@@ -566,7 +561,7 @@ extend(struct search *s)
 	return false;
 }
 
-/* Nothing told more than that no path was found: whose issuer is missing? */
+/* No path was found: say whose issuer is missing, unless there is a better reason already. */
 static void
 explain_untrusted(struct search *s)
 {
@@ -585,9 +580,10 @@ explain_untrusted(struct search *s)
 	certname_of(&c->issuer, &b);
 	if (!s->policy->anchors)
 		note(s, RANK_UNTRUSTED, NULL,
-		    "there are no trusted certificates (--cacert) to hold it against");
+		    "there are no trusted certificates (--cacert) to check it against");
 	else if (c == &s->pool[0] && cert_self_issued(c))
-		note(s, RANK_UNTRUSTED, NULL, "%s", self_signed);
+		note(s, RANK_UNTRUSTED, NULL,
+		    "it is self-signed and not among the trusted certificates (--cacert)");
 	else if (cert_self_issued(c))
 		note(s, RANK_UNTRUSTED, NULL,
 		    "its root, %s, is not among the trusted certificates (--cacert)",
@@ -600,12 +596,9 @@ explain_untrusted(struct search *s)
 	buf_free(&b);
 }
 
-/*
- * Is there a path from the leaf to an anchor? Of a leaf that is one itself (own_anchor) only its
- * own rules count.
- */
+/* Is there a path from the leaf to an anchor? A leaf that is one itself (own_anchor) needs none. */
 static bool
-search_path(struct search *s, bool own_anchor)
+find_path(struct search *s, bool own_anchor)
 {
 	const struct cert *leaf = &s->pool[0];
 	const char *why = check_leaf(s, leaf, own_anchor);
@@ -623,11 +616,11 @@ search_path(struct search *s, bool own_anchor)
 }
 
 /*
- * Take the chain apart. Certificates behind the leaf that can't be read, or stand there twice, are
- * left out.
+ * Parse the chain. Of the certificates after the leaf, duplicates and those that can't be read are
+ * skipped.
  */
 static bool
-fill_pool(struct search *s, const struct der *chain, size_t count)
+parse_chain(struct search *s, const struct der *chain, size_t count)
 {
 	size_t i, k;
 
@@ -651,20 +644,20 @@ verify(struct search *s, const struct der *chain, size_t count, struct err *err)
 	const struct cert *leaf = &s->pool[0];
 
 	if (!count)
-		return refused(policy, NULL, "the server sent none", err);
+		return refuse(policy, NULL, "the server sent none", err);
 	if (count > X509_CHAIN_MAX)
-		return refused(
-		    policy, NULL, "the server sent more certificates than are taken", err);
-	if (!fill_pool(s, chain, count))
-		return refused(policy, NULL, "it is not a well-formed certificate", err);
+		return refuse(
+		    policy, NULL, "the server sent more certificates than this program reads", err);
+	if (!parse_chain(s, chain, count))
+		return refuse(policy, NULL, "it is not a well-formed certificate", err);
 	if (!policy->insecure &&
-	    !search_path(s, policy->anchors && anchors_same(policy->anchors, &leaf->der)))
-		return refused(policy, leaf, s->reason, err);
-	if (!is_usable(leaf))
-		return refused(
+	    !find_path(s, policy->anchors && anchors_same(policy->anchors, &leaf->der)))
+		return refuse(policy, leaf, s->reason, err);
+	if (!has_usable_key(leaf))
+		return refuse(
 		    policy, leaf, leaf->fault ? leaf->fault : "its key can't be used", err);
 	if (policy->pins && !has_pin(policy->pins, &leaf->spki))
-		return refused(
+		return refuse(
 		    policy, leaf, "its key is none of those that --pinnedpubkey names", err);
 	return 0;
 }
@@ -738,7 +731,7 @@ end_cert(const br_x509_class **ctx)
 	x->open = false;
 }
 
-/* The leaf's key for the handshake and its pin for messages. */
+/* Keep the leaf's key for the handshake and its pin for messages. */
 static int
 read_leaf_key(struct x509 *x, const struct der *leaf)
 {
@@ -761,15 +754,15 @@ end_chain(const br_x509_class **ctx)
 	if (x->bytes.failed)
 		r = err_memory(&x->err);
 	else if (x->over)
-		r = refused(x->policy, NULL,
-		    "the server sent more or longer certificates than are taken", &x->err);
+		r = refuse(x->policy, NULL,
+		    "the server sent more or longer certificates than this program reads", &x->err);
 	for (i = 0; i < x->count; begin = x->end[i++])
 		chain[i] = (struct der){ (const unsigned char *)x->bytes.data + begin,
 			x->end[i] - begin };
 	if (r == 0)
 		r = x509_verify(x->policy, chain, x->count, &x->err);
 	if (x->count && !x->bytes.failed && read_leaf_key(x, &chain[0]) == -1 && r == 0)
-		r = refused(x->policy, NULL, "its key can't be used", &x->err);
+		r = refuse(x->policy, NULL, "its key can't be used", &x->err);
 	x->refused = r == -1;
 	return x->refused ? BR_ERR_X509_NOT_TRUSTED : 0;
 }
@@ -780,7 +773,7 @@ get_pkey(const br_x509_class *const *ctx, unsigned *usages)
 	const struct x509 *x = from_class(ctx);
 
 	if (usages)
-		/* all that ECDHE suites need; the keyUsage was looked at */
+		/* all that ECDHE suites need; the keyUsage was checked */
 		*usages = BR_KEYTYPE_SIGN;
 	return x->refused ? NULL : &x->key;
 }

@@ -19,11 +19,10 @@
  * - nameConstraints: dNSName and iPAddress are compared. A permitted directoryName must be, byte
  *   for byte, the beginning of the subject. A certificate is refused if it has a name of any other
  *   form that is constrained, or a directory name where one is excluded.
- * - The leaf: not a CA's; digitalSignature where there is a keyUsage (ECDHE needs it); a
- *   subjectAltName, well-formed throughout, that names the host: a dNSName for a name (never the
- *   common name; a wildcard is the whole leftmost label and has two labels below it), an iPAddress
- *   for an address.
- * - A leaf that is itself among the anchors needs no path and may be a CA's.
+ * - The leaf: digitalSignature where there is a keyUsage (ECDHE needs it); a subjectAltName,
+ *   well-formed throughout, that names the host: a dNSName for a name (never the common name; a
+ *   wildcard is the whole leftmost label and has two labels below it), an iPAddress for an address.
+ *   It may be a CA's (RFC 5280, 4.2.1.9). One that is itself among the anchors needs no path.
  * - The path: each issuer's name is, byte for byte, its CA's subject, and each signature verifies.
  *   The server may send its certificates in any order, twice, and with strangers among them. Other
  *   paths are tried, up to a bound.
@@ -52,13 +51,13 @@ enum { X509_SIGNATURES_MAX = 128 }; /* verified at most, over all paths that are
 enum { X509_PIN_MAX = 16 };         /* pins in one --pinnedpubkey */
 enum { X509_PIN_TEXT_MAX = 64 };    /* longest text of a pin with its NUL */
 
-/* SHA-256 of SubjectPublicKeyInfo, any of which will do. */
+/* SHA-256 of SubjectPublicKeyInfo: a key must have one of these. */
 struct x509_pins {
 	size_t count;
 	unsigned char sha256[X509_PIN_MAX][32];
 };
 
-/* What a chain is held against. */
+/* What a chain is checked against. */
 struct x509_policy {
 	/* name or address as given, IPv6 without brackets; a final dot is not compared */
 	const char *host;

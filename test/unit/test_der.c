@@ -126,6 +126,32 @@ test_values(void **state)
 	assert_false(der_small(&in, 255, &n));
 }
 
+static void
+test_positive(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t len, left; /* bytes of the number; 0: refused */
+	} cases[] = {
+		{ BYTES("\x02\x01\x01"), 1 }, { BYTES("\x02\x02\x00\x80"), 1 },
+		{ BYTES("\x02\x02\x7f\x00\x05"), 2 }, { BYTES("\x02\x01\x00"), 0 }, /* zero */
+		{ BYTES("\x02\x01\x80"), 0 },                                       /* negative */
+		{ BYTES("\x02\x02\x00\x7f"), 0 }, /* not minimal */
+		{ BYTES("\x02\x00"), 0 },         /* nothing */
+		{ BYTES("\x02\x02\x01"), 0 },     /* cut off */
+		{ BYTES("\x04\x01\x01"), 0 },     /* not an INTEGER */
+	};
+	struct der in, out;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		in = view(cases[i].in, cases[i].len);
+		CHECK(der_take_positive(&in, &out) == (cases[i].left > 0), "number %zu", i);
+		CHECK(!cases[i].left || (out.len == cases[i].left && out.p[0]), "number %zu", i);
+	}
+}
+
 static const struct {
 	unsigned tag;
 	const char *in;
@@ -181,6 +207,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_positive),
 		cmocka_unit_test(test_times),
 	};
 

@@ -47,7 +47,7 @@ static const struct {
 	{ PIN ";" OTHER, 2, NULL },
 	{ PIN ";", 1, NULL },
 	{ SIXTEEN, 16, NULL },
-	{ SIXTEEN ";" PIN, 0, "more than 16" },
+	{ SIXTEEN ";" PIN, 0, "at most 16" },
 	{ "sha256//", 0, "is not sha256//" },
 	{ "sha256//AAAA", 0, "is not sha256//" },
 	{ "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 0, "is not sha256//" },
