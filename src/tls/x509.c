@@ -426,8 +426,7 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 	if (c->has_eku && !c->eku_server)
 		return "its extKeyUsage does not allow it to be a server's";
 	if (!certname_parse(&host, s->policy->host))
-		return "this program compares addresses and names of letters, digits and hyphens "
-		       "alone";
+		return "the host is neither an address nor a name of letters, digits and hyphens";
 	return certname_match(c, &host);
 }
 
