@@ -430,7 +430,7 @@ NAMES = [
     (dns("*l.example.org"), "mail.example.org", "not among its dNSName"),
     (dns("**.example.org"), "mail.example.org", "not among its dNSName"),
     (dns("xn--*.example.org"), "xn--bcher-kva.example.org", "not among its dNSName"),
-    (dns("under_score.example.org"), "under_score.example.org", "names of letters, digits and hyphens alone"),
+    (dns("under_score.example.org"), "under_score.example.org", "neither an address nor a name of letters"),
     # addresses: iPAddress alone
     (ips("192.0.2.1"), "192.0.2.1", None),
     (ips("2001:db8::1"), "2001:db8::1", None),
@@ -450,13 +450,13 @@ NAMES = [
     (None, "leaf", "no subjectAltName"),
     (dns("other.example.org"), "leaf", "not among its dNSName"),
     # hosts that no certificate can name
-    (dns("mail.example.org"), "mail..example.org", "names of letters, digits and hyphens alone"),
-    (dns("mail.example.org"), "*.example.org", "names of letters, digits and hyphens alone"),
-    (dns("*.example.org"), "-a.example.org", "names of letters, digits and hyphens alone"),
-    (dns("mail.example.org"), "192.0.2.256", "names of letters, digits and hyphens alone"),
-    (dns("mail.example.org"), ".".join(["a" * 63] * 4), "names of letters, digits and hyphens alone"),
-    (dns("a" * 64 + ".example.org"), "a" * 64 + ".example.org", "names of letters, digits and hyphens alone"),
-    (dns("mail.example.org"), "b\u00fccher.example", "names of letters, digits and hyphens alone"),
+    (dns("mail.example.org"), "mail..example.org", "neither an address nor a name of letters"),
+    (dns("mail.example.org"), "*.example.org", "neither an address nor a name of letters"),
+    (dns("*.example.org"), "-a.example.org", "neither an address nor a name of letters"),
+    (dns("mail.example.org"), "192.0.2.256", "neither an address nor a name of letters"),
+    (dns("mail.example.org"), ".".join(["a" * 63] * 4), "neither an address nor a name of letters"),
+    (dns("a" * 64 + ".example.org"), "a" * 64 + ".example.org", "neither an address nor a name of letters"),
+    (dns("mail.example.org"), "b\u00fccher.example", "neither an address nor a name of letters"),
 ]
 
 
@@ -823,14 +823,16 @@ ANCHORS = [
     ("expired", ROOTCA.but(end=NOW - DAY), "it has expired"),
     ("not yet valid", ROOTCA.but(begin=NOW + DAY), "not valid yet"),
     ("no CA", ROOTCA.but(ca=False), "not a CA's"),
-    ("no basicConstraints", ROOTCA.but(ca=None), "not a CA's"),
+    ("no basicConstraints", ROOTCA.but(ca=None), None),
     ("basicConstraints that are not critical", ROOTCA.but(basic_critical=False), None),
     ("version 1", ROOTCA.but(patch=version(1)), None),
     ("version 2", ROOTCA.but(patch=version(2)), None),
-    ("keyUsage without keyCertSign", ROOTCA.but(usage=usage(digital_signature=True)), "does not allow it to sign"),
+    ("keyUsage without keyCertSign", ROOTCA.but(usage=usage(digital_signature=True)), None),
     ("extKeyUsage for clients", ROOTCA.but(eku=[EKU.CLIENT_AUTH]), None),
     ("RSA 1024", ROOTCA.but(key="rsa1024/root"), "less than 2048 bits"),
-    ("an unknown critical extension", ROOTCA.but(extra=(unknown(True),)), NOT_PROCESSED),
+    ("an unknown critical extension", ROOTCA.but(extra=(unknown(True),)), None),
+    ("policyConstraints", ROOTCA.but(extra=((x509.PolicyConstraints(0, None), True),)), None),
+    ("basicConstraints twice", ROOTCA.but(patch=duplicate("2.5.29.19")), "twice"),
     ("a path length of 0", ROOTCA.but(path_len=0), "pathLenConstraint"),
     ("key identifiers that differ", ROOTCA.but(aki=x509.AuthorityKeyIdentifier(b"x" * 20, None, None)), None),
     ("no subjectKeyIdentifier", ROOTCA.but(ski=None), None),
@@ -895,14 +897,17 @@ def test_own_anchor(tmp_path, what, leaf, host, reason):
 
 def test_own_anchor_is_this_one(tmp_path):
     """The same name and another key, or the same key and another certificate: not the one that is trusted."""
-    check(verify(tmp_path, [make(LEAF)], [make(LEAF.but(key="p256/other"))]), "not a CA's")
-    check(verify(tmp_path, [make(LEAF)], [make(LEAF.but(serial=7))]), "not a CA's")
+    leaf = LEAF.but(ca=False)
+    check(verify(tmp_path, [make(leaf)], [make(leaf.but(key="p256/other"))]), "not a CA's")
+    check(verify(tmp_path, [make(leaf)], [make(leaf.but(serial=7))]), "not a CA's")
 
 
 def test_leaf_as_anchor_of_another(tmp_path):
-    """A trusted leaf vouches for itself alone."""
+    """One whose basicConstraints say that it is no CA's vouches for itself alone."""
+    leaf = LEAF.but(ca=False)
     other = LEAF.but(cn=("other",), key="p256/other")
-    check(verify(tmp_path, [make(LEAF)], [make(other, LEAF)]), "not a CA's")
+    check(verify(tmp_path, [make(leaf)], [make(other, leaf)]), "not a CA's")
+    check(verify(tmp_path, [make(LEAF)], [make(other, LEAF)]), None)
 
 
 def test_leaf_issued_by_ca_as_own_anchor(tmp_path):
@@ -1198,6 +1203,27 @@ def test_constraints_hold_further_down(tmp_path):
     upper = CA.but(cn=("Upper CA",), key="p256/upper", constraints=constraints(permit=dns("example.net")))
     chain = [make(LEAF, CA), make(CA, upper), make(upper, ROOTCA)]
     check(verify(tmp_path, [make(ROOTCA)], chain), "not permitted")
+
+
+@pytest.mark.parametrize("upper, lower, reason", [
+    (("a.example.org", HOST), (HOST,), None),
+    (("a.example.org", HOST), ("a.example.org",), "not permitted"),
+    (("a.example.org",), ("a.example.org", HOST), "not permitted"),
+])
+def test_constraints_narrow_one_another(tmp_path, upper, lower, reason):
+    """A name must be within what each CA permits; no CA can widen what one above it said."""
+    above = CA.but(cn=("Upper CA",), key="p256/upper", constraints=constraints(permit=dns(*upper), critical=True))
+    below = CA.but(constraints=constraints(permit=dns(*lower), critical=True))
+    chain = [make(LEAF, below), make(below, above), make(above, ROOTCA)]
+    check(verify(tmp_path, [make(ROOTCA)], chain), reason)
+
+
+def test_constraints_on_names_of_a_ca_below(tmp_path):
+    upper = CA.but(cn=("Upper CA",), key="p256/upper", constraints=constraints(exclude=dns("example.net"), critical=True))
+    for names, reason in ((dns("www.example.org"), None), (dns("www.example.net"), "excluded")):
+        middle = CA.but(names=names)
+        chain = [make(LEAF, middle), make(middle, upper), make(upper, ROOTCA)]
+        check(verify(tmp_path, [make(ROOTCA)], chain), reason)
 
 
 def test_constraints_on_a_ca_below(tmp_path):

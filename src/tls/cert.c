@@ -161,6 +161,7 @@ read_basic(struct cert *c, struct der in)
 {
 	struct der content, value;
 
+	c->has_basic = true;
 	if (!der_take(&in, DER_SEQUENCE, &content) || in.len)
 		return false;
 	if (der_at(&content, DER_BOOLEAN) &&
@@ -316,13 +317,20 @@ read_constraints(struct cert *c, struct der in)
 	return !content.len;
 }
 
-/* For an extension whose limits this program does not know how to keep: never accepted. */
-static bool
-refuse_extension(struct cert *c, struct der value)
+static void
+note_unprocessed(struct cert *c, const char *what)
 {
-	(void)c;
+	if (!c->unprocessed)
+		c->unprocessed = what;
+}
+
+/* policyConstraints, critical or not: this program does not know how to keep their limits. */
+static bool
+note_policies(struct cert *c, struct der value)
+{
 	(void)value;
-	return false;
+	note_unprocessed(c, "it has policyConstraints, which this program does not process");
+	return true;
 }
 
 /* The extensions that are processed, and so may be critical. */
@@ -338,8 +346,7 @@ static const struct extension {
 	    "its subjectAltName is malformed (an empty list, a NUL or another strange byte in a "
 	    "name, a wrong length)" },
 	{ OID("\x55\x1d\x1e"), read_constraints, "its nameConstraints are malformed" },
-	{ OID("\x55\x1d\x24"), refuse_extension,
-	    "it has policyConstraints, which this program does not process" },
+	{ OID("\x55\x1d\x24"), note_policies, NULL },
 	/* certificatePolicies: no limit where no policy is asked for */
 	{ OID("\x55\x1d\x20"), NULL, NULL },
 };
@@ -362,7 +369,8 @@ read_extension(struct cert *c, const struct der *oid, bool critical, const struc
 	const struct extension *e = find_extension(oid);
 
 	if (!e && critical)
-		fault(c, "it has a critical extension that this program does not process");
+		note_unprocessed(
+		    c, "it has a critical extension that this program does not process");
 	else if (e && e->read && !e->read(c, *value))
 		fault(c, e->fault);
 }

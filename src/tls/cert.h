@@ -37,7 +37,7 @@ struct cert {
 	enum cert_key signer; /* kind of key that signed */
 	enum cert_hash hash;
 
-	bool ca, has_path_len;
+	bool has_basic, ca, has_path_len; /* of basicConstraints */
 	unsigned path_len;
 	bool has_usage;
 	unsigned usage;           /* CERT_USE_… */
@@ -47,14 +47,16 @@ struct cert {
 	bool has_san;
 	struct der san; /* GeneralNames' content */
 
-	/* the first thing that forbids its use, for a message; NULL for none */
+	/* for messages: the first thing that forbids its use; NULL for none */
 	const char *fault;
+	/* the first extension that a path would have to process, and that is not processed */
+	const char *unprocessed;
 };
 
 /*
  * Take a certificate apart. The view must stay as long as c is used. True when the fields are
- * filled: then `fault` tells whether something (an unknown critical extension, an extension given
- * twice, a weak key) forbids its use. False, with fault set, when it can't be read as far as its
+ * filled: then `fault` tells whether something (an extension given twice, a key that can't be used)
+ * forbids its use. False, with fault set, when it can't be read as far as its
  * public key.
  */
 bool cert_parse(struct cert *c, const struct der *der);

@@ -358,17 +358,17 @@ is_signed_by(const struct cert *c, const struct cert *ca)
 		    !memcmp(hash, signed_hash, len);
 	return is_ecdsa_signature(*signature) &&
 	    br_ecdsa_i31_vrfy_asn1(
-		&br_ec_prime_i31, hash, len, &key.key.ec, signature->p, signature->len);
+		&br_ec_all_m31, hash, len, &key.key.ec, signature->p, signature->len);
 }
 
 /* ---- the rules for one certificate; each gives NULL or the reason ---- */
 
-/* Every certificate, anchors included. */
+/* Every certificate. What an anchor's own extensions would need to be processed does not count. */
 static const char *
-check_basics(const struct search *s, const struct cert *c)
+check_basics(const struct search *s, const struct cert *c, bool anchor)
 {
-	if (c->fault)
-		return c->fault;
+	if (c->fault || (c->unprocessed && !anchor))
+		return c->fault ? c->fault : c->unprocessed;
 	if (c->key == CERT_KEY_RSA && c->bits < RSA_BITS_MIN)
 		return "its RSA key has less than 2048 bits";
 	if (s->policy->time < c->not_before)
@@ -389,22 +389,23 @@ check_issued(const struct cert *c)
 }
 
 /*
- * Every certificate that signs another. An anchor is a name and a key that the user chose: it may
- * be older than extensions are, and its extKeyUsage is no limit.
+ * Every certificate that signs another. An anchor is a name and a key that the user chose (RFC
+ * 5280, 6.1): of its extensions only basicConstraints that say that it is no CA's keep it from
+ * that.
  */
 static const char *
 check_issuer(const struct search *s, const struct cert *c, bool anchor)
 {
-	const char *why = check_basics(s, c);
+	const char *why = check_basics(s, c, anchor);
 
 	if (why)
 		return why;
-	if (!c->ca && !(anchor && c->version < 3))
+	if (anchor ? c->has_basic && !c->ca : !c->ca)
 		return "it is not a CA's (no basicConstraints that say so)";
-	if (c->has_usage && !(c->usage & CERT_USE_CERT_SIGN))
-		return "its keyUsage does not allow it to sign certificates";
 	if (anchor)
 		return NULL;
+	if (c->has_usage && !(c->usage & CERT_USE_CERT_SIGN))
+		return "its keyUsage does not allow it to sign certificates";
 	if (c->has_eku && !c->eku_server)
 		return "its extKeyUsage does not allow it to vouch for servers";
 	return check_issued(c);
@@ -415,7 +416,7 @@ static const char *
 check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 {
 	struct certname host;
-	const char *why = check_basics(s, c);
+	const char *why = check_basics(s, c, false);
 
 	if (!why && !own_anchor)
 		why = check_issued(c);
@@ -426,8 +427,7 @@ check_leaf(const struct search *s, const struct cert *c, bool own_anchor)
 	if (c->has_eku && !c->eku_server)
 		return "its extKeyUsage does not allow it to be a server's";
 	if (!certname_parse(&host, s->policy->host))
-		return "this program compares addresses and names of letters, digits and hyphens "
-		       "alone";
+		return "the host is neither an address nor a name of letters, digits and hyphens";
 	return certname_match(c, &host);
 }
 

@@ -8,14 +8,16 @@
 /*
  * The profile. Each of these is checked, and refused where it does not hold:
  * - Every certificate: strict DER with nothing behind it; the same signature algorithm in both
- *   places; no extension twice; no critical extension that is not processed here; RSA of 2048 to
- *   4096 bits in whole bytes, or EC on P-256, P-384 or P-521 (named, uncompressed); valid now.
- * - Leaf and intermediates: signed with RSA PKCS#1 or ECDSA and SHA-256, -384 or -512; an issuer
+ *   places; no extension twice; RSA of 2048 to 4096 bits in whole bytes, or EC on P-256, P-384 or
+ *   P-521 (named, uncompressed); valid now.
+ * - Leaf and intermediates: no critical extension that is not processed here; signed with RSA PKCS#1 or ECDSA and SHA-256, -384 or -512; an issuer
  *   with a name; serverAuth or any purpose where there is an extKeyUsage.
- * - Intermediates and anchors: basicConstraints with CA; keyCertSign where there is a keyUsage; the
- *   pathLenConstraint; the nameConstraints, critical or not, for all certificates below.
- * - Anchors are names and keys that the user chose (RFC 5280, 6.1): their extKeyUsage is not looked
- *   at, nor their own signature, and those of version 1 and 2 need no basicConstraints.
+ * - Intermediates: basicConstraints with CA; keyCertSign where there is a keyUsage.
+ * - Anchors are names and keys that the user chose (RFC 5280, 6.1): their own signature, keyUsage,
+ *   extKeyUsage and critical extensions are not looked at. One with basicConstraints that say that
+ *   it is no CA's signs nothing.
+ * - Intermediates and anchors: the pathLenConstraint, and the nameConstraints, critical or not, for
+ *   all certificates below.
  * - nameConstraints: dNSName and iPAddress are compared. A permitted directoryName must be, byte
  *   for byte, the beginning of the subject. A certificate is refused if it has a name of any other
  *   form that is constrained, or a directory name where one is excluded.
