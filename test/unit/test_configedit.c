@@ -272,8 +272,8 @@ test_parked_as_it_was(void **state)
 static const struct {
 	const char *text, *changes, *said;
 } refused[] = {
-	{ "x = 1\na = {b, c}\n", "a.b = 1", "line 2: a.b stands in a set" },
-	{ "a = 1\n", "a = ''' \"\"\" \\", "can't be spelled" },
+	{ "x = 1\na = {b, c}\n", "a.b = 1", "line 2: a.b is in a set" },
+	{ "a = 1\n", "a = ''' \"\"\" \\", "can't hold the value" },
 };
 
 static void
