@@ -18,7 +18,7 @@ static const char BEGIN[] = TOML_MARK
 static const char END[] = TOML_MARK "end";
 static const char WAS[] = TOML_MARK "was: "; /* comments out an original line */
 
-/* most lines of one statement that is commented out beside lines which can't be parsed with it */
+/* if a whole run can't be parsed, fewer of its lines than this are tried */
 enum { COMMENTED_LINES_MAX = 100 };
 
 /* What happens to a statement. */

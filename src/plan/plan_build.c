@@ -162,8 +162,9 @@ build_dialect(struct build *b)
 		b->p->dialect = changeset_dialect(named);
 		if (named < b->in->minor_first || named > b->in->minor_last)
 			build_refuse(b, REFUSAL_DIALECT,
-			    "--dialect says 0.%d, but the server looks like %s.", named,
-			    range_words(b, b->in->minor_first, b->in->minor_last));
+			    "--dialect says 0.%d, but the server looks like %s. Fix --dialect or "
+			    "leave it out.",
+			    named, range_words(b, b->in->minor_first, b->in->minor_last));
 		return;
 	}
 	if (low == high)
@@ -203,7 +204,8 @@ build_set_states(struct build *b)
 		b->p->write_count += k->write;
 	}
 	if (b->p->key_count > SNAPSHOT_KEYS_MAX)
-		return err_set(
-		    b->err, ERR_REFUSED, "More than %d keys would change", SNAPSHOT_KEYS_MAX);
+		return err_set(b->err, ERR_REFUSED,
+		    "More than %d keys would change: choose fewer listeners with --listener",
+		    SNAPSHOT_KEYS_MAX);
 	return pool_check(b->pool, b->err);
 }

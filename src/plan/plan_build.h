@@ -16,7 +16,7 @@ struct build {
 	struct pool *pool;
 	const struct plan_input *in;
 	const struct request *q;
-	/* the settings without our own values in the chosen groups: the originals in their place */
+	/* the settings with the originals in place of our own values, in the chosen groups */
 	struct settings base;
 	struct err *err;
 };

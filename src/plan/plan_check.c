@@ -168,8 +168,8 @@ tell_file_limits(struct build *b)
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "stalprep can't see the database from here. If it holds a routing rule (%s.*), "
-		    "the two rules mix and no reload works any more. Check that when the server "
-		    "runs: stalprep reload --url URL --dry-run.",
+		    "the server joins both rules and no reload works any more. Check that when the "
+		    "server runs: stalprep reload --url URL --dry-run.",
 		    b->p->dialect->rule);
 }
 

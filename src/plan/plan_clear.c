@@ -140,7 +140,7 @@ recognise_fixed(struct build *b, const struct entry *e)
 	}
 }
 
-/* Without a snapshot: refuse if an option is missing that our values are recognised by. */
+/* Without a snapshot: refuse if an option is missing that is needed to find our values. */
 static void
 check_options(struct build *b)
 {

@@ -110,7 +110,7 @@ was_staged(const struct snapshot *s, const char *override)
 	return i < s->count;
 }
 
-/* Want the keys of listeners that were added after the stage, and warn about those. */
+/* Add the keys of listeners that are newer than the snapshot, and warn about them. */
 static void
 add_new_listeners(struct build *b)
 {

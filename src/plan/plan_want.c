@@ -78,7 +78,8 @@ check_mixed(struct build *b, const struct listener *l)
 	else
 		build_refuse(b, REFUSAL_PORT_25,
 		    "--listener %s: this listener binds %s. Port 25 is never put behind the "
-		    "proxy, because the new server's relay sends no PROXY header.",
+		    "proxy, because the new server's relay sends no PROXY header. Leave this one "
+		    "out.",
 		    l->id, l->binds);
 }
 
@@ -120,7 +121,8 @@ check_relay_listener(struct build *b)
 		else if (b->q->listener_count && is_listed(b->q, b->q->relay_listener))
 			build_refuse(b, REFUSAL_PORT_25,
 			    "--listener and --relay-listener both name \"%s\". The listener that "
-			    "the new server relays to is never put behind the proxy.",
+			    "the new server relays to is never put behind the proxy. Remove it "
+			    "from --listener.",
 			    b->q->relay_listener);
 		return;
 	}

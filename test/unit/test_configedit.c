@@ -253,7 +253,7 @@ test_spelling(void **state)
  * there.
  */
 static void
-test_parked_as_it_was(void **state)
+test_commented_as_it_was(void **state)
 {
 	struct snapshot_key key = {
 		.key = "a.c", .before = "x\ny", .text = "'x\ny'", .group = GROUP_CHECKS
@@ -300,7 +300,7 @@ main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_cleared),
 		cmocka_unit_test(test_spelling),
-		cmocka_unit_test(test_parked_as_it_was),
+		cmocka_unit_test(test_commented_as_it_was),
 		cmocka_unit_test(test_refused),
 	};
 
