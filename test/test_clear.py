@@ -423,6 +423,6 @@ def test_cleared_already(run, serve):
     run("stage", *reach(server), *CHANGE, status=0)
     run("clear", *reach(server), status=0)
     ran = run("clear", *reach(server), status=0)
-    assert "one that was cleared" in ran.err and "nothing to restore" in ran.out and state(server) == before
+    assert "last snapshot of this server was cleared" in ran.err and "nothing to restore" in ran.out and state(server) == before
     write(server, guide(NEWEST))
     assert "no-snapshot" in run("clear", *reach(server), "--json", status=1).names()

@@ -52,7 +52,7 @@ def test_a_key_of_a_database_is_asked_about_once(run, simulate):
     server = simulate("0.12.5")
     write(server, {"lookup.spam-trap.joe@example.org": "", "lookup.spam-trap.ann@example.org": ""})
     ran = run("stage", *reach(server), *CHANGE, status=1)
-    assert "joe@example.org stand in that file" in ran.err and "--force rewrite-unseen" in ran.err
+    assert "mail would stop: lookup.spam-trap.ann@example.org, lookup.spam-trap.joe@example.org. They" in ran.err and "--force rewrite-unseen" in ran.err
     run("stage", *reach(server), *CHANGE, "--dialect", "0.13", status=0)
     run("clear", *reach(server), "--force", "rewrite-unseen", status=0)
     assert server.restart(), server.boot_error

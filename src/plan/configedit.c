@@ -16,18 +16,23 @@
 static const char BEGIN[] = TOML_MARK
     "begin: what stalprep put here; stalprep clear takes it out again";
 static const char END[] = TOML_MARK "end";
-/* of one statement among others that don't read together with it */
-enum { PARKED_LINES_MAX = 100 };
+static const char WAS[] = TOML_MARK "was: "; /* comments out an original line */
 
-static const char WAS[] = TOML_MARK "was: "; /* in front of a line that stood there before */
+/* if a whole run can't be parsed, fewer of its lines than this are tried */
+enum { COMMENTED_LINES_MAX = 100 };
 
-/* What becomes of a statement. Of one that is dropped the file has all keys elsewhere. */
-enum fate { STAYS, GOES, IS_PARKED, IS_DROPPED };
+/* What happens to a statement. */
+enum fate {
+	KEEP,
+	REMOVE,      /* keys of it that stay get lines of their own */
+	COMMENT_OUT, /* the same, and the statement becomes comments */
+	REMOVE_COPY  /* its keys come back with a statement that was commented out */
+};
 
-/* A run of lines that were made comments. */
-struct parked {
-	size_t first, count; /* statements of the file: a comment a line */
-	struct toml toml;    /* what they say */
+/* A run of lines that an earlier stage commented out. */
+struct commented {
+	size_t first, count; /* statements of the file; each line is one */
+	struct toml toml;    /* the lines, parsed without WAS */
 };
 
 struct work {
@@ -35,25 +40,25 @@ struct work {
 	struct pool *pool;
 	struct edits *edits;
 	struct err *err;
-	enum fate *fates;    /* of each statement */
-	bool *done;          /* for each of the plan's keys */
-	struct parked *runs; /* what an earlier stage made comments */
+	enum fate *fates; /* of each statement */
+	bool *done;       /* for each of the plan's keys: it has its edit */
+	struct commented *runs;
 	size_t run_count;
 	const struct toml_statement *begin, *end; /* the block's marks, or NULL */
-	struct buf block;                         /* lines for it */
-	const char *block_table; /* that the next of them would stand in; NULL: none yet */
+	struct buf block;                         /* new lines for the block */
+	const char *block_table;                  /* the table at its end; NULL: no block yet */
 	const char *line_end;
 };
 
 static int
-add(struct work *w, size_t at, size_t len, const char *text)
+add_edit(struct work *w, size_t at, size_t len, const char *text)
 {
 	return edits_add(w->edits, w->pool, at, len, text, w->err);
 }
 
-/* The plan's key, if this run changes it. */
+/* The plan's entry for a key that this run changes, or NULL. */
 static const struct plan_key *
-changed(const struct work *w, const char *key)
+find_change(const struct work *w, const char *key)
 {
 	const struct plan *p = w->c->plan;
 	size_t i;
@@ -65,19 +70,16 @@ changed(const struct work *w, const char *key)
 	return NULL;
 }
 
-/* The value that a key of the file is to have; NULL: it goes. */
+/* The value that a key of the file has after the edits; NULL: it is removed. */
 static const char *
 wanted_value(const struct work *w, const struct toml_entry *e)
 {
-	const struct plan_key *k = changed(w, e->key);
+	const struct plan_key *k = find_change(w, e->key);
 
 	return k ? k->wanted : e->value;
 }
 
-/*
- * The spelling of a value: as it stood before where that comes back, else the plainest. NULL with
- * err.
- */
+/* How a value is written: an original as in the original file, else in the plainest form. */
 static const char *
 spelling(struct work *w, const char *key, const char *value)
 {
@@ -88,15 +90,14 @@ spelling(struct work *w, const char *key, const char *value)
 	if (old && old->text && old->before && !strcmp(old->before, value))
 		return old->text;
 	if (toml_write_value(&text, value) == -1)
-		err_set(w->err, ERR_REFUSED,
-		    "the value of %.120s can't be spelled in a config.toml", key);
+		err_set(w->err, ERR_REFUSED, "config.toml can't hold the value of %.120s", key);
 	else if (text.failed || !(copy = pool_copy(w->pool, text.data, text.len)))
 		err_memory(w->err);
 	buf_free(&text);
 	return copy;
 }
 
-/* Append a line for a key, relative to the table that it will stand in. */
+/* Append a line for a key, relative to the table that the line is in. */
 static int
 add_line(struct work *w, struct buf *out, const char *table, const char *key, const char *value)
 {
@@ -134,11 +135,11 @@ starts_with(const struct work *w, const struct toml_statement *s, const char *te
 }
 
 /*
- * At most so many of the lines from statement first on without what made them comments, read as
- * they would be. 0; 1 where they can't be read; -1 when the memory ran out.
+ * Parse lines that were commented out, at most `most` of them from statement `first` on. 0; 1 if
+ * they can't be parsed; -1 if memory ran out.
  */
 static int
-read_parked(struct work *w, struct parked *run, size_t first, size_t most)
+read_commented(struct work *w, struct commented *run, size_t first, size_t most)
 {
 	const struct toml *t = w->c->toml;
 	struct buf text = { 0 };
@@ -167,18 +168,18 @@ read_parked(struct work *w, struct parked *run, size_t first, size_t most)
 }
 
 /*
- * The lines from statement first on: all that follow it, or where those don't read together (there
- * is one of another stage, or somebody edited them) the first few that do, or else one that stays a
- * comment.
+ * Read the run of lines that starts at statement `first`. If all of them can't be parsed together
+ * (another stage added lines, or somebody edited them), take the first few that can. If there are
+ * none, take one line, which stays a comment.
  */
 static int
-read_run(struct work *w, struct parked *run, size_t first)
+read_run(struct work *w, struct commented *run, size_t first)
 {
-	int r = read_parked(w, run, first, SIZE_MAX);
+	int r = read_commented(w, run, first, SIZE_MAX);
 	size_t most;
 
-	for (most = 1; r == 1 && most < PARKED_LINES_MAX; most++)
-		r = read_parked(w, run, first, most);
+	for (most = 1; r == 1 && most < COMMENTED_LINES_MAX; most++)
+		r = read_commented(w, run, first, most);
 	if (r == 1) {
 		memset(&run->toml, 0, sizeof(run->toml));
 		run->count = 1;
@@ -188,13 +189,13 @@ read_run(struct work *w, struct parked *run, size_t first)
 }
 
 static int
-find_parked(struct work *w)
+find_commented(struct work *w)
 {
 	const struct toml *t = w->c->toml;
 	size_t i;
 
 	for (i = 0; i < t->statement_count; i++) {
-		struct parked *run;
+		struct commented *run;
 
 		if (!starts_with(w, &t->statements[i], WAS))
 			continue;
@@ -210,11 +211,11 @@ find_parked(struct work *w)
 }
 
 /*
- * Does a line stand for a key of a statement that is a comment already? An earlier stage made it,
- * then, and it need not be kept.
+ * Is this entry's line a copy from a statement that is commented out already? Then an earlier stage
+ * added the line, and the comment keeps the original.
  */
 static bool
-is_parked(const struct work *w, const struct toml_entry *e)
+is_copy(const struct work *w, const struct toml_entry *e)
 {
 	size_t i;
 
@@ -227,10 +228,7 @@ is_parked(const struct work *w, const struct toml_entry *e)
 	return false;
 }
 
-/*
- * Decide on the statements that hold keys which go. Others of the same statement get lines of their
- * own.
- */
+/* Remove the statements with keys that are removed; comment out those that are originals. */
 static void
 decide_fates(struct work *w)
 {
@@ -242,14 +240,14 @@ decide_fates(struct work *w)
 		const struct toml_entry *e = k->write && !k->wanted ? toml_find(w->c->toml, k->key)
 								    : NULL;
 
-		if (e && w->fates[e->statement] != IS_PARKED)
-			w->fates[e->statement] = k->original && !p->clearing && !is_parked(w, e)
-			    ? IS_PARKED
-			    : GOES;
+		if (e && w->fates[e->statement] != COMMENT_OUT)
+			w->fates[e->statement] = k->original && !p->clearing && !is_copy(w, e)
+			    ? COMMENT_OUT
+			    : REMOVE;
 	}
 }
 
-/* The text of a statement, with the values that stood there before the first stage. */
+/* Append the text of a statement, with its original values. */
 static int
 original_text(struct work *w, size_t statement, struct buf *out)
 {
@@ -275,9 +273,9 @@ original_text(struct work *w, size_t statement, struct buf *out)
 	return out->failed ? err_memory(w->err) : 0;
 }
 
-/* Make the lines of a statement comments. */
+/* Turn the lines of a statement into comments. */
 static int
-park(struct work *w, size_t statement)
+comment_out(struct work *w, size_t statement)
 {
 	const struct toml_statement *s = &w->c->toml->statements[statement];
 	struct buf text = { 0 }, lines = { 0 };
@@ -286,7 +284,7 @@ park(struct work *w, size_t statement)
 	int r = original_text(w, statement, &text);
 
 	if (r == 0 && memchr(text.data, '\0', text.len))
-		r = err_set(w->err, ERR_REFUSED, "line %u: a NUL byte stands there", s->line);
+		r = err_set(w->err, ERR_REFUSED, "line %u: there is a NUL byte", s->line);
 	for (at = 0; r == 0 && at < text.len; at += n) {
 		const char *lf = memchr(text.data + at, '\n', text.len - at);
 
@@ -298,22 +296,22 @@ park(struct work *w, size_t statement)
 		r = err_memory(w->err);
 	buf_free(&text);
 	buf_free(&lines);
-	return r == 0 ? add(w, s->start, s->end - s->start, copy) : -1;
+	return r == 0 ? add_edit(w, s->start, s->end - s->start, copy) : -1;
 }
 
-/* Behind a statement, or before it where it is the last line and lacks a line end. */
+/* The place for a new line: after a statement, but before one that has no line end. */
 static size_t
 place_at(const struct work *w, const struct toml_statement *s)
 {
-	/* The block may have given that line its end, and takes it away again. */
+	/* If the block ends without a line end, the one before the block was added with it. */
 	if (w->begin && s->end == w->begin->start && w->c->text[w->end->end - 1] != '\n')
 		return s->start;
 	return s->end && w->c->text[s->end - 1] == '\n' ? s->end : s->start;
 }
 
-/* The keys of a statement that goes which are to stay, on lines of their own. */
+/* When a statement is removed, the keys of it that stay get lines of their own. */
 static int
-add_survivors(struct work *w, size_t statement)
+add_kept_keys(struct work *w, size_t statement)
 {
 	const struct toml *t = w->c->toml;
 	const struct toml_statement *s = &t->statements[statement];
@@ -330,13 +328,12 @@ add_survivors(struct work *w, size_t statement)
 	}
 	if (r == 0 && lines.len) {
 		text = lines.failed ? NULL : pool_str(w->pool, lines.data);
-		r = text ? add(w, place_at(w, s), 0, text) : err_memory(w->err);
+		r = text ? add_edit(w, place_at(w, s), 0, text) : err_memory(w->err);
 	}
 	buf_free(&lines);
 	return r;
 }
 
-/* Is this statement within the block that goes as a whole? */
 static bool
 in_block(const struct work *w, const struct toml_statement *s)
 {
@@ -344,7 +341,7 @@ in_block(const struct work *w, const struct toml_statement *s)
 }
 
 static int
-drop_statements(struct work *w, bool block_goes)
+apply_fates(struct work *w, bool drop_block)
 {
 	const struct toml *t = w->c->toml;
 	size_t i;
@@ -352,20 +349,20 @@ drop_statements(struct work *w, bool block_goes)
 	for (i = 0; i < t->statement_count; i++) {
 		const struct toml_statement *s = &t->statements[i];
 
-		if (w->fates[i] == STAYS)
+		if (w->fates[i] == KEEP)
 			continue;
-		if (w->fates[i] != IS_DROPPED && add_survivors(w, i) == -1)
+		if (w->fates[i] != REMOVE_COPY && add_kept_keys(w, i) == -1)
 			return -1;
-		if (block_goes && in_block(w, s))
+		if (drop_block && in_block(w, s))
 			continue;
-		if (w->fates[i] == IS_PARKED ? park(w, i) == -1
-					     : add(w, s->start, s->end - s->start, "") == -1)
+		if (w->fates[i] == COMMENT_OUT ? comment_out(w, i) == -1
+					       : add_edit(w, s->start, s->end - s->start, "") == -1)
 			return -1;
 	}
 	return 0;
 }
 
-/* Put new values in the places of the old ones. */
+/* Replace values in their places. */
 static int
 replace_values(struct work *w)
 {
@@ -381,58 +378,59 @@ replace_values(struct work *w)
 		if (!e)
 			continue;
 		w->done[i] = true;
-		if (w->fates[e->statement] != STAYS)
+		if (w->fates[e->statement] != KEEP)
 			continue; /* it gets a line of its own */
 		if (!e->len)
 			return err_set(w->err, ERR_REFUSED,
-			    "line %u: %s stands in a set, without a value of its own",
+			    "line %u: %s is in a set and has no value: put it on a line of its own "
+			    "first",
 			    statement_of(w, e)->line, k->key);
 		text = spelling(w, k->key, k->wanted);
-		if (!text || add(w, e->at, e->len, text) == -1)
+		if (!text || add_edit(w, e->at, e->len, text) == -1)
 			return -1;
 	}
 	return 0;
 }
 
 /*
- * May a statement that was made a comment come back? All of its keys are wanted again, or stand on
- * lines of their own.
+ * May a statement that was commented out become lines again? Yes if it gives all of its keys the
+ * values that are wanted now, and those in the file are on lines of their own.
  */
 static bool
-comes_back(const struct work *w, const struct toml *parked, size_t statement)
+can_uncomment(const struct work *w, const struct toml *commented, size_t statement)
 {
 	bool any = false;
 	size_t i;
 
-	for (i = 0; i < parked->entry_count; i++) {
-		const struct toml_entry *e = &parked->entries[i], *now;
+	for (i = 0; i < commented->entry_count; i++) {
+		const struct toml_entry *e = &commented->entries[i], *now;
 		const struct plan_key *k;
 
 		if (e->statement != statement)
 			continue;
-		k = changed(w, e->key);
+		k = find_change(w, e->key);
 		if (k && w->done[k - w->c->plan->keys])
 			return false;
 		now = toml_find(w->c->toml, e->key);
 		if (!settings_same(k ? k->wanted : now ? now->value : NULL, e->value))
 			return false;
-		if (now &&
-		    (statement_of(w, now)->entries != 1 || w->fates[now->statement] != STAYS))
+		if (now && (statement_of(w, now)->entries != 1 || w->fates[now->statement] != KEEP))
 			return false;
 		any = true;
 	}
 	return any;
 }
 
-/* Make it lines again; what stood for it on lines of their own goes. */
+/* Turn its comments into lines again, and remove the lines that hold the same keys. */
 static int
-bring_back(struct work *w, const struct parked *run, size_t statement)
+uncomment(struct work *w, const struct commented *run, size_t statement)
 {
 	const struct toml_statement *s = &run->toml.statements[statement];
 	size_t i, last = statement + 1 < run->toml.statement_count ? s[1].line : run->count + 1;
 
 	for (i = s->line; i < last; i++) {
-		if (add(w, w->c->toml->statements[run->first + i - 1].start, strlen(WAS), "") == -1)
+		if (add_edit(
+			w, w->c->toml->statements[run->first + i - 1].start, strlen(WAS), "") == -1)
 			return -1;
 	}
 	for (i = 0; i < run->toml.entry_count; i++) {
@@ -443,8 +441,8 @@ bring_back(struct work *w, const struct parked *run, size_t statement)
 			continue;
 		now = toml_find(w->c->toml, e->key);
 		if (now)
-			w->fates[now->statement] = IS_DROPPED;
-		k = changed(w, e->key);
+			w->fates[now->statement] = REMOVE_COPY;
+		k = find_change(w, e->key);
 		if (k)
 			w->done[k - w->c->plan->keys] = true;
 	}
@@ -452,19 +450,19 @@ bring_back(struct work *w, const struct parked *run, size_t statement)
 }
 
 static int
-bring_all_back(struct work *w)
+uncomment_all(struct work *w)
 {
 	size_t i, j;
 
 	for (i = 0; i < w->run_count; i++) {
-		const struct parked *run = &w->runs[i];
+		const struct commented *run = &w->runs[i];
 
 		for (j = 0; j < run->toml.entry_count; j++) {
 			const struct toml_entry *e = &run->toml.entries[j];
-			const struct plan_key *k = changed(w, e->key);
+			const struct plan_key *k = find_change(w, e->key);
 
-			if (k && comes_back(w, &run->toml, e->statement) &&
-			    bring_back(w, run, e->statement) == -1)
+			if (k && can_uncomment(w, &run->toml, e->statement) &&
+			    uncomment(w, run, e->statement) == -1)
 				return -1;
 		}
 	}
@@ -472,8 +470,8 @@ bring_all_back(struct work *w)
 }
 
 /*
- * The statement that a listener's new key goes behind: one of the listener's own, in the nearest
- * table that the key can stand in, the last of those. NULL: there is none.
+ * The statement after which a listener's new key is added: the last one of this listener in the
+ * deepest table that may hold the key. NULL: there is none.
  */
 static const struct toml_statement *
 find_neighbour(const struct work *w, const char *key)
@@ -500,7 +498,7 @@ find_neighbour(const struct work *w, const char *key)
 	return best;
 }
 
-/* A line in the block, below a header with the key's first name. */
+/* Add a line to the block, under a header with the key's first name. */
 static int
 add_to_block(struct work *w, const struct plan_key *k)
 {
@@ -514,7 +512,7 @@ add_to_block(struct work *w, const struct plan_key *k)
 	return add_line(w, &w->block, table, k->key, k->wanted);
 }
 
-/* Has the file no header? So the server writes it anew: flat and sorted. */
+/* Is the file in the server's own form: sorted keys without headers? */
 static bool
 is_flat(const struct work *w)
 {
@@ -527,7 +525,7 @@ is_flat(const struct work *w)
 	return w->c->len && w->c->text[w->c->len - 1] == '\n';
 }
 
-/* Where a new key's line goes, and the table that it then stands in; false: into the block. */
+/* The place of a new key's line, and the table there. false: it belongs in the block. */
 static bool
 find_place(const struct work *w, const struct plan_key *k, size_t *at, const char **table)
 {
@@ -542,7 +540,7 @@ find_place(const struct work *w, const struct plan_key *k, size_t *at, const cha
 		return true;
 	}
 	if (!strchr(k->key, '.')) {
-		/* in no table; only a snapshot that somebody wrote holds such a key */
+		/* in no table; only a hand-written snapshot has such a key */
 		*at = 0;
 		return true;
 	}
@@ -576,7 +574,7 @@ insert_keys(struct work *w)
 		r = add_line(w, &line, table, k->key, k->wanted);
 		text = r == -1 || line.failed ? NULL : pool_str(w->pool, line.data);
 		if (r == 0)
-			r = text ? add(w, at, 0, text) : err_memory(w->err);
+			r = text ? add_edit(w, at, 0, text) : err_memory(w->err);
 	}
 	buf_free(&line);
 	return r;
@@ -600,7 +598,7 @@ find_block(struct work *w)
 		w->block_table = w->end->table;
 }
 
-/* Does nothing stay of the block but its headers? */
+/* Does the block keep only its headers? */
 static bool
 block_is_empty(const struct work *w)
 {
@@ -612,24 +610,21 @@ block_is_empty(const struct work *w)
 		enum fate fate = w->fates[s - w->c->toml->statements];
 
 		if (s->kind == TOML_COMMENT ||
-		    (s->kind == TOML_VALUE && fate != GOES && fate != IS_DROPPED))
+		    (s->kind == TOML_VALUE && fate != REMOVE && fate != REMOVE_COPY))
 			return false;
 	}
 	return s == w->end && s->start == s[-1].end;
 }
 
-/*
- * The block goes with its marks. One that ends without a line end took the one before it when it
- * was made.
- */
+/* Remove the block with its marks, and the line end before it if that was added with it. */
 static int
-drop_block(struct work *w)
+remove_block(struct work *w)
 {
 	size_t start = w->begin->start, end = w->end->end;
 
 	if (start && w->c->text[end - 1] != '\n')
 		start--;
-	return add(w, start, end - start, "");
+	return add_edit(w, start, end - start, "");
 }
 
 static int
@@ -645,11 +640,11 @@ write_block(struct work *w)
 		    text, END, whole ? w->line_end : "");
 	if (!text)
 		return err_memory(w->err);
-	w->edits->hidden |= !whole && !w->end; /* the last line gets an end, and would be shown */
-	return add(w, w->end ? w->end->start : w->c->len, 0, text);
+	w->edits->hidden |= !whole && !w->end; /* the edit would show the file's last line */
+	return add_edit(w, w->end ? w->end->start : w->c->len, 0, text);
 }
 
-/* New lines end as the file's last line does that has an end. */
+/* New lines end like the last complete line of the file. */
 static const char *
 line_end_of(const char *text, size_t len)
 {
@@ -659,8 +654,8 @@ line_end_of(const char *text, size_t len)
 }
 
 /*
- * The first key that does not read as planned in the new text, or NULL. What the plan does not
- * change must be as before.
+ * The first key that is not as planned in the new text, or NULL. A key that the plan does not
+ * change must have its old value.
  */
 static const char *
 find_wrong(const struct work *w, const struct toml *new)
@@ -677,7 +672,7 @@ find_wrong(const struct work *w, const struct toml *new)
 
 		order = !a ? 1 : !b ? -1 : strcmp(a->key, b->key);
 		key = order <= 0 ? a->key : b->key;
-		if ((order || strcmp(a->value, b->value) != 0) && !changed(w, key))
+		if ((order || strcmp(a->value, b->value) != 0) && !find_change(w, key))
 			return key;
 		i += order <= 0;
 		j += order >= 0;
@@ -700,11 +695,11 @@ verify(struct work *w, const struct buf *out)
 	int r = toml_read(&new, &pool, "", out->data, out->len, w->c->old_keys, w->err);
 
 	if (r == -1)
-		err_add(w->err, "(in the file as it would be)");
+		err_add(w->err, "(in the new text of the file)");
 	else if ((wrong = find_wrong(w, &new)))
 		r = err_set(w->err, ERR_REFUSED,
-		    "no way was found to change it so that %.120s, and it alone, reads as planned: "
-		    "put that key on a line of its own first",
+		    "after the edit %.120s would not have the planned value: put that key on a "
+		    "line of its own first",
 		    wrong);
 	pool_free(&pool);
 	return r;
@@ -727,7 +722,7 @@ is_shown(const struct work *w, const struct toml_statement *s)
 	return false;
 }
 
-/* Keys that are not the plan's may be secrets, but for a listener's. */
+/* Show no edit if its lines hold other keys: they may be secrets, except those of listeners. */
 static void
 hide_others(struct work *w)
 {
@@ -738,25 +733,25 @@ hide_others(struct work *w)
 		const struct toml_entry *e = &t->entries[i];
 
 		w->edits->hidden = strncmp(e->key, "server.listener.", 16) != 0 &&
-		    !changed(w, e->key) && is_shown(w, statement_of(w, e));
+		    !find_change(w, e->key) && is_shown(w, statement_of(w, e));
 	}
 }
 
 static int
-make(struct work *w, struct buf *out)
+make_edits(struct work *w, struct buf *out)
 {
 	const struct configedit *c = w->c;
-	bool block_goes;
+	bool drop_block;
 
 	find_block(w);
-	if (find_parked(w) == -1)
+	if (find_commented(w) == -1)
 		return -1;
 	decide_fates(w);
-	if (bring_all_back(w) == -1 || replace_values(w) == -1 || insert_keys(w) == -1)
+	if (uncomment_all(w) == -1 || replace_values(w) == -1 || insert_keys(w) == -1)
 		return -1;
-	block_goes = block_is_empty(w);
-	if (drop_statements(w, block_goes) == -1 ||
-	    (block_goes ? drop_block(w) : write_block(w)) == -1)
+	drop_block = block_is_empty(w);
+	if (apply_fates(w, drop_block) == -1 ||
+	    (drop_block ? remove_block(w) : write_block(w)) == -1)
 		return -1;
 	hide_others(w);
 	edits_apply(out, w->edits, c->text, 0, c->len);
@@ -776,7 +771,7 @@ configedit_make(const struct configedit *c, struct pool *pool, struct edits *edi
 		.fates = pool_zero(pool, (c->toml->statement_count + 1) * sizeof(enum fate)),
 		.done = pool_zero(pool, (c->plan->key_count + 1) * sizeof(bool)),
 	};
-	int r = w.fates && w.done ? make(&w, out) : err_memory(err);
+	int r = w.fates && w.done ? make_edits(&w, out) : err_memory(err);
 
 	buf_free(&w.block);
 	return r;

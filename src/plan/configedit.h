@@ -1,7 +1,4 @@
-/*
- * configedit.h - from a plan to the changes of config.toml's text, so that no other byte of it
- * changes; no I/O
- */
+/* configedit.h - from a plan to edits of config.toml, so that no other byte changes; no I/O */
 #ifndef CONFIGEDIT_H
 #define CONFIGEDIT_H
 
@@ -21,19 +18,21 @@ struct toml;
 struct configedit {
 	const char *text; /* the file */
 	size_t len;
-	const struct toml *toml; /* the same, read */
-	bool old_keys;           /* read as a server up to 0.12 does */
+	const struct toml *toml; /* the text, parsed */
+	bool old_keys;           /* parse it as a server up to 0.12 does */
 	const struct plan *plan;
-	/* of this file, or NULL: it has the spelling of what stood before */
+	/* of this file, or NULL: it says how the originals were written */
 	const struct snapshot *snapshot;
 };
 
 /*
- * Make the plan's changes: a value is replaced where it stands; a new key goes behind its
- * listener's others, or into a marked block at the end; what stood there and has to go becomes a
- * marked comment, which clear makes a line again; what stalprep put there is taken out. The text
- * after it is appended to out, read again, and compared with the plan. 0; or -1 with err, which
- * names the line, where that can't be done: a person has to.
+ * Make the edits for the plan's changes:
+ * - a value is replaced in its place;
+ * - a new key is added after its listener's other keys, or in a marked block at the end;
+ * - a removed original becomes a marked comment, and clear makes it a line again;
+ * - a line that stalprep added is deleted.
+ * The new text is appended to out, parsed again and compared with the plan. 0, or -1 with err if a
+ * person must edit the file first; err names the line or the key.
  */
 int configedit_make(const struct configedit *c, struct pool *pool, struct edits *edits,
     struct buf *out, struct err *err) WARN_UNUSED;

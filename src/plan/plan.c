@@ -55,8 +55,8 @@ plan_compare(struct plan *p, const struct settings *after)
 }
 
 void
-plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s,
-    struct pool *pool)
+plan_fill_snapshot(const struct plan *p, unsigned groups, const struct snapshot *old,
+    struct snapshot *s, struct pool *pool)
 {
 	size_t i;
 
@@ -79,22 +79,23 @@ plan_keep(const struct plan *p, unsigned groups, const struct snapshot *old, str
 			.local = k->local,
 			.text = known && settings_same(known->before, k->original) ? known->text
 										   : NULL,
-			/* What is written anew is deleted first. */
+			/* A key with the wanted value is deleted before the insert. */
 			.maybe_present = k->write && settings_same(k->now, k->wanted) ? NULL
 										      : k->now,
 		};
 
 		/*
-		 * Also what goes back to its original: until that is proved, something of ours may
-		 * be there. Values that stood stay.
+		 * A key that goes back to its original is recorded too: until that is proved, it
+		 * may hold a value of ours.
 		 */
-		if ((k->write || (known && (k->recorded || k->original))))
+		if (k->write || (known && (k->recorded || k->original)))
 			snapshot_add(s, pool, &key);
 	}
 }
 
 void
-plan_prove(const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s)
+plan_mark_proved(
+    const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s)
 {
 	bool rewritten = false, local = false;
 	size_t i;

@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 struct plan_key *
-build_find(struct build *b, const char *key)
+build_find_key(struct build *b, const char *key)
 {
 	size_t i;
 
@@ -21,9 +21,9 @@ build_find(struct build *b, const char *key)
 }
 
 struct plan_key *
-build_want(struct build *b, enum group group, const char *key, const char *wanted)
+build_add_key(struct build *b, enum group group, const char *key, const char *wanted)
 {
-	struct plan_key *k = build_find(b, key);
+	struct plan_key *k = build_find_key(b, key);
 
 	if (!k)
 		k = pool_add(b->pool, b->p->keys, b->p->key_count);
@@ -62,7 +62,7 @@ build_begin(struct build *b, struct plan *p, struct pool *pool, const struct pla
 	return build_base(b);
 }
 
-/* Does the snapshot's key count in this run? */
+/* Is the snapshot's key in a group of this run? */
 static bool
 in_groups(const struct build *b, const struct snapshot_key *k)
 {
@@ -70,30 +70,31 @@ in_groups(const struct build *b, const struct snapshot_key *k)
 }
 
 /*
- * The administration page turns a list of one into a scalar when somebody saves the listener
- * (server-facts): then our network is found at the list's own key.
+ * Is this setting a network of ours that became a scalar? When somebody saves the listener, the
+ * administration page turns a list of one into a scalar at the list's own key (server-facts).
  */
 static bool
-is_our_scalar(const struct build *b, const struct setting *at)
+is_our_scalar(const struct build *b, const struct setting *scalar)
 {
 	const struct snapshot *s = b->in->snapshot;
-	size_t len = strlen(at->key), i;
+	size_t len = strlen(scalar->key), i;
 
 	for (i = 0; s && i < s->count; i++) {
 		const struct snapshot_key *k = &s->keys[i];
 
 		if (k->group == GROUP_LISTENERS && in_groups(b, k) &&
-		    !strncmp(k->key, at->key, len) && k->key[len] == '.' &&
-		    k->key[len + 1] <= '9' && !k->before && snapshot_accounts_for(k, at->value) &&
-		    !settings_same(settings_get(b->in->now, k->key), at->value))
-			return !snapshot_find(s, at->key);
+		    !strncmp(k->key, scalar->key, len) && k->key[len] == '.' &&
+		    k->key[len + 1] <= '9' && !k->before &&
+		    snapshot_accounts_for(k, scalar->value) &&
+		    !settings_same(settings_get(b->in->now, k->key), scalar->value))
+			return !snapshot_find(s, scalar->key);
 	}
 	return false;
 }
 
 /*
- * A key of the snapshot as it was before; but where somebody set another value since, that is what
- * stood before.
+ * Add the original of a snapshot's key to b->base. If somebody changed the key after the stage, the
+ * new value is the original.
  */
 static void
 add_original(struct build *b, const struct snapshot_key *k)
@@ -104,8 +105,8 @@ add_original(struct build *b, const struct snapshot_key *k)
 		value = k->before;
 	else if (!b->p->clearing)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s was changed since it was staged, to %s: that now counts as what stood "
-		    "before.",
+		    "%s was changed to %s after it was staged. A stage records this as the value "
+		    "that clear restores.",
 		    k->key, value ? value : "(absent)");
 	if (value)
 		settings_add(&b->base, b->pool, k->key, value);
@@ -136,12 +137,12 @@ build_base(struct build *b)
 		return -1;
 	for (i = 0; i < now->count; i++) {
 		if (is_our_scalar(b, &now->items[i]))
-			build_want(b, GROUP_LISTENERS, now->items[i].key, NULL);
+			build_add_key(b, GROUP_LISTENERS, now->items[i].key, NULL);
 	}
 	return 0;
 }
 
-/* Versions from a to b in words. */
+/* "0.13" or "0.12 to 0.15". */
 static const char *
 range_words(struct build *b, int first, int last)
 {
@@ -161,8 +162,9 @@ build_dialect(struct build *b)
 		b->p->dialect = changeset_dialect(named);
 		if (named < b->in->minor_first || named > b->in->minor_last)
 			build_refuse(b, REFUSAL_DIALECT,
-			    "--dialect says 0.%d, but it looks like %s.", named,
-			    range_words(b, b->in->minor_first, b->in->minor_last));
+			    "--dialect says 0.%d, but the server looks like %s. Fix --dialect or "
+			    "leave it out.",
+			    named, range_words(b, b->in->minor_first, b->in->minor_last));
 		return;
 	}
 	if (low == high)
@@ -170,20 +172,21 @@ build_dialect(struct build *b)
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host &&
 	    strcmp(low->rule, high->rule) != 0)
 		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
-		    "The server is one of %s, and what the group outbound writes differs between "
-		    "them. Look the version up in the administration page and name it: --dialect "
-		    "0.N, with N = 12 for 0.12.5. With a wrong one the server would ignore what is "
-		    "written. Or leave the group out: --skip outbound.",
+		    "stalprep can't tell which version the server has: one of %s. The keys of "
+		    "group outbound differ between them, and the server ignores wrong ones. Look "
+		    "up the version in the administration page and name it (--dialect 0.12 for "
+		    "0.12.5), or leave the group out: --skip outbound.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));
 	if (b->q->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
 		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
-		    "The server is one of %s, and the key of the advertised URL differs between "
-		    "them. Name the version with --dialect, or leave the group out: --skip url.",
+		    "stalprep can't tell which version the server has: one of %s. The key of the "
+		    "advertised URL differs between them. Name the version with --dialect, or "
+		    "leave the group out: --skip url.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));
 }
 
 int
-build_finish(struct build *b)
+build_set_states(struct build *b)
 {
 	struct plan_key *k;
 	size_t i;
@@ -201,7 +204,8 @@ build_finish(struct build *b)
 		b->p->write_count += k->write;
 	}
 	if (b->p->key_count > SNAPSHOT_KEYS_MAX)
-		return err_set(
-		    b->err, ERR_REFUSED, "More than %d keys would change", SNAPSHOT_KEYS_MAX);
+		return err_set(b->err, ERR_REFUSED,
+		    "More than %d keys would change: choose fewer listeners with --listener",
+		    SNAPSHOT_KEYS_MAX);
 	return pool_check(b->pool, b->err);
 }

@@ -1,5 +1,7 @@
-/* plan_build.h - a plan being made: its keys, its refusals, the settings as they were; for plan_*.c
- * alone */
+/*
+ * plan_build.h - what all plans share while they are made: keys, refusals, the original settings;
+ * for plan_*.c alone
+ */
 #ifndef PLAN_BUILD_H
 #define PLAN_BUILD_H
 
@@ -8,41 +10,47 @@
 #include "settings/request.h"
 #include "settings/settings.h"
 
-/* One planning at work. */
+/* A plan that is being made. */
 struct build {
 	struct plan *p;
 	struct pool *pool;
 	const struct plan_input *in;
-	const struct request *q; /* what is asked for */
-	/* the settings as if what is ours of the snapshot's keys, in the chosen groups, were back
-	 */
+	const struct request *q;
+	/* the settings with the originals in place of our own values, in the chosen groups */
 	struct settings base;
 	struct err *err;
 };
 
-/* Begin to plan a stage or a status: an empty plan, the dialect, b->base. 0 or -1. */
+/* Begin the plan of a stage or a status: set p to empty, then the dialect and b->base. 0 or -1. */
 int build_begin(struct build *b, struct plan *p, struct pool *pool, const struct plan_input *in,
     struct err *err) WARN_UNUSED;
 
 /*
- * What a key shall be (NULL: absent). A second call for the same key counts, the first's place in
- * the order stays. Gives the plan's entry, until the next one is added.
+ * Add a key with its wanted value (NULL: absent). For a key that the plan has already, set the
+ * value and keep its place. Returns the entry, which is valid until the next one is added.
  */
-struct plan_key *build_want(struct build *b, enum group group, const char *key, const char *wanted);
+struct plan_key *build_add_key(
+    struct build *b, enum group group, const char *key, const char *wanted);
 
-/* The plan's entry of that key, or NULL. */
-struct plan_key *build_find(struct build *b, const char *key);
+/* The plan's entry for that key, or NULL. */
+struct plan_key *build_find_key(struct build *b, const char *key);
 
-/* Add a refusal. Where --force names it, it is said all the same, as forced. */
+/* Add a refusal. If --force names it, the report still shows it, as forced. */
 void build_refuse(struct build *b, enum refusal refusal, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
-/* Make b->base of in->now and in->snapshot; want our networks away that became scalars. 0 or -1. */
+/*
+ * Make b->base from in->now and in->snapshot. Our networks that became scalars get an entry in the
+ * plan that removes them. 0 or -1.
+ */
 int build_base(struct build *b) WARN_UNUSED;
 
-/* Settle p->dialect from the options and what was seen; refuse where that matters. */
+/* Set p->dialect from --dialect and the server's answers. Refuse if they do not say enough. */
 void build_dialect(struct build *b);
 
-/* Fill now, local, state, write and count of every key. 0 or -1. */
-int build_finish(struct build *b) WARN_UNUSED;
+/*
+ * When all keys are added: set local, recorded, state and write of each, and p->write_count. 0, or
+ * -1 if they are too many or memory ran out.
+ */
+int build_set_states(struct build *b) WARN_UNUSED;
 
 #endif

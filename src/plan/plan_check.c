@@ -13,15 +13,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAMED_MAX = 5 }; /* keys that a message names, of many */
+enum { NAMED_MAX = 5 }; /* most keys that one message names */
 
-static const char REWRITES[] =
-    "The server rewrites its config.toml whenever a key in it changes, and";
-static const char BOOT_FAILS[] = "its next boot would fail, and the mail with it";
+static const char REWRITES[] = "The server rewrites its config.toml when a key in it changes.";
+static const char BOOT_FAILS[] = "the next boot would fail and mail would stop";
 static const char REWRITE_WAY_OUT[] =
-    "Rename the key or change its value on the server, or stop the server and use --config.";
+    "rename the key or change its value on the server, or stop the server and use --config.";
 
-/* The networks that a listener takes a PROXY header from: its own list, or else the global one. */
+/* The networks that a listener expects a PROXY header from: its own list, else the global one. */
 static void
 effective_list(struct build *b, const char *id, struct trusted *out, bool *own)
 {
@@ -34,8 +33,8 @@ effective_list(struct build *b, const char *id, struct trusted *out, bool *own)
 }
 
 /*
- * The new server relays without a PROXY header, so the listener that it relays to must not want one
- * from it.
+ * The new server relays without a PROXY header, so this listener must not expect one from the new
+ * server's address.
  */
 static void
 check_relay_way(struct build *b, const struct listener *l)
@@ -51,9 +50,9 @@ check_relay_way(struct build *b, const struct listener *l)
 		return;
 	if (!b->q->new_server[0]) {
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "Listener \"%s\" (port 25) wants a PROXY header from %s%s, by %s. Does the new "
-		    "server relay from there? Then its mail would stall. Check it with "
-		    "--new-server ADDR.",
+		    "Listener \"%s\" (port 25) expects a PROXY header from %s%s (%s). If the new "
+		    "server relays from there, its mail will stall. Check it with --new-server "
+		    "ADDR.",
 		    l->id, list.items[0].value, list.count > 1 ? " and more" : "",
 		    list.items[0].key);
 		return;
@@ -61,19 +60,20 @@ check_relay_way(struct build *b, const struct listener *l)
 	for (i = 0; i < list.count; i++) {
 		if (strstr(list.items[i].value, "%{"))
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-			    "%s holds a macro (%s), so whether it covers the new server's address "
-			    "%s can't be seen. If it does, the relay to listener \"%s\" (port 25) "
-			    "would stall.",
+			    "%s holds a macro (%s), so stalprep can't see whether it covers the "
+			    "new server's address %s. Look it up: if it does, the relay to "
+			    "listener \"%s\" (port 25) will stall.",
 			    list.items[i].key, list.items[i].value, b->q->new_server, l->id);
 	}
 	there = addr_parse(&from, b->q->new_server) ? trusted_covering(&list, &from) : NULL;
 	if (there)
 		build_refuse(b, REFUSAL_RELAY_COVERED,
-		    "The new server's address %s is in %s (%s), so listener \"%s\" (port 25) would "
-		    "wait for a PROXY header that it never sends, and the relay would stall. Take "
-		    "it out of that list first; no listener can be exempted from %s.",
+		    "The new server's address %s is in %s (%s). Listener \"%s\" (port 25) would "
+		    "wait for a PROXY header that the new server never sends, and the relay would "
+		    "stall. Remove that network from %s first: a listener can't be exempted from "
+		    "it.",
 		    b->q->new_server, there->value, there->key, l->id,
-		    own ? "its own list" : "the global list");
+		    own ? "the listener's list" : "the global list");
 }
 
 static void
@@ -90,7 +90,7 @@ check_relay_ways(struct build *b)
 	}
 }
 
-/* A ban of the new server stands: an exemption does not lift it (server-facts). */
+/* Warn if the new server is banned: an exemption does not lift a ban (server-facts). */
 static void
 check_ban(struct build *b)
 {
@@ -98,8 +98,8 @@ check_ban(struct build *b)
 
 	if (b->q->new_server[0] && settings_get(b->in->now, key))
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "The old server has banned the new one: %s stands there. stalprep leaves it; "
-		    "remove it, or no mail will be relayed.",
+		    "The old server has banned the new one: %s is set. stalprep does not change "
+		    "it. Remove the ban, or no mail will be relayed.",
 		    key);
 }
 
@@ -119,20 +119,19 @@ build_check_cluster(struct build *b)
 		;
 	if (!sign && b->in->node_count > 1 && !b->p->clearing)
 		build_refuse(b, REFUSAL_NO_CLUSTER,
-		    "Several --url name the nodes of one cluster, which share a database, but this "
-		    "server shows no cluster.* setting. Separate servers are staged one by one: "
-		    "run stalprep once for each.");
+		    "Several --url options name the nodes of one cluster, but this server has no "
+		    "cluster.* setting. Run stalprep once for each separate server.");
 	if (sign && i < b->p->key_count && b->in->node_count == 1 && !b->q->single_node)
 		build_refuse(b, REFUSAL_CLUSTER,
-		    "This server is a node of a cluster (%s is set), and the listener keys live in "
-		    "each node's own config.toml. Name every node: --url once for each. If this is "
-		    "the only node, or the others are left out on purpose: --single-node.",
+		    "This server is a node of a cluster (%s is set), and each node has the "
+		    "listener keys in its own config.toml. Give --url once for every node. If this "
+		    "is the only node, or the others are left out on purpose: --single-node.",
 		    sign);
 }
 
 /*
- * The database's originals are in the first node's snapshot; another first node would take staged
- * values for originals.
+ * The first node's snapshot has the database's originals. With another node first, a stage would
+ * record staged values as originals.
  */
 static void
 check_order(struct build *b)
@@ -143,33 +142,34 @@ check_order(struct build *b)
 	for (i = 0; s && b->in->shared_elsewhere && i < s->count; i++) {
 		if (!s->keys[i].local && b->q->groups & 1u << s->keys[i].group) {
 			build_refuse(b, REFUSAL_NODE_ORDER,
-			    "The snapshot of this node holds what stood in the shared database, so "
-			    "it was the first --url when this was staged. Name it first again.");
+			    "This node was the first --url when the cluster was staged: its "
+			    "snapshot has the originals of the shared database. Name it first "
+			    "again.");
 			return;
 		}
 	}
 }
 
-/* What a file can't show, and what a key in it means that usually lives elsewhere. */
+/* Tell what differs when keys are written to a file, and what can't be seen in one. */
 static void
-say_file(struct build *b)
+tell_file_limits(struct build *b)
 {
-	size_t i, strangers = 0;
+	size_t i, from_database = 0;
 
 	for (i = 0; i < b->p->key_count; i++)
-		strangers += b->p->keys[i].wanted &&
+		from_database += b->p->keys[i].wanted &&
 		    !localkeys_match(b->in->now, b->p->dialect->last, b->p->keys[i].key);
-	if (strangers)
+	if (from_database)
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
-		    "%zu of the keys usually live in the server's database. From config.toml they "
-		    "outrank it, and the server warns of them when it starts. They can't be "
-		    "deleted from the file over the API: take them out again with clear --config.",
-		    strangers);
+		    "%zu of the keys are usually in the server's database. In config.toml they "
+		    "outrank it, and the server warns about them when it starts. The API can't "
+		    "delete them from the file: use clear --config to remove them.",
+		    from_database);
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "The database can't be seen from here. If it holds a routing rule (%s.*), that "
-		    "joins this one and no reload works any more. Once the server runs, ask it: "
-		    "stalprep reload --url URL --dry-run.",
+		    "stalprep can't see the database from here. If it holds a routing rule (%s.*), "
+		    "the server joins both rules and no reload works any more. Check that when the "
+		    "server runs: stalprep reload --url URL --dry-run.",
 		    b->p->dialect->rule);
 }
 
@@ -177,7 +177,7 @@ void
 build_check(struct build *b)
 {
 	if (b->in->file)
-		say_file(b);
+		tell_file_limits(b);
 	if (b->q->groups & 1u << GROUP_LISTENERS)
 		check_relay_ways(b);
 	build_check_cluster(b);
@@ -185,7 +185,7 @@ build_check(struct build *b)
 	check_ban(b);
 }
 
-/* Keys that the server's rewrite would not keep, for a message. */
+/* Keys that do not survive the server's rewrite, for a message. */
 struct lost {
 	enum rewrite worst;
 	size_t count;
@@ -193,8 +193,8 @@ struct lost {
 };
 
 /*
- * Judge one key and its value. Where the answers leave the version open, by the oldest: its rules
- * are the strictest.
+ * Add the key to `lost` if the rewrite does at least `least` to it. If the version is not certain,
+ * the oldest one counts: its rules are the strictest.
  */
 static void
 check_value(const struct build *b, const char *key, const char *value, enum rewrite least,
@@ -213,11 +213,12 @@ check_value(const struct build *b, const char *key, const char *value, enum rewr
 }
 
 /*
- * A key that is not local lives in the database, unless somebody wrote it into config.toml: then it
- * is rewritten too, and nothing over the API tells. So much may stand in a database (mail addresses
- * as keys, expressions with backslashes) that only what would stop the next boot is worth a
- * refusal. Bans and exemptions are not: the server and its administration page put them into the
- * database, and many are IPv6 addresses, which no key up to 0.12 survives.
+ * May this key, which is not local, be in config.toml? It is usually in the database. But if
+ * somebody wrote it into the file, it is rewritten too, and the API does not show that. A database
+ * may hold many odd keys and values (mail addresses, expressions with backslashes), so they are
+ * refused only if they would stop the next boot. Bans and exemptions are never counted: the server
+ * and its administration page put them into the database. Many are IPv6 addresses, and up to 0.12
+ * no key with one survives.
  */
 static bool
 may_be_in_file(const char *key)
@@ -231,7 +232,7 @@ build_check_rewrite(struct build *b)
 {
 	struct lost local = { 0 }, unseen = { 0 };
 	const struct plan_key *k;
-	/* by the dummy */
+	/* a clear after a broken write sends a dummy key to make the server write its file */
 	bool rewrites = b->p->clearing && b->in->snapshot &&
 	    b->in->snapshot->state == SNAPSHOT_SENDING;
 	size_t i;
@@ -250,23 +251,23 @@ build_check_rewrite(struct build *b)
 				check_value(b, s->key, s->value, REWRITE_BREAKS, &unseen);
 			continue;
 		}
-		k = build_find(b, s->key);
+		k = build_find_key(b, s->key);
 		if (!k || !k->write)
 			check_value(b, s->key, s->value, REWRITE_CHANGES, &local);
 	}
 	if (rewrites && local.count)
 		build_refuse(b,
 		    local.worst == REWRITE_BREAKS ? REFUSAL_REWRITE : REFUSAL_REWRITE_CHANGES,
-		    "%s it does not write %s%s so that it reads the same again: %s. %s", REWRITES,
-		    local.names, local.count > NAMED_MAX ? " and more" : "",
+		    "%s It would write %s%s wrongly, so %s. Fix: %s", REWRITES, local.names,
+		    local.count > NAMED_MAX ? " and more" : "",
 		    local.worst == REWRITE_BREAKS ? BOOT_FAILS
-						  : "its next boot would read other keys or values",
+						  : "the next boot would read other keys or values",
 		    REWRITE_WAY_OUT);
 	if (unseen.count)
 		build_refuse(b, REFUSAL_REWRITE_UNSEEN,
-		    "%s if %s%s stand%s in that file, %s. Such a key usually lives in the "
-		    "database, but which of the two it is in can't be seen over the API. Search "
-		    "config.toml for it. If it is there: %s",
-		    REWRITES, unseen.names, unseen.count > NAMED_MAX ? " or more" : "",
-		    unseen.count > 1 ? "" : "s", BOOT_FAILS, REWRITE_WAY_OUT);
+		    "%s If that file holds one of these keys, %s: %s%s. They are usually in the "
+		    "database, but the API does not show where they are. Search config.toml for "
+		    "them. If one is there: %s",
+		    REWRITES, BOOT_FAILS, unseen.names, unseen.count > NAMED_MAX ? " and more" : "",
+		    REWRITE_WAY_OUT);
 }

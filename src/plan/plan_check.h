@@ -1,27 +1,23 @@
-/* plan_check.h - what would go wrong around the change set: the relay's way in, a cluster, the
- * server's rewrite; for plan_*.c alone */
+/*
+ * plan_check.h - can the change set go wrong on this server: the new server's relay, a cluster, the
+ * server's rewrite of its config.toml; for plan_*.c alone
+ */
 #ifndef PLAN_CHECK_H
 #define PLAN_CHECK_H
 
 #include "base/def.h"
 #include "plan/plan_build.h"
 
-/*
- * What can be known to go wrong around the change set itself: the relay's way in, a cluster, the
- * server's own rewrite.
- */
+/* All checks of a stage but build_check_rewrite. Each adds refusals or warnings to the plan. */
 void build_check(struct build *b);
 
 /*
- * Local keys must be written, and cleared, on every node of a cluster, and nothing here can find
- * the others.
+ * Refuse to change local keys on one node of a cluster alone: each node has its own, and the API
+ * does not name the other nodes. Refuse several --url for servers that are no cluster.
  */
 void build_check_cluster(struct build *b);
 
-/*
- * Does the server's rewrite of its config.toml keep every local key? Refuse where it does not and
- * this run causes one.
- */
+/* Refuse if this run makes the server rewrite its config.toml and some key would not survive it. */
 void build_check_rewrite(struct build *b);
 
 #endif

@@ -11,14 +11,14 @@
 
 #include <string.h>
 
-/* A key that somebody changed since: named, and left alone unless forced. */
+/* Warn about a key that somebody changed after the stage. Leave it alone unless forced. */
 static void
 leave_changed(struct build *b, struct plan_key *k)
 {
 	if (b->q->forced[REFUSAL_CHANGED]) {
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s was changed since it was staged (from %s to %s) and is restored all the "
-		    "same, as --force changed says.",
+		    "%s was changed from %s to %s after it was staged. It is restored anyway, "
+		    "because of --force changed.",
 		    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)");
 		return;
 	}
@@ -27,8 +27,8 @@ leave_changed(struct build *b, struct plan_key *k)
 	b->p->write_count--;
 	b->p->left_count++;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-	    "%s was changed since it was staged: %s was written, %s stands there now. It is left "
-	    "alone. To restore it all the same: --force changed.",
+	    "%s was changed after it was staged: stalprep wrote %s, and it is now %s. It is left "
+	    "alone. To restore it anyway: --force changed.",
 	    k->key, k->written ? k->written : "(absent)", k->now ? k->now : "(absent)")
 	    ->refusal = REFUSAL_CHANGED;
 }
@@ -43,16 +43,16 @@ from_snapshot(struct build *b)
 
 	for (i = 0; i < s->count; i++) {
 		if (b->q->groups & 1u << s->keys[i].group)
-			build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].before);
+			build_add_key(b, s->keys[i].group, s->keys[i].key, s->keys[i].before);
 	}
-	if (build_finish(b) == -1)
+	if (build_set_states(b) == -1)
 		return -1;
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
 		k->state = KEY_TO_RESTORE;
 		old = snapshot_find(s, k->key);
 		if (!old)
-			continue; /* our network as a scalar */
+			continue; /* our network that became a scalar */
 		k->written = old->written;
 		if (k->write && !snapshot_accounts_for(old, k->now))
 			leave_changed(b, k);
@@ -60,7 +60,16 @@ from_snapshot(struct build *b)
 	return 0;
 }
 
-/* Is every entry of a listener's list ours or a copy of the global one, and ours among them? */
+/* Leave a key alone, and say why. */
+static void
+warn_not_ours(struct build *b, const char *key, const char *value)
+{
+	b->p->left_count++;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "%s holds %s, which is not part of this change set. It is left alone.", key, value);
+}
+
+/* Does a listener's list hold only our networks and copies of global ones, at least one ours? */
 static bool
 list_is_ours(const struct build *b, const struct trusted *own, const struct trusted *global)
 {
@@ -82,8 +91,8 @@ list_is_ours(const struct build *b, const struct trusted *own, const struct trus
 }
 
 /*
- * Without a snapshot: the whole list and the override when all of it is ours, else our own entries
- * alone.
+ * Without a snapshot: remove the whole list and the override if all of the list is ours, else only
+ * our own entries.
  */
 static void
 recognise_listener(struct build *b, const char *id)
@@ -98,7 +107,7 @@ recognise_listener(struct build *b, const char *id)
 	trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL);
 	all = list_is_ours(b, &own, &global);
 	if ((all || !own.count) && settings_same(settings_get(b->in->now, override), "true"))
-		build_want(b, GROUP_LISTENERS, override, NULL);
+		build_add_key(b, GROUP_LISTENERS, override, NULL);
 	for (i = 0; i < own.count; i++) {
 		for (j = 0; !all && j < b->q->proxy_count &&
 		    strcmp(own.items[i].value, b->q->proxies[j]) != 0;
@@ -106,39 +115,34 @@ recognise_listener(struct build *b, const char *id)
 			;
 		if (all || j < b->q->proxy_count) {
 			ours = true;
-			build_want(b, GROUP_LISTENERS, own.items[i].key, NULL);
+			build_add_key(b, GROUP_LISTENERS, own.items[i].key, NULL);
 			continue;
 		}
-		b->p->left_count++;
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s holds %s, which is not of this change set: left alone.", own.items[i].key,
-		    own.items[i].value);
+		warn_not_ours(b, own.items[i].key, own.items[i].value);
 	}
 	if (ours && !all && settings_get(b->in->now, override))
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s is left alone, since the listener has other networks. Remove it if it was "
-		    "not yours.",
+		    "%s is left alone, because the listener has other networks too. Remove it if "
+		    "you did not set it.",
 		    override);
 }
 
-/* A key with a fixed value is ours when it holds that value. */
+/* Without a snapshot: a key with a fixed value is ours if it holds that value. */
 static void
 recognise_fixed(struct build *b, const struct entry *e)
 {
 	const char *now = settings_get(b->in->now, e->key);
 
 	if (settings_same(now, e->value)) {
-		build_want(b, e->group, e->key, NULL);
+		build_add_key(b, e->group, e->key, NULL);
 	} else if (now) {
-		b->p->left_count++;
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s holds %s, which is not of this change set: left alone.", e->key, now);
+		warn_not_ours(b, e->key, now);
 	}
 }
 
-/* What the options must say so that something can be recognised without a snapshot. */
+/* Without a snapshot: refuse if an option is missing that is needed to find our values. */
 static void
-check_enough(struct build *b)
+check_options(struct build *b)
 {
 	const struct request *q = b->q;
 	const char *missing = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count
@@ -150,9 +154,9 @@ check_enough(struct build *b)
 
 	if (missing)
 		build_refuse(b, REFUSAL_NO_SNAPSHOT,
-		    "There is no snapshot of this server here, so only what is recognisably "
-		    "stalprep's can be removed. Name the snapshot with --snapshot, or give the "
-		    "options that it was staged with: %s is missing.",
+		    "There is no snapshot of this server here. Without one, clear only removes "
+		    "values that it recognises as stalprep's. Name the snapshot with --snapshot, "
+		    "or give the options of the stage again: %s is missing.",
 		    missing);
 }
 
@@ -173,17 +177,17 @@ from_options(struct build *b)
 
 	if (!q->relay_host && !q->groups_named)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
-	if (!q->allow_new_server) /* else an exemption may be the administrator's own */
+	if (!q->allow_new_server) /* an exemption may be the administrator's own */
 		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->unknown_before = true;
-	check_enough(b);
+	check_options(b);
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-	    "There is no snapshot here, so what stood before is not known: stalprep's own values "
-	    "are removed, and nothing is put back. Values of your own are in your copy of "
-	    "config.toml, or lost.");
+	    "There is no snapshot here, so the original values are not known. stalprep's own "
+	    "values are removed, and nothing is put back. If you had other values, restore them "
+	    "from your copy of config.toml.");
 	if (message_refusals(&b->p->messages))
 		return 0;
-	build_listeners(b);
+	build_choose_listeners(b);
 	for (i = 0; i < b->p->listener_count && q->groups & 1u << GROUP_LISTENERS; i++) {
 		if (b->p->listeners[i].chosen)
 			recognise_listener(b, b->p->listeners[i].listener->id);
@@ -191,15 +195,15 @@ from_options(struct build *b)
 	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
 	for (i = 0; i < set.count; i++)
 		recognise_fixed(b, &set.entries[i]);
-	return build_finish(b);
+	return build_set_states(b);
 }
 
 /*
- * Is there that snapshot, and does nothing of what it says was written stand here? all: the
- * database's keys count too.
+ * Is there such a snapshot, and does the server have none of the values that it says were written?
+ * all: the database's keys count too.
  */
 static bool
-nothing_stands(const struct build *b, const struct snapshot *s, bool all)
+has_nothing_of(const struct build *b, const struct snapshot *s, bool all)
 {
 	size_t i;
 
@@ -214,20 +218,21 @@ nothing_stands(const struct build *b, const struct snapshot *s, bool all)
 }
 
 /*
- * Without a snapshot: was this one cleared before, or is it a node that a stage never came to? That
- * is said.
+ * Without a snapshot: was this server cleared before, or is it a node that the stage left out? Then
+ * say so.
  */
 static bool
 was_left_out(const struct build *b)
 {
-	bool cleared = nothing_stands(b, b->in->cleared, true);
+	bool cleared = has_nothing_of(b, b->in->cleared, true);
 
-	if (!cleared && !nothing_stands(b, b->in->other, false))
+	if (!cleared && !has_nothing_of(b, b->in->other, false))
 		return false;
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-	    "There is no snapshot of this %s. Nothing stands here of what %s, so it is left alone.",
-	    cleared ? "server, but one that was cleared" : "node",
-	    cleared ? "that one says was staged" : "was staged on another one");
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "%s",
+	    cleared ? "The last snapshot of this server was cleared, and the server has none of "
+		      "its staged values now. It is left alone."
+		    : "There is no snapshot of this node, and it has none of the values that were "
+		      "staged on another node. It is left alone.");
 	return true;
 }
 
@@ -238,9 +243,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	struct build b = { .p = p, .pool = pool, .in = &own, .q = in->request, .err = err };
 	size_t i;
 
-	/*
-	 * A snapshot holds what its own node has to undo, whatever the order of the nodes is now.
-	 */
+	/* A snapshot says what its own node restores, whatever the order of the nodes is now. */
 	own.shared_elsewhere = in->shared_elsewhere && !in->snapshot;
 	memset(p, 0, sizeof(*p));
 	p->clearing = true;
@@ -255,7 +258,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	}
 	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
 		return -1;
-	/* What was staged on this node alone is cleared there alone. */
+	/* A stage of this node alone is cleared on this node alone. */
 	if (!in->snapshot || !strstr(in->snapshot->options, "--single-node"))
 		build_check_cluster(&b);
 	build_check_rewrite(&b);

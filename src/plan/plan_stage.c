@@ -6,10 +6,7 @@
 #include "plan/plan_want.h"
 #include "settings/snapshot.h"
 
-/*
- * Listener keys that the server keeps in the database never take effect: listeners are built from
- * config.toml.
- */
+/* Refuse listener keys that the server would put into the database: they never take effect. */
 static void
 check_local(struct build *b)
 {
@@ -18,11 +15,11 @@ check_local(struct build *b)
 	for (i = 0; i < b->p->key_count; i++) {
 		if (b->p->keys[i].group == GROUP_LISTENERS && !b->p->keys[i].local) {
 			build_refuse(b, REFUSAL_NOT_LOCAL,
-			    "config.local-keys keeps %s out of this server's config.toml, and "
-			    "listeners are built from that file alone: written over the API, it "
-			    "would never take effect. Add \"server.listener.*\" to "
-			    "config.local-keys, or stop the server and use --config, or leave the "
-			    "group out: --skip listeners.",
+			    "config.local-keys keeps %s out of this server's config.toml. The "
+			    "server builds its listeners from that file alone, so the key would "
+			    "never take effect. Add \"server.listener.*\" to config.local-keys, "
+			    "or stop the server and use --config, or leave the group out: --skip "
+			    "listeners.",
 			    b->p->keys[i].key);
 			return;
 		}
@@ -30,10 +27,10 @@ check_local(struct build *b)
 }
 
 /*
- * A server that failed to write its file, or a run that was cut off, leaves values in the server's
- * memory alone; writing the same again changes nothing there and answers 200. So all is deleted and
- * inserted anew (server-facts: a plain 500). Without a snapshot, only listener keys are a sure sign
- * of a stage: an administrator may have set the others himself.
+ * If the server failed to write its file, or a run was cut off, our values may be in the server's
+ * memory alone. To write the same values again changes nothing there, and the answer is 200. So
+ * they are deleted and inserted (server-facts: a plain 500). Without a snapshot, only listener keys
+ * are a sure sign of a stage: the administrator may have set the others.
  */
 static void
 decide_rewrite(struct build *b)
@@ -63,10 +60,10 @@ decide_rewrite(struct build *b)
 	}
 	if (p->rewrite && !s)
 		message_add(&p->messages, b->pool, MESSAGE_WARNING,
-		    "All of it stands on the server already, but there is no snapshot of it here. "
-		    "If you have one, stop and name it with --snapshot. Else it is written anew, "
-		    "so that the server surely writes its file, and the new snapshot says that "
-		    "there was nothing before.");
+		    "The server already has all of these values, but there is no snapshot of it "
+		    "here. If you have one, stop and name it with --snapshot. Else the values are "
+		    "written again, so that the server saves its file, and the new snapshot says "
+		    "that there was nothing before.");
 }
 
 int
@@ -76,10 +73,10 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 
 	if (build_begin(&b, p, pool, in, err) == -1)
 		return -1;
-	build_listeners(&b);
-	build_wanted(&b);
-	build_restore_unwanted(&b);
-	if (build_finish(&b) == -1)
+	build_choose_listeners(&b);
+	build_add_groups(&b);
+	build_add_restores(&b);
+	if (build_set_states(&b) == -1)
 		return -1;
 	if (!in->file) {
 		check_local(&b);

@@ -1,4 +1,4 @@
-/* plan_stage.h - from the settings and a request to what a stage changes, or to the refusals */
+/* plan_stage.h - what a stage changes */
 #ifndef PLAN_STAGE_H
 #define PLAN_STAGE_H
 
@@ -6,7 +6,7 @@
 #include "plan/plan.h"
 
 /*
- * Plan a stage. The refusals are among the messages. 0, or -1 with err when memory ran out or the
+ * Plan a stage. Refusals are among the messages. 0, or -1 with err when memory ran out or the
  * settings make no sense.
  */
 int plan_stage(

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The text inside 'single quotes', when it is an https origin; else NULL. */
+/* The text inside 'single quotes' if it is an https origin, else NULL. */
 static const char *
 quoted_origin(struct pool *pool, const char *value)
 {
@@ -27,7 +27,7 @@ quoted_origin(struct pool *pool, const char *value)
 	return url_parse_public(&u, inner, "", NULL) == 0 ? inner : NULL;
 }
 
-/* Read the proxy's networks off the first chosen listener that has some. */
+/* Read the proxy's networks from the first chosen listener that has some. */
 static void
 recognise_proxies(struct build *b, struct request *q)
 {
@@ -48,17 +48,14 @@ recognise_proxies(struct build *b, struct request *q)
 
 			if (!own.items[j].valid)
 				continue;
-			/* What --proxy would refuse ("::/8") is somebody else's. */
+			/* A network that --proxy refuses ("::/8") is not ours. */
 			net_format(&own.items[j].net, q->proxies[q->proxy_count]);
 			q->proxy_count += net_parse(&n, q->proxies[q->proxy_count], NULL) == 0;
 		}
 	}
 }
 
-/*
- * Between 0.12 and 0.13 the relay's keys differ; where the older ones are there, it is read as the
- * older.
- */
+/* The relay's keys changed between 0.12 and 0.13. If the older ones are set, it is the older. */
 static void
 recognise_dialect(struct build *b)
 {
@@ -69,10 +66,7 @@ recognise_dialect(struct build *b)
 		b->p->dialect = low;
 }
 
-/*
- * A URL alone tells nothing, any administrator sets one: it is taken for ours beside other signs of
- * the change set.
- */
+/* Is there a sign of a stage? The URL alone is none: any administrator may set one. */
 static bool
 looks_staged(const struct build *b, const struct request *q)
 {
@@ -80,7 +74,7 @@ looks_staged(const struct build *b, const struct request *q)
 	    settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
 }
 
-/* Read off the settings what the options leave open. */
+/* Fill in options that were not given from the settings. */
 static void
 recognise(struct build *b, struct request *q)
 {
@@ -96,10 +90,7 @@ recognise(struct build *b, struct request *q)
 	    : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
 	if (text)
 		snprintf(q->public_origin, sizeof(q->public_origin), "%s", text);
-	/*
-	 * Where options or a snapshot say what was meant, a relay that they do not name is somebody
-	 * else's.
-	 */
+	/* With options or a snapshot, a relay that they do not name is not ours. */
 	if (b->q->values_given || b->in->snapshot || !(q->groups & 1u << GROUP_OUTBOUND) ||
 	    !settings_get(now, address))
 		return;
@@ -108,7 +99,7 @@ recognise(struct build *b, struct request *q)
 	q->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
 }
 
-/* Does the snapshot hold a key of that listener? */
+/* Does the snapshot have a key of the listener with this override key? */
 static bool
 was_staged(const struct snapshot *s, const char *override)
 {
@@ -119,9 +110,9 @@ was_staged(const struct snapshot *s, const char *override)
 	return i < s->count;
 }
 
-/* A listener that was added since then would stay outside when all others go behind the proxy. */
+/* Add the keys of listeners that are newer than the snapshot, and warn about them. */
 static void
-want_newer(struct build *b)
+add_new_listeners(struct build *b)
 {
 	size_t i, from;
 
@@ -132,24 +123,21 @@ want_newer(struct build *b)
 		from = b->p->key_count;
 		if (!b->p->listeners[i].chosen || was_staged(b->in->snapshot, override))
 			continue;
-		build_want_listener(b, id);
+		build_add_listener(b, id);
 		while (from < b->p->key_count &&
 		    settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
 			from++;
 		if (from < b->p->key_count)
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-			    "Listener \"%s\" is not in the snapshot, and would stay outside of the "
-			    "proxy. If it is newer, stage again with the same options.",
+			    "Listener \"%s\" is not in the snapshot and would not be behind the "
+			    "proxy. If it is new, stage again with the same options.",
 			    id);
 	}
 }
 
-/*
- * Without options the snapshot knows best which listeners and which relay were meant, and what was
- * written.
- */
+/* Without options the snapshot says which listeners, relay and values are wanted. */
 static void
-want_snapshot(struct build *b, struct request *q)
+add_from_snapshot(struct build *b, struct request *q)
 {
 	const struct snapshot *s = b->in->snapshot;
 	unsigned known = 0, groups = q->groups;
@@ -158,14 +146,14 @@ want_snapshot(struct build *b, struct request *q)
 	for (i = 0; i < s->count; i++)
 		known |= 1u << s->keys[i].group & (1u << GROUP_LISTENERS | 1u << GROUP_OUTBOUND);
 	q->groups &= ~known;
-	build_wanted(b);
+	build_add_groups(b);
 	q->groups = groups;
 	for (i = 0; i < s->count; i++) {
 		if (groups & 1u << s->keys[i].group)
-			build_want(b, s->keys[i].group, s->keys[i].key, s->keys[i].written);
+			build_add_key(b, s->keys[i].group, s->keys[i].key, s->keys[i].written);
 	}
 	if (known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener "))
-		want_newer(b);
+		add_new_listeners(b);
 }
 
 int
@@ -183,15 +171,15 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	if (build_begin(&b, p, pool, &with, err) == -1)
 		return -1;
 	recognise_dialect(&b);
-	build_listeners(&b);
+	build_choose_listeners(&b);
 	recognise(&b, q);
 	if (in->snapshot && !in->request->values_given) {
-		want_snapshot(&b, q);
+		add_from_snapshot(&b, q);
 	} else {
-		build_wanted(&b);
-		build_restore_unwanted(&b);
+		build_add_groups(&b);
+		build_add_restores(&b);
 	}
-	if (build_finish(&b) == -1)
+	if (build_set_states(&b) == -1)
 		return -1;
 	for (i = 0; i < p->key_count; i++)
 		p->keys[i].write = false;

@@ -1,4 +1,4 @@
-/* plan_status.h - how the settings stand against a request */
+/* plan_status.h - how far a request is staged */
 #ifndef PLAN_STATUS_H
 #define PLAN_STATUS_H
 
@@ -6,8 +6,8 @@
 #include "plan/plan.h"
 
 /*
- * Compare with what is wanted, changing nothing: as plan_stage, but options that were not given are
- * read off the settings. 0 or -1.
+ * Compare the settings with what is wanted. The plan is that of a stage, but it writes nothing.
+ * Options that were not given are read from the snapshot or the settings. 0, or -1 with err.
  */
 int plan_status(
     struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err) WARN_UNUSED;

@@ -5,7 +5,7 @@
 #include "settings/snapshot.h"
 #include "settings/trusted.h"
 
-/* Is it named by --listener? */
+/* Is this listener named by --listener? */
 static bool
 is_listed(const struct request *q, const char *id)
 {
@@ -18,25 +18,25 @@ is_listed(const struct request *q, const char *id)
 	return false;
 }
 
-/* Why a listener is left alone although nobody said so, or NULL when it is to be chosen. */
+/* Without --listener: why a listener is left alone, or NULL if it is chosen. */
 static const char *
 why_left(const struct listener *l)
 {
 	switch (l->protocol) {
 	case PROTOCOL_SMTP:
-		return l->submission_only
-		    ? NULL
-		    : "smtp on another port than 465 and 587: left alone (--listener chooses it)";
+		return l->submission_only ? NULL
+					  : "smtp on a port other than 465 and 587: left alone (to "
+					    "choose it: --listener)";
 	case PROTOCOL_LMTP:
-		return "lmtp: left alone (--listener chooses it)";
+		return "lmtp: left alone (to choose it: --listener)";
 	case PROTOCOL_UNKNOWN:
-		return "its protocol is not known: left alone";
+		return "unknown protocol: left alone";
 	default:
 		return NULL;
 	}
 }
 
-/* Decide on one listener. */
+/* Choose one listener or leave it, and say why. */
 static void
 choose(struct build *b, struct plan_listener *pl)
 {
@@ -61,7 +61,7 @@ choose(struct build *b, struct plan_listener *pl)
 	}
 }
 
-/* A listener that binds 25 and something else can't be split from here. */
+/* Refuse a listener that would be chosen but binds port 25: stalprep can't split it. */
 static void
 check_mixed(struct build *b, const struct listener *l)
 {
@@ -77,12 +77,13 @@ check_mixed(struct build *b, const struct listener *l)
 		    l->id, l->binds);
 	else
 		build_refuse(b, REFUSAL_PORT_25,
-		    "--listener %s: it binds %s, and port 25 is never put behind the proxy: the "
-		    "new server's relay sends no PROXY header.",
+		    "--listener %s: this listener binds %s. Port 25 is never put behind the "
+		    "proxy, because the new server's relay sends no PROXY header. Leave this one "
+		    "out.",
 		    l->id, l->binds);
 }
 
-/* All names, for a message. */
+/* The names of all listeners, for a message. */
 static const char *
 listener_names(struct build *b)
 {
@@ -94,7 +95,7 @@ listener_names(struct build *b)
 	return text ? text : "";
 }
 
-/* Somebody must be plainly on 25, or be named as the one that the new server relays to. */
+/* Refuse if it is not certain which listener the new server relays to. */
 static void
 check_relay_listener(struct build *b)
 {
@@ -119,25 +120,26 @@ check_relay_listener(struct build *b)
 			    b->q->relay_listener, listener_names(b));
 		else if (b->q->listener_count && is_listed(b->q, b->q->relay_listener))
 			build_refuse(b, REFUSAL_PORT_25,
-			    "--listener and --relay-listener both name \"%s\": the listener that "
-			    "the new server relays to is never put behind the proxy.",
+			    "--listener and --relay-listener both name \"%s\". The listener that "
+			    "the new server relays to is never put behind the proxy. Remove it "
+			    "from --listener.",
 			    b->q->relay_listener);
 		return;
 	}
 	if (macro)
 		build_refuse(b, REFUSAL_RELAY_LISTENER,
-		    "The bind of listener \"%s\" holds a macro, so its port can't be seen from "
-		    "here; it may be port 25, which must stay out of the proxy. Say which listener "
+		    "The bind of listener \"%s\" holds a macro, so stalprep can't see its port. "
+		    "It may be port 25, which must not be behind the proxy. Name the listener that "
 		    "the new server relays to: --relay-listener ID.",
 		    macro);
 	else if (!on_25)
 		build_refuse(b, REFUSAL_RELAY_LISTENER,
-		    "No listener binds port 25. Behind a port mapping another one may be it. Say "
-		    "which listener the new server relays to, so that it is left alone: "
-		    "--relay-listener ID.");
+		    "No listener binds port 25, but a port mapping may lead from it to one of "
+		    "them. Name the listener that the new server relays to, so that it is left "
+		    "alone: --relay-listener ID.");
 }
 
-/* Every --listener must exist. */
+/* Refuse a --listener that the server does not have. */
 static void
 check_named(struct build *b)
 {
@@ -151,20 +153,23 @@ check_named(struct build *b)
 	}
 }
 
-/* Its keys would lie among another listener's networks, which may be the one on port 25. */
+/*
+ * Refuse a listener named "x.proxy.y": its keys would be among the networks of listener x, which
+ * may be the one on port 25.
+ */
 static void
-check_name(struct build *b, const struct plan_listener *pl)
+check_id(struct build *b, const struct plan_listener *pl)
 {
 	if (pl->chosen && strstr(pl->listener->id, ".proxy."))
 		build_refuse(b, REFUSAL_LISTENER_NAME,
-		    "Listener \"%s\": with \".proxy.\" in its name, its keys can't be told from "
-		    "those of another listener. Rename it, or leave it out by naming the others "
-		    "with --listener.",
+		    "Listener \"%s\" has \".proxy.\" in its name, so its keys look like those of "
+		    "another listener. Rename it, or leave it out by naming the others with "
+		    "--listener.",
 		    pl->listener->id);
 }
 
 void
-build_listeners(struct build *b)
+build_choose_listeners(struct build *b)
 {
 	struct plan *p = b->p;
 	size_t i, chosen = 0;
@@ -183,33 +188,30 @@ build_listeners(struct build *b)
 	check_relay_listener(b);
 	for (i = 0; i < p->listener_count; i++) {
 		check_mixed(b, p->listeners[i].listener);
-		check_name(b, &p->listeners[i]);
+		check_id(b, &p->listeners[i]);
 	}
 	if (!p->all.count)
 		build_refuse(b, REFUSAL_NO_LISTENER,
-		    "%s shows no listener at all, so there is nothing to put behind the proxy.%s",
+		    "%s shows no listener, so there is nothing to put behind the proxy.%s",
 		    b->in->file ? "The file" : "The server",
 		    b->in->file ? "" : " Is the account allowed to read server.listener.*?");
 	else if (!chosen && !message_refusals(&p->messages))
 		build_refuse(b, REFUSAL_NO_LISTENER,
-		    "None of the server's listeners is one for the proxy; name them with "
+		    "None of the server's listeners belongs behind the proxy. Name some with "
 		    "--listener, or leave the group out: --skip listeners.");
 }
 
-/* Want one network under the list's next free index. */
+/* Add one network at the list's next free index. */
 static void
-want_network(struct build *b, const char *list, struct trusted *own, long *index, const char *value)
+add_network(struct build *b, const char *list, struct trusted *own, long *index, const char *value)
 {
 	*index = trusted_free_index(own, *index);
-	build_want(b, GROUP_LISTENERS, pool_printf(b->pool, "%s.%ld", list, (*index)++), value);
+	build_add_key(b, GROUP_LISTENERS, pool_printf(b->pool, "%s.%ld", list, (*index)++), value);
 }
 
-/*
- * The list that only the global setting named so far would be dropped by a list of the listener's
- * own: copy it.
- */
+/* The listener's new list replaces the global one, so copy the global networks into it. */
 static void
-carry_over(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
+copy_global(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
 {
 	struct trusted global = { 0 };
 	size_t i, j;
@@ -223,21 +225,21 @@ carry_over(struct build *b, const char *id, const char *list, struct trusted *ow
 		    j++)
 			;
 		/*
-		 * By what the server can't read it trusts nobody; copied, it would be one more
-		 * configuration error. A macro it may.
+		 * A value that is no network trusts nobody. A copy would be one more configuration
+		 * error. A macro may be a network.
 		 */
 		if (j < b->q->proxy_count ||
 		    (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
 			continue;
-		want_network(b, list, own, index, global.items[i].value);
+		add_network(b, list, own, index, global.items[i].value);
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
-		    "Listener \"%s\": a list of its own replaces the global %s, so that list's %s "
-		    "is copied into it.",
+		    "Listener \"%s\": its own list replaces the global %s, so %s is copied from "
+		    "there.",
 		    id, TRUSTED_GLOBAL, global.items[i].value);
 	}
 }
 
-/* A scalar becomes an entry of the list that has to be made beside it. */
+/* Turn a network that is a scalar into an entry of the new list. */
 static void
 move_scalar(struct build *b, const char *list, struct trusted *own, long *index)
 {
@@ -246,56 +248,56 @@ move_scalar(struct build *b, const char *list, struct trusted *own, long *index)
 	for (i = 0; i < own->count; i++) {
 		if (own->items[i].index != -1 || strcmp(own->items[i].key, list) != 0)
 			continue;
-		build_want(b, GROUP_LISTENERS, list, NULL);
-		want_network(b, list, own, index, own->items[i].value);
+		build_add_key(b, GROUP_LISTENERS, list, NULL);
+		add_network(b, list, own, index, own->items[i].value);
 		return;
 	}
 }
 
 void
-build_want_listener(struct build *b, const char *id)
+build_add_listener(struct build *b, const char *id)
 {
 	const char *override = changeset_listener_key(b->pool, id, "override");
 	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
-	const struct trusted_entry *there;
+	const struct trusted_entry *present;
 	struct trusted own = { 0 };
 	bool moved = false;
 	struct net n;
 	long index = 0;
 	size_t i;
 
-	build_want(b, GROUP_LISTENERS, override, "true");
+	build_add_key(b, GROUP_LISTENERS, override, "true");
 	trusted_read(&own, b->pool, &b->base, list);
 	for (i = 0; i < b->q->proxy_count; i++) {
-		there = net_parse(&n, b->q->proxies[i], NULL) == 0 ? trusted_covering(&own, &n)
-								   : NULL;
-		if (there) {
-			if (!moved || strcmp(there->key, list) != 0)
-				build_want(b, GROUP_LISTENERS, there->key, there->value)->kept =
-				    strcmp(there->value, b->q->proxies[i]) != 0;
+		present = net_parse(&n, b->q->proxies[i], NULL) == 0 ? trusted_covering(&own, &n)
+								     : NULL;
+		if (present) {
+			if (!moved || strcmp(present->key, list) != 0)
+				build_add_key(b, GROUP_LISTENERS, present->key, present->value)
+				    ->kept = strcmp(present->value, b->q->proxies[i]) != 0;
 			continue;
 		}
 		if (!moved)
 			move_scalar(b, list, &own, &index);
 		moved = true;
-		want_network(b, list, &own, &index, b->q->proxies[i]);
+		add_network(b, list, &own, &index, b->q->proxies[i]);
 	}
-	carry_over(b, id, list, &own, &index);
+	copy_global(b, id, list, &own, &index);
 }
 
 static void
-want_listeners(struct build *b)
+add_listeners(struct build *b)
 {
 	struct plan *p = b->p;
 	size_t i;
 
 	for (i = 0; i < p->listener_count; i++) {
 		if (p->listeners[i].chosen)
-			build_want_listener(b, p->listeners[i].listener->id);
+			build_add_listener(b, p->listeners[i].listener->id);
 	}
 }
 
-/* Is key one of this set's? */
+/* Is key in this set? */
 static bool
 set_has(const struct changeset *set, const char *key)
 {
@@ -309,43 +311,40 @@ set_has(const struct changeset *set, const char *key)
 }
 
 /*
- * What is left of an older, longer rule makes the new one a configuration error, and then no reload
- * applies anything; a scalar beside it wins in silence (server-facts: rule settings). Both go, and
- * are kept in the snapshot.
+ * Remove the other keys of the routing rule; the snapshot keeps them. If keys of a longer rule are
+ * left, the new rule is a configuration error, and then no reload applies anything. If a scalar is
+ * left, it wins over the new rule and there is no error (server-facts: rule settings).
  */
 static void
-clean_rule(struct build *b, const struct changeset *set)
+remove_old_rule(struct build *b, const struct changeset *set)
 {
 	const char *rule = b->p->dialect->rule;
 	const char *below = pool_printf(b->pool, "%s.", rule);
 	const struct settings *s = &b->base;
-	size_t i, gone = 0;
+	size_t i, removed = 0;
 
 	if (settings_get(s, rule)) {
-		gone++;
-		build_want(b, GROUP_OUTBOUND, rule, NULL);
+		removed++;
+		build_add_key(b, GROUP_OUTBOUND, rule, NULL);
 	}
 	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
 		if (set_has(set, s->items[i].key))
 			continue;
-		gone++;
-		build_want(b, GROUP_OUTBOUND, s->items[i].key, NULL);
+		removed++;
+		build_add_key(b, GROUP_OUTBOUND, s->items[i].key, NULL);
 	}
-	for (i = settings_first(s, rule); gone && settings_below(s, i, rule); i++)
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, "The rule so far: %s = %s",
+	for (i = settings_first(s, rule); removed && settings_below(s, i, rule); i++)
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, "The current rule: %s = %s",
 		    s->items[i].key, s->items[i].value);
-	if (gone)
+	if (removed)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "A routing rule stands at %s already. Its %zu key%s would break or outrank the "
-		    "new one, so %s removed; clear brings %s back. Look at what it did.",
-		    rule, gone, gone == 1 ? "" : "s", gone == 1 ? "it is" : "they are",
-		    gone == 1 ? "it" : "them");
+		    "There is already a routing rule at %s. A stage removes %zu of its keys, "
+		    "because they would break or outrank the new rule; clear restores them. Check "
+		    "what the old rule did.",
+		    rule, removed);
 }
 
-/*
- * A relay of that name which is not ours must not be bent to another host; its credentials least of
- * all.
- */
+/* Refuse to point somebody else's relay to another host, above all one with credentials. */
 static void
 check_relay(struct build *b, const struct changeset *set)
 {
@@ -365,14 +364,14 @@ check_relay(struct build *b, const struct changeset *set)
 	}
 	if (foreign)
 		build_refuse(b, credentials ? REFUSAL_RELAY_CREDENTIALS : REFUSAL_RELAY_TAKEN,
-		    "A relay \"%s\" is there already (%s…), and it is not the one that this change "
-		    "set describes.%s Choose another name: --relay-id NAME.",
+		    "The server already has a relay \"%s\" (%s…) with other settings.%s Choose "
+		    "another name: --relay-id NAME.",
 		    b->q->relay_id, below,
 		    credentials ? " It holds credentials, which would go to another host." : "");
 }
 
 void
-build_wanted(struct build *b)
+build_add_groups(struct build *b)
 {
 	struct changeset set = { 0 };
 	struct wanted w = {
@@ -386,7 +385,7 @@ build_wanted(struct build *b)
 	size_t i;
 
 	if (b->q->groups & 1u << GROUP_LISTENERS)
-		want_listeners(b);
+		add_listeners(b);
 	if (!b->q->allow_new_server)
 		w.groups &= ~(1u << GROUP_ALLOW);
 	if (!b->q->public_origin[0])
@@ -395,22 +394,22 @@ build_wanted(struct build *b)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
 	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
 	for (i = 0; i < set.count; i++)
-		build_want(b, set.entries[i].group, set.entries[i].key, set.entries[i].value);
+		build_add_key(b, set.entries[i].group, set.entries[i].key, set.entries[i].value);
 	if (w.groups & 1u << GROUP_OUTBOUND) {
 		check_relay(b, &set);
-		clean_rule(b, &set);
+		remove_old_rule(b, &set);
 	}
 }
 
 void
-build_restore_unwanted(struct build *b)
+build_add_restores(struct build *b)
 {
 	const struct snapshot *s = b->in->snapshot;
 	size_t i;
 
 	for (i = 0; s && i < s->count; i++) {
-		if (b->q->groups & 1u << s->keys[i].group && !build_find(b, s->keys[i].key))
-			build_want(b, s->keys[i].group, s->keys[i].key,
+		if (b->q->groups & 1u << s->keys[i].group && !build_find_key(b, s->keys[i].key))
+			build_add_key(b, s->keys[i].group, s->keys[i].key,
 			    settings_get(&b->base, s->keys[i].key));
 	}
 }

@@ -1,21 +1,20 @@
-/* plan_want.h - what the change set wants on this server: listeners, networks, rules; for plan_*.c
- * alone */
+/* plan_want.h - which keys the change set needs on this server; for plan_*.c alone */
 #ifndef PLAN_WANT_H
 #define PLAN_WANT_H
 
 #include "base/def.h"
 #include "plan/plan_build.h"
 
-/* Find the listeners in b->base and choose; refuse what must not be. */
-void build_listeners(struct build *b);
+/* Find the listeners in b->base and choose those for the proxy. Refuse what can't be chosen. */
+void build_choose_listeners(struct build *b);
 
-/* Want one listener's keys. */
-void build_want_listener(struct build *b, const char *id);
+/* Add one listener's keys to the plan. */
+void build_add_listener(struct build *b, const char *id);
 
-/* Want all keys of the chosen groups. */
-void build_wanted(struct build *b);
+/* Add all keys of the request's groups. Refuse a relay that is somebody else's. */
+void build_add_groups(struct build *b);
 
-/* What an earlier stage wrote and this one does not want goes back to what it was. */
-void build_restore_unwanted(struct build *b);
+/* Add the keys that an earlier stage wrote and this one does not want, with their originals. */
+void build_add_restores(struct build *b);
 
 #endif

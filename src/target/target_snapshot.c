@@ -188,7 +188,7 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
 		s.state = SNAPSHOT_SENDING; /* until it is proved, whatever this run does */
-	plan_keep(&t->plan, t->request->groups, old, &s, &t->pool);
+	plan_fill_snapshot(&t->plan, t->request->groups, old, &s, &t->pool);
 	add_texts(&s, t);
 	return save(t, &s, err);
 }
@@ -207,7 +207,7 @@ target_save_proved(struct target *t, struct err *err)
 {
 	struct snapshot s = t->snapshot;
 
-	plan_prove(&t->plan, t->request->groups, t->has_snapshot ? &t->loaded : NULL, &s);
+	plan_mark_proved(&t->plan, t->request->groups, t->has_snapshot ? &t->loaded : NULL, &s);
 	return save(t, &s, err);
 }
 

@@ -146,7 +146,7 @@ next_snapshot(struct world *w)
 	const struct toml_entry *e;
 	size_t i;
 
-	plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool);
+	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	for (i = 0; i < s.count; i++) {
 		if (s.keys[i].written) /* it may be the options', which the next stage overwrites */
 			s.keys[i].written = pool_str(&w->pool, s.keys[i].written);
@@ -154,7 +154,7 @@ next_snapshot(struct world *w)
 		if (e && e->len && settings_same(e->value, s.keys[i].before))
 			s.keys[i].text = pool_copy(&w->pool, w->text.data + e->at, e->len);
 	}
-	plan_prove(&w->plan, w->o.request.groups, old, &s);
+	plan_mark_proved(&w->plan, w->o.request.groups, old, &s);
 	return s;
 }
 

@@ -233,9 +233,9 @@ keep(struct world *w, bool proved)
 	};
 	size_t i;
 
-	plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool);
+	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	if (proved)
-		plan_prove(&w->plan, w->o.request.groups, old, &s);
+		plan_mark_proved(&w->plan, w->o.request.groups, old, &s);
 	for (i = 0; i < s.count; i++) {
 		s.keys[i].before = kept(w, s.keys[i].before);
 		s.keys[i].written = kept(w, s.keys[i].written);

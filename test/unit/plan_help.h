@@ -216,11 +216,11 @@ world_keep(struct world *w, enum snapshot_state state)
 	if (state == SNAPSHOT_PROVED)
 		s.state = old && old->state == SNAPSHOT_SENDING ? SNAPSHOT_SENDING
 								: SNAPSHOT_PLANNED;
-	plan_keep(&w->plan, w->o.request.groups, old, &s, &w->pool);
+	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	for (i = 0; i < s.count; i++)
 		s.keys[i].written = kept(w, s.keys[i].written);
 	if (state == SNAPSHOT_PROVED)
-		plan_prove(&w->plan, w->o.request.groups, old, &s);
+		plan_mark_proved(&w->plan, w->o.request.groups, old, &s);
 	w->snapshot = s;
 	w->has_snapshot = true;
 }

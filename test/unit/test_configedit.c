@@ -253,7 +253,7 @@ test_spelling(void **state)
  * there.
  */
 static void
-test_parked_as_it_was(void **state)
+test_commented_as_it_was(void **state)
 {
 	struct snapshot_key key = {
 		.key = "a.c", .before = "x\ny", .text = "'x\ny'", .group = GROUP_CHECKS
@@ -272,8 +272,8 @@ test_parked_as_it_was(void **state)
 static const struct {
 	const char *text, *changes, *said;
 } refused[] = {
-	{ "x = 1\na = {b, c}\n", "a.b = 1", "line 2: a.b stands in a set" },
-	{ "a = 1\n", "a = ''' \"\"\" \\", "can't be spelled" },
+	{ "x = 1\na = {b, c}\n", "a.b = 1", "line 2: a.b is in a set" },
+	{ "a = 1\n", "a = ''' \"\"\" \\", "can't hold the value" },
 };
 
 static void
@@ -300,7 +300,7 @@ main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_cleared),
 		cmocka_unit_test(test_spelling),
-		cmocka_unit_test(test_parked_as_it_was),
+		cmocka_unit_test(test_commented_as_it_was),
 		cmocka_unit_test(test_refused),
 	};
 

@@ -775,7 +775,7 @@ test_full_write_without_snapshot(void **state)
 
 		CHECK(k->recorded && !k->original, "%s", k->key);
 	}
-	assert_true(said(&w.plan, MESSAGE_WARNING, "anew"));
+	assert_true(said(&w.plan, MESSAGE_WARNING, "written again"));
 	world_keep(&w, SNAPSHOT_PLANNED);
 	assert_int_equal(w.snapshot.count, w.plan.key_count);
 	snapshot_forget_plan(&w.snapshot);
@@ -785,7 +785,7 @@ test_full_write_without_snapshot(void **state)
 	world_begin(&w, SMTP IMAP "http.url = 'https://mail.example.org'\n");
 	world_plan(&w, plan_stage, "stage --only url --public-url https://mail.example.org");
 	assert_int_equal(w.plan.write_count, 0);
-	assert_false(said(&w.plan, MESSAGE_WARNING, "anew"));
+	assert_false(said(&w.plan, MESSAGE_WARNING, "written again"));
 	world_end(&w);
 }
 
@@ -821,7 +821,7 @@ test_restage_changed(void **state)
 	k = key_of(&w.plan, "auth.dkim.verify");
 	assert_true(k->write && same_text(k->original, "strict"));
 	assert_true(said(&w.plan, MESSAGE_WARNING,
-	    "auth.dkim.verify was changed since it was staged, to strict"));
+	    "auth.dkim.verify was changed to strict after it was staged"));
 	assert_string_equal(key_of(&w.plan, LIST("imap") ".1")->wanted, "203.0.113.10/32");
 	assert_false(key_of(&w.plan, LIST("imap") ".0")->write);
 	assert_null(snapshot_find(&w.snapshot, LIST("imap") ".0"));
