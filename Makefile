@@ -181,8 +181,8 @@ clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN)
 
 FORCE:
-.PHONY: all unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install \
-	clean FORCE
+.PHONY: all unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install clean \
+	FORCE
 .SECONDARY:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(HELPERS:=.d))
