@@ -77,10 +77,12 @@ $(BUILD)/compile $(BUILD)/link: FORCE
 	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
 
 # Unit tests: a program a module, with an archive of all but main.
+SANITIZED = $(if $(SANITIZE), under sanitizers)
+
 unit: $(TESTS:%=unit-run-%)
 
 unit-run-%: $(BUILD)/unit/test_% FORCE
-	@if $< >$<.log 2>&1; then echo "ok   $*$(if $(SANITIZE), under sanitizers)"; else cat $<.log; echo "FAIL $*$(if $(SANITIZE), under sanitizers)"; exit 1; fi
+	@if $< >$<.log 2>&1; then echo "ok   $*$(SANITIZED)"; else cat $<.log; echo "FAIL $*$(SANITIZED)"; exit 1; fi
 
 $(BUILD)/unit/test_%: test/unit/test_%.c $(BUILD)/libstalprep.a
 	@mkdir -p $(@D)
@@ -103,7 +105,7 @@ FUZZ_CC      = clang
 FUZZ_SECONDS = 60
 FUZZ_CORPUS  = corpus
 TARGETS      = $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
-FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) WARN='-Wall -Wextra -Wno-missing-field-initializers' WERROR= FORTIFY= \
+FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) FORTIFY= WERROR= WARN='-Wall -Wextra -Wno-missing-field-initializers' \
 	SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 fuzz:

@@ -93,7 +93,9 @@ check_folder() {
 
 # --- packages ---
 
-has_header() { echo "#include <$1>" | "$gcc" -E -x c -include stddef.h -include stdarg.h -include setjmp.h - >/dev/null 2>&1; }
+has_header() {
+	echo "#include <$1>" | "$gcc" -E -x c -include stddef.h -include stdarg.h -include setjmp.h - >/dev/null 2>&1
+}
 
 # Clang's libraries for fuzzing are a package of their own.
 has_fuzzer() {
@@ -175,8 +177,8 @@ need_for_e2e() {
 	need_for_tool deno
 }
 
-# apt's own waiting is for dpkg's lock alone; the lists have another. An update that fails does not matter if what it would
-# list is known already.
+# apt's own waiting is for dpkg's lock alone; the lists have another. An update that fails does not matter if what it
+# would list is known already.
 apt_update() {
 	waited=0
 	until said=$(apt-get -q update 2>&1); do

@@ -1,5 +1,5 @@
 #!/bin/sh
-# demo.sh - the main job against a simulated older server; "./build.sh demo" calls it with the binary's name in $STALPREP
+# demo.sh - the main job against a simulated older server; "./build.sh demo" names the binary in $STALPREP
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)

@@ -1,9 +1,9 @@
 #!/bin/sh
 # third_party/tool.sh [--here] NAME - put this tool of VERSIONS to build/NAME/NAME, verified
 #
-# Tools come as Python wheels: from $STALPREP_SOURCES if that is set, else by pip. Where one can't be had, the status is 1
-# and the last line on standard error is the reason; it is 2 for a file that is not the one in VERSIONS. With --here nothing
-# is fetched: is it there?
+# Tools come as Python wheels: from $STALPREP_SOURCES if that is set, else by pip. Where one can't be had, the status is
+# 1 and the last line on standard error is the reason; it is 2 for a file that is not the one in VERSIONS. With --here
+# nothing is fetched: is it there?
 set -eu
 export LC_ALL=C
 umask 022
