@@ -17,8 +17,10 @@ import json
 import os
 import random
 import shlex
+import shutil
 import signal
 import subprocess
+import tempfile
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +92,33 @@ def made_up(examples, *what):
                           HealthCheck.large_base_example])
     return lambda test: seed(" ".join(map(str, (SEED, *what))))(limits(test))
 
+
+# The folders of the tests
+
+MEMORY = "/dev/shm"
+MEMORY_NEEDED = 1 << 30
+
+
+def memory_fits():
+    """A container's may be small, and no place for programs."""
+    try:
+        about = os.statvfs(MEMORY)
+    except OSError:
+        return False
+    return (os.access(MEMORY, os.W_OK) and not about.f_flag & os.ST_NOEXEC
+            and about.f_bavail * about.f_frsize >= MEMORY_NEEDED)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config):
+    """They are kept in memory: each run of the program waits for the disk several times. --basetemp=DIR puts them
+    elsewhere, and leaves them there."""
+    if not config.option.basetemp and memory_fits():
+        config.option.basetemp = tempfile.mkdtemp(prefix="stalprep-", dir=MEMORY)
+        config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
+
+
+# What a run says of itself
 
 def seed_line():
     again = f"STALPREP_SEED={SEED}" + (" STALPREP_THOROUGH=1" if THOROUGH else "")

@@ -1,8 +1,6 @@
-// rustls.js - a rustls server (deno's) that relays what it deciphers to a port: CERT KEY PORT; prints its own port
+// rustls.js - a rustls server (deno's) that relays what it deciphers to a port: CERT KEY PORT, the first two as PEM; prints its own port
 const [cert, key, port] = Deno.args;
-const listening = Deno.listenTls({
-  hostname: "127.0.0.1", port: 0, cert: Deno.readTextFileSync(cert), key: Deno.readTextFileSync(key),
-});
+const listening = Deno.listenTls({ hostname: "127.0.0.1", port: 0, cert, key });
 console.log(listening.addr.port);
 for (;;) {
   try {

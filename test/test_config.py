@@ -445,9 +445,18 @@ def attributes(path):
     return (st.st_uid, st.st_gid, oct(st.st_mode), {name: os.getxattr(path, name) for name in os.listxattr(path)})
 
 
+@pytest.fixture
+def disk():
+    """A folder outside of memory, where an older kernel keeps no attributes."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        yield Path(folder)
+
+
 @needs_root
 @native
-def test_attributes_are_kept(bench):
+def test_attributes_are_kept(run, disk):
+    bench = Bench(run, disk)
+    bench.put(PLAIN)
     try:
         os.setxattr(bench.path, "user.note", b"kept\0so")
         os.setxattr(bench.path, "system.posix_acl_access", ACL)

@@ -15,10 +15,7 @@ What is promised, and checked after each run:
 """
 
 import json
-import os
 import re
-import shutil
-import tempfile
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -267,21 +264,16 @@ class Failures:
 
 
 @pytest.fixture
-def bench(simulate, run, tmp_path):
-    """On a file system without a disk where there is one: each run saves its snapshot three times."""
-    made = []
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else tmp_path
+def bench(simulate, run):
+    wires = []
 
     def make(version, *listeners, **options):
-        folder = Path(tempfile.mkdtemp(prefix="stalprep-wire-", dir=memory))
-        made.append(folder)
-        run.folder = folder
         bench = Bench(simulate(version, config(SMTP, IMAP, *listeners)), run, **options)
-        made.append(bench.wire)
+        wires.append(bench.wire)
         return bench
     yield make
-    for one in made:
-        one.close() if isinstance(one, Wire) else shutil.rmtree(one)
+    for wire in wires:
+        wire.close()
 
 
 # Every byte over plain HTTP. The second flip of a byte is of one of its other bits, by chance.
