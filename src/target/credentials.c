@@ -30,10 +30,7 @@ credentials_take(struct credentials *c, const struct reach *from, bool lax, stru
 	int r;
 
 	c->user = from->user ? from->user : "admin";
-	/*
-	 * Taken out of the environment in any case: it must not stay there while another source is
-	 * used.
-	 */
+	/* It must leave the environment even if another source is used. */
 	if (secret_take_env(&c->password, SECRET_ENV, err) == -1)
 		return -1;
 	if (from->api_key_file) {

@@ -52,7 +52,7 @@ session_phase(struct session *s, bool may_stop)
 	s->deadline.stop = may_stop ? &interrupt_signal : NULL;
 }
 
-/* What url_parse took for loopback, --resolve can send elsewhere. */
+/* url_parse accepted the host as loopback, but --resolve may give it another address. */
 static int
 check_loopback(const struct resolved *to, struct err *err)
 {
@@ -64,8 +64,8 @@ check_loopback(const struct resolved *to, struct err *err)
 			continue;
 		resolve_format(&to->addr[i], text);
 		return err_set(err, ERR_USAGE,
-		    "plain http goes to a loopback address only, since the password would cross "
-		    "the network in the clear: not to %s",
+		    "plain http:// is for loopback addresses only, and %s is not one: the password "
+		    "would cross the network in the clear. Use https://",
 		    text);
 	}
 	return 0;

@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-/* HOST-PORT for a file's name: what is not plain becomes an underscore. */
+/* HOST-PORT for a file name: ':' and '/' become underscores. */
 static void
 name_server(char name[ORIGIN_MAX], const struct url *url)
 {
@@ -24,9 +24,9 @@ name_server(char name[ORIGIN_MAX], const struct url *url)
 }
 
 /*
- * A file's snapshot lies beside it: a rescue system's current folder is soon gone. In a folder of
- * snapshots its name has the whole path: each node's file is called config.toml. One that comes by
- * a pipe may have none.
+ * The snapshot lies beside the file, because a rescue system's current folder is soon gone. In
+ * --snapshot-dir its name has the file's whole path, because every node's file is config.toml.
+ * Standard input may have none.
  */
 static int
 begin_file(struct target *t, struct err *err)

@@ -10,17 +10,14 @@
 
 enum {
 	TAKE_BACK_ROUNDS = 3,
-	NAMED_MAX = 5 /* keys that a message names, of many */
+	NAMED_MAX = 5 /* at most this many keys are named in a message */
 };
 
-/*
- * The dummy that makes the server write its file; no server reads it (server-facts: names are not
- * checked).
- */
+/* Makes the server write its file. No server reads this key (server-facts: it accepts any name). */
 static const char DUMMY[] = "server.stalprep.touch";
 
 static const char UNKNOWN_NOW[] =
-    "Run the same command again: it finishes what was begun. Or take it back: stalprep clear.";
+    "Run the same command again: it completes the work. Or undo it with stalprep clear.";
 
 int
 target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
@@ -46,10 +43,7 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
 }
 
-/*
- * Steps of a write, in the order in which they are sent: a failed write of the file then leaves the
- * database untouched.
- */
+/* Steps of a write, in the order sent: the database is not changed if the file can't be written. */
 enum step {
 	STEP_TOUCH,
 	STEP_LOCAL_DELETE,
@@ -85,7 +79,10 @@ add_step(struct ops *ops, struct target *t, enum step step)
 	}
 }
 
-/* Does the file have to be written even where the memory already has what is wanted? */
+/*
+ * Must the server write its file even if its memory already has the wanted values? Yes for a clear
+ * after a run that may have written local keys: the file may still hold them.
+ */
 static bool
 must_touch(const struct target *t)
 {
@@ -117,21 +114,18 @@ make_ops(struct ops *ops, struct target *t)
 		add_step(ops, t, step);
 }
 
-/* Send these. 0; or -1 with err and *written, as api_write. */
+/* Send the operations. 0; or -1 with err and *written, as for api_write. */
 static int
 post(struct target *t, const struct ops *ops, enum api_written *written, struct err *err)
 {
 	*written = API_WRITTEN_NOTHING;
-	if (pool_check(&t->pool, err) == -1 || /* else an operation may be lost */
+	if (pool_check(&t->pool, err) == -1 || /* an operation may be lost */
 	    session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
 		return -1;
 	return api_write(&t->session.api, ops, written, err);
 }
 
-/*
- * One key of the server's memory back to value; that the file can't be written is known and
- * expected.
- */
+/* Set one key in the server's memory back to value. That the file can't be written is expected. */
 static void
 take_back_one(struct target *t, const char *key, const char *value)
 {
@@ -144,7 +138,7 @@ take_back_one(struct target *t, const char *key, const char *value)
 	t->local_changed |= post(t, &ops, &written, &ignored) == 0;
 }
 
-/* Read back; a connection that the server closed meanwhile is opened again once. */
+/* Read back. If the server closed the connection meanwhile, connect again once. */
 static int
 read_back(struct target *t, struct settings *out, struct err *err)
 {
@@ -161,10 +155,10 @@ read_back(struct target *t, struct settings *out, struct err *err)
 }
 
 /*
- * The server could not write its config.toml, but its memory holds our keys: the next local write
- * would put them into the file unasked. Take them out one by one until a read is clean
- * (server-facts: a delete that fails still does that). Gives how many are still there by the last
- * read, and what that shows of the database.
+ * The server could not write its config.toml, but its memory holds our keys, and the next local
+ * write would put them into the file. Remove them one by one until a read shows none (server-facts:
+ * a delete that fails still removes the key). Gives how many of them the last read shows; *database
+ * is how many of the database's keys are changed.
  */
 static size_t
 take_back(struct target *t, size_t *database)
@@ -204,27 +198,26 @@ explain_failed(struct target *t, const struct err *why, struct err *err)
 	size_t database = 0, dirty = take_back(t, &database);
 
 	err_set(err, ERR_SERVER,
-	    "%s In most cases it could not write its config.toml (a full disk, a read-only file).",
+	    "%s The usual cause: it could not write its config.toml (full disk, read-only file).",
 	    why->text);
 	if (t->plan.unread)
-		err_add(err, "What its memory and its database hold now could not be read back.");
+		err_add(err, "What its memory and its database hold now could not be read.");
 	else if (database)
-		err_add(err, "%zu of the database's keys are changed all the same.", database);
+		err_add(err, "But %zu of the database's keys are changed.", database);
 	else
-		err_add(err, "The database's settings are untouched.");
+		err_add(err, "The settings in the database are not changed.");
 	err_add(err,
 	    "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and "
 	    "the file's permissions, compare the file with your copy, then run the same command "
-	    "again. That a read shows the old values proves nothing about the file. The snapshot "
-	    "is %s.",
+	    "again. The API may show the old values even if the file is damaged. Snapshot: %s.",
 	    dirty ? "Some of stalprep's keys may still be in the server's memory."
-		  : "stalprep took its keys out of the server's memory again.",
+		  : "stalprep removed its keys from the server's memory again.",
 	    t->snapshot_path);
 	err->code = why->code;
 	return -1;
 }
 
-/* The answer was lost: what a read shows now is said, and that it is no proof. */
+/* The answer was lost. Say what a read shows now, and that this is no proof. */
 static int
 explain_lost(struct target *t, const struct err *why, struct err *err)
 {
@@ -234,14 +227,14 @@ explain_lost(struct target *t, const struct err *why, struct err *err)
 
 	if (read_back(t, &s, &ignored) == -1) {
 		err_set(err, why->kind,
-		    "%s It is not known whether the server wrote anything, and it can't be read "
-		    "back now. %s",
+		    "%s It is not known whether the server wrote anything, and its settings can't "
+		    "be read now. %s",
 		    why->text, UNKNOWN_NOW);
 	} else {
 		wrong = plan_compare(&t->plan, &s);
 		err_set(err, why->kind,
-		    "%s Read back, %zu of %zu keys are as planned; whether the server's file is "
-		    "written too is not known. %s",
+		    "%s A read now shows that %zu of %zu keys are as planned. It is not known "
+		    "whether the server wrote its config.toml. %s",
 		    why->text, t->plan.key_count - wrong, t->plan.key_count, UNKNOWN_NOW);
 	}
 	err->code = why->code;
@@ -257,7 +250,7 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 
 	if (!ops->count)
 		return 0;
-	/* Twice: a server may close with its no to the first spelling of the operations. */
+	/* Twice: a server may close when it rejects the first spelling of the operations. */
 	for (tries = 0; tries < 2; tries++) {
 		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
 			return -1;
@@ -274,7 +267,7 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 					     : explain_lost(t, &why, err);
 }
 
-/* Of this run's keys: one that reads back as something else than planned. */
+/* Is this a key of this run that does not read back as planned? */
 static bool
 is_wrong(const struct plan_key *k)
 {
@@ -282,9 +275,9 @@ is_wrong(const struct plan_key *k)
 }
 
 /*
- * A local key that is written while somebody's reload runs can vanish from the server's memory, and
- * the next local write would then erase it from the file (server-facts). Such keys are written once
- * more; *wrong becomes what is still wrong. 0, or -1 with err, which says all.
+ * A local key that is written during a reload can vanish from the server's memory, and the next
+ * local write would then erase it from the file (server-facts). Write such keys once more; *wrong
+ * becomes the number of keys that are still wrong. 0, or -1 with the whole message in err.
  */
 static int
 write_lost(struct target *t, size_t *wrong, struct err *err)
@@ -313,12 +306,12 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 	if (written == API_WRITTEN_FAILED)
 		return explain_failed(t, &why, err);
 	return err_set(err, why.kind,
-	    "Keys that the server had accepted were gone when they were read back, and writing "
-	    "them again failed: %s %s",
+	    "The server accepted keys, but they were gone when they were read back. Writing them "
+	    "again failed: %s %s",
 	    why.text, UNKNOWN_NOW);
 }
 
-/* Send these, and compare all keys again. */
+/* Send the operations, and compare all keys again. */
 static int
 send_again(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
 {
@@ -343,10 +336,10 @@ forget_key(struct snapshot *s, const char *key)
 }
 
 /*
- * A database key that reads back as before may be shadowed by config.toml. So it is deleted from
- * the database, and read again. What still stands is the file's: ours had no effect, and the key
- * leaves the snapshot (what the database held behind it can't be known). What is gone was
- * somebody's own value, set since: it is put back.
+ * A database key that reads back as before may be shadowed by config.toml. Delete it from the
+ * database and read again. If it is still there, it is the file's: our value had no effect, and the
+ * key leaves the snapshot (what the database held before is not known). If it is gone, somebody set
+ * the value since: put it back.
  */
 static int
 drop_shadowed(struct target *t, size_t wrong, struct err *err)
@@ -383,7 +376,7 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 	return t->shadowed == wrong ? target_save_proved(t, err) : target_save_sending(t, err);
 }
 
-/* Name keys that are wrong, and say what is known of why. */
+/* Name the keys that are wrong, and say why if that is known. */
 static int
 explain_wrong(struct target *t, size_t wrong, struct err *err)
 {
@@ -405,21 +398,21 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 	    wrong, t->plan.key_count, names, wrong > n ? " and more" : "");
 	if (t->plan.clearing)
 		err_add(err,
-		    "A key that stands in config.toml outranks the database: stop the server and "
-		    "take it out there.");
+		    "A key in config.toml outranks the database. Stop the server and remove the "
+		    "key from the file.");
 	else if (drop_shadowed(t, wrong, &why) == -1)
 		err_add(err, "%s", why.text);
 	if (t->shadowed)
 		err_add(err,
-		    "%zu of them stand in this server's config.toml, which outranks the database: "
-		    "what was written to the database for them is deleted again (what it held "
-		    "before behind the file's value, if anything, can't be known). Stop the server "
-		    "and use --config, or leave their group out.",
+		    "This server's config.toml has %zu of them, and it outranks the database. What "
+		    "was written to the database for them is deleted again. What the database held "
+		    "before is not known. Stop the server and use --config, or leave the group out "
+		    "with --skip.",
 		    t->shadowed);
 	if (elsewhere)
 		err_add(err,
-		    "%zu of them were written through the first --url and do not show here, so the "
-		    "two share no database: clear them, then stage them one by one.",
+		    "%zu of them were written through the first --url and are missing here, so the "
+		    "two servers share no database. Clear both, then stage them one by one.",
 		    elsewhere);
 	if (t->shadowed + elsewhere < wrong)
 		err_add(err, "%s", UNKNOWN_NOW);
@@ -436,7 +429,7 @@ prove(struct target *t, struct err *err)
 	target_unproved(t);
 	if (read_back(t, &s, &why) == -1)
 		return err_set(err, why.kind,
-		    "The server accepted the write, but it can't be read back: %s %s", why.text,
+		    "The server accepted the write, but reading it back failed: %s %s", why.text,
 		    UNKNOWN_NOW);
 	wrong = plan_compare(&t->plan, &s);
 	if (wrong && write_lost(t, &wrong, err) == -1)
@@ -467,13 +460,10 @@ target_api_write(struct target *t, struct err *err)
 		return -1;
 	if (t->plan.clearing || target_save_proved(t, &why) == 0)
 		return 0;
-	/*
-	 * All is written and read back, but the next run will think it has to write anew: it is
-	 * told so.
-	 */
+	/* The file still says `sending`: the next run will take the write for uncertain. */
 	t->progress = PROGRESS_UNPROVED;
 	return err_set(err, ERR_SYSTEM,
-	    "All keys are written and read back, but the snapshot could not be brought up to date: "
-	    "%s. Run the same command again.",
+	    "All keys are written and read back, but the snapshot could not be updated: %s. Run "
+	    "the same command again.",
 	    why.text);
 }

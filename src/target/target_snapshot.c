@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Where the snapshot is: as the options say, else in this folder under a name of its own. */
 int
 target_name_snapshot(struct target *t, const char *folder, const char *whose, struct err *err)
 {
@@ -24,7 +23,7 @@ target_name_snapshot(struct target *t, const char *folder, const char *whose, st
 	else
 		snprintf(name, sizeof(name), "%s%sstalprep-%s.snapshot.json", folder,
 		    *folder ? "/" : "", whose);
-	/* From the root, so that the report's words hold in any folder. */
+	/* Absolute, so that what the report prints works in any folder. */
 	if (*name == '/' || !getcwd(here, sizeof(here)) || *here != '/')
 		here[0] = '\0';
 	if (snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s%s%s", here,
@@ -34,8 +33,8 @@ target_name_snapshot(struct target *t, const char *folder, const char *whose, st
 }
 
 /*
- * A snapshot may hold keys of a relay, or of a new server, other than this run's: they are read one
- * by one. Other keys are found by prefix. What is no plain key was not written by stalprep.
+ * A snapshot may hold keys of another relay, or of another new server, than this run names. Those
+ * are read one by one; prefixes find all others. Keys with other characters are not stalprep's.
  */
 static int
 read_along(struct target *t, const struct snapshot *s, struct err *err)
@@ -59,7 +58,7 @@ read_along(struct target *t, const struct snapshot *s, struct err *err)
 	return 0;
 }
 
-/* A file's snapshot that lies beside it belongs to it, though both are mounted elsewhere by now. */
+/* A snapshot beside its config.toml belongs to it, even if both are mounted elsewhere now. */
 static bool
 moved_along(const struct target *t)
 {
@@ -74,10 +73,7 @@ moved_along(const struct target *t)
 	    !memcmp(path, t->config.path, (size_t)(own - t->config.path));
 }
 
-/*
- * A snapshot that a clear has done with tells a second clear that there is nothing to do. If it
- * can't be read, so be it.
- */
+/* A cleared snapshot tells a second clear that nothing is left to do. It may be unreadable. */
 static void
 load_cleared(struct target *t)
 {
@@ -139,7 +135,7 @@ request_text(struct pool *pool, const struct request *q)
 	return copy;
 }
 
-/* Of a file: how the values were spelled that stood there before. */
+/* For a file: record how its old values were spelled. */
 static void
 add_texts(struct snapshot *s, struct target *t)
 {
@@ -154,10 +150,7 @@ add_texts(struct snapshot *s, struct target *t)
 	}
 }
 
-/*
- * Put it into the snapshot's file. What it says counts only once something was sent: see
- * target_withdraw.
- */
+/* Write the snapshot's file. It counts only once something was sent: see target_withdraw. */
 static int
 save(struct target *t, const struct snapshot *s, struct err *err)
 {
@@ -187,7 +180,7 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	if (!s.options)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
-		s.state = SNAPSHOT_SENDING; /* until it is proved, whatever this run does */
+		s.state = SNAPSHOT_SENDING; /* it stays so until proved */
 	plan_keep(&t->plan, t->request->groups, old, &s, &t->pool);
 	add_texts(&s, t);
 	return save(t, &s, err);
@@ -260,7 +253,8 @@ target_retire_snapshot(struct target *t, struct err *err)
 		return snapfile_save(&left, t->snapshot_path, err);
 	}
 	if (snprintf(to, sizeof(to), "%s.cleared", t->snapshot_path) >= (int)sizeof(to))
-		return err_set(err, ERR_SYSTEM, "%s: the name is too long", t->snapshot_path);
+		return err_set(
+		    err, ERR_SYSTEM, "the name %s.cleared is too long", t->snapshot_path);
 	if (file_rename(t->snapshot_path, to, err) == -1)
 		return -1;
 	snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s", to);
