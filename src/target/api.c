@@ -12,7 +12,7 @@
 
 /*
  * Read by prefix: keys that may be in config.toml. A read by key would also return old database
- * values that the server ignores (server-facts). %s is the relay's id.
+ * values that the server ignores (server-facts). queue_read adds those of the relay.
  */
 static const char *const prefixes[] = {
 	"server.listener",
@@ -25,8 +25,6 @@ static const char *const prefixes[] = {
 	"queue.strategy",
 	"queue.outbound",
 	"queue.virtual",
-	"queue.route.%s",
-	"remote.%s",
 	"cluster.seed-nodes",
 };
 
@@ -45,6 +43,13 @@ static const char *const keys[] = {
 
 enum { DETAIL_MAX = 200 }; /* bytes of the server's own text that a message quotes */
 
+/* Parse an answer's body. 0 with *doc for json_free, or -1 with err. */
+static int
+parse_body(struct json **doc, const struct http1_answer *answer, struct err *err)
+{
+	return json_parse(doc, buf_text(&answer->body), answer->body.len, err);
+}
+
 /* The server's own text in an error answer, made fit for one line; "" when there is none. */
 static void
 detail_of_answer(char *out, const struct http1_answer *answer)
@@ -55,8 +60,7 @@ detail_of_answer(char *out, const struct http1_answer *answer)
 	size_t i, n = 0, step;
 
 	out[0] = '\0';
-	if (json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
-	    -1)
+	if (parse_body(&doc, answer, NULL) == -1)
 		return;
 	for (i = 0; i < COUNT(names) && !text; i++)
 		text = json_string(json_member(doc, names[i]));
@@ -129,8 +133,7 @@ expect_json(struct http1_answer *answer, const char *what, struct json **doc, st
 	*doc = NULL;
 	if (answer->status != 200)
 		return status_error(answer, what, err);
-	if (json_parse(doc, answer->body.data ? answer->body.data : "", answer->body.len, &why) ==
-	    -1)
+	if (parse_body(doc, answer, &why) == -1)
 		return err_set(err, ERR_SERVER,
 		    "stalprep does not understand the server's answer (%s).", why.text);
 	if (json_member(*doc, "error") || !json_member(*doc, "data")) {
@@ -179,13 +182,9 @@ queue_read(struct api *a, struct err *err)
 	for (i = 0; i < a->extra_count; i++)
 		buf_printf(&target, ",%s", a->extra[i]);
 	buf_str(&target, "&prefixes=");
-	for (i = 0; i < COUNT(prefixes); i++) {
-		const char *at = strstr(prefixes[i], "%s");
-
-		buf_printf(&target, "%s%.*s%s", i ? "," : "",
-		    at ? (int)(at - prefixes[i]) : (int)strlen(prefixes[i]), prefixes[i],
-		    at ? a->relay_id : "");
-	}
+	for (i = 0; i < COUNT(prefixes); i++)
+		buf_printf(&target, "%s,", prefixes[i]);
+	buf_printf(&target, "queue.route.%s,remote.%s", a->relay_id, a->relay_id);
 	r = target.failed ? err_memory(err) : queue(a, "GET", target.data, NULL, err);
 	buf_free(&target);
 	return r;
@@ -277,9 +276,7 @@ facts_of_session(struct api_facts *f, struct pool *pool, const struct http1_answ
 	struct json *doc = NULL;
 	bool is_one;
 
-	if (answer->status != 200 ||
-	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
-		-1)
+	if (answer->status != 200 || parse_body(&doc, answer, NULL) == -1)
 		return false;
 	capabilities = json_member(doc, "capabilities");
 	is_one = json_is_object(capabilities);
@@ -299,9 +296,7 @@ facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_a
 	struct json *doc = NULL;
 	int minor;
 
-	if (answer->status != 200 ||
-	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
-		-1)
+	if (answer->status != 200 || parse_body(&doc, answer, NULL) == -1)
 		return;
 	f->url_in_force = origin_of(pool, json_string(json_member(doc, "apiUrl")));
 	for (c = json_first(json_member(doc, "capabilities")); c; c = json_next(c)) {
@@ -478,33 +473,25 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 	return r;
 }
 
-static int
-faults_of_answer(struct api_fault **out, size_t *count, struct pool *pool, const struct json *from,
-    struct err *err)
+/* Add the faults that an answer lists. The caller asks the pool whether memory ran out. */
+static void
+add_faults(struct api_fault **faults, size_t *count, struct pool *pool, const struct json *list)
 {
 	const struct json *j;
 	const char *text;
-	char *c;
+	char *kind;
 
-	for (j = json_first(from); j; j = json_next(j)) {
-		struct api_fault *faults = pool_grow(pool, *out, *count, sizeof(*faults));
+	for (j = json_first(list); j; j = json_next(j)) {
+		struct api_fault *fault = pool_add(pool, *faults, *count);
 
-		if (!faults)
-			return err_memory(err);
-		*out = faults;
 		text = json_string(json_member(j, "type"));
-		c = pool_str(pool, text ? text : "error");
-		faults[*count].kind = c;
-		for (; c && *c; c++)
-			*c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+		fault->kind = kind = pool_str(pool, text ? text : "error");
+		for (; *kind; kind++)
+			*kind = *kind >= 'A' && *kind <= 'Z' ? (char)(*kind + 32) : *kind;
 		text = json_string(json_member(j, "error"));
-		faults[*count].text = pool_str(pool, text ? text : "");
-		faults[*count].key = pool_str(pool, json_name(j) ? json_name(j) : "");
-		if (pool_check(pool, err) == -1)
-			return -1;
-		(*count)++;
+		fault->text = pool_str(pool, text ? text : "");
+		fault->key = pool_str(pool, json_name(j) ? json_name(j) : "");
 	}
-	return 0;
 }
 
 int
@@ -514,7 +501,7 @@ api_reload(
 	/* Without a value dry-run is ignored, and the server really reloads (server-facts). */
 	const char *target = dry_run ? "/api/reload?dry-run=1" : "/api/reload";
 	struct http1_answer answer = { 0 };
-	const struct json *data, *errors, *warnings;
+	const struct json *data, *errors;
 	struct json *doc = NULL;
 	int r = -1;
 
@@ -525,13 +512,16 @@ api_reload(
 		goto done;
 	data = json_member(doc, "data");
 	errors = json_member(data, "errors");
-	warnings = json_member(data, "warnings");
-	if (!json_is_object(errors))
+	if (!json_is_object(errors)) {
 		err_set(err, ERR_SERVER,
 		    "stalprep does not understand the server's answer to the reload (its list of "
 		    "errors is missing).");
-	else if (faults_of_answer(&out->errors, &out->error_count, pool, errors, err) == 0)
-		r = faults_of_answer(&out->warnings, &out->warning_count, pool, warnings, err);
+	} else {
+		add_faults(&out->errors, &out->error_count, pool, errors);
+		add_faults(
+		    &out->warnings, &out->warning_count, pool, json_member(data, "warnings"));
+		r = pool_check(pool, err);
+	}
 done:
 	json_free(doc);
 	http1_answer_free(&answer);

@@ -19,20 +19,23 @@ static const char DUMMY[] = "server.stalprep.touch";
 static const char UNKNOWN_NOW[] =
     "Run the same command again: it completes the work. Or undo it with stalprep clear.";
 
-int
-target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
+static int
+connect_and_read(
+    struct target *t, const struct trust *trust, const struct credentials *c, struct err *err)
 {
 	session_phase(&t->session, true);
 	if (session_open(&t->session, trust, c, err) == -1)
 		return -1;
-	if (api_read(&t->session.api, &t->pool, &t->facts, err) == -1) {
+	return api_read(&t->session.api, &t->pool, &t->facts, err);
+}
+
+int
+target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
+{
+	if (connect_and_read(t, trust, c, err) == -1) {
 		if (err->kind != ERR_AUTH || err->code != 402 || c->final)
 			return -1;
-		if (credentials_add_code(c, err) == -1)
-			return -1;
-		session_phase(&t->session, true);
-		if (session_open(&t->session, trust, c, err) == -1 ||
-		    api_read(&t->session.api, &t->pool, &t->facts, err) == -1)
+		if (credentials_add_code(c, err) == -1 || connect_and_read(t, trust, c, err) == -1)
 			return -1;
 	}
 	t->read = true;
@@ -114,13 +117,20 @@ make_ops(struct ops *ops, struct target *t)
 		add_step(ops, t, step);
 }
 
+/* Connect again, unless the connection is still open. */
+static int
+reconnect(struct target *t, struct err *err)
+{
+	return session_open(&t->session, t->session.trust, t->session.credentials, err);
+}
+
 /* Send the operations. 0; or -1 with err and *written, as for api_write. */
 static int
 post(struct target *t, const struct ops *ops, enum api_written *written, struct err *err)
 {
 	*written = API_WRITTEN_NOTHING;
 	if (pool_check(&t->pool, err) == -1 || /* an operation may be lost */
-	    session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
+	    reconnect(t, err) == -1)
 		return -1;
 	return api_write(&t->session.api, ops, written, err);
 }
@@ -145,7 +155,7 @@ read_back(struct target *t, struct settings *out, struct err *err)
 	int tries;
 
 	for (tries = 0; tries < 2; tries++) {
-		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == 0 &&
+		if (reconnect(t, err) == 0 &&
 		    api_read_settings(&t->session.api, &t->pool, out, err) == 0)
 			return 0;
 		if (err->kind != ERR_REACH)
@@ -252,7 +262,7 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 		return 0;
 	/* Twice: a server may close when it rejects the first spelling of the operations. */
 	for (tries = 0; tries < 2; tries++) {
-		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
+		if (reconnect(t, err) == -1)
 			return -1;
 		if (post(t, ops, &written, &why) == 0)
 			return 0;

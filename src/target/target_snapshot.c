@@ -240,7 +240,7 @@ target_retire_snapshot(struct target *t, struct err *err)
 
 		for (j = 0; j < t->plan.key_count && strcmp(t->plan.keys[j].key, k->key) != 0; j++)
 			;
-		if ((j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED))
+		if (j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED)
 			snapshot_add(&left, &t->pool, k);
 	}
 	if (pool_check(&t->pool, err) == -1)
