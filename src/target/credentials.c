@@ -25,7 +25,7 @@ read_password(struct credentials *c, const struct reach *from, bool lax, struct 
 }
 
 int
-credentials_take(struct credentials *c, const struct reach *from, bool lax, struct err *err)
+credentials_load(struct credentials *c, const struct reach *from, bool lax, struct err *err)
 {
 	int r;
 
@@ -68,7 +68,7 @@ credentials_finish(struct credentials *c)
 {
 	secret_wipe(&c->password);
 	secret_wipe(&c->code);
-	c->final = true;
+	c->complete = true;
 }
 
 void

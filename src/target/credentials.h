@@ -15,7 +15,7 @@ struct credentials {
 	struct secret password, code; /* kept only while a second factor may be needed */
 	struct secret header;         /* the value of the Authorization field */
 	/* no second factor will be added: the login is a key, or the header has the code */
-	bool final;
+	bool complete;
 	const char *user;
 };
 
@@ -24,7 +24,7 @@ struct credentials {
  * order) and the second factor from --totp-file. Make the header, without the second factor. lax:
  * others may have read access to the files. 0 or -1 with err.
  */
-int credentials_take(
+int credentials_load(
     struct credentials *c, const struct reach *r, bool lax, struct err *err) WARN_UNUSED;
 
 /* Make the header with the second factor; prompt for it if needed. 0 or -1 with err. */

@@ -121,7 +121,7 @@ http1_flush(struct http1 *h, struct err *err)
 /* ---- reading ---- */
 
 static int
-strange(struct err *err, const char *why)
+invalid(struct err *err, const char *why)
 {
 	return err_set(err, ERR_SERVER, "the answer is not valid HTTP: %s", why);
 }
@@ -163,7 +163,7 @@ read_line(struct http1 *h, size_t max, struct span *line, const char *where, str
 		unsigned char c;
 
 		if (i > max)
-			return strange(err,
+			return invalid(err,
 			    max ? "a line, or all lines together, are too long"
 				: "a chunk is longer than its size says");
 		while (h->used + i + 1 >= h->in.len) {
@@ -174,7 +174,7 @@ read_line(struct http1 *h, size_t max, struct span *line, const char *where, str
 		if (c == '\r' && h->in.data[h->used + i + 1] == '\n')
 			break;
 		if ((c < ' ' && c != '\t') || c == 0x7f)
-			return strange(err,
+			return invalid(err,
 			    c == '\n'       ? "a line feed without a carriage return"
 				: c == '\0' ? "a NUL"
 					    : "a control byte");
@@ -218,7 +218,7 @@ trim(struct span *s)
 
 /* Copy for a message: bytes that are not printable ASCII become '?'. */
 static void
-copy_shown(char *out, size_t size, const char *p, size_t len)
+copy_printable(char *out, size_t size, const char *p, size_t len)
 {
 	size_t i;
 
@@ -245,8 +245,8 @@ check_greeting(struct http1 *h, struct err *err)
 		if (h->in.data[h->used + i] == magic[i])
 			continue;
 		if (h->in.data[h->used] == 0x15 || h->in.data[h->used] == 0x16)
-			return strange(err, "the port speaks TLS. Use https:// in the URL");
-		copy_shown(shown, sizeof(shown), h->in.data + h->used, h->in.len - h->used);
+			return invalid(err, "the port speaks TLS. Use https:// in the URL");
+		copy_printable(shown, sizeof(shown), h->in.data + h->used, h->in.len - h->used);
 		return err_set(err, ERR_SERVER,
 		    "the answer is not HTTP/1.1: it begins with \"%s\". Is this the port of the "
 		    "management API?",
@@ -264,11 +264,11 @@ parse_status(const struct span *line, struct head *head, struct err *err)
 	if (line->len < 12 || memcmp(p, "HTTP/1.", 7) || (p[7] != '0' && p[7] != '1') ||
 	    p[8] != ' ' || !is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) ||
 	    (line->len > 12 && p[12] != ' '))
-		return strange(err, "its status line is malformed");
+		return invalid(err, "its status line is malformed");
 	head->minor = (unsigned)(p[7] - '0');
 	head->status = (p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0');
 	return head->status < 100 || head->status > 599
-	    ? strange(err, "its status is not from 100 to 599")
+	    ? invalid(err, "its status is not from 100 to 599")
 	    : 0;
 }
 
@@ -278,12 +278,12 @@ parse_length(const struct span *value, struct head *head, struct err *err)
 	size_t i;
 
 	if (head->has_length)
-		return strange(err, "it gives its length twice");
+		return invalid(err, "it gives its length twice");
 	if (!value->len)
-		return strange(err, "its length is empty");
+		return invalid(err, "its length is empty");
 	for (i = 0; i < value->len; i++) {
 		if (!is_digit(value->p[i]))
-			return strange(err, "its length is not a number");
+			return invalid(err, "its length is not a number");
 		head->length = head->length * 10 + (size_t)(value->p[i] - '0');
 		if (head->length > HTTP1_BODY_MAX)
 			return too_long(err);
@@ -296,9 +296,9 @@ static int
 parse_encoding(const struct span *value, struct head *head, struct err *err)
 {
 	if (head->chunked)
-		return strange(err, "it gives its transfer coding twice");
+		return invalid(err, "it gives its transfer coding twice");
 	if (!span_is(value, "chunked"))
-		return strange(err, "its transfer coding is not \"chunked\"");
+		return invalid(err, "its transfer coding is not \"chunked\"");
 	head->chunked = true;
 	return 0;
 }
@@ -337,7 +337,7 @@ keep_type(struct http1_answer *a, const struct span *value)
 	trim(&type);
 	if (type.len >= sizeof(a->type))
 		return;
-	copy_shown(a->type, sizeof(a->type), type.p, type.len);
+	copy_printable(a->type, sizeof(a->type), type.p, type.len);
 	for (i = 0; i < type.len; i++)
 		a->type[i] += a->type[i] >= 'A' && a->type[i] <= 'Z' ? 'a' - 'A' : 0;
 	a->json = !strcmp(a->type, "application/json") ||
@@ -351,11 +351,11 @@ split_field(const struct span *line, struct span *name, struct span *value, stru
 	size_t i = 0;
 
 	if (*line->p == ' ' || *line->p == '\t')
-		return strange(err, "a folded header field");
+		return invalid(err, "a folded header field");
 	while (i < line->len && is_token(line->p[i]))
 		i++;
 	if (!i || i == line->len || line->p[i] != ':')
-		return strange(err, "a header field's name is not valid");
+		return invalid(err, "a header field's name is not valid");
 	*name = (struct span){ line->p, i };
 	*value = (struct span){ line->p + i + 1, line->len - i - 1 };
 	trim(value);
@@ -378,7 +378,7 @@ parse_field(const struct span *line, struct head *head, struct http1_answer *a, 
 	else if (span_is(&name, "content-type"))
 		keep_type(a, &value);
 	else if (span_is(&name, "location"))
-		copy_shown(a->location, sizeof(a->location), value.p, value.len);
+		copy_printable(a->location, sizeof(a->location), value.p, value.len);
 	return 0;
 }
 
@@ -386,7 +386,7 @@ parse_field(const struct span *line, struct head *head, struct http1_answer *a, 
 static int
 read_head(struct http1 *h, struct head *head, struct http1_answer *a, struct err *err)
 {
-	size_t begun = h->used;
+	size_t start = h->used;
 	struct span line;
 
 	memset(head, 0, sizeof(*head));
@@ -395,9 +395,9 @@ read_head(struct http1 *h, struct head *head, struct http1_answer *a, struct err
 	    parse_status(&line, head, err) == -1)
 		return -1;
 	for (;;) {
-		if (h->used - begun > HTTP1_HEAD_MAX)
-			return strange(err, "its head is too long");
-		if (read_line(h, HTTP1_HEAD_MAX - (h->used - begun), &line, inside_head, err) == -1)
+		if (h->used - start > HTTP1_HEAD_MAX)
+			return invalid(err, "its head is too long");
+		if (read_line(h, HTTP1_HEAD_MAX - (h->used - start), &line, inside_head, err) == -1)
 			return -1;
 		if (!line.len)
 			return 0;
@@ -413,15 +413,15 @@ check_framing(const struct head *head, struct err *err)
 	bool none = head->status < 200 || head->status == 204 || head->status == 304;
 
 	if (head->status == 101)
-		return strange(err, "it changes the protocol, but no request asked for that");
+		return invalid(err, "it changes the protocol, but no request asked for that");
 	if (head->chunked && head->has_length)
-		return strange(err, "it gives both a length and a transfer coding");
+		return invalid(err, "it gives both a length and a transfer coding");
 	if (head->chunked && !head->minor)
-		return strange(err, "a transfer coding in HTTP/1.0");
+		return invalid(err, "a transfer coding in HTTP/1.0");
 	if (none && (head->chunked || (head->length && head->status != 304)))
-		return strange(err, "a body, but its status allows none");
+		return invalid(err, "a body, but its status allows none");
 	if (!none && !head->chunked && !head->has_length)
-		return strange(err,
+		return invalid(err,
 		    "it does not give its length, so an incomplete answer would look complete");
 	return 0;
 }
@@ -471,7 +471,7 @@ parse_chunk(const struct span *line, size_t room, size_t *size, struct err *err)
 			return too_long(err);
 	}
 	if (!i || (i < line->len && line->p[i] != ';'))
-		return strange(err, "a chunk's size is not a number");
+		return invalid(err, "a chunk's size is not a number");
 	return 0;
 }
 
@@ -479,13 +479,13 @@ parse_chunk(const struct span *line, size_t room, size_t *size, struct err *err)
 static int
 read_trailer(struct http1 *h, struct err *err)
 {
-	size_t begun = h->used;
+	size_t start = h->used;
 	struct span line, name, value;
 
 	for (;;) {
-		if (h->used - begun > HTTP1_TRAILER_MAX)
-			return strange(err, "its trailer is too long");
-		if (read_line(h, HTTP1_TRAILER_MAX - (h->used - begun), &line, inside_body, err) ==
+		if (h->used - start > HTTP1_TRAILER_MAX)
+			return invalid(err, "its trailer is too long");
+		if (read_line(h, HTTP1_TRAILER_MAX - (h->used - start), &line, inside_body, err) ==
 		    -1)
 			return -1;
 		if (!line.len)
@@ -535,7 +535,7 @@ receive(struct http1 *h, struct http1_answer *a, struct head *head, struct err *
 		if (head->status >= 200)
 			break;
 		if (++interim > HTTP1_INTERIM_MAX)
-			return strange(err, "too many interim (1xx) answers");
+			return invalid(err, "too many interim (1xx) answers");
 		compact(h);
 	}
 	if (head->chunked)

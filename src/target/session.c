@@ -45,7 +45,7 @@ end_of(unsigned seconds)
 }
 
 void
-session_phase(struct session *s, bool may_stop)
+session_begin_phase(struct session *s, bool may_stop)
 {
 	s->deadline.total = end_of(s->reach->max_time);
 	s->deadline.step = INT64_MAX;
@@ -85,7 +85,7 @@ session_resolve(struct session *s, const struct reach *r, const struct url *url,
 		if (resolve_parse(&entries[i], r->resolve[i], err) == -1)
 			return -1;
 	}
-	session_phase(s, true);
+	session_begin_phase(s, true);
 	s->deadline.step = end_of(r->connect_timeout);
 	if (resolve(&s->addresses, url->host, url->port, entries, r->resolve_count, s->in_child,
 		&s->deadline, err) == -1)

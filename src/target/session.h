@@ -65,7 +65,7 @@ int session_open(struct session *s, const struct trust *t, const struct credenti
  * Begin a phase of the run, with a new time limit. may_stop: a signal ends the waiting. Without it
  * signals have no effect on the phase.
  */
-void session_phase(struct session *s, bool may_stop);
+void session_begin_phase(struct session *s, bool may_stop);
 
 /* Close and wipe. Does nothing if the session is closed. */
 void session_close(struct session *s);

@@ -9,21 +9,21 @@
 #include <string.h>
 
 enum {
-	TAKE_BACK_ROUNDS = 3,
-	NAMED_MAX = 5 /* at most this many keys are named in a message */
+	RESTORE_ROUNDS = 3, /* tries to remove our keys from the server's memory */
+	NAMED_MAX = 5       /* at most this many keys are named in a message */
 };
 
 /* Makes the server write its file. No server reads this key (server-facts: it accepts any name). */
 static const char DUMMY[] = "server.stalprep.touch";
 
-static const char UNKNOWN_NOW[] =
+static const char WAY_OUT[] =
     "Run the same command again: it completes the work. Or undo it with stalprep clear.";
 
 static int
 connect_and_read(
     struct target *t, const struct trust *trust, const struct credentials *c, struct err *err)
 {
-	session_phase(&t->session, true);
+	session_begin_phase(&t->session, true);
 	if (session_open(&t->session, trust, c, err) == -1)
 		return -1;
 	return api_read(&t->session.api, &t->pool, &t->facts, err);
@@ -33,7 +33,7 @@ int
 target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
 {
 	if (connect_and_read(t, trust, c, err) == -1) {
-		if (err->kind != ERR_AUTH || err->code != 402 || c->final)
+		if (err->kind != ERR_AUTH || err->code != 402 || c->complete)
 			return -1;
 		if (credentials_add_code(c, err) == -1 || connect_and_read(t, trust, c, err) == -1)
 			return -1;
@@ -48,7 +48,7 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 
 /* Steps of a write, in the order sent: the database is not changed if the file can't be written. */
 enum step {
-	STEP_TOUCH,
+	STEP_DUMMY,
 	STEP_LOCAL_DELETE,
 	STEP_LOCAL_INSERT,
 	STEP_DATABASE_DELETE,
@@ -56,8 +56,12 @@ enum step {
 	STEP_COUNT
 };
 
+/*
+ * A key that has its wanted value is deleted before it is inserted: without a change the server
+ * would not write its file (server-facts).
+ */
 static bool
-is_of_step(const struct plan_key *k, enum step step)
+belongs_to_step(const struct plan_key *k, enum step step)
 {
 	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
 	bool local = step == STEP_LOCAL_DELETE || step == STEP_LOCAL_INSERT;
@@ -77,7 +81,7 @@ add_step(struct ops *ops, struct target *t, enum step step)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->wanted, step };
 
-		if (is_of_step(k, step))
+		if (belongs_to_step(k, step))
 			ops_add(ops, &t->pool, &op);
 	}
 }
@@ -87,7 +91,7 @@ add_step(struct ops *ops, struct target *t, enum step step)
  * after a run that may have written local keys: the file may still hold them.
  */
 static bool
-must_touch(const struct target *t)
+needs_dummy(const struct target *t)
 {
 	size_t i;
 
@@ -103,15 +107,15 @@ must_touch(const struct target *t)
 static void
 make_ops(struct ops *ops, struct target *t)
 {
-	struct op touch = { OP_INSERT, DUMMY, "1", STEP_TOUCH };
+	struct op dummy = { OP_INSERT, DUMMY, "1", STEP_DUMMY };
 	enum step step;
 
-	if (must_touch(t)) {
+	if (needs_dummy(t)) {
 		t->sent_dummy = true;
-		ops_add(ops, &t->pool, &touch);
-		touch.kind = OP_DELETE;
-		touch.step = STEP_LOCAL_DELETE;
-		ops_add(ops, &t->pool, &touch);
+		ops_add(ops, &t->pool, &dummy);
+		dummy.kind = OP_DELETE;
+		dummy.step = STEP_LOCAL_DELETE;
+		ops_add(ops, &t->pool, &dummy);
 	}
 	for (step = STEP_LOCAL_DELETE; step < STEP_COUNT; step++)
 		add_step(ops, t, step);
@@ -129,15 +133,15 @@ static int
 post(struct target *t, const struct ops *ops, enum api_written *written, struct err *err)
 {
 	*written = API_WRITTEN_NOTHING;
-	if (pool_check(&t->pool, err) == -1 || /* an operation may be lost */
-	    reconnect(t, err) == -1)
+	/* Without memory an operation may be missing. */
+	if (pool_check(&t->pool, err) == -1 || reconnect(t, err) == -1)
 		return -1;
 	return api_write(&t->session.api, ops, written, err);
 }
 
 /* Set one key in the server's memory back to value. That the file can't be written is expected. */
 static void
-take_back_one(struct target *t, const char *key, const char *value)
+restore_key(struct target *t, const char *key, const char *value)
 {
 	struct op op = { value ? OP_INSERT : OP_DELETE, key, value, 0 };
 	enum api_written written;
@@ -171,21 +175,21 @@ read_back(struct target *t, struct settings *out, struct err *err)
  * is how many of the database's keys are changed.
  */
 static size_t
-take_back(struct target *t, size_t *database)
+restore_memory(struct target *t, size_t *database)
 {
 	struct settings s;
 	struct err ignored;
-	size_t i, dirty = 1;
+	size_t i, left = 1;
 	int round;
 
 	if (t->sent_dummy)
-		take_back_one(t, DUMMY, NULL);
-	for (round = 0; round <= TAKE_BACK_ROUNDS && dirty; round++) {
+		restore_key(t, DUMMY, NULL);
+	for (round = 0; round <= RESTORE_ROUNDS && left; round++) {
 		t->plan.unread = true;
 		if (read_back(t, &s, &ignored) == -1)
 			break;
 		plan_compare(&t->plan, &s);
-		for (i = dirty = *database = 0; i < t->plan.key_count; i++) {
+		for (i = left = *database = 0; i < t->plan.key_count; i++) {
 			const struct plan_key *k = &t->plan.keys[i];
 
 			if (!k->write || settings_same(k->after, k->now))
@@ -194,18 +198,18 @@ take_back(struct target *t, size_t *database)
 				++*database;
 				continue;
 			}
-			dirty++;
-			if (round < TAKE_BACK_ROUNDS)
-				take_back_one(t, k->key, k->now);
+			left++;
+			if (round < RESTORE_ROUNDS)
+				restore_key(t, k->key, k->now);
 		}
 	}
-	return dirty;
+	return left;
 }
 
 static int
-explain_failed(struct target *t, const struct err *why, struct err *err)
+explain_500(struct target *t, const struct err *why, struct err *err)
 {
-	size_t database = 0, dirty = take_back(t, &database);
+	size_t database = 0, left = restore_memory(t, &database);
 
 	err_set(err, ERR_SERVER,
 	    "%s The usual cause: it could not write its config.toml (full disk, read-only file).",
@@ -220,8 +224,8 @@ explain_failed(struct target *t, const struct err *why, struct err *err)
 	    "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and "
 	    "the file's permissions, compare the file with your copy, then run the same command "
 	    "again. The API may show the old values even if the file is damaged. Snapshot: %s.",
-	    dirty ? "Some of stalprep's keys may still be in the server's memory."
-		  : "stalprep removed its keys from the server's memory again.",
+	    left ? "Some of stalprep's keys may still be in the server's memory."
+		 : "stalprep removed its keys from the server's memory again.",
 	    t->snapshot_path);
 	err->code = why->code;
 	return -1;
@@ -239,13 +243,13 @@ explain_lost(struct target *t, const struct err *why, struct err *err)
 		err_set(err, why->kind,
 		    "%s It is not known whether the server wrote anything, and its settings can't "
 		    "be read now. %s",
-		    why->text, UNKNOWN_NOW);
+		    why->text, WAY_OUT);
 	} else {
 		wrong = plan_compare(&t->plan, &s);
 		err_set(err, why->kind,
 		    "%s A read now shows that %zu of %zu keys are as planned. It is not known "
 		    "whether the server wrote its config.toml. %s",
-		    why->text, t->plan.key_count - wrong, t->plan.key_count, UNKNOWN_NOW);
+		    why->text, t->plan.key_count - wrong, t->plan.key_count, WAY_OUT);
 	}
 	err->code = why->code;
 	return -1;
@@ -272,14 +276,14 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	*err = why;
 	if (written == API_WRITTEN_NOTHING)
 		return -1;
-	target_unproved(t);
-	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err)
+	target_mark_unproved(t);
+	return written == API_WRITTEN_FAILED ? explain_500(t, &why, err)
 					     : explain_lost(t, &why, err);
 }
 
 /* Is this a key of this run that does not read back as planned? */
 static bool
-is_wrong(const struct plan_key *k)
+is_not_as_planned(const struct plan_key *k)
 {
 	return k->state != KEY_CHANGED && !settings_same(k->after, k->wanted);
 }
@@ -290,7 +294,7 @@ is_wrong(const struct plan_key *k)
  * becomes the number of keys that are still wrong. 0, or -1 with the whole message in err.
  */
 static int
-write_lost(struct target *t, size_t *wrong, struct err *err)
+rewrite_lost(struct target *t, size_t *wrong, struct err *err)
 {
 	enum api_written written = API_WRITTEN_NOTHING;
 	struct ops ops = { 0 };
@@ -303,7 +307,7 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 		struct op op = { k->wanted ? OP_INSERT : OP_DELETE, k->key, k->wanted,
 			k->wanted != NULL };
 
-		if (k->write && k->local && is_wrong(k))
+		if (k->write && k->local && is_not_as_planned(k))
 			ops_add(&ops, &t->pool, &op);
 	}
 	if (!ops.count)
@@ -314,16 +318,16 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 		return 0;
 	}
 	if (written == API_WRITTEN_FAILED)
-		return explain_failed(t, &why, err);
+		return explain_500(t, &why, err);
 	return err_set(err, why.kind,
 	    "The server accepted keys, but they were gone when they were read back. Writing them "
 	    "again failed: %s %s",
-	    why.text, UNKNOWN_NOW);
+	    why.text, WAY_OUT);
 }
 
 /* Send the operations, and compare all keys again. */
 static int
-send_again(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
+send_and_compare(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
 {
 	enum api_written written;
 
@@ -352,9 +356,9 @@ forget_key(struct snapshot *s, const char *key)
  * the value since: put it back.
  */
 static int
-drop_shadowed(struct target *t, size_t wrong, struct err *err)
+delete_shadowed(struct target *t, size_t wrong, struct err *err)
 {
-	struct ops gone = { 0 }, back = { 0 };
+	struct ops deletes = { 0 }, inserts = { 0 };
 	struct settings s;
 	size_t i;
 
@@ -362,26 +366,26 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { OP_DELETE, k->key, k->now, 0 };
 
-		if (k->write && !k->local && k->now && is_wrong(k) &&
+		if (k->write && !k->local && k->now && is_not_as_planned(k) &&
 		    settings_same(k->after, k->now))
-			ops_add(&gone, &t->pool, &op);
+			ops_add(&deletes, &t->pool, &op);
 	}
-	if (!gone.count)
+	if (!deletes.count)
 		return 0;
-	if (send_again(t, &gone, &s, err) == -1)
+	if (send_and_compare(t, &deletes, &s, err) == -1)
 		return -1;
-	for (i = 0; i < gone.count; i++) {
-		struct op op = gone.items[i];
+	for (i = 0; i < deletes.count; i++) {
+		struct op op = deletes.items[i];
 
 		op.kind = OP_INSERT;
 		if (settings_get(&s, op.key)) {
 			forget_key(&t->snapshot, op.key);
 			t->shadowed++;
 		} else {
-			ops_add(&back, &t->pool, &op);
+			ops_add(&inserts, &t->pool, &op);
 		}
 	}
-	if (back.count && send_again(t, &back, &s, err) == -1)
+	if (inserts.count && send_and_compare(t, &inserts, &s, err) == -1)
 		return -1;
 	return t->shadowed == wrong ? target_save_proved(t, err) : target_save_sending(t, err);
 }
@@ -392,14 +396,14 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 {
 	char names[512] = "";
 	struct err why;
-	size_t i, len, n = 0, elsewhere = 0;
+	size_t i, len, n = 0, not_shared = 0;
 
 	for (i = 0; i < t->plan.key_count; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
 
 		len = strlen(names);
-		elsewhere += is_wrong(k) && !k->local && !k->write;
-		if (is_wrong(k) && n < NAMED_MAX)
+		not_shared += is_not_as_planned(k) && !k->local && !k->write;
+		if (is_not_as_planned(k) && n < NAMED_MAX)
 			snprintf(
 			    names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
 	}
@@ -410,7 +414,7 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 		err_add(err,
 		    "A key in config.toml outranks the database. Stop the server and remove the "
 		    "key from the file.");
-	else if (drop_shadowed(t, wrong, &why) == -1)
+	else if (delete_shadowed(t, wrong, &why) == -1)
 		err_add(err, "%s", why.text);
 	if (t->shadowed)
 		err_add(err,
@@ -419,30 +423,30 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 		    "before is not known. Stop the server and use --config, or leave the group out "
 		    "with --skip.",
 		    t->shadowed);
-	if (elsewhere)
+	if (not_shared)
 		err_add(err,
 		    "%zu of them were written through the first --url and are missing here, so the "
 		    "two servers share no database. Clear both, then stage them one by one.",
-		    elsewhere);
-	if (t->shadowed + elsewhere < wrong)
-		err_add(err, "%s", UNKNOWN_NOW);
+		    not_shared);
+	if (t->shadowed + not_shared < wrong)
+		err_add(err, "%s", WAY_OUT);
 	return -1;
 }
 
 static int
-prove(struct target *t, struct err *err)
+prove_write(struct target *t, struct err *err)
 {
 	struct settings s;
 	struct err why;
 	size_t wrong, i;
 
-	target_unproved(t);
+	target_mark_unproved(t);
 	if (read_back(t, &s, &why) == -1)
 		return err_set(err, why.kind,
 		    "The server accepted the write, but reading it back failed: %s %s", why.text,
-		    UNKNOWN_NOW);
+		    WAY_OUT);
 	wrong = plan_compare(&t->plan, &s);
-	if (wrong && write_lost(t, &wrong, err) == -1)
+	if (wrong && rewrite_lost(t, &wrong, err) == -1)
 		return -1;
 	if (wrong)
 		return explain_wrong(t, wrong, err);
@@ -465,8 +469,8 @@ target_api_write(struct target *t, struct err *err)
 		return -1;
 	if (t->snapshot_kept && ops.count && target_save_sending(t, err) == -1)
 		return -1;
-	session_phase(&t->session, false);
-	if (send_all(t, &ops, err) == -1 || prove(t, err) == -1)
+	session_begin_phase(&t->session, false);
+	if (send_all(t, &ops, err) == -1 || prove_write(t, err) == -1)
 		return -1;
 	if (t->plan.clearing || target_save_proved(t, &why) == 0)
 		return 0;

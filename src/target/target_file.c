@@ -107,7 +107,7 @@ target_edit(struct target *t, struct err *err)
  * (If nothing is written, the keys are as planned already.)
  */
 static int
-compare(struct target *t, struct err *err)
+record_keys(struct target *t, struct err *err)
 {
 	struct settings after = { 0 };
 	size_t i;
@@ -129,7 +129,7 @@ compare(struct target *t, struct err *err)
 
 /* Replace the file by the new text, and check that it reads back. */
 static int
-replace(struct target *t, struct err *err)
+replace_file(struct target *t, struct err *err)
 {
 	bool torn = false;
 
@@ -138,10 +138,10 @@ replace(struct target *t, struct err *err)
 	if (configfile_write(
 		&t->config, &t->edited, t->request->forced[REFUSAL_IN_PLACE], &torn, err) == -1) {
 		if (torn || !configfile_holds(&t->config, &t->config.text))
-			target_unproved(t);
+			target_mark_unproved(t);
 		return -1;
 	}
-	target_unproved(t);
+	target_mark_unproved(t);
 	if (configfile_holds(&t->config, &t->edited))
 		return 0;
 	return err_set(err, ERR_SYSTEM,
@@ -155,8 +155,8 @@ target_file_write(struct target *t, struct err *err)
 	struct err why;
 
 	if ((t->plan.write_count && !configfile_is_stream(t->config.name) &&
-		replace(t, err) == -1) ||
-	    compare(t, err) == -1)
+		replace_file(t, err) == -1) ||
+	    record_keys(t, err) == -1)
 		return -1;
 	if (t->plan.clearing || !t->snapshot_kept || target_save_proved(t, &why) == 0)
 		return 0;

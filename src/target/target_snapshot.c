@@ -37,7 +37,7 @@ target_name_snapshot(struct target *t, const char *folder, const char *whose, st
  * are read one by one; prefixes find all others. Keys with other characters are not stalprep's.
  */
 static int
-read_along(struct target *t, const struct snapshot *s, struct err *err)
+add_extra_keys(struct target *t, const struct snapshot *s, struct err *err)
 {
 	static const char plain[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
@@ -60,7 +60,7 @@ read_along(struct target *t, const struct snapshot *s, struct err *err)
 
 /* A snapshot beside its config.toml belongs to it, even if both are mounted elsewhere now. */
 static bool
-moved_along(const struct target *t)
+lies_beside_file(const struct target *t)
 {
 	const char *own = strrchr(t->config.path, '/'), *its = strrchr(t->loaded.target, '/'), *end;
 	char path[PATH_MAX];
@@ -104,19 +104,19 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 		snapshot_forget_plan(&t->loaded);
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
-	if (t->has_snapshot && strcmp(t->snapshot.target, t->snapshot_id) != 0 && !moved_along(t) &&
-	    !t->request->forced[REFUSAL_SNAPSHOT_TARGET])
+	if (t->has_snapshot && strcmp(t->snapshot.target, t->snapshot_id) != 0 &&
+	    !lies_beside_file(t) && !t->request->forced[REFUSAL_SNAPSHOT_TARGET])
 		return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
 		    "The snapshot %s belongs to %s, not to %s. Force this only if it is the same "
 		    "server under another name.",
 		    t->snapshot_path, t->snapshot.target, t->snapshot_id);
 	if (!t->has_snapshot)
 		load_cleared(t);
-	return read_along(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
+	return add_extra_keys(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
 }
 
 const struct snapshot *
-target_known(const struct target *t)
+target_found_snapshot(const struct target *t)
 {
 	return t->has_snapshot && (t->loaded.state != SNAPSHOT_PLANNED || t->purpose == TO_CLEAR)
 	    ? &t->loaded
@@ -152,7 +152,7 @@ add_texts(struct snapshot *s, struct target *t)
 
 /* Write the snapshot's file. It counts only once something was sent: see target_withdraw. */
 static int
-save(struct target *t, const struct snapshot *s, struct err *err)
+save_file(struct target *t, const struct snapshot *s, struct err *err)
 {
 	if (pool_check(&t->pool, err) == -1)
 		return -1;
@@ -168,7 +168,7 @@ int
 target_save_plan(struct target *t, int64_t now, struct err *err)
 {
 	struct snapshot s = { .target = t->snapshot_id, .state = SNAPSHOT_PLANNED };
-	const struct snapshot *old = target_known(t);
+	const struct snapshot *old = target_found_snapshot(t);
 	char when[WHEN_MAX];
 
 	if (!t->snapshot_path[0])
@@ -183,7 +183,7 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 		s.state = SNAPSHOT_SENDING; /* it stays so until proved */
 	plan_keep(&t->plan, t->request->groups, old, &s, &t->pool);
 	add_texts(&s, t);
-	return save(t, &s, err);
+	return save_file(t, &s, err);
 }
 
 int
@@ -192,7 +192,7 @@ target_save_sending(struct target *t, struct err *err)
 	struct snapshot s = t->snapshot;
 
 	s.state = SNAPSHOT_SENDING;
-	return save(t, &s, err);
+	return save_file(t, &s, err);
 }
 
 int
@@ -201,11 +201,11 @@ target_save_proved(struct target *t, struct err *err)
 	struct snapshot s = t->snapshot;
 
 	plan_prove(&t->plan, t->request->groups, t->has_snapshot ? &t->loaded : NULL, &s);
-	return save(t, &s, err);
+	return save_file(t, &s, err);
 }
 
 void
-target_unproved(struct target *t)
+target_mark_unproved(struct target *t)
 {
 	t->progress = PROGRESS_UNPROVED;
 	t->plan.unread = true;

@@ -19,7 +19,7 @@ int target_load_snapshot(struct target *t, bool lock, struct err *err) WARN_UNUS
  * The snapshot that the run found, or NULL. One that was only planned counts for clear alone, which
  * can end it.
  */
-const struct snapshot *target_known(const struct target *t);
+const struct snapshot *target_found_snapshot(const struct target *t);
 
 /*
  * Make the snapshot of the plan and save it as planned. The old snapshot's keys stay in groups that
@@ -28,7 +28,7 @@ const struct snapshot *target_known(const struct target *t);
 int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED;
 
 /* Record that something may be written from here on, and none of it is proved. */
-void target_unproved(struct target *t);
+void target_mark_unproved(struct target *t);
 
 /* Record in the file that a write may reach the server, or that a stage is proved. 0 or -1. */
 int target_save_sending(struct target *t, struct err *err) WARN_UNUSED;
