@@ -843,7 +843,7 @@ def test_environment_proxies_and_redirects_are_ignored(run, simulate):
     proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY")}
     run("stage", *reach(server), *CHANGE, env=proxies, status=0)
     server.faults.append(Fault(number=0, method="GET", answer=(307, ""), headers=(("location", "http://127.0.0.1:1/"),)))
-    assert "not followed" in run("stage", *reach(server), *CHANGE, status=1).err
+    assert "does not follow redirects" in run("stage", *reach(server), *CHANGE, status=1).err
 
 
 def test_behind_the_proxy_already(run, serve):

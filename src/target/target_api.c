@@ -443,7 +443,7 @@ prove_write(struct target *t, struct err *err)
 	target_mark_unproved(t);
 	if (read_back(t, &s, &why) == -1)
 		return err_set(err, why.kind,
-		    "The server accepted the write, but reading it back failed: %s %s", why.text,
+		    "The server accepted the write, but it could not be read back: %s %s", why.text,
 		    WAY_OUT);
 	wrong = plan_compare(&t->plan, &s);
 	if (wrong && rewrite_lost(t, &wrong, err) == -1)
