@@ -266,7 +266,7 @@ def check_stage(world, made, options, plan, trusted, faulty, earlier):
         assert difference(was[part], values).keys() <= keys.keys() - shadowed, part
     check_port_25(server, keys)
     if shadowed:
-        assert any("config.toml, which outranks" in message["text"] for message in done.json["messages"])
+        assert any("and it outranks the database" in message["text"] for message in done.json["messages"])
     else:
         assert complained or not world.complaints().keys() - faulty
     if "listeners" not in given_for(options, "--skip"):

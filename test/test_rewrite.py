@@ -62,5 +62,5 @@ def test_more_settings_than_can_be_read(run, simulate):
     server = simulate()
     server.shared_database.update({f"lookup.x.{number}": "v" * 1000000 for number in range(17)})
     ran = run("stage", *reach(server), *CHANGE, status=1)
-    assert "longer than the 16777216 bytes that are taken (That was the list of all settings.)" in ran.err
+    assert "longer than the limit of 16777216 bytes. This was the list of all settings." in ran.err
     assert ran.err.endswith("Nothing was written.\n") and not sent(server)

@@ -616,7 +616,7 @@ def test_failure_in_the_database(run, simulate):
     fail(server, "write", answer=(500, b""), done=True)
     ran = run("stage", *reach(server), *CHANGE, "--json", status=5)
     said = " ".join(message["text"] for message in ran.json["messages"])
-    assert "8 of the database's keys are changed all the same" in said and "untouched" not in said
+    assert "But 8 of the database's keys are changed" in said and "are not changed" not in said
     settings = server.settings()
     assert {key["key"]: key["after"] for key in ran.target["keys"]} == {
         key["key"]: settings.get(key["key"]) for key in ran.target["keys"]}
@@ -843,7 +843,7 @@ def test_environment_proxies_and_redirects_are_ignored(run, simulate):
     proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY")}
     run("stage", *reach(server), *CHANGE, env=proxies, status=0)
     server.faults.append(Fault(number=0, method="GET", answer=(307, ""), headers=(("location", "http://127.0.0.1:1/"),)))
-    assert "not followed" in run("stage", *reach(server), *CHANGE, status=1).err
+    assert "does not follow redirects" in run("stage", *reach(server), *CHANGE, status=1).err
 
 
 def test_behind_the_proxy_already(run, serve):
@@ -882,7 +882,7 @@ def test_shadowed(run, serve, key, value):
     before = state(server)
     for _ in range(2):
         ran = run("stage", *reach(server), *ALL, *dialect_options(NEWEST), status=5)
-        assert f"{key}. 1 of them stand in this server's config.toml, which outranks the database" in ran.err
+        assert f"{key}. This server's config.toml has 1 of them, and it outranks the database" in ran.err
         wanted = guide(NEWEST, relay=True, listeners=["http"])
         wanted.pop(key, None)
         assert difference(before["settings"], server.settings()) == wanted

@@ -56,8 +56,8 @@ def test_half_a_batch(run, server, go, command, number, how, times, second):
     stood, real = state(server), server.store.write_local
     fail_from(server, number, how, times)
     ran = go(command, status=5)
-    assert "DO NOT RESTART" in ran.err and "database's settings are untouched" in ran.err
-    assert "out of the server's memory again" in ran.err and run.snapshot()["state"] == "sending"
+    assert "DO NOT RESTART" in ran.err and "settings in the database are not changed" in ran.err
+    assert "from the server's memory again" in ran.err and run.snapshot()["state"] == "sending"
     assert server.settings() == stood["settings"] and server.database() == stood["database"]
     server.store.write_local, server.store.refuse_writes = real, None
     if second == "stage":
@@ -80,7 +80,7 @@ def test_half_of_the_database(run, server, go, monkeypatch):
             raise oldsettings.WriteError("the database is locked")
     monkeypatch.setattr(server.store, "set", failing)
     ran = go(STAGE, status=5)
-    assert "3 of the database's keys are changed all the same" in ran.err and run.snapshot()["state"] == "sending"
+    assert "But 3 of the database's keys are changed" in ran.err and run.snapshot()["state"] == "sending"
     monkeypatch.undo()
     go(STAGE, status=0)
     go(CLEAR, status=0)
@@ -182,7 +182,7 @@ def test_shadowed_key(run, simulate, shadows, behind):
         ran = run(*STAGE, *reach(server), status=5)
         for key, value in shadows.items():
             assert key in ran.err and key not in server.database() and server.settings()[key] == value
-        assert f"{len(shadows)} of them stand in this server's config.toml" in ran.err and "can't be known" in ran.err
+        assert f"This server's config.toml has {len(shadows)} of them" in ran.err and "is not known" in ran.err
         saved = run.snapshot()
         assert saved["state"] == "proved" and not {key["key"] for key in saved["keys"]} & set(shadows)
     new = difference(before["settings"], server.settings())

@@ -173,7 +173,7 @@ class Bench:
         if ran.status == 5 or (ran.status, command) == (0, "stage"):
             state = '"state":"sending"' if ran.status == 5 else '"state":"proved"'
             check(state in "".join(now.files.values()), f"the next run can't know what is known: {now.files}")
-        if ran.status == 0 or "Read back, " in text:
+        if ran.status == 0 or "A read now shows that " in text:
             self.check_keys(ran)
 
     def check_keys(self, ran):
@@ -183,7 +183,7 @@ class Bench:
         wrong = [key for key in keys if key["after"] != settings.get(key["key"])]
         check(not wrong, f"other values are there than said: {wrong}")
         right = sum(settings.get(key["key"]) == key["wanted"] for key in keys)
-        said = re.search(r"Read back, (\d+) of (\d+) keys", texts(ran))
+        said = re.search(r"A read now shows that (\d+) of (\d+) keys", texts(ran))
         check(not said or (int(said[1]), int(said[2])) == (right, len(keys)), f"{right} keys are right: {texts(ran)}")
 
 

@@ -18,7 +18,7 @@ reload_one(struct run *r, struct target *t)
 	size_t i, restored = 0;
 	struct err err;
 
-	session_phase(&t->session, false);
+	session_begin_phase(&t->session, false);
 	if (reload_ask(r, t, false, &answer, &err) == -1) {
 		t->progress = PROGRESS_UNPROVED;
 		run_fail(r, t, &err);

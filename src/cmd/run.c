@@ -87,7 +87,7 @@ confine_run(struct run *r, bool writes)
 	uint16_t ports[TARGETS_MAX];
 	struct confine_keep keep = {
 		.file = writes ? r->targets[0].snapshot_path : NULL, /* all are in one folder */
-		.terminal = !r->credentials.final && !r->credentials.code.len,
+		.terminal = !r->credentials.complete && !r->credentials.code.len,
 		.ports = ports,
 		.count = r->count,
 	};
@@ -146,7 +146,7 @@ run_begin(struct run *r, const struct options *o, bool lock)
 	if (o->reach.config)
 		return 0;
 	if (trust_load(&r->trust, &o->reach, getenv("SSL_CERT_FILE"), &err) == -1 ||
-	    credentials_take(
+	    credentials_load(
 		&r->credentials, &o->reach, o->request.forced[REFUSAL_OPEN_SECRET], &err) == -1) {
 		run_fail(r, NULL, &err);
 		return -1;
@@ -234,17 +234,18 @@ run_plan(struct run *r, run_planner *planner)
 	int failed;
 
 	for (i = 0; i < r->count && !any; i++)
-		any = target_known(&r->targets[i]);
+		any = target_found_snapshot(&r->targets[i]);
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
+		const struct snapshot *found = target_found_snapshot(t);
 		struct plan_input in = {
 			.now = &t->facts.settings,
 			.every = t->is_file ? NULL : &t->every,
 			.request = &r->options->request,
 			.node_count = r->options->reach.target_count,
-			.snapshot = target_known(t),
-			.other = target_known(t) ? NULL : any,
-			.cleared = !target_known(t) && t->cleared.count ? &t->cleared : NULL,
+			.snapshot = found,
+			.other = found ? NULL : any,
+			.cleared = !found && t->cleared.count ? &t->cleared : NULL,
 			.minor_first = t->facts.minor_first,
 			.minor_last = t->facts.minor_last,
 			.shared_elsewhere = i > 0,

@@ -11,8 +11,8 @@
 #include <string.h>
 
 /*
- * Read by prefix: what lives in config.toml is judged by a prefix read, since a read by key also
- * returns database left-overs that the server ignores (server-facts). %s is the relay's id.
+ * Read by prefix: keys that may be in config.toml. A read by key would also return old database
+ * values that the server ignores (server-facts). queue_read adds those of the relay.
  */
 static const char *const prefixes[] = {
 	"server.listener",
@@ -25,14 +25,12 @@ static const char *const prefixes[] = {
 	"queue.strategy",
 	"queue.outbound",
 	"queue.virtual",
-	"queue.route.%s",
-	"remote.%s",
 	"cluster.seed-nodes",
 };
 
 /*
- * Read by key: signs of the version and of a cluster. cluster.* and queue.route.* at large may hold
- * secrets.
+ * Read by key: they show the version and whether there is a cluster. A read of all cluster.* or
+ * queue.route.* could return secrets.
  */
 static const char *const keys[] = {
 	"queue.route.local.type",
@@ -43,11 +41,16 @@ static const char *const keys[] = {
 	"cluster.node-id",
 };
 
-enum { DETAIL_MAX = 200 }; /* bytes of the server's own words that are quoted */
+enum { DETAIL_MAX = 200 }; /* bytes of the server's own text that a message quotes */
 
-/*
- * The server's own words in an error answer, cut and cleaned for one line; "" when there are none.
- */
+/* Parse an answer's body. 0 with *doc for json_free, or -1 with err. */
+static int
+parse_body(struct json **doc, const struct http1_answer *answer, struct err *err)
+{
+	return json_parse(doc, buf_text(&answer->body), answer->body.len, err);
+}
+
+/* The server's own text in an error answer, made fit for one line; "" when there is none. */
 static void
 detail_of_answer(char *out, const struct http1_answer *answer)
 {
@@ -57,8 +60,7 @@ detail_of_answer(char *out, const struct http1_answer *answer)
 	size_t i, n = 0, step;
 
 	out[0] = '\0';
-	if (json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
-	    -1)
+	if (parse_body(&doc, answer, NULL) == -1)
 		return;
 	for (i = 0; i < COUNT(names) && !text; i++)
 		text = json_string(json_member(doc, names[i]));
@@ -73,7 +75,7 @@ detail_of_answer(char *out, const struct http1_answer *answer)
 	json_free(doc);
 }
 
-/* An answer's status that is no success, as an error. */
+/* Turn an answer's status that is not a success into an error. */
 static int
 status_error(const struct http1_answer *answer, const char *what, struct err *err)
 {
@@ -84,35 +86,33 @@ status_error(const struct http1_answer *answer, const char *what, struct err *er
 
 	detail_of_answer(detail, answer);
 	if (status == 403 && strstr(detail, "TOTP"))
-		status = 402; /* so it is up to 0.9 */
+		status = 402; /* up to 0.9, 403 means this too */
 	switch (status) {
 	case 401:
 		err_set(err, kind,
 		    "The server does not accept the login (401). Check --user (the account's name, "
-		    "not its mail address) and the password; a wrong second factor looks the "
-		    "same.");
+		    "not its mail address), the password and the second factor if there is one.");
 		break;
 	case 402:
 		err_set(err, kind,
-		    "The password is right, and the server asks for the account's second factor "
-		    "(402).");
+		    "The password is right, but the account needs its second factor too (402).");
 		break;
 	case 403:
 		err_set(err, kind,
-		    "The account may not %s (403). It needs the permissions settings-list, "
-		    "settings-update, settings-delete and settings-reload.",
+		    "The account is not allowed to %s (403). It needs the permissions "
+		    "settings-list, settings-update, settings-delete and settings-reload.",
 		    what);
 		break;
 	case 429:
 		err_set(err, kind,
-		    "The server says that there were too many requests or failed logins (429). "
-		    "Wait, and check the password: after 100 failures a day it bans this address.");
+		    "The server reports too many requests or failed logins (429). Wait, and check "
+		    "the password: after 100 failed logins in a day the server bans this address.");
 		break;
 	default:
 		if (answer->status >= 300 && answer->status < 400)
 			err_set(err, kind,
-			    "The server redirects (%d) to %s, which is not followed. Give the "
-			    "management API's own URL.",
+			    "The server redirects (%d) to %s. stalprep does not follow redirects. "
+			    "Give the management API's own URL.",
 			    answer->status, answer->location);
 		else
 			err_set(err, kind, "The server answered %d when asked to %s%s%s.",
@@ -123,9 +123,7 @@ status_error(const struct http1_answer *answer, const char *what, struct err *er
 	return -1;
 }
 
-/*
- * An answer of the management API: status 200 and no "error" in it. *doc is the caller's to free.
- */
+/* Parse an API answer: status 200, "data" and no "error". The caller frees *doc. */
 static int
 expect_json(struct http1_answer *answer, const char *what, struct json **doc, struct err *err)
 {
@@ -135,10 +133,9 @@ expect_json(struct http1_answer *answer, const char *what, struct json **doc, st
 	*doc = NULL;
 	if (answer->status != 200)
 		return status_error(answer, what, err);
-	if (json_parse(doc, answer->body.data ? answer->body.data : "", answer->body.len, &why) ==
-	    -1)
-		return err_set(
-		    err, ERR_SERVER, "The answer of the server makes no sense (%s).", why.text);
+	if (parse_body(doc, answer, &why) == -1)
+		return err_set(err, ERR_SERVER,
+		    "stalprep does not understand the server's answer (%s).", why.text);
 	if (json_member(*doc, "error") || !json_member(*doc, "data")) {
 		detail_of_answer(detail, answer);
 		json_free(*doc);
@@ -185,19 +182,15 @@ queue_read(struct api *a, struct err *err)
 	for (i = 0; i < a->extra_count; i++)
 		buf_printf(&target, ",%s", a->extra[i]);
 	buf_str(&target, "&prefixes=");
-	for (i = 0; i < COUNT(prefixes); i++) {
-		const char *at = strstr(prefixes[i], "%s");
-
-		buf_printf(&target, "%s%.*s%s", i ? "," : "",
-		    at ? (int)(at - prefixes[i]) : (int)strlen(prefixes[i]), prefixes[i],
-		    at ? a->relay_id : "");
-	}
+	for (i = 0; i < COUNT(prefixes); i++)
+		buf_printf(&target, "%s,", prefixes[i]);
+	buf_printf(&target, "queue.route.%s,remote.%s", a->relay_id, a->relay_id);
 	r = target.failed ? err_memory(err) : queue(a, "GET", target.data, NULL, err);
 	buf_free(&target);
 	return r;
 }
 
-/* {"data":{"key":"value",…}}, or with "items" inside as a list has them, into a sorted map. */
+/* Make a sorted map of {"data":{"key":"value",…}}; a list has them in data's "items". */
 static int
 settings_of_answer(
     struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
@@ -209,15 +202,16 @@ settings_of_answer(
 		data = json_member(data, "items");
 	if (!json_is_object(data))
 		return err_set(err, ERR_SERVER,
-		    "The answer of the server makes no sense (no settings in it).");
+		    "stalprep does not understand the server's answer (it has no settings).");
 	for (j = json_first(data); j; j = json_next(j)) {
 		if (!json_string(j))
 			return err_set(err, ERR_SERVER,
-			    "The answer of the server makes no sense (a setting that is no text).");
+			    "stalprep does not understand the server's answer (a setting's value "
+			    "is not text).");
 		settings_add(
 		    out, pool, pool_str(pool, json_name(j)), pool_str(pool, json_string(j)));
 	}
-	/* A key that was lost here would look as if the server did not have it. */
+	/* A key lost here would look as if the server did not have it. */
 	return pool_check(pool, err) == -1 ? -1 : settings_sort(out, err);
 }
 
@@ -259,7 +253,7 @@ api_read_every(struct api *a, struct pool *pool, struct settings *out, struct er
 	if (queue(a, "GET", "/api/settings/list", NULL, err) == 0 && http1_flush(a->http, err) == 0)
 		r = receive_settings(a, pool, true, out, &answer, err);
 	if (r == -1)
-		err_add(err, "(That was the list of all settings.)");
+		err_add(err, "This was the list of all settings.");
 	http1_answer_free(&answer);
 	return r;
 }
@@ -274,7 +268,7 @@ origin_of(struct pool *pool, const char *text)
 		    : NULL;
 }
 
-/* /jmap/session, from 0.12 on: the URL in force, and a sign of 0.14 and later (server-facts). */
+/* /jmap/session, since 0.12: the URL in force, and whether it is 0.14 or later (server-facts). */
 static bool
 facts_of_session(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
 {
@@ -282,9 +276,7 @@ facts_of_session(struct api_facts *f, struct pool *pool, const struct http1_answ
 	struct json *doc = NULL;
 	bool is_one;
 
-	if (answer->status != 200 ||
-	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
-		-1)
+	if (answer->status != 200 || parse_body(&doc, answer, NULL) == -1)
 		return false;
 	capabilities = json_member(doc, "capabilities");
 	is_one = json_is_object(capabilities);
@@ -295,7 +287,7 @@ facts_of_session(struct api_facts *f, struct pool *pool, const struct http1_answ
 	return is_one;
 }
 
-/* /.well-known/jmap, up to 0.11: it names the version. */
+/* /.well-known/jmap, up to 0.11: the URL in force, and the version. */
 static void
 facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
 {
@@ -304,9 +296,7 @@ facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_a
 	struct json *doc = NULL;
 	int minor;
 
-	if (answer->status != 200 ||
-	    json_parse(&doc, answer->body.data ? answer->body.data : "", answer->body.len, NULL) ==
-		-1)
+	if (answer->status != 200 || parse_body(&doc, answer, NULL) == -1)
 		return;
 	f->url_in_force = origin_of(pool, json_string(json_member(doc, "apiUrl")));
 	for (c = json_first(json_member(doc, "capabilities")); c; c = json_next(c)) {
@@ -322,7 +312,7 @@ facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_a
 	json_free(doc);
 }
 
-/* A 404 from a server that answers: a new one has none of this API. */
+/* Explain a 404: a new server does not have this API. */
 static int
 explain_missing(const struct err *why, bool session, struct err *err)
 {
@@ -330,15 +320,15 @@ explain_missing(const struct err *why, bool session, struct err *err)
 		return -1;
 	if (session)
 		return err_refuse(err, REFUSAL_NEW_SERVER,
-		    "This is a new server (0.16 or later): it has no settings API, and it is not "
-		    "the one to prepare. Give the old server's URL.");
+		    "This is a new server (0.16 or later). It has no settings API, and it is not "
+		    "the server to prepare. Give the old server's URL.");
 	return err_refuse(err, REFUSAL_NOT_STALWART,
-	    "There is no settings API at this URL (404). It is no Stalwart server, or one older "
-	    "than 0.7, which has another API. Give the old server's management URL: the listener "
-	    "of protocol http that serves its administration page.");
+	    "There is no settings API at this URL (404). This is not a Stalwart server, or it is "
+	    "older than 0.7 and has another API. Give the old server's management URL, which also "
+	    "serves its administration page.");
 }
 
-/* What the settings tell: 0.13 and later put these in at their first start. */
+/* 0.13 and later create these settings at their first start. */
 static void
 narrow_by_settings(struct api_facts *f)
 {
@@ -365,10 +355,7 @@ read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct er
 	return r;
 }
 
-/*
- * The second answer of api_read. A server that closes after each one has not seen the second
- * request.
- */
+/* The second answer of api_read. A server that closed after the first needs the request again. */
 static int
 receive_session(struct api *a, bool closed, struct http1_answer *answer, struct err *err)
 {
@@ -412,7 +399,7 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 	}
 	if (r == 0 && !has_session) {
 		f->minor_first = MINOR_FIRST;
-		if (session.status == 404) /* any other answer is no sign of an older server */
+		if (session.status == 404) /* other answers do not mean an older server */
 			f->minor_last = 11;
 		r = read_well_known(a, pool, f, err);
 	}
@@ -425,7 +412,7 @@ done:
 	return r;
 }
 
-/* One request of a write. The status of an answer is in err->code. */
+/* One request of a write. On failure err->code is the answer's status. */
 static int
 write_one(struct api *a, const struct buf *body, struct err *err)
 {
@@ -467,10 +454,7 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 		err_clear(&why);
 		r = write_one(a, &body, &why);
 		if (r == -1 && why.code == 400 && from == 0 && !a->spelling_known) {
-			/*
-			 * Raised before any operation is done, so the other spelling is safe to try
-			 * (server-facts).
-			 */
+			/* Nothing was done: it is safe to try the other spelling (server-facts). */
 			a->capital = !a->capital;
 			a->spelling_known = true;
 			a->http->sent_bytes = false;
@@ -489,46 +473,35 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 	return r;
 }
 
-static int
-faults_of_answer(struct api_fault **out, size_t *count, struct pool *pool, const struct json *from,
-    struct err *err)
+/* Add the faults that an answer lists. The caller asks the pool whether memory ran out. */
+static void
+add_faults(struct api_fault **faults, size_t *count, struct pool *pool, const struct json *list)
 {
 	const struct json *j;
 	const char *text;
-	char *c;
+	char *kind;
 
-	for (j = json_first(from); j; j = json_next(j)) {
-		struct api_fault *faults = pool_grow(pool, *out, *count, sizeof(*faults));
+	for (j = json_first(list); j; j = json_next(j)) {
+		struct api_fault *fault = pool_add(pool, *faults, *count);
 
-		if (!faults)
-			return err_memory(err);
-		*out = faults;
 		text = json_string(json_member(j, "type"));
-		c = pool_str(pool, text ? text : "error");
-		faults[*count].kind = c;
-		for (; c && *c; c++)
-			*c = *c >= 'A' && *c <= 'Z' ? (char)(*c + 32) : *c;
+		fault->kind = kind = pool_str(pool, text ? text : "error");
+		for (; *kind; kind++)
+			*kind = *kind >= 'A' && *kind <= 'Z' ? (char)(*kind + 32) : *kind;
 		text = json_string(json_member(j, "error"));
-		faults[*count].text = pool_str(pool, text ? text : "");
-		faults[*count].key = pool_str(pool, json_name(j) ? json_name(j) : "");
-		if (pool_check(pool, err) == -1)
-			return -1;
-		(*count)++;
+		fault->text = pool_str(pool, text ? text : "");
+		fault->key = pool_str(pool, json_name(j) ? json_name(j) : "");
 	}
-	return 0;
 }
 
 int
 api_reload(
     struct api *a, struct pool *pool, bool dry_run, struct api_reloaded *out, struct err *err)
 {
-	/*
-	 * With no value, or an empty one, dry-run is ignored and the server really reloads
-	 * (server-facts).
-	 */
+	/* Without a value dry-run is ignored, and the server really reloads (server-facts). */
 	const char *target = dry_run ? "/api/reload?dry-run=1" : "/api/reload";
 	struct http1_answer answer = { 0 };
-	const struct json *data, *errors, *warnings;
+	const struct json *data, *errors;
 	struct json *doc = NULL;
 	int r = -1;
 
@@ -539,12 +512,16 @@ api_reload(
 		goto done;
 	data = json_member(doc, "data");
 	errors = json_member(data, "errors");
-	warnings = json_member(data, "warnings");
-	if (!json_is_object(errors))
+	if (!json_is_object(errors)) {
 		err_set(err, ERR_SERVER,
-		    "The answer of the server to the reload makes no sense (no errors in it).");
-	else if (faults_of_answer(&out->errors, &out->error_count, pool, errors, err) == 0)
-		r = faults_of_answer(&out->warnings, &out->warning_count, pool, warnings, err);
+		    "stalprep does not understand the server's answer to the reload (its list of "
+		    "errors is missing).");
+	} else {
+		add_faults(&out->errors, &out->error_count, pool, errors);
+		add_faults(
+		    &out->warnings, &out->warning_count, pool, json_member(data, "warnings"));
+		r = pool_check(pool, err);
+	}
 done:
 	json_free(doc);
 	http1_answer_free(&answer);

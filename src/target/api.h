@@ -13,69 +13,67 @@ struct http1;
 struct pool;
 struct secret;
 
-/* How to speak: all of it is the caller's. */
+/* One API client. The caller owns everything in it. */
 struct api {
 	struct http1 *http;
-	/* connects again, where the server has closed; or NULL */
+	/* connects again after the server closed the connection; or NULL */
 	int (*reopen)(void *ctx, struct err *err);
-	void *ctx;        /* reopen's */
-	const char *host; /* the Host field's value */
+	void *ctx;        /* for reopen */
+	const char *host; /* the value of the Host field */
 	const struct secret *authorization;
-	const char *relay_id;   /* whose keys are read along */
-	const char *new_server; /* whose ban and exemption are read along; "" for none */
-	/* keys that are read along: a snapshot's own relay keys */
+	const char *relay_id;   /* the keys of this relay are read too */
+	const char *new_server; /* the ban and exemption of this address are read too; "": none */
+	/* more keys to read: those of a snapshot that no prefix covers */
 	const char *const *extra;
 	size_t extra_count;
-	bool capital;        /* the spelling of operations up to 0.10 */
-	bool spelling_known; /* no need to try the other one */
+	bool capital;        /* operations are spelled as up to 0.10 */
+	bool spelling_known; /* the other spelling need not be tried */
 };
 
-/* What a server says of itself. Strings live in the pool of the read. */
+/* What a server says about itself. Strings live in the pool of the read. */
 struct api_facts {
 	struct settings settings;    /* sorted */
-	int minor_first, minor_last; /* the versions 0.minor that the answers allow */
-	const char *version;         /* as the server names it ("0.11.8"), or NULL */
-	/* the advertised origin that runs now, or NULL where it can't be seen */
+	int minor_first, minor_last; /* the answers fit versions 0.minor in this range */
+	const char *version;         /* as the server gives it ("0.11.8"), or NULL */
+	/* the origin that the running server advertises, or NULL when not visible */
 	const char *url_in_force;
 };
 
-/* What is known of a write that did not end well. */
+/* What a failed write has changed on the server. */
 enum api_written {
-	/* no byte was sent, or the server said so: 400 to 404 to the first request */
+	/* nothing: no byte was sent, or the first request got an answer from 400 to 404 */
 	API_WRITTEN_NOTHING,
-	API_WRITTEN_MAYBE, /* it was cut off, or what came makes no sense */
-	API_WRITTEN_FAILED /* the server answered 500: final (server-facts: a plain 500) */
+	API_WRITTEN_MAYBE, /* not known: the answer was cut off or not understood */
+	/* the server answered 500; do not repeat the write (server-facts: a plain 500) */
+	API_WRITTEN_FAILED
 };
 
 /*
- * Read the settings and the signs of the version. 0; or -1 with err: ERR_AUTH (code is the HTTP
- * status; 402: a second factor is missing), ERR_REFUSED (named: a new server, none at all),
- * ERR_SERVER, ERR_REACH.
+ * Read the settings, and what shows the server's version. 0; or -1 with err: ERR_AUTH (code is the
+ * HTTP status; 402: the second factor is missing), ERR_REFUSED (a new server, or no Stalwart
+ * server), ERR_SERVER, ERR_REACH.
  */
 int api_read(
     struct api *a, struct pool *pool, struct api_facts *facts, struct err *err) WARN_UNUSED;
 
 /*
- * Read every setting, secrets among them: for the check of the server's own rewrite alone. Give the
- * pool back as soon as that is done. 0 or -1 as api_read.
+ * Read every setting, secrets included. Only the check of the server's own rewrite needs them: free
+ * the pool right after it. 0, or -1 as for api_read.
  */
 int api_read_every(
     struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
 
-/* Read the settings alone, for proof. 0 or -1 as api_read. */
+/* Read only the settings, to prove a write. 0, or -1 as for api_read. */
 int api_read_settings(
     struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
 
-/*
- * Send the operations, in as few requests as the server's bound allows. 0; or -1 with err and
- * *written.
- */
+/* Send the operations, in as few requests as the server accepts. 0; or -1 with err and *written. */
 int api_write(
     struct api *a, const struct ops *ops, enum api_written *written, struct err *err) WARN_UNUSED;
 
 /* One error or warning of a reload. Strings live in the pool. */
 struct api_fault {
-	/* kind as the server spells it, lower-cased; text may be "" */
+	/* kind: the server's word, in lower case; text may be "" */
 	const char *key, *kind, *text;
 };
 
@@ -84,7 +82,7 @@ struct api_reloaded {
 	size_t error_count, warning_count;
 };
 
-/* Reload, or with dry_run only try. 0, with the server's errors in *out; or -1 with err. */
+/* Reload; dry_run only tries it. 0, with the server's errors in *out; or -1 with err. */
 int api_reload(struct api *a, struct pool *pool, bool dry_run, struct api_reloaded *out,
     struct err *err) WARN_UNUSED;
 

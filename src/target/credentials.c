@@ -25,15 +25,12 @@ read_password(struct credentials *c, const struct reach *from, bool lax, struct 
 }
 
 int
-credentials_take(struct credentials *c, const struct reach *from, bool lax, struct err *err)
+credentials_load(struct credentials *c, const struct reach *from, bool lax, struct err *err)
 {
 	int r;
 
 	c->user = from->user ? from->user : "admin";
-	/*
-	 * Taken out of the environment in any case: it must not stay there while another source is
-	 * used.
-	 */
+	/* It must leave the environment even if another source is used. */
 	if (secret_take_env(&c->password, SECRET_ENV, err) == -1)
 		return -1;
 	if (from->api_key_file) {
@@ -71,7 +68,7 @@ credentials_finish(struct credentials *c)
 {
 	secret_wipe(&c->password);
 	secret_wipe(&c->code);
-	c->final = true;
+	c->complete = true;
 }
 
 void

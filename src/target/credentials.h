@@ -1,4 +1,4 @@
-/* credentials.h - who asks: where the password or key comes from, and the header made of it */
+/* credentials.h - the login: where the password or key comes from, and its HTTP header */
 #ifndef CREDENTIALS_H
 #define CREDENTIALS_H
 
@@ -12,31 +12,28 @@ struct reach;
 
 /* The one owner of every secret of a run. Zero-initialise; credentials_wipe when done. */
 struct credentials {
-	struct secret password, code; /* only while a second factor may be asked for */
-	struct secret header;         /* the Authorization field's value */
-	/* no second factor is to come: a key, or it is in the header */
-	bool final;
+	struct secret password, code; /* kept only while a second factor may be needed */
+	struct secret header;         /* the value of the Authorization field */
+	/* no second factor will be added: the login is a key, or the header has the code */
+	bool complete;
 	const char *user;
 };
 
 /*
- * Take the secret from --api-key-file, --password-file, $STALPREP_PASSWORD or a prompt (in that
- * order), the second factor from --totp-file, and make the header (without the second factor). lax:
- * the files may be readable by others. 0 or -1 with err.
+ * Get the secret from --api-key-file, --password-file, $STALPREP_PASSWORD or a prompt (in that
+ * order) and the second factor from --totp-file. Make the header, without the second factor. lax:
+ * others may have read access to the files. 0 or -1 with err.
  */
-int credentials_take(
+int credentials_load(
     struct credentials *c, const struct reach *r, bool lax, struct err *err) WARN_UNUSED;
 
-/*
- * The server wants the second factor: ask for it unless it is there already, and make the header
- * anew. 0 or -1 with err.
- */
+/* Make the header with the second factor; prompt for it if needed. 0 or -1 with err. */
 int credentials_add_code(struct credentials *c, struct err *err) WARN_UNUSED;
 
-/* Nobody will want the second factor any more: forget all but the header. */
+/* The second factor is not needed any more: wipe everything but the header. */
 void credentials_finish(struct credentials *c);
 
-/* Forget all of it. */
+/* Wipe everything. */
 void credentials_wipe(struct credentials *c);
 
 #endif

@@ -9,7 +9,7 @@
 #include <strings.h>
 
 enum { READ_MAX = 16 * 1024 }; /* bytes asked from the transport at once */
-enum { SHOWN_MAX = 48 };       /* bytes of a strange answer that a message shows */
+enum { SHOWN_MAX = 48 };       /* bytes of an invalid answer that a message shows */
 
 static const char inside_head[] = "inside an answer's head",
 		  inside_body[] = "before its answer was complete";
@@ -22,7 +22,7 @@ struct head {
 	size_t length;
 };
 
-/* A piece of text that somebody else owns. */
+/* A piece of text; somebody else owns it. */
 struct span {
 	const char *p;
 	size_t len;
@@ -53,7 +53,7 @@ http1_answer_free(struct http1_answer *answer)
 
 /* ---- requests ---- */
 
-/* Neither blanks nor control bytes: what would end or split a line of the request. */
+/* No blank and no control byte: they would end or split a line of the request. */
 static bool
 is_clean(const char *text)
 {
@@ -68,10 +68,10 @@ int
 http1_queue(struct http1 *h, const struct http1_request *rq, struct err *err)
 {
 	if (h->closed)
-		return err_set(err, ERR_REACH, "the server has closed the connection");
+		return err_set(err, ERR_REACH, "the server closed the connection");
 	if (!is_clean(rq->method) || !is_clean(rq->target) || !is_clean(rq->host))
 		return err_set(err, ERR_USAGE,
-		    "a request's method, target or host holds a blank or a control byte");
+		    "the method, target or host of a request has a blank or a control byte");
 	buf_printf(&h->out,
 	    "%s %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: stalprep\r\nAccept: application/json\r\n",
 	    rq->method, rq->target, rq->host);
@@ -100,9 +100,9 @@ http1_flush(struct http1 *h, struct err *err)
 	int r = 0;
 
 	if (h->closed)
-		r = err_set(err, ERR_REACH, "the server has closed the connection");
+		r = err_set(err, ERR_REACH, "the server closed the connection");
 	else if (!h->awaited && h->used < h->in.len)
-		r = err_set(err, ERR_SERVER, "the server sent bytes that belong to no answer");
+		r = err_set(err, ERR_SERVER, "the server sent data that no request asked for");
 	else if (h->out.failed)
 		r = err_memory(err);
 	else if (h->queued) {
@@ -121,12 +121,19 @@ http1_flush(struct http1 *h, struct err *err)
 /* ---- reading ---- */
 
 static int
-strange(struct err *err, const char *why)
+invalid(struct err *err, const char *why)
 {
-	return err_set(err, ERR_SERVER, "the answer is not proper HTTP: %s", why);
+	return err_set(err, ERR_SERVER, "the answer is not valid HTTP: %s", why);
 }
 
-/* More bytes. where says what is not complete yet. */
+static int
+too_long(struct err *err)
+{
+	return err_set(
+	    err, ERR_SERVER, "the answer is longer than the limit of %d bytes", HTTP1_BODY_MAX);
+}
+
+/* Read more bytes. If the connection ends, the message says where. */
 static int
 fill(struct http1 *h, const char *where, struct err *err)
 {
@@ -143,9 +150,9 @@ fill(struct http1 *h, const char *where, struct err *err)
 }
 
 /*
- * One line of at most max bytes that ends in CRLF; it stays in h->in (valid until the next fill).
- * NUL, a bare LF or CR and other control bytes but HT are errors: two readers could see different
- * lines.
+ * One line of at most max bytes that ends in CRLF. It stays in h->in, valid until the next fill.
+ * NUL, a bare LF or CR and other control bytes except HT are errors: two readers of such a line
+ * could see different lines.
  */
 static int
 read_line(struct http1 *h, size_t max, struct span *line, const char *where, struct err *err)
@@ -156,9 +163,9 @@ read_line(struct http1 *h, size_t max, struct span *line, const char *where, str
 		unsigned char c;
 
 		if (i > max)
-			return strange(err,
-			    max ? "a line, or all its lines, are longer than is taken"
-				: "a chunk is longer than it says");
+			return invalid(err,
+			    max ? "a line, or all lines together, are too long"
+				: "a chunk is longer than its size says");
 		while (h->used + i + 1 >= h->in.len) {
 			if (fill(h, where, err) == -1)
 				return -1;
@@ -167,7 +174,7 @@ read_line(struct http1 *h, size_t max, struct span *line, const char *where, str
 		if (c == '\r' && h->in.data[h->used + i + 1] == '\n')
 			break;
 		if ((c < ' ' && c != '\t') || c == 0x7f)
-			return strange(err,
+			return invalid(err,
 			    c == '\n'       ? "a line feed without a carriage return"
 				: c == '\0' ? "a NUL"
 					    : "a control byte");
@@ -209,9 +216,9 @@ trim(struct span *s)
 		s->len--;
 }
 
-/* Copy for showing: bytes outside printable ASCII become '?'. */
+/* Copy for a message: bytes that are not printable ASCII become '?'. */
 static void
-copy_shown(char *out, size_t size, const char *p, size_t len)
+copy_printable(char *out, size_t size, const char *p, size_t len)
 {
 	size_t i;
 
@@ -222,10 +229,7 @@ copy_shown(char *out, size_t size, const char *p, size_t len)
 
 /* ---- the head ---- */
 
-/*
- * Is what came so far the start of an HTTP answer? A port may speak something else, and never end
- * its line.
- */
+/* Is this the start of an HTTP answer? Another protocol may never send the end of a line. */
 static int
 check_greeting(struct http1 *h, struct err *err)
 {
@@ -241,10 +245,10 @@ check_greeting(struct http1 *h, struct err *err)
 		if (h->in.data[h->used + i] == magic[i])
 			continue;
 		if (h->in.data[h->used] == 0x15 || h->in.data[h->used] == 0x16)
-			return strange(err, "the port speaks TLS. Name it with https://");
-		copy_shown(shown, sizeof(shown), h->in.data + h->used, h->in.len - h->used);
+			return invalid(err, "the port speaks TLS. Use https:// in the URL");
+		copy_printable(shown, sizeof(shown), h->in.data + h->used, h->in.len - h->used);
 		return err_set(err, ERR_SERVER,
-		    "the answer is not HTTP/1.1; it begins with \"%s\". Is this the port of the "
+		    "the answer is not HTTP/1.1: it begins with \"%s\". Is this the port of the "
 		    "management API?",
 		    shown);
 	}
@@ -260,10 +264,12 @@ parse_status(const struct span *line, struct head *head, struct err *err)
 	if (line->len < 12 || memcmp(p, "HTTP/1.", 7) || (p[7] != '0' && p[7] != '1') ||
 	    p[8] != ' ' || !is_digit(p[9]) || !is_digit(p[10]) || !is_digit(p[11]) ||
 	    (line->len > 12 && p[12] != ' '))
-		return strange(err, "its status line");
+		return invalid(err, "its status line is malformed");
 	head->minor = (unsigned)(p[7] - '0');
 	head->status = (p[9] - '0') * 100 + (p[10] - '0') * 10 + (p[11] - '0');
-	return head->status < 100 || head->status > 599 ? strange(err, "its status") : 0;
+	return head->status < 100 || head->status > 599
+	    ? invalid(err, "its status is not from 100 to 599")
+	    : 0;
 }
 
 static int
@@ -272,17 +278,15 @@ parse_length(const struct span *value, struct head *head, struct err *err)
 	size_t i;
 
 	if (head->has_length)
-		return strange(err, "it gives its length twice");
+		return invalid(err, "it gives its length twice");
 	if (!value->len)
-		return strange(err, "its length is empty");
+		return invalid(err, "its length is empty");
 	for (i = 0; i < value->len; i++) {
 		if (!is_digit(value->p[i]))
-			return strange(err, "its length is not a number");
+			return invalid(err, "its length is not a number");
 		head->length = head->length * 10 + (size_t)(value->p[i] - '0');
 		if (head->length > HTTP1_BODY_MAX)
-			return err_set(err, ERR_SERVER,
-			    "the answer is longer than the %d bytes that are taken",
-			    HTTP1_BODY_MAX);
+			return too_long(err);
 	}
 	head->has_length = true;
 	return 0;
@@ -292,14 +296,14 @@ static int
 parse_encoding(const struct span *value, struct head *head, struct err *err)
 {
 	if (head->chunked)
-		return strange(err, "it gives its transfer coding twice");
+		return invalid(err, "it gives its transfer coding twice");
 	if (!span_is(value, "chunked"))
-		return strange(err, "its transfer coding is not \"chunked\"");
+		return invalid(err, "its transfer coding is not \"chunked\"");
 	head->chunked = true;
 	return 0;
 }
 
-/* Connection's tokens, separated by commas. */
+/* The tokens of the Connection field, separated by commas. */
 static void
 parse_connection(const struct span *value, struct head *head)
 {
@@ -322,7 +326,7 @@ parse_connection(const struct span *value, struct head *head)
 	}
 }
 
-/* The media type in lower case, without parameters. */
+/* Keep the media type, in lower case and without parameters. */
 static void
 keep_type(struct http1_answer *a, const struct span *value)
 {
@@ -333,7 +337,7 @@ keep_type(struct http1_answer *a, const struct span *value)
 	trim(&type);
 	if (type.len >= sizeof(a->type))
 		return;
-	copy_shown(a->type, sizeof(a->type), type.p, type.len);
+	copy_printable(a->type, sizeof(a->type), type.p, type.len);
 	for (i = 0; i < type.len; i++)
 		a->type[i] += a->type[i] >= 'A' && a->type[i] <= 'Z' ? 'a' - 'A' : 0;
 	a->json = !strcmp(a->type, "application/json") ||
@@ -347,11 +351,11 @@ split_field(const struct span *line, struct span *name, struct span *value, stru
 	size_t i = 0;
 
 	if (*line->p == ' ' || *line->p == '\t')
-		return strange(err, "a folded header field");
+		return invalid(err, "a folded header field");
 	while (i < line->len && is_token(line->p[i]))
 		i++;
 	if (!i || i == line->len || line->p[i] != ':')
-		return strange(err, "a header field without a proper name");
+		return invalid(err, "a header field's name is not valid");
 	*name = (struct span){ line->p, i };
 	*value = (struct span){ line->p + i + 1, line->len - i - 1 };
 	trim(value);
@@ -374,7 +378,7 @@ parse_field(const struct span *line, struct head *head, struct http1_answer *a, 
 	else if (span_is(&name, "content-type"))
 		keep_type(a, &value);
 	else if (span_is(&name, "location"))
-		copy_shown(a->location, sizeof(a->location), value.p, value.len);
+		copy_printable(a->location, sizeof(a->location), value.p, value.len);
 	return 0;
 }
 
@@ -382,7 +386,7 @@ parse_field(const struct span *line, struct head *head, struct http1_answer *a, 
 static int
 read_head(struct http1 *h, struct head *head, struct http1_answer *a, struct err *err)
 {
-	size_t begun = h->used;
+	size_t start = h->used;
 	struct span line;
 
 	memset(head, 0, sizeof(*head));
@@ -391,9 +395,9 @@ read_head(struct http1 *h, struct head *head, struct http1_answer *a, struct err
 	    parse_status(&line, head, err) == -1)
 		return -1;
 	for (;;) {
-		if (h->used - begun > HTTP1_HEAD_MAX)
-			return strange(err, "its head is longer than is taken");
-		if (read_line(h, HTTP1_HEAD_MAX - (h->used - begun), &line, inside_head, err) == -1)
+		if (h->used - start > HTTP1_HEAD_MAX)
+			return invalid(err, "its head is too long");
+		if (read_line(h, HTTP1_HEAD_MAX - (h->used - start), &line, inside_head, err) == -1)
 			return -1;
 		if (!line.len)
 			return 0;
@@ -402,23 +406,23 @@ read_head(struct http1 *h, struct head *head, struct http1_answer *a, struct err
 	}
 }
 
-/* Do status, version, length and coding go together (RFC 9112, 6.3)? */
+/* Do status, version, length and coding fit together (RFC 9112, 6.3)? */
 static int
 check_framing(const struct head *head, struct err *err)
 {
 	bool none = head->status < 200 || head->status == 204 || head->status == 304;
 
 	if (head->status == 101)
-		return strange(err, "it changes the protocol, which nobody asked for");
+		return invalid(err, "it changes the protocol, but no request asked for that");
 	if (head->chunked && head->has_length)
-		return strange(err, "it gives a length and a transfer coding");
+		return invalid(err, "it gives both a length and a transfer coding");
 	if (head->chunked && !head->minor)
-		return strange(err, "a transfer coding in HTTP/1.0");
+		return invalid(err, "a transfer coding in HTTP/1.0");
 	if (none && (head->chunked || (head->length && head->status != 304)))
-		return strange(err, "a body where the status allows none");
+		return invalid(err, "a body, but its status allows none");
 	if (!none && !head->chunked && !head->has_length)
-		return strange(err,
-		    "it does not say how long it is, so a cut one can't be told from a whole one");
+		return invalid(err,
+		    "it does not give its length, so an incomplete answer would look complete");
 	return 0;
 }
 
@@ -447,7 +451,7 @@ read_exact(struct http1 *h, size_t n, struct buf *body, struct err *err)
 	return body->failed ? err_memory(err) : 0;
 }
 
-/* A chunk's size in hexadecimal, then nothing or an extension, which is ignored (RFC 9112, 7.1). */
+/* A chunk's size, in hexadecimal. An extension may follow and is ignored (RFC 9112, 7.1). */
 static int
 parse_chunk(const struct span *line, size_t room, size_t *size, struct err *err)
 {
@@ -464,26 +468,24 @@ parse_chunk(const struct span *line, size_t room, size_t *size, struct err *err)
 			break;
 		*size = *size * 16 + (size_t)(d - digits);
 		if (*size > room)
-			return err_set(err, ERR_SERVER,
-			    "the answer is longer than the %d bytes that are taken",
-			    HTTP1_BODY_MAX);
+			return too_long(err);
 	}
 	if (!i || (i < line->len && line->p[i] != ';'))
-		return strange(err, "a chunk's size is not a number");
+		return invalid(err, "a chunk's size is not a number");
 	return 0;
 }
 
-/* The trailer section: proper fields, all of them dropped. */
+/* The trailer section: its fields must be valid, and are dropped. */
 static int
 read_trailer(struct http1 *h, struct err *err)
 {
-	size_t begun = h->used;
+	size_t start = h->used;
 	struct span line, name, value;
 
 	for (;;) {
-		if (h->used - begun > HTTP1_TRAILER_MAX)
-			return strange(err, "its trailer is longer than is taken");
-		if (read_line(h, HTTP1_TRAILER_MAX - (h->used - begun), &line, inside_body, err) ==
+		if (h->used - start > HTTP1_TRAILER_MAX)
+			return invalid(err, "its trailer is too long");
+		if (read_line(h, HTTP1_TRAILER_MAX - (h->used - start), &line, inside_body, err) ==
 		    -1)
 			return -1;
 		if (!line.len)
@@ -493,7 +495,7 @@ read_trailer(struct http1 *h, struct err *err)
 	}
 }
 
-/* What is done with goes from the front, so that a long chunked body is not held twice. */
+/* Drop the used bytes, so that a long chunked body is not in memory twice. */
 static void
 compact(struct http1 *h)
 {
@@ -533,7 +535,7 @@ receive(struct http1 *h, struct http1_answer *a, struct head *head, struct err *
 		if (head->status >= 200)
 			break;
 		if (++interim > HTTP1_INTERIM_MAX)
-			return strange(err, "too many interim answers");
+			return invalid(err, "too many interim (1xx) answers");
 		compact(h);
 	}
 	if (head->chunked)
@@ -550,7 +552,7 @@ http1_receive(struct http1 *h, struct http1_answer *answer, struct err *err)
 
 	http1_answer_free(answer);
 	if (!h->awaited || h->closed)
-		return err_set(err, ERR_REACH, "the server has closed the connection");
+		return err_set(err, ERR_REACH, "the server closed the connection");
 	if (receive(h, answer, &head, err) == -1) {
 		http1_answer_free(answer);
 		buf_free(&h->in);

@@ -1,4 +1,4 @@
-/* reach.h - how to get at a server or a file, and as whom; no secret is in it */
+/* reach.h - how to reach a server or a file, and which login to use; holds no secret */
 #ifndef REACH_H
 #define REACH_H
 
@@ -12,11 +12,11 @@ enum {
 	RESOLVE_OPTIONS_MAX = 32
 };
 
-/* Strings are the caller's; NULL where an option was not given. */
+/* The caller owns the strings. NULL: the option was not given. */
 struct reach {
 	struct url targets[TARGETS_MAX];
 	size_t target_count;
-	const char *config; /* the file in place of those; "-" is standard input */
+	const char *config; /* the file, when no server is given; "-" is standard input */
 	const char *cacert, *pinnedpubkey;
 	const char *resolve[RESOLVE_OPTIONS_MAX]; /* HOST:PORT:ADDR, not yet parsed */
 	size_t resolve_count;

@@ -45,14 +45,14 @@ end_of(unsigned seconds)
 }
 
 void
-session_phase(struct session *s, bool may_stop)
+session_begin_phase(struct session *s, bool may_stop)
 {
 	s->deadline.total = end_of(s->reach->max_time);
 	s->deadline.step = INT64_MAX;
 	s->deadline.stop = may_stop ? &interrupt_signal : NULL;
 }
 
-/* What url_parse took for loopback, --resolve can send elsewhere. */
+/* url_parse accepted the host as loopback, but --resolve may give it another address. */
 static int
 check_loopback(const struct resolved *to, struct err *err)
 {
@@ -64,8 +64,8 @@ check_loopback(const struct resolved *to, struct err *err)
 			continue;
 		resolve_format(&to->addr[i], text);
 		return err_set(err, ERR_USAGE,
-		    "plain http goes to a loopback address only, since the password would cross "
-		    "the network in the clear: not to %s",
+		    "plain http:// is for loopback addresses only, and %s is not one: the password "
+		    "would cross the network in the clear. Use https://",
 		    text);
 	}
 	return 0;
@@ -85,7 +85,7 @@ session_resolve(struct session *s, const struct reach *r, const struct url *url,
 		if (resolve_parse(&entries[i], r->resolve[i], err) == -1)
 			return -1;
 	}
-	session_phase(s, true);
+	session_begin_phase(s, true);
 	s->deadline.step = end_of(r->connect_timeout);
 	if (resolve(&s->addresses, url->host, url->port, entries, r->resolve_count, s->in_child,
 		&s->deadline, err) == -1)

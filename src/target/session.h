@@ -1,4 +1,4 @@
-/* session.h - one kept connection to one server: address, TLS, login */
+/* session.h - one lasting connection to one server: address, TLS, login */
 #ifndef SESSION_H
 #define SESSION_H
 
@@ -19,7 +19,7 @@ struct err;
 struct reach;
 struct tls;
 
-/* Whom to trust, for all sessions of a run. Zero-initialise; trust_free when done. */
+/* What all sessions of a run trust. Zero-initialise; trust_free when done. */
 struct trust {
 	struct anchors *anchors;
 	struct x509_pins pins;
@@ -28,21 +28,21 @@ struct trust {
 
 /*
  * Load the pins, and the anchors from --cacert, ssl_cert_file ($SSL_CERT_FILE, may be NULL) or the
- * system's bundle. Not needed, so not loaded: with --insecure, or where no target is https. No
- * bundle at all is no error yet. 0 or -1.
+ * system's bundle. With --insecure no anchors are loaded; without an https target nothing is. A
+ * system without a bundle is not an error here. 0 or -1.
  */
 int trust_load(
     struct trust *t, const struct reach *r, const char *ssl_cert_file, struct err *err) WARN_UNUSED;
 void trust_free(struct trust *t);
 
-/* In the caller's storage, never moved. Zero-initialise; session_close when done. */
+/* The caller holds it and never moves it. Zero-initialise; session_close when done. */
 struct session {
 	const struct reach *reach;
 	const struct trust *trust;
 	const struct credentials *credentials;
 	const struct url *url;
 	char authority[ORIGIN_MAX];
-	void (*in_child)(void); /* resolve's; set before session_resolve */
+	void (*in_child)(void); /* for resolve(); set it before session_resolve */
 	struct resolved addresses;
 	struct deadline deadline;
 	struct conn conn;
@@ -53,27 +53,21 @@ struct session {
 	bool open;
 };
 
-/*
- * Find the addresses of url's host; needs no secret. The pointers must outlive the session. 0 or
- * -1.
- */
+/* Find the addresses of the URL's host; needs no secret. r and url must outlive s. 0 or -1. */
 int session_resolve(
     struct session *s, const struct reach *r, const struct url *url, struct err *err) WARN_UNUSED;
 
-/*
- * Connect, with TLS where the URL says so, and be ready to speak. One that is open already stays
- * so. 0 or -1.
- */
+/* Connect if not connected, with TLS for an https URL. 0 or -1 with err. */
 int session_open(struct session *s, const struct trust *t, const struct credentials *c,
     struct err *err) WARN_UNUSED;
 
 /*
- * Begin a phase of the run: its time counts anew. With may_stop a signal ends its waits, else they
- * are finished.
+ * Begin a phase of the run, with a new time limit. may_stop: a signal ends the waiting. Without it
+ * signals have no effect on the phase.
  */
-void session_phase(struct session *s, bool may_stop);
+void session_begin_phase(struct session *s, bool may_stop);
 
-/* Say goodbye, close, wipe. Closing twice is allowed. */
+/* Close and wipe. Does nothing if the session is closed. */
 void session_close(struct session *s);
 
 #endif

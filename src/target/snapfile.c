@@ -14,8 +14,8 @@ snapfile_load(struct snapshot *s, struct pool *pool, const char *path, struct er
 
 	if (r == 0 && snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
 		r = err_set(err, ERR_REFUSED,
-		    "the snapshot %s can't be used: %s. Nothing else has the settings as they "
-		    "were, so look at it, and move it away if it is of no use.",
+		    "the snapshot %s can't be used: %s. Only this file says what the settings were "
+		    "before. Look at it; if it is useless, move it away.",
 		    path, why.text);
 	buf_free(&text);
 	return r;
@@ -30,8 +30,8 @@ snapfile_save(const struct snapshot *s, const char *path, struct err *err)
 	snapshot_format(&text, s);
 	if (!text.failed && (text.len > SNAPSHOT_MAX || s->count > SNAPSHOT_KEYS_MAX))
 		r = err_set(err, ERR_SYSTEM,
-		    "%s: the snapshot would be longer than %d bytes or %d keys", path, SNAPSHOT_MAX,
-		    SNAPSHOT_KEYS_MAX);
+		    "the snapshot %s would be larger than %d bytes or have more than %d keys", path,
+		    SNAPSHOT_MAX, SNAPSHOT_KEYS_MAX);
 	else
 		r = text.failed ? err_memory(err)
 				: file_replace(path, text.data, text.len, -1, err);

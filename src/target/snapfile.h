@@ -1,4 +1,4 @@
-/* snapfile.h - a snapshot on the disk: there before the first byte is sent */
+/* snapfile.h - a snapshot's file */
 #ifndef SNAPFILE_H
 #define SNAPFILE_H
 
@@ -8,13 +8,13 @@ struct err;
 struct pool;
 struct snapshot;
 
-/* Read from a file. 0; 1 when there is none; -1 with err. */
+/* Read a snapshot. Its strings live in the pool. 0; 1 when there is no file; -1 with err. */
 int snapfile_load(
     struct snapshot *s, struct pool *pool, const char *path, struct err *err) WARN_UNUSED;
 
 /*
- * Replace the file by it, fsynced with its folder, mode 0600. 0, or -1 with err and the old file
- * still there.
+ * Write the snapshot in place of the file, with mode 0600, and fsync both file and folder. 0, or -1
+ * with err, as for file_replace.
  */
 int snapfile_save(const struct snapshot *s, const char *path, struct err *err) WARN_UNUSED;
 

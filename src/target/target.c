@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-/* HOST-PORT for a file's name: what is not plain becomes an underscore. */
+/* HOST-PORT for a file name: ':' and '/' become underscores. */
 static void
 name_server(char name[ORIGIN_MAX], const struct url *url)
 {
@@ -24,36 +24,37 @@ name_server(char name[ORIGIN_MAX], const struct url *url)
 }
 
 /*
- * A file's snapshot lies beside it: a rescue system's current folder is soon gone. In a folder of
- * snapshots its name has the whole path: each node's file is called config.toml. One that comes by
- * a pipe may have none.
+ * The snapshot lies beside the file, because a rescue system's current folder is soon gone. In
+ * --snapshot-dir its name has the file's whole path, because every node's file is config.toml.
+ * Standard input may have none.
  */
 static int
 begin_file(struct target *t, struct err *err)
 {
-	const char *base;
-	char folder[PATH_MAX], *whose, *at;
+	const char *path = t->config.path, *base = "config.toml";
+	char folder[PATH_MAX] = "", *name, *at;
+	bool has_path;
 
 	t->is_file = true;
 	if (configfile_find(&t->config, t->reach->config, err) == -1)
 		return -1;
-	snprintf(t->origin, sizeof(t->origin), "%s",
-	    t->config.path[0] ? t->config.path : "standard input");
-	base = t->config.path[0] ? strrchr(t->config.path, '/') + 1 : "config.toml";
-	t->snapshot_id = pool_printf(
-	    &t->pool, "file:%s", t->config.path[0] ? t->config.path : "/-");
-	if (!t->config.path[0] && !t->reach->snapshot && !t->reach->snapshot_dir)
+	has_path = path[0] != '\0';
+	if (has_path) {
+		base = strrchr(path, '/') + 1;
+		/* without the last slash, except in "/" */
+		snprintf(
+		    folder, sizeof(folder), "%.*s", (int)(base - path - (base - path > 1)), path);
+	}
+	snprintf(t->origin, sizeof(t->origin), "%s", has_path ? path : "standard input");
+	t->snapshot_id = pool_printf(&t->pool, "file:%s", has_path ? path : "/-");
+	if (!has_path && !t->reach->snapshot && !t->reach->snapshot_dir)
 		return 0;
-	snprintf(folder, sizeof(folder), "%.*s",
-	    (int)(t->config.path[0] ? base - t->config.path - (base - t->config.path > 1) : 0),
-	    t->config.path);
-	whose = pool_str(
-	    &t->pool, t->reach->snapshot_dir && t->config.path[0] ? t->config.path + 1 : base);
+	name = pool_str(&t->pool, has_path && t->reach->snapshot_dir ? path + 1 : base);
 	if (pool_check(&t->pool, err) == -1)
 		return -1;
-	for (at = whose; *at; at++)
+	for (at = name; *at; at++)
 		*at = *at == '/' ? '_' : *at;
-	return target_name_snapshot(t, folder, whose, err);
+	return target_name_snapshot(t, folder, name, err);
 }
 
 int
@@ -86,8 +87,6 @@ target_read(struct target *t, const struct trust *trust, struct credentials *c, 
 int
 target_write(struct target *t, struct err *err)
 {
-	if (pool_check(&t->pool, err) == -1)
-		return -1;
 	if (pool_check(&t->pool, err) == -1)
 		return -1;
 	return t->is_file ? target_file_write(t, err) : target_api_write(t, err);

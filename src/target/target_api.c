@@ -9,33 +9,33 @@
 #include <string.h>
 
 enum {
-	TAKE_BACK_ROUNDS = 3,
-	NAMED_MAX = 5 /* keys that a message names, of many */
+	RESTORE_ROUNDS = 3, /* tries to remove our keys from the server's memory */
+	NAMED_MAX = 5       /* at most this many keys are named in a message */
 };
 
-/*
- * The dummy that makes the server write its file; no server reads it (server-facts: names are not
- * checked).
- */
+/* Makes the server write its file. No server reads this key (server-facts: it accepts any name). */
 static const char DUMMY[] = "server.stalprep.touch";
 
-static const char UNKNOWN_NOW[] =
-    "Run the same command again: it finishes what was begun. Or take it back: stalprep clear.";
+static const char WAY_OUT[] =
+    "Run the same command again: it completes the work. Or undo it with stalprep clear.";
+
+static int
+connect_and_read(
+    struct target *t, const struct trust *trust, const struct credentials *c, struct err *err)
+{
+	session_begin_phase(&t->session, true);
+	if (session_open(&t->session, trust, c, err) == -1)
+		return -1;
+	return api_read(&t->session.api, &t->pool, &t->facts, err);
+}
 
 int
 target_api_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
 {
-	session_phase(&t->session, true);
-	if (session_open(&t->session, trust, c, err) == -1)
-		return -1;
-	if (api_read(&t->session.api, &t->pool, &t->facts, err) == -1) {
-		if (err->kind != ERR_AUTH || err->code != 402 || c->final)
+	if (connect_and_read(t, trust, c, err) == -1) {
+		if (err->kind != ERR_AUTH || err->code != 402 || c->complete)
 			return -1;
-		if (credentials_add_code(c, err) == -1)
-			return -1;
-		session_phase(&t->session, true);
-		if (session_open(&t->session, trust, c, err) == -1 ||
-		    api_read(&t->session.api, &t->pool, &t->facts, err) == -1)
+		if (credentials_add_code(c, err) == -1 || connect_and_read(t, trust, c, err) == -1)
 			return -1;
 	}
 	t->read = true;
@@ -46,12 +46,9 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
 }
 
-/*
- * Steps of a write, in the order in which they are sent: a failed write of the file then leaves the
- * database untouched.
- */
+/* Steps of a write, in the order sent: the database is not changed if the file can't be written. */
 enum step {
-	STEP_TOUCH,
+	STEP_DUMMY,
 	STEP_LOCAL_DELETE,
 	STEP_LOCAL_INSERT,
 	STEP_DATABASE_DELETE,
@@ -59,8 +56,12 @@ enum step {
 	STEP_COUNT
 };
 
+/*
+ * A key that has its wanted value is deleted before it is inserted: without a change the server
+ * would not write its file (server-facts).
+ */
 static bool
-is_of_step(const struct plan_key *k, enum step step)
+belongs_to_step(const struct plan_key *k, enum step step)
 {
 	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
 	bool local = step == STEP_LOCAL_DELETE || step == STEP_LOCAL_INSERT;
@@ -80,14 +81,17 @@ add_step(struct ops *ops, struct target *t, enum step step)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->wanted, step };
 
-		if (is_of_step(k, step))
+		if (belongs_to_step(k, step))
 			ops_add(ops, &t->pool, &op);
 	}
 }
 
-/* Does the file have to be written even where the memory already has what is wanted? */
+/*
+ * Must the server write its file even if its memory already has the wanted values? Yes for a clear
+ * after a run that may have written local keys: the file may still hold them.
+ */
 static bool
-must_touch(const struct target *t)
+needs_dummy(const struct target *t)
 {
 	size_t i;
 
@@ -103,37 +107,41 @@ must_touch(const struct target *t)
 static void
 make_ops(struct ops *ops, struct target *t)
 {
-	struct op touch = { OP_INSERT, DUMMY, "1", STEP_TOUCH };
+	struct op dummy = { OP_INSERT, DUMMY, "1", STEP_DUMMY };
 	enum step step;
 
-	if (must_touch(t)) {
+	if (needs_dummy(t)) {
 		t->sent_dummy = true;
-		ops_add(ops, &t->pool, &touch);
-		touch.kind = OP_DELETE;
-		touch.step = STEP_LOCAL_DELETE;
-		ops_add(ops, &t->pool, &touch);
+		ops_add(ops, &t->pool, &dummy);
+		dummy.kind = OP_DELETE;
+		dummy.step = STEP_LOCAL_DELETE;
+		ops_add(ops, &t->pool, &dummy);
 	}
 	for (step = STEP_LOCAL_DELETE; step < STEP_COUNT; step++)
 		add_step(ops, t, step);
 }
 
-/* Send these. 0; or -1 with err and *written, as api_write. */
+/* Connect again, unless the connection is still open. */
+static int
+reconnect(struct target *t, struct err *err)
+{
+	return session_open(&t->session, t->session.trust, t->session.credentials, err);
+}
+
+/* Send the operations. 0; or -1 with err and *written, as for api_write. */
 static int
 post(struct target *t, const struct ops *ops, enum api_written *written, struct err *err)
 {
 	*written = API_WRITTEN_NOTHING;
-	if (pool_check(&t->pool, err) == -1 || /* else an operation may be lost */
-	    session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
+	/* Without memory an operation may be missing. */
+	if (pool_check(&t->pool, err) == -1 || reconnect(t, err) == -1)
 		return -1;
 	return api_write(&t->session.api, ops, written, err);
 }
 
-/*
- * One key of the server's memory back to value; that the file can't be written is known and
- * expected.
- */
+/* Set one key in the server's memory back to value. That the file can't be written is expected. */
 static void
-take_back_one(struct target *t, const char *key, const char *value)
+restore_key(struct target *t, const char *key, const char *value)
 {
 	struct op op = { value ? OP_INSERT : OP_DELETE, key, value, 0 };
 	enum api_written written;
@@ -144,14 +152,14 @@ take_back_one(struct target *t, const char *key, const char *value)
 	t->local_changed |= post(t, &ops, &written, &ignored) == 0;
 }
 
-/* Read back; a connection that the server closed meanwhile is opened again once. */
+/* Read back. If the server closed the connection meanwhile, connect again once. */
 static int
 read_back(struct target *t, struct settings *out, struct err *err)
 {
 	int tries;
 
 	for (tries = 0; tries < 2; tries++) {
-		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == 0 &&
+		if (reconnect(t, err) == 0 &&
 		    api_read_settings(&t->session.api, &t->pool, out, err) == 0)
 			return 0;
 		if (err->kind != ERR_REACH)
@@ -161,27 +169,27 @@ read_back(struct target *t, struct settings *out, struct err *err)
 }
 
 /*
- * The server could not write its config.toml, but its memory holds our keys: the next local write
- * would put them into the file unasked. Take them out one by one until a read is clean
- * (server-facts: a delete that fails still does that). Gives how many are still there by the last
- * read, and what that shows of the database.
+ * The server could not write its config.toml, but its memory holds our keys, and the next local
+ * write would put them into the file. Remove them one by one until a read shows none (server-facts:
+ * a delete that fails still removes the key). Gives how many of them the last read shows; *database
+ * is how many of the database's keys are changed.
  */
 static size_t
-take_back(struct target *t, size_t *database)
+restore_memory(struct target *t, size_t *database)
 {
 	struct settings s;
 	struct err ignored;
-	size_t i, dirty = 1;
+	size_t i, left = 1;
 	int round;
 
 	if (t->sent_dummy)
-		take_back_one(t, DUMMY, NULL);
-	for (round = 0; round <= TAKE_BACK_ROUNDS && dirty; round++) {
+		restore_key(t, DUMMY, NULL);
+	for (round = 0; round <= RESTORE_ROUNDS && left; round++) {
 		t->plan.unread = true;
 		if (read_back(t, &s, &ignored) == -1)
 			break;
 		plan_compare(&t->plan, &s);
-		for (i = dirty = *database = 0; i < t->plan.key_count; i++) {
+		for (i = left = *database = 0; i < t->plan.key_count; i++) {
 			const struct plan_key *k = &t->plan.keys[i];
 
 			if (!k->write || settings_same(k->after, k->now))
@@ -190,41 +198,40 @@ take_back(struct target *t, size_t *database)
 				++*database;
 				continue;
 			}
-			dirty++;
-			if (round < TAKE_BACK_ROUNDS)
-				take_back_one(t, k->key, k->now);
+			left++;
+			if (round < RESTORE_ROUNDS)
+				restore_key(t, k->key, k->now);
 		}
 	}
-	return dirty;
+	return left;
 }
 
 static int
-explain_failed(struct target *t, const struct err *why, struct err *err)
+explain_500(struct target *t, const struct err *why, struct err *err)
 {
-	size_t database = 0, dirty = take_back(t, &database);
+	size_t database = 0, left = restore_memory(t, &database);
 
 	err_set(err, ERR_SERVER,
-	    "%s In most cases it could not write its config.toml (a full disk, a read-only file).",
+	    "%s The usual cause: it could not write its config.toml (full disk, read-only file).",
 	    why->text);
 	if (t->plan.unread)
-		err_add(err, "What its memory and its database hold now could not be read back.");
+		err_add(err, "What its memory and its database hold now could not be read.");
 	else if (database)
-		err_add(err, "%zu of the database's keys are changed all the same.", database);
+		err_add(err, "But %zu of the database's keys are changed.", database);
 	else
-		err_add(err, "The database's settings are untouched.");
+		err_add(err, "The settings in the database are not changed.");
 	err_add(err,
 	    "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and "
 	    "the file's permissions, compare the file with your copy, then run the same command "
-	    "again. That a read shows the old values proves nothing about the file. The snapshot "
-	    "is %s.",
-	    dirty ? "Some of stalprep's keys may still be in the server's memory."
-		  : "stalprep took its keys out of the server's memory again.",
+	    "again. The API may show the old values even if the file is damaged. Snapshot: %s.",
+	    left ? "Some of stalprep's keys may still be in the server's memory."
+		 : "stalprep removed its keys from the server's memory again.",
 	    t->snapshot_path);
 	err->code = why->code;
 	return -1;
 }
 
-/* The answer was lost: what a read shows now is said, and that it is no proof. */
+/* The answer was lost. Say what a read shows now, and that this is no proof. */
 static int
 explain_lost(struct target *t, const struct err *why, struct err *err)
 {
@@ -234,15 +241,15 @@ explain_lost(struct target *t, const struct err *why, struct err *err)
 
 	if (read_back(t, &s, &ignored) == -1) {
 		err_set(err, why->kind,
-		    "%s It is not known whether the server wrote anything, and it can't be read "
-		    "back now. %s",
-		    why->text, UNKNOWN_NOW);
+		    "%s It is not known whether the server wrote anything, and its settings can't "
+		    "be read now. %s",
+		    why->text, WAY_OUT);
 	} else {
 		wrong = plan_compare(&t->plan, &s);
 		err_set(err, why->kind,
-		    "%s Read back, %zu of %zu keys are as planned; whether the server's file is "
-		    "written too is not known. %s",
-		    why->text, t->plan.key_count - wrong, t->plan.key_count, UNKNOWN_NOW);
+		    "%s A read now shows that %zu of %zu keys are as planned. It is not known "
+		    "whether the server wrote its config.toml. %s",
+		    why->text, t->plan.key_count - wrong, t->plan.key_count, WAY_OUT);
 	}
 	err->code = why->code;
 	return -1;
@@ -257,9 +264,9 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 
 	if (!ops->count)
 		return 0;
-	/* Twice: a server may close with its no to the first spelling of the operations. */
+	/* Twice: a server may close when it rejects the first spelling of the operations. */
 	for (tries = 0; tries < 2; tries++) {
-		if (session_open(&t->session, t->session.trust, t->session.credentials, err) == -1)
+		if (reconnect(t, err) == -1)
 			return -1;
 		if (post(t, ops, &written, &why) == 0)
 			return 0;
@@ -269,25 +276,25 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	*err = why;
 	if (written == API_WRITTEN_NOTHING)
 		return -1;
-	target_unproved(t);
-	return written == API_WRITTEN_FAILED ? explain_failed(t, &why, err)
+	target_mark_unproved(t);
+	return written == API_WRITTEN_FAILED ? explain_500(t, &why, err)
 					     : explain_lost(t, &why, err);
 }
 
-/* Of this run's keys: one that reads back as something else than planned. */
+/* Is this a key of this run that does not read back as planned? */
 static bool
-is_wrong(const struct plan_key *k)
+is_not_as_planned(const struct plan_key *k)
 {
 	return k->state != KEY_CHANGED && !settings_same(k->after, k->wanted);
 }
 
 /*
- * A local key that is written while somebody's reload runs can vanish from the server's memory, and
- * the next local write would then erase it from the file (server-facts). Such keys are written once
- * more; *wrong becomes what is still wrong. 0, or -1 with err, which says all.
+ * A local key that is written during a reload can vanish from the server's memory, and the next
+ * local write would then erase it from the file (server-facts). Write such keys once more; *wrong
+ * becomes the number of keys that are still wrong. 0, or -1 with the whole message in err.
  */
 static int
-write_lost(struct target *t, size_t *wrong, struct err *err)
+rewrite_lost(struct target *t, size_t *wrong, struct err *err)
 {
 	enum api_written written = API_WRITTEN_NOTHING;
 	struct ops ops = { 0 };
@@ -300,7 +307,7 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 		struct op op = { k->wanted ? OP_INSERT : OP_DELETE, k->key, k->wanted,
 			k->wanted != NULL };
 
-		if (k->write && k->local && is_wrong(k))
+		if (k->write && k->local && is_not_as_planned(k))
 			ops_add(&ops, &t->pool, &op);
 	}
 	if (!ops.count)
@@ -311,16 +318,16 @@ write_lost(struct target *t, size_t *wrong, struct err *err)
 		return 0;
 	}
 	if (written == API_WRITTEN_FAILED)
-		return explain_failed(t, &why, err);
+		return explain_500(t, &why, err);
 	return err_set(err, why.kind,
-	    "Keys that the server had accepted were gone when they were read back, and writing "
-	    "them again failed: %s %s",
-	    why.text, UNKNOWN_NOW);
+	    "The server accepted keys, but they were gone when they were read back. Writing them "
+	    "again failed: %s %s",
+	    why.text, WAY_OUT);
 }
 
-/* Send these, and compare all keys again. */
+/* Send the operations, and compare all keys again. */
 static int
-send_again(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
+send_and_compare(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
 {
 	enum api_written written;
 
@@ -343,15 +350,15 @@ forget_key(struct snapshot *s, const char *key)
 }
 
 /*
- * A database key that reads back as before may be shadowed by config.toml. So it is deleted from
- * the database, and read again. What still stands is the file's: ours had no effect, and the key
- * leaves the snapshot (what the database held behind it can't be known). What is gone was
- * somebody's own value, set since: it is put back.
+ * A database key that reads back as before may be shadowed by config.toml. Delete it from the
+ * database and read again. If it is still there, it is the file's: our value had no effect, and the
+ * key leaves the snapshot (what the database held before is not known). If it is gone, somebody set
+ * the value since: put it back.
  */
 static int
-drop_shadowed(struct target *t, size_t wrong, struct err *err)
+delete_shadowed(struct target *t, size_t wrong, struct err *err)
 {
-	struct ops gone = { 0 }, back = { 0 };
+	struct ops deletes = { 0 }, inserts = { 0 };
 	struct settings s;
 	size_t i;
 
@@ -359,44 +366,44 @@ drop_shadowed(struct target *t, size_t wrong, struct err *err)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { OP_DELETE, k->key, k->now, 0 };
 
-		if (k->write && !k->local && k->now && is_wrong(k) &&
+		if (k->write && !k->local && k->now && is_not_as_planned(k) &&
 		    settings_same(k->after, k->now))
-			ops_add(&gone, &t->pool, &op);
+			ops_add(&deletes, &t->pool, &op);
 	}
-	if (!gone.count)
+	if (!deletes.count)
 		return 0;
-	if (send_again(t, &gone, &s, err) == -1)
+	if (send_and_compare(t, &deletes, &s, err) == -1)
 		return -1;
-	for (i = 0; i < gone.count; i++) {
-		struct op op = gone.items[i];
+	for (i = 0; i < deletes.count; i++) {
+		struct op op = deletes.items[i];
 
 		op.kind = OP_INSERT;
 		if (settings_get(&s, op.key)) {
 			forget_key(&t->snapshot, op.key);
 			t->shadowed++;
 		} else {
-			ops_add(&back, &t->pool, &op);
+			ops_add(&inserts, &t->pool, &op);
 		}
 	}
-	if (back.count && send_again(t, &back, &s, err) == -1)
+	if (inserts.count && send_and_compare(t, &inserts, &s, err) == -1)
 		return -1;
 	return t->shadowed == wrong ? target_save_proved(t, err) : target_save_sending(t, err);
 }
 
-/* Name keys that are wrong, and say what is known of why. */
+/* Name the keys that are wrong, and say why if that is known. */
 static int
 explain_wrong(struct target *t, size_t wrong, struct err *err)
 {
 	char names[512] = "";
 	struct err why;
-	size_t i, len, n = 0, elsewhere = 0;
+	size_t i, len, n = 0, not_shared = 0;
 
 	for (i = 0; i < t->plan.key_count; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
 
 		len = strlen(names);
-		elsewhere += is_wrong(k) && !k->local && !k->write;
-		if (is_wrong(k) && n < NAMED_MAX)
+		not_shared += is_not_as_planned(k) && !k->local && !k->write;
+		if (is_not_as_planned(k) && n < NAMED_MAX)
 			snprintf(
 			    names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
 	}
@@ -405,41 +412,41 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 	    wrong, t->plan.key_count, names, wrong > n ? " and more" : "");
 	if (t->plan.clearing)
 		err_add(err,
-		    "A key that stands in config.toml outranks the database: stop the server and "
-		    "take it out there.");
-	else if (drop_shadowed(t, wrong, &why) == -1)
+		    "A key in config.toml outranks the database. Stop the server and remove the "
+		    "key from the file.");
+	else if (delete_shadowed(t, wrong, &why) == -1)
 		err_add(err, "%s", why.text);
 	if (t->shadowed)
 		err_add(err,
-		    "%zu of them stand in this server's config.toml, which outranks the database: "
-		    "what was written to the database for them is deleted again (what it held "
-		    "before behind the file's value, if anything, can't be known). Stop the server "
-		    "and use --config, or leave their group out.",
+		    "This server's config.toml has %zu of them, and it outranks the database. What "
+		    "was written to the database for them is deleted again. What the database held "
+		    "before is not known. Stop the server and use --config, or leave the group out "
+		    "with --skip.",
 		    t->shadowed);
-	if (elsewhere)
+	if (not_shared)
 		err_add(err,
-		    "%zu of them were written through the first --url and do not show here, so the "
-		    "two share no database: clear them, then stage them one by one.",
-		    elsewhere);
-	if (t->shadowed + elsewhere < wrong)
-		err_add(err, "%s", UNKNOWN_NOW);
+		    "%zu of them were written through the first --url and are missing here, so the "
+		    "two servers share no database. Clear both, then stage them one by one.",
+		    not_shared);
+	if (t->shadowed + not_shared < wrong)
+		err_add(err, "%s", WAY_OUT);
 	return -1;
 }
 
 static int
-prove(struct target *t, struct err *err)
+prove_write(struct target *t, struct err *err)
 {
 	struct settings s;
 	struct err why;
 	size_t wrong, i;
 
-	target_unproved(t);
+	target_mark_unproved(t);
 	if (read_back(t, &s, &why) == -1)
 		return err_set(err, why.kind,
-		    "The server accepted the write, but it can't be read back: %s %s", why.text,
-		    UNKNOWN_NOW);
+		    "The server accepted the write, but it could not be read back: %s %s", why.text,
+		    WAY_OUT);
 	wrong = plan_compare(&t->plan, &s);
-	if (wrong && write_lost(t, &wrong, err) == -1)
+	if (wrong && rewrite_lost(t, &wrong, err) == -1)
 		return -1;
 	if (wrong)
 		return explain_wrong(t, wrong, err);
@@ -462,18 +469,15 @@ target_api_write(struct target *t, struct err *err)
 		return -1;
 	if (t->snapshot_kept && ops.count && target_save_sending(t, err) == -1)
 		return -1;
-	session_phase(&t->session, false);
-	if (send_all(t, &ops, err) == -1 || prove(t, err) == -1)
+	session_begin_phase(&t->session, false);
+	if (send_all(t, &ops, err) == -1 || prove_write(t, err) == -1)
 		return -1;
 	if (t->plan.clearing || target_save_proved(t, &why) == 0)
 		return 0;
-	/*
-	 * All is written and read back, but the next run will think it has to write anew: it is
-	 * told so.
-	 */
+	/* The file still says `sending`: the next run will take the write for uncertain. */
 	t->progress = PROGRESS_UNPROVED;
 	return err_set(err, ERR_SYSTEM,
-	    "All keys are written and read back, but the snapshot could not be brought up to date: "
-	    "%s. Run the same command again.",
+	    "All keys are written and read back, but the snapshot could not be updated: %s. Run "
+	    "the same command again.",
 	    why.text);
 }

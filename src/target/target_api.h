@@ -1,4 +1,4 @@
-/* target_api.h - a target that is a server, over its management API; for target.c alone */
+/* target_api.h - a target that is a server, over its management API; only target.c uses it */
 #ifndef TARGET_API_H
 #define TARGET_API_H
 

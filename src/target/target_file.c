@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* A server that runs on the file would not see the edit, and would write over it (server-facts). */
+/* A server that runs with the file does not see the edit, and overwrites it (server-facts). */
 static int
 check_running(struct target *t, struct err *err)
 {
@@ -20,27 +20,24 @@ check_running(struct target *t, struct err *err)
 	if (!r.pid || t->request->forced[REFUSAL_RUNNING])
 		return 0;
 	return err_refuse(err, REFUSAL_RUNNING,
-	    "Process %ld (%s) was started with %s. A running server does not see a change of its "
-	    "file, and writes over it: use --url, or stop the server first. Force this only if "
-	    "that process is no server.",
+	    "Process %ld (%s) was started with %s. A running server does not see changes to its "
+	    "file, and overwrites them. Use --url, or stop the server first. Force this only if "
+	    "that process is not a server.",
 	    (long)r.pid, r.name, t->origin);
 }
 
-/*
- * The server would not start with it. A run that was cut off while it wrote over it left a copy of
- * what it was.
- */
+/* Name the copy that an interrupted run left, if there is one. */
 static int
 explain_unreadable(const struct target *t, const struct err *why, struct err *err)
 {
 	char backup[PATH_MAX];
 
-	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file", t->origin,
+	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file.", t->origin,
 	    why->text);
 	if (configfile_backup(&t->config, backup))
 		err_add(err,
-		    "(a run that was cut off may have done that: %s is what it was before; copy "
-		    "that over it)",
+		    "Perhaps an interrupted run damaged it. %s is a copy of the file as it was "
+		    "before: copy it back.",
 		    backup);
 	return -1;
 }
@@ -58,7 +55,7 @@ read_text(struct target *t, struct err *err)
 		return explain_unreadable(t, &why, err);
 	if (t->toml.no_utf8)
 		return err_set(err, ERR_REFUSED,
-		    "%s is not UTF-8: the server reads such a file as an empty one", t->origin);
+		    "%s is not UTF-8. The server would read it as an empty file", t->origin);
 	if (settings_from_toml(&t->facts.settings, &t->pool, &t->toml, err) == -1)
 		return -1;
 	if (!settings_has_prefix(&t->facts.settings, "server.listener."))
@@ -76,7 +73,7 @@ target_file_read(struct target *t, struct err *err)
 		return -1;
 	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
 	t->facts.minor_last = MINOR_LAST;
-	/* What it was staged for it still is, unless --dialect says otherwise. */
+	/* Without --dialect the one that was staged still holds. */
 	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->request->minor == -1; i++) {
 		if (!strcmp(changeset_dialects[i].name, t->loaded.dialect)) {
 			t->facts.minor_first = changeset_dialects[i].first;
@@ -106,11 +103,11 @@ target_edit(struct target *t, struct err *err)
 }
 
 /*
- * All keys as the new text has them: configedit_make has read it, and found that they are as
- * planned. (Without an edit they are so already.)
+ * Record every key as the new text has it: as planned, because configedit_make has checked that.
+ * (If nothing is written, the keys are as planned already.)
  */
 static int
-compare(struct target *t, struct err *err)
+record_keys(struct target *t, struct err *err)
 {
 	struct settings after = { 0 };
 	size_t i;
@@ -130,9 +127,9 @@ compare(struct target *t, struct err *err)
 	return 0;
 }
 
-/* Its text takes the file's place, and is found there. */
+/* Replace the file by the new text, and check that it reads back. */
 static int
-replace(struct target *t, struct err *err)
+replace_file(struct target *t, struct err *err)
 {
 	bool torn = false;
 
@@ -141,14 +138,14 @@ replace(struct target *t, struct err *err)
 	if (configfile_write(
 		&t->config, &t->edited, t->request->forced[REFUSAL_IN_PLACE], &torn, err) == -1) {
 		if (torn || !configfile_holds(&t->config, &t->config.text))
-			target_unproved(t);
+			target_mark_unproved(t);
 		return -1;
 	}
-	target_unproved(t);
+	target_mark_unproved(t);
 	if (configfile_holds(&t->config, &t->edited))
 		return 0;
 	return err_set(err, ERR_SYSTEM,
-	    "%s was written, but does not read back as written. Compare it with your copy.",
+	    "%s was written, but a read shows other content. Compare the file with your copy.",
 	    t->origin);
 }
 
@@ -158,13 +155,13 @@ target_file_write(struct target *t, struct err *err)
 	struct err why;
 
 	if ((t->plan.write_count && !configfile_is_stream(t->config.name) &&
-		replace(t, err) == -1) ||
-	    compare(t, err) == -1)
+		replace_file(t, err) == -1) ||
+	    record_keys(t, err) == -1)
 		return -1;
 	if (t->plan.clearing || !t->snapshot_kept || target_save_proved(t, &why) == 0)
 		return 0;
 	return err_set(err, ERR_SYSTEM,
-	    "%s is written and read back, but the snapshot could not be brought up to date: %s. "
-	    "Run the same command again.",
+	    "%s is written and read back, but the snapshot could not be updated: %s. Run the same "
+	    "command again.",
 	    t->origin, why.text);
 }

@@ -6,15 +6,15 @@
 #include "target/target.h"
 
 /*
- * target_read of a file: by the server's own rules. Refused where the server would not start with
- * it, or runs on it.
+ * target_read of a file, by the server's own rules. It is refused if the server would not start
+ * with it, or is running with it.
  */
 int target_file_read(struct target *t, struct err *err) WARN_UNUSED;
 
-/* target_write of a file: the text that target_edit made takes its place and is read back. */
+/* target_write of a file: write the text that target_edit made, and read it back. */
 int target_file_write(struct target *t, struct err *err) WARN_UNUSED;
 
-/* Of a file: make its new text, which may be refused. Nothing is written yet. 0 or -1. */
+/* Make a file's new text, which may be refused. Writes nothing. 0 or -1 with err. */
 int target_edit(struct target *t, struct err *err) WARN_UNUSED;
 
 #endif

@@ -11,7 +11,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* Where the snapshot is: as the options say, else in this folder under a name of its own. */
 int
 target_name_snapshot(struct target *t, const char *folder, const char *whose, struct err *err)
 {
@@ -24,7 +23,7 @@ target_name_snapshot(struct target *t, const char *folder, const char *whose, st
 	else
 		snprintf(name, sizeof(name), "%s%sstalprep-%s.snapshot.json", folder,
 		    *folder ? "/" : "", whose);
-	/* From the root, so that the report's words hold in any folder. */
+	/* Absolute, so that what the report prints works in any folder. */
 	if (*name == '/' || !getcwd(here, sizeof(here)) || *here != '/')
 		here[0] = '\0';
 	if (snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s%s%s", here,
@@ -34,11 +33,11 @@ target_name_snapshot(struct target *t, const char *folder, const char *whose, st
 }
 
 /*
- * A snapshot may hold keys of a relay, or of a new server, other than this run's: they are read one
- * by one. Other keys are found by prefix. What is no plain key was not written by stalprep.
+ * A snapshot may hold keys of another relay, or of another new server, than this run names. Those
+ * are read one by one; prefixes find all others. Keys with other characters are not stalprep's.
  */
 static int
-read_along(struct target *t, const struct snapshot *s, struct err *err)
+add_extra_keys(struct target *t, const struct snapshot *s, struct err *err)
 {
 	static const char plain[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
@@ -59,9 +58,9 @@ read_along(struct target *t, const struct snapshot *s, struct err *err)
 	return 0;
 }
 
-/* A file's snapshot that lies beside it belongs to it, though both are mounted elsewhere by now. */
+/* A snapshot beside its config.toml belongs to it, even if both are mounted elsewhere now. */
 static bool
-moved_along(const struct target *t)
+lies_beside_file(const struct target *t)
 {
 	const char *own = strrchr(t->config.path, '/'), *its = strrchr(t->loaded.target, '/'), *end;
 	char path[PATH_MAX];
@@ -74,10 +73,7 @@ moved_along(const struct target *t)
 	    !memcmp(path, t->config.path, (size_t)(own - t->config.path));
 }
 
-/*
- * A snapshot that a clear has done with tells a second clear that there is nothing to do. If it
- * can't be read, so be it.
- */
+/* A cleared snapshot tells a second clear that nothing is left to do. It may be unreadable. */
 static void
 load_cleared(struct target *t)
 {
@@ -108,19 +104,19 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 		snapshot_forget_plan(&t->loaded);
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
-	if (t->has_snapshot && strcmp(t->snapshot.target, t->snapshot_id) != 0 && !moved_along(t) &&
-	    !t->request->forced[REFUSAL_SNAPSHOT_TARGET])
+	if (t->has_snapshot && strcmp(t->snapshot.target, t->snapshot_id) != 0 &&
+	    !lies_beside_file(t) && !t->request->forced[REFUSAL_SNAPSHOT_TARGET])
 		return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
 		    "The snapshot %s belongs to %s, not to %s. Force this only if it is the same "
 		    "server under another name.",
 		    t->snapshot_path, t->snapshot.target, t->snapshot_id);
 	if (!t->has_snapshot)
 		load_cleared(t);
-	return read_along(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
+	return add_extra_keys(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
 }
 
 const struct snapshot *
-target_known(const struct target *t)
+target_found_snapshot(const struct target *t)
 {
 	return t->has_snapshot && (t->loaded.state != SNAPSHOT_PLANNED || t->purpose == TO_CLEAR)
 	    ? &t->loaded
@@ -139,7 +135,7 @@ request_text(struct pool *pool, const struct request *q)
 	return copy;
 }
 
-/* Of a file: how the values were spelled that stood there before. */
+/* For a file: record how its old values were spelled. */
 static void
 add_texts(struct snapshot *s, struct target *t)
 {
@@ -154,12 +150,9 @@ add_texts(struct snapshot *s, struct target *t)
 	}
 }
 
-/*
- * Put it into the snapshot's file. What it says counts only once something was sent: see
- * target_withdraw.
- */
+/* Write the snapshot's file. It counts only once something was sent: see target_withdraw. */
 static int
-save(struct target *t, const struct snapshot *s, struct err *err)
+save_file(struct target *t, const struct snapshot *s, struct err *err)
 {
 	if (pool_check(&t->pool, err) == -1)
 		return -1;
@@ -175,7 +168,7 @@ int
 target_save_plan(struct target *t, int64_t now, struct err *err)
 {
 	struct snapshot s = { .target = t->snapshot_id, .state = SNAPSHOT_PLANNED };
-	const struct snapshot *old = target_known(t);
+	const struct snapshot *old = target_found_snapshot(t);
 	char when[WHEN_MAX];
 
 	if (!t->snapshot_path[0])
@@ -187,10 +180,10 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	if (!s.options)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
-		s.state = SNAPSHOT_SENDING; /* until it is proved, whatever this run does */
+		s.state = SNAPSHOT_SENDING; /* it stays so until proved */
 	plan_fill_snapshot(&t->plan, t->request->groups, old, &s, &t->pool);
 	add_texts(&s, t);
-	return save(t, &s, err);
+	return save_file(t, &s, err);
 }
 
 int
@@ -199,7 +192,7 @@ target_save_sending(struct target *t, struct err *err)
 	struct snapshot s = t->snapshot;
 
 	s.state = SNAPSHOT_SENDING;
-	return save(t, &s, err);
+	return save_file(t, &s, err);
 }
 
 int
@@ -208,11 +201,11 @@ target_save_proved(struct target *t, struct err *err)
 	struct snapshot s = t->snapshot;
 
 	plan_mark_proved(&t->plan, t->request->groups, t->has_snapshot ? &t->loaded : NULL, &s);
-	return save(t, &s, err);
+	return save_file(t, &s, err);
 }
 
 void
-target_unproved(struct target *t)
+target_mark_unproved(struct target *t)
 {
 	t->progress = PROGRESS_UNPROVED;
 	t->plan.unread = true;
@@ -247,7 +240,7 @@ target_retire_snapshot(struct target *t, struct err *err)
 
 		for (j = 0; j < t->plan.key_count && strcmp(t->plan.keys[j].key, k->key) != 0; j++)
 			;
-		if ((j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED))
+		if (j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED)
 			snapshot_add(&left, &t->pool, k);
 	}
 	if (pool_check(&t->pool, err) == -1)
@@ -260,7 +253,8 @@ target_retire_snapshot(struct target *t, struct err *err)
 		return snapfile_save(&left, t->snapshot_path, err);
 	}
 	if (snprintf(to, sizeof(to), "%s.cleared", t->snapshot_path) >= (int)sizeof(to))
-		return err_set(err, ERR_SYSTEM, "%s: the name is too long", t->snapshot_path);
+		return err_set(
+		    err, ERR_SYSTEM, "the name %s.cleared is too long", t->snapshot_path);
 	if (file_rename(t->snapshot_path, to, err) == -1)
 		return -1;
 	snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s", to);

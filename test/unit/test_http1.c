@@ -98,8 +98,8 @@ static const struct {
 	    "before its answer was complete" },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello", 0, NULL,
 	    "before its answer was complete" },
-	{ OK "\r\nhello", 0, NULL, "does not say how long" },
-	{ OK "Connection: close\r\n\r\nhello", 0, NULL, "does not say how long" },
+	{ OK "\r\nhello", 0, NULL, "does not give its length" },
+	{ OK "Connection: close\r\n\r\nhello", 0, NULL, "does not give its length" },
 	{ "HTTP/1.1 100 Continue\r\n\r\n", 0, NULL, "closed the connection without an answer" },
 
 	/* Lengths that two readers could understand in two ways. */
@@ -114,7 +114,7 @@ static const struct {
 	{ OK "Content-Length: 0x5\r\n\r\nhello", 0, NULL, "not a number" },
 	{ OK "Content-Length: 5.0\r\n\r\nhello", 0, NULL, "not a number" },
 	{ OK "Content-Length:\r\n\r\nhello", 0, NULL, "length is empty" },
-	{ OK "Content-Length: 16777217\r\n\r\n", 0, NULL, "longer than the 16777216 bytes" },
+	{ OK "Content-Length: 16777217\r\n\r\n", 0, NULL, "the limit of 16777216 bytes" },
 	{ OK "Content-Length: 99999999999999999999999999\r\n\r\n", 0, NULL, "longer than the" },
 	{ OK "Transfer-Encoding: gzip, chunked\r\n\r\n", 0, NULL, "not \"chunked\"" },
 	{ OK "Transfer-Encoding: identity\r\nContent-Length: 5\r\n\r\nhello", 0, NULL,
@@ -149,7 +149,7 @@ static const struct {
 	    "line feed without" },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\n bad\r\n\r\n", 0, NULL, "folded" },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\nno colon\r\n\r\n", 0, NULL,
-	    "without a proper name" },
+	    "name is not valid" },
 
 	/* The head. */
 	{ "HTTP/1.1 200 OK\nContent-Length: 0\n\n", 0, NULL, "line feed without" },
@@ -159,9 +159,9 @@ static const struct {
 	{ OK "A: \033\r\nContent-Length: 0\r\n\r\n", 0, NULL, "a control byte" },
 	{ OK "A: b\r\n c\r\nContent-Length: 0\r\n\r\n", 0, NULL, "folded" },
 	{ OK " A: b\r\nContent-Length: 0\r\n\r\n", 0, NULL, "folded" },
-	{ OK "Content-Length : 0\r\n\r\n", 0, NULL, "without a proper name" },
-	{ OK ": 0\r\n\r\n", 0, NULL, "without a proper name" },
-	{ OK "no colon\r\n\r\n", 0, NULL, "without a proper name" },
+	{ OK "Content-Length : 0\r\n\r\n", 0, NULL, "name is not valid" },
+	{ OK ": 0\r\n\r\n", 0, NULL, "name is not valid" },
+	{ OK "no colon\r\n\r\n", 0, NULL, "name is not valid" },
 	{ "HTTP/1.1 99 No\r\n\r\n", 0, NULL, "status line" },
 	{ "HTTP/1.1 099 No\r\n\r\n", 0, NULL, "its status" },
 	{ "HTTP/1.1 600 No\r\n\r\n", 0, NULL, "its status" },
@@ -287,16 +287,16 @@ test_bounds(void **state)
 		size_t times;
 		const char *why;
 	} cases[] = {
-		{ OK, "A: " FIFTY "\r\n", HTTP1_HEAD_MAX / 50, "longer than is taken" },
-		{ OK "A: ", FIFTY, HTTP1_HEAD_MAX / 50 + 1, "longer than is taken" },
-		{ "HTTP/1.1 200 ", FIFTY, HTTP1_HEAD_MAX / 50 + 1, "longer than is taken" },
+		{ OK, "A: " FIFTY "\r\n", HTTP1_HEAD_MAX / 50, "too long" },
+		{ OK "A: ", FIFTY, HTTP1_HEAD_MAX / 50 + 1, "too long" },
+		{ "HTTP/1.1 200 ", FIFTY, HTTP1_HEAD_MAX / 50 + 1, "too long" },
 		{ "", "HTTP/1.1 100 Continue\r\n\r\n", HTTP1_INTERIM_MAX + 2, "too many interim" },
 		{ OK "Transfer-Encoding: chunked\r\n\r\n0\r\n", "A: " FIFTY "\r\n",
-		    HTTP1_TRAILER_MAX / 50, "longer than is taken" },
+		    HTTP1_TRAILER_MAX / 50, "too long" },
 		{ OK "Transfer-Encoding: chunked\r\n\r\n5;", FIFTY, HTTP1_CHUNK_LINE_MAX / 50 + 1,
-		    "longer than is taken" },
+		    "too long" },
 		{ OK "Transfer-Encoding: chunked\r\n\r\n", "00000", HTTP1_CHUNK_LINE_MAX / 5 + 2,
-		    "longer than is taken" },
+		    "too long" },
 	};
 	size_t i, k;
 
@@ -431,7 +431,7 @@ test_refused(void **state)
 	assert_int_equal(http1_receive(&h, &a, &err), 0);
 	assert_int_equal(http1_queue(&h, &get, &err), 0);
 	assert_int_equal(http1_flush(&h, &err), -1); /* the peer said more than was asked */
-	assert_true(has(err.text, "belong to no answer"));
+	assert_true(has(err.text, "no request asked for"));
 	http1_answer_free(&a);
 	http1_free(&h);
 	buf_free(&peer.heard);
