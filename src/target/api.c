@@ -312,22 +312,6 @@ facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_a
 	json_free(doc);
 }
 
-/* Explain a 404: a new server does not have this API. */
-static int
-explain_missing(const struct err *why, bool session, struct err *err)
-{
-	if (why->kind != ERR_SERVER || why->code != 404)
-		return -1;
-	if (session)
-		return err_refuse(err, REFUSAL_NEW_SERVER,
-		    "This is a new server (0.16 or later). It has no settings API, and it is not "
-		    "the server to prepare. Give the old server's URL.");
-	return err_refuse(err, REFUSAL_NOT_STALWART,
-	    "There is no settings API at this URL (404). This is not a Stalwart server, or it is "
-	    "older than 0.7 and has another API. Give the old server's management URL, which also "
-	    "serves its administration page.");
-}
-
 /* 0.13 and later create these settings at their first start. */
 static void
 narrow_by_settings(struct api_facts *f)
@@ -365,39 +349,54 @@ receive_session(struct api *a, bool closed, struct http1_answer *answer, struct 
 	return http1_receive(a->http, answer, err);
 }
 
+/*
+ * The settings were not given. Take the second answer too, so that the connection stays usable, and
+ * explain a 404: a new server does not have this API.
+ */
+static int
+explain_no_settings(
+    struct api *a, struct pool *pool, struct api_facts *f, bool closed, struct err *err)
+{
+	struct http1_answer session = { 0 };
+	bool has_session, missing = err->kind == ERR_SERVER && err->code == 404;
+
+	if (err->kind != ERR_SERVER && err->kind != ERR_AUTH)
+		return -1;
+	has_session = receive_session(a, closed && missing, &session, NULL) == 0 &&
+	    facts_of_session(f, pool, &session);
+	http1_answer_free(&session);
+	if (!missing)
+		return -1;
+	if (has_session)
+		return err_refuse(err, REFUSAL_NEW_SERVER,
+		    "This is a new server (0.16 or later). It has no settings API, and it is not "
+		    "the server to prepare. Give the old server's URL.");
+	return err_refuse(err, REFUSAL_NOT_STALWART,
+	    "There is no settings API at this URL (404). This is not a Stalwart server, or it is "
+	    "older than 0.7 and has another API. Give the old server's management URL, which also "
+	    "serves its administration page.");
+}
+
 int
 api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 {
 	struct http1_answer settings = { 0 }, session = { 0 };
-	bool has_session = false;
-	struct err why;
 	int r = -1;
 
 	memset(f, 0, sizeof(*f));
 	f->minor_first = 12;
 	f->minor_last = MINOR_LAST;
-	err_clear(&why);
 	if (queue_read(a, err) == -1 || queue(a, "GET", "/jmap/session", NULL, err) == -1 ||
 	    http1_flush(a->http, err) == -1)
 		goto done;
-	r = receive_settings(a, pool, false, &f->settings, &settings, &why);
-	if (r == -1 && why.kind != ERR_SERVER && why.kind != ERR_AUTH) {
-		if (err)
-			*err = why;
+	if (receive_settings(a, pool, false, &f->settings, &settings, err) == -1) {
+		r = explain_no_settings(a, pool, f, settings.close, err);
 		goto done;
 	}
-	if (receive_session(a, settings.close && (r == 0 || why.code == 404), &session,
-		r == -1 ? NULL : err) == 0)
-		has_session = facts_of_session(f, pool, &session);
-	else if (r == 0)
-		r = -1;
-	if (r == -1 && why.kind != ERR_NONE) {
-		if (err)
-			*err = why;
-		r = explain_missing(&why, has_session, err);
+	if (receive_session(a, settings.close, &session, err) == -1)
 		goto done;
-	}
-	if (r == 0 && !has_session) {
+	r = 0;
+	if (!facts_of_session(f, pool, &session)) {
 		f->minor_first = MINOR_FIRST;
 		if (session.status == 404) /* other answers do not mean an older server */
 			f->minor_last = 11;
