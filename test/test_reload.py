@@ -10,7 +10,7 @@ from oldserver import Fault
 from test_stage import dialect_options
 
 STAGE, CLEAR = ("stage", *CHANGE), ("clear",)
-OURS, THEIRS = "stalprep staged this key", "It is not stalprep's: it stood there before"
+OURS, THEIRS = "stalprep staged this key", "It is not from stalprep: it was there before"
 
 
 def reloads(server):

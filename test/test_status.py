@@ -133,7 +133,7 @@ def test_what_waits_for_a_reload_or_restart(run, simulate, options, reload, rest
     server = simulate()
     run("stage", *CHANGE, *options, *reach(server), status=0)
     ran = run("status", *reach(server), *options, status=0)
-    assert f"{reload} keys want a reload and {restart} a restart" in ran.out
+    assert f"A restart applies all {reload + restart} staged keys (a reload only {reload})" in ran.out
     keys = run("status", *reach(server), *options, "--json", status=0).target["keys"]
     assert [sum(key["applies"] == how for key in keys) for how in ("reload", "restart")] == [reload, restart]
 

@@ -1,8 +1,8 @@
 #!/bin/sh
-# third_party/clang-format.sh [--here] - put the clang-format of VERSIONS to build/clang-format/, verified
+# third_party/clang-format.sh [--here] - bring the clang-format of VERSIONS to build/clang-format/, verified
 #
-# It comes as a Python wheel: from $STALPREP_SOURCES if that is set, else by pip. Where it can't be had, the status is 1
-# and the last line on standard error is the reason. With --here nothing is fetched: is it there?
+# It is a Python wheel: from $STALPREP_SOURCES if that is set, else from pip. If that fails, the status is 1 and the last
+# line on standard error is the reason. With --here nothing is fetched: the status is 0 if it is there already.
 set -eu
 export LC_ALL=C
 umask 022
@@ -18,15 +18,15 @@ pin() {
 	while read -r name version _ file sha256; do
 		case $name/$file in clang-format/*"_$machine.whl") return 0 ;; esac
 	done <VERSIONS
-	die "VERSIONS names no clang-format for $machine"
+	die "VERSIONS has no clang-format for $machine"
 }
 
-# A Python that has pip: Debian's own first.
+# Set python to one that has pip. Debian's own comes first.
 find_pip() {
 	for python in ${PYTHON:-} /usr/bin/python3 python3; do
 		! "$python" -m pip --version >/dev/null 2>&1 || return 0
 	done
-	die "no Python here has pip"
+	die "no Python here has pip; install python3-pip"
 }
 
 fetch() {
@@ -38,7 +38,7 @@ fetch() {
 	find_pip
 	"$python" -m pip download -q --disable-pip-version-check --retries 1 --timeout 15 --no-deps --only-binary :all: \
 		--dest "$work" "clang-format==$version" >&2 || die "pip could not get clang-format $version"
-	[ -f "$work/$file" ] || die "pip got another file than $file"
+	[ -f "$work/$file" ] || die "pip did not get $file, but another file"
 }
 
 pin

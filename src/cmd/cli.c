@@ -21,25 +21,26 @@ static int cmd_help(const struct options *o);
 
 const struct command cli_commands[COMMAND_COUNT] = {
 	[COMMAND_PRINT] = { "print", cmd_print,
-	    "print the change set for these options; needs no network" },
+	    "print the change set for the given options; needs no network" },
 	[COMMAND_STAGE] = { "stage", cmd_stage,
-	    "write it into a live server's settings, without applying anything" },
-	[COMMAND_STATUS] = { "status", cmd_status, "say what a server's settings hold of it" },
+	    "write the change set into a server's settings, without applying it" },
+	[COMMAND_STATUS] = { "status", cmd_status,
+	    "show whether a server's settings hold the change set" },
 	[COMMAND_CLEAR] = { "clear", cmd_clear,
-	    "take it out again and bring back what stood before" },
+	    "remove the change set and restore the values from before" },
 	[COMMAND_RELOAD] = { "reload", cmd_reload, "ask the server to reload its settings" },
 	[COMMAND_LICENSES] = { "licenses", cmd_licenses,
-	    "the licences of stalprep and of what is in it" },
-	[COMMAND_VERSION] = { "version", cmd_version, "the version" },
-	[COMMAND_HELP] = { "help", cmd_help, "help, or help COMMAND" },
+	    "print the licences of stalprep and of its libraries" },
+	[COMMAND_VERSION] = { "version", cmd_version, "print the version" },
+	[COMMAND_HELP] = { "help", cmd_help, "print this help, or the help of one command" },
 };
 
 static const char examples[] =
-    "\nFirst keep a copy of the server's config.toml; then, for example:\n"
-    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 --public-url "
-    "https://mail.example.org --dry-run\n"
-    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 --public-url "
-    "https://mail.example.org\n"
+    "\nFirst make a copy of the server's config.toml. Then, for example:\n"
+    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 \\\n"
+    "      --public-url https://mail.example.org --dry-run\n"
+    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 \\\n"
+    "      --public-url https://mail.example.org\n"
     "  stalprep status --url https://mail.internal\n"
     "  stalprep clear --url https://mail.internal\n";
 
@@ -49,10 +50,9 @@ help_all(struct buf *out)
 	size_t i;
 
 	buf_str(out,
-	    "stalprep prepares an older Stalwart mail server (0.8 to 0.15) to sit behind the "
-	    "migration proxy: it stages\n"
-	    "the guide's change set in the live server's settings, proves it, and can take it all "
-	    "back.\n\n"
+	    "stalprep prepares an older Stalwart mail server (0.8 to 0.15) to run behind the\n"
+	    "migration proxy. It writes the guide's change set into the server's settings,\n"
+	    "without applying it, proves what it wrote, and can take all of it back.\n\n"
 	    "usage: stalprep COMMAND [OPTION]...\n\n");
 	for (i = 0; i < COMMAND_COUNT; i++)
 		buf_printf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].words);
@@ -60,7 +60,7 @@ help_all(struct buf *out)
 	buf_str(out, "\nExit status:\n");
 	for (i = 0; i < EXITS_COUNT; i++)
 		buf_printf(out, "  %3d  %s\n", exits[i].status, exits[i].words);
-	buf_str(out, "\nstalprep help COMMAND lists a command's options.\n");
+	buf_str(out, "\nstalprep help COMMAND lists the options of one command.\n");
 }
 
 static void
@@ -68,13 +68,13 @@ help_refusals(struct buf *out)
 {
 	size_t i;
 
-	buf_str(out, "\nRefusals. --force NAME overrides one that has a star:\n");
+	buf_str(out, "\nRefusals (--force NAME overrides those with a star):\n");
 	for (i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++)
 		buf_printf(out, "  %c %-17s %s\n", refusals[i].can_be_forced ? '*' : ' ',
 		    refusals[i].name, refusals[i].meaning);
 }
 
-/* Print and free it. */
+/* Print out on standard output, and free it. */
 static int
 print(const struct options *o, struct buf *out)
 {
@@ -121,9 +121,9 @@ cmd_licenses(const struct options *o)
 }
 
 /*
- * A standard stream that is closed would give its number to the next file, and that file would get
- * the report. The root folder stands in its place: it is always there, and can neither be read nor
- * written.
+ * If a standard stream is closed, the next file that is opened gets its number, and the report
+ * would go into that file. Open the root folder in its place: it always exists, and no report can
+ * go there.
  */
 static void
 keep_streams(void)

@@ -76,7 +76,7 @@ static const char *const format_names[FORMAT_COUNT] = {
 	[FORMAT_KEYS] = "keys",
 };
 
-/* What is kept while parsing and gone afterwards. */
+/* The parser's state. */
 struct parse {
 	struct options *o;
 	const struct command *commands;
@@ -123,12 +123,13 @@ set_proxy(struct parse *p, const struct option *opt, const char *value, struct e
 	if (request_has_proxy(q, text))
 		return 0;
 	if (q->proxy_count == PROXIES_MAX)
-		return err_set(err, ERR_USAGE, "--proxy: at most %d are taken", PROXIES_MAX);
+		return err_set(
+		    err, ERR_USAGE, "--proxy can be given at most %d times", PROXIES_MAX);
 	memcpy(q->proxies[q->proxy_count++], text, sizeof(text));
 	return 0;
 }
 
-/* HOST[:PORT], a name: an address would make the server bounce all mail (server-facts). */
+/* HOST must be a name: with an address the server would bounce all mail (server-facts). */
 static int
 set_relay(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
@@ -143,12 +144,12 @@ set_relay(struct parse *p, const struct option *opt, const char *value, struct e
 		return -1;
 	if (value[0] == '[' || addr_parse(&addr, value) || addr_parse(&addr, host))
 		return err_set(err, ERR_USAGE,
-		    "--relay %.80s: a DNS name is needed. The server looks the text up as a name, "
-		    "so with an IP address it would bounce all outgoing mail",
+		    "--relay %.80s: a relay needs a DNS name. The server would look up an IP "
+		    "address as a name, and bounce all outgoing mail",
 		    value);
 	if (!host_is_name(host))
 		return err_set(err, ERR_USAGE,
-		    "--relay %.80s: this is not HOST[:PORT], such as new.example.org:25", value);
+		    "--relay %.80s is not HOST[:PORT], such as new.example.org:25", value);
 	q->relay_host = host;
 	q->relay_port = RELAY_PORT;
 	if (!value[n])
@@ -161,7 +162,7 @@ set_relay(struct parse *p, const struct option *opt, const char *value, struct e
 	return 0;
 }
 
-/* One word, since it becomes a part of a key. */
+/* The name becomes one part of a key. */
 static int
 set_relay_id(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
@@ -171,16 +172,16 @@ set_relay_id(struct parse *p, const struct option *opt, const char *value, struc
 	(void)opt;
 	if (!n || value[n] || n > 60)
 		return err_set(err, ERR_USAGE,
-		    "--relay-id \"%.60s\": a name has letters, digits, _ and -, at most 60", value);
+		    "--relay-id \"%.60s\": a name has at most 60 letters, digits, _ and -", value);
 	if (!strcmp(value, "local") || !strcmp(value, "mx"))
 		return err_set(err, ERR_USAGE,
-		    "--relay-id %s: that is a route of the server's own; choose another name",
+		    "--relay-id %s: the server has a built-in route of this name; choose another",
 		    value);
 	p->o->request.relay_id = value;
 	return 0;
 }
 
-/* A listener's name as it may stand in a key. */
+/* A listener's name becomes one part of a key. */
 static int
 check_id(const struct option *opt, const char *value, struct err *err)
 {
@@ -189,23 +190,24 @@ check_id(const struct option *opt, const char *value, struct err *err)
 	for (i = 0; i < len; i += n) {
 		n = utf8_length(value + i, len - i);
 		if (!n || (unsigned char)value[i] < ' ' || value[i] == 0x7f || value[i] == '\\')
-			break; /* config.toml drops a backslash of a quoted name */
+			break; /* in config.toml a quoted name loses its backslashes */
 	}
 	if (!len || i < len || len > ID_MAX)
 		return err_set(err, ERR_USAGE,
-		    "--%s: a listener's name has 1 to %d bytes, no control character and no "
-		    "backslash",
+		    "--%s: a listener's name has 1 to %d bytes, without control characters "
+		    "and backslashes",
 		    opt->name, ID_MAX);
 	return 0;
 }
 
-/* Append to a list that has room for max. */
+/* Append value to a list with room for max. */
 static int
 append(const char **list, size_t *count, size_t max, const struct option *opt, const char *value,
     struct err *err)
 {
 	if (*count == max)
-		return err_set(err, ERR_USAGE, "--%s: at most %zu are taken", opt->name, max);
+		return err_set(
+		    err, ERR_USAGE, "--%s can be given at most %zu times", opt->name, max);
 	list[(*count)++] = value;
 	return 0;
 }
@@ -243,13 +245,13 @@ set_seconds(struct parse *p, const struct option *opt, const char *value, struct
 
 	if (!n || value[n] || n > 6 || seconds > SECONDS_MAX)
 		return err_set(err, ERR_USAGE,
-		    "--%s \"%.40s\": whole seconds from 0 (no limit) to %d are needed", opt->name,
+		    "--%s \"%.40s\" is not a number of seconds from 0 (no limit) to %d", opt->name,
 		    value, SECONDS_MAX);
 	memcpy((char *)p->o + opt->at, &seconds, sizeof(seconds));
 	return 0;
 }
 
-/* NAME,NAME of refusals. */
+/* The names of refusals, separated by commas. */
 static int
 set_force(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
@@ -265,7 +267,8 @@ set_force(struct parse *p, const struct option *opt, const char *value, struct e
 		refusal = refusal_find(name);
 		if (refusal == REFUSAL_NONE)
 			return err_set(err, ERR_USAGE,
-			    "--force \"%.40s\": no refusal has that name; each prints its own",
+			    "--force \"%.40s\": no refusal has this name; stalprep help stage "
+			    "lists them",
 			    name);
 		p->o->request.forced[refusal] = true;
 		if (!*end)
@@ -298,8 +301,8 @@ set_dialect(struct parse *p, const struct option *opt, const char *value, struct
 	q->minor = strcmp(value, "auto") != 0 ? changeset_parse_version(value) : -1;
 	if (q->minor == -1 && strcmp(value, "auto") != 0)
 		return err_set(err, ERR_USAGE,
-		    "--dialect \"%.40s\": auto or a version from 0.8 to 0.15 is needed. Newer "
-		    "servers have another API, and need no preparing",
+		    "--dialect \"%.40s\" is not auto or a version from 0.8 to 0.15. Newer "
+		    "servers have another API, and need no preparation",
 		    value);
 	return 0;
 }
@@ -312,7 +315,7 @@ set_url(struct parse *p, const struct option *opt, const char *value, struct err
 
 	(void)opt;
 	if (r->target_count == TARGETS_MAX)
-		return err_set(err, ERR_USAGE, "--url: at most %d are taken", TARGETS_MAX);
+		return err_set(err, ERR_USAGE, "--url can be given at most %d times", TARGETS_MAX);
 	if (url_parse(&r->targets[r->target_count], value, "--url", err) == -1)
 		return -1;
 	for (i = 0; i < r->target_count; i++) {
@@ -357,36 +360,37 @@ set_user(struct parse *p, const struct option *opt, const char *value, struct er
 	(void)opt;
 	if (strchr(value, ':'))
 		return err_set(err, ERR_USAGE,
-		    "--user: a login name has no colon; the password comes from --password-file, "
-		    "$STALPREP_PASSWORD or a prompt");
+		    "--user: a login name has no colon. Give the password by --password-file, by "
+		    "$STALPREP_PASSWORD or at the prompt");
 	p->o->reach.user = value;
 	return 0;
 }
 
 /* ---- the table ---- */
 
-/* A plain value's place; none is at 0. */
+/* Where a plain value goes. No such member is at offset 0. */
 #define AT(member) offsetof(struct options, member)
 
 const struct option options_table[] = {
 	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN, OPTION_WRITES,
 	    "an address or network that the proxy connects from (repeatable)", .set = set_proxy },
 	[OPT_PUBLIC_URL] = { "public-url", 0, "URL", IN_PRINT | IN_PLAN, OPTION_WRITES,
-	    "the public https origin to advertise: the proxy's", .set = set_public_url },
+	    "the URL that the server advertises: the public https URL of the proxy",
+	    .set = set_public_url },
 	[OPT_RELAY] = { "relay", 0, "HOST[:PORT]", IN_PRINT | IN_PLAN, OPTION_WRITES,
-	    "also send outbound mail through this host, the new server (port 25)",
+	    "also send outbound mail through this host: the new server (port 25)",
 	    .set = set_relay },
 	[OPT_RELAY_ID] = { "relay-id", 0, "NAME", IN_PRINT | IN_PLAN, OPTION_WRITES,
-	    "the relay's name in the settings, in place of smarthost", .set = set_relay_id },
+	    "the relay's name in the settings (smarthost)", .set = set_relay_id },
 	[OPT_ONLY] = { "only", 0, "GROUP,...", IN_PRINT | IN_PLAN, 0,
-	    "these groups alone: listeners, checks, url, outbound", .set = set_groups },
-	[OPT_SKIP] = { "skip", 0, "GROUP,...", IN_PRINT | IN_PLAN, 0, "all but these groups",
+	    "only these groups: listeners, checks, url, outbound", .set = set_groups },
+	[OPT_SKIP] = { "skip", 0, "GROUP,...", IN_PRINT | IN_PLAN, 0, "leave out these groups",
 	    .set = set_groups },
 	[OPT_LISTENER] = { "listener", 0, "ID", IN_PRINT | IN_PLAN, OPTION_WRITES,
-	    "exactly this listener, in place of those discovered (repeatable)",
+	    "only this listener, in place of those that are found (repeatable)",
 	    .set = set_listener },
 	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PLAN, 0,
-	    "the listener that the new server relays to, where it is not plain which one binds "
+	    "the listener that the new server relays to, if it is not clear which one binds "
 	    "port 25",
 	    .set = set_relay_listener },
 	[OPT_NEW_SERVER] = { "new-server", 0, "ADDR", IN_PRINT | IN_PLAN, OPTION_WRITES,
@@ -396,63 +400,65 @@ const struct option options_table[] = {
 	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN, OPTION_WRITES,
 	    "also exempt --new-server from automatic bans", .at = AT(request.allow_new_server) },
 	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, OPTION_WRITES,
-	    "leave this cluster's other nodes out on purpose", .at = AT(request.single_node) },
+	    "leave out the other nodes of this cluster, on purpose",
+	    .at = AT(request.single_node) },
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN, 0,
 	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)", .set = set_dialect },
 	[OPT_CONFIG] = { "config", 0, "FILE", IN_PLAN, 0,
-	    "in place of --url: the config.toml of a server that does not run; - for standard "
-	    "input and output",
+	    "in place of --url: the config.toml of a stopped server; - for standard input and "
+	    "output",
 	    .at = AT(reach.config) },
 	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API, OPTION_SERVER,
 	    "the old server's management API, such as https://mail.internal:443", .set = set_url },
 	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "PEM certificates to trust, in place of the system's", .at = AT(reach.cacert) },
 	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "sha256//BASE64 of the server's public key, several with ;, or a file",
+	    "the server's public key: sha256//BASE64 (several with ; between) or a file",
 	    .at = AT(reach.pinnedpubkey) },
 	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "do not check the certificate (safe with --pinnedpubkey alone)",
+	    "do not check the certificate (safe only with --pinnedpubkey)",
 	    .at = AT(reach.insecure) },
 	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "use this address for this host and port (repeatable)", .set = set_resolve },
 	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API, OPTION_SERVER,
-	    "the longest time for look-up, connection and handshake (10)", .set = set_seconds,
+	    "time limit for name look-up, connection and handshake (10)", .set = set_seconds,
 	    .at = AT(reach.connect_timeout) },
 	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API, OPTION_SERVER,
-	    "the longest time for the exchange with one server (60)", .set = set_seconds,
+	    "time limit for the exchange with one server (60)", .set = set_seconds,
 	    .at = AT(reach.max_time) },
 	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "send a PROXY v2 LOCAL header first", .at = AT(reach.haproxy) },
 	[OPT_USER] = { "user", 'u', "NAME", IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "the administrator's login name (admin)", .set = set_user, .at = AT(reach.user) },
 	[OPT_PASSWORD_FILE] = { "password-file", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "the password's file, - for standard input; else $STALPREP_PASSWORD or a prompt",
+	    "a file with the password, - for standard input; else $STALPREP_PASSWORD or a prompt",
 	    .at = AT(reach.password_file) },
 	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "a file with the present six-digit code, - for standard input",
+	    "a file with the current six-digit code, - for standard input",
 	    .at = AT(reach.totp_file) },
 	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "an API key's file, in place of user and password", .at = AT(reach.api_key_file) },
-	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, 0, "where what stood before is kept",
-	    .at = AT(reach.snapshot) },
+	    "a file with an API key, in place of user and password", .at = AT(reach.api_key_file) },
+	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PLAN, 0,
+	    "the file that keeps the values from before", .at = AT(reach.snapshot) },
 	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_PLAN, 0,
-	    "the folder for snapshots under their usual names (.)", .at = AT(reach.snapshot_dir) },
+	    "the folder for snapshots with their usual names (.)", .at = AT(reach.snapshot_dir) },
 	[OPT_DRY_RUN] = { "dry-run", 'n', NULL, IN_CHANGE | 1u << COMMAND_RELOAD, 0,
-	    "say what would be done, write nothing", .at = AT(dry_run) },
+	    "show what would be done, write nothing", .at = AT(dry_run) },
 	[OPT_RELOAD] = { "reload", 0, NULL, 1u << COMMAND_CLEAR, OPTION_SERVER,
-	    "reload afterwards, which applies the removal", .at = AT(reload) },
-	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, 0, "override exactly these refusals",
+	    "then reload the server, which applies the removal", .at = AT(reload) },
+	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, 0, "override these refusals and no others",
 	    .set = set_force },
 	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, 0,
 	    "text, curl, json, toml or keys (text)", .set = set_format },
-	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, 0, "print the undoing", .at = AT(clear) },
-	[OPT_JSON] = { "json", 0, NULL, IN_API, 0,
-	    "one JSON object on standard output, for programs", .at = AT(json) },
-	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, 0, "only what went wrong", .at = AT(quiet) },
+	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, 0, "print how to undo it", .at = AT(clear) },
+	[OPT_JSON] = { "json", 0, NULL, IN_API, 0, "print one JSON object, for programs",
+	    .at = AT(json) },
+	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, 0, "print only what went wrong",
+	    .at = AT(quiet) },
 	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API, 0,
-	    "also each key, and how the server was reached", .at = AT(verbose) },
-	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, 0, "the version" },
-	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, 0, "this text" },
+	    "also print each key, and how the kernel confines this run", .at = AT(verbose) },
+	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, 0, "print the version" },
+	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, 0, "print this text" },
 };
 _Static_assert(COUNT(options_table) == OPT_COUNT, "each option has its row");
 
@@ -530,8 +536,10 @@ set_command(struct parse *p, const char *word, struct err *err)
 			near = p->commands[i].name;
 		}
 	}
-	return err_set(err, ERR_USAGE, "\"%.40s\" is not a command%s%s%s; see stalprep help", word,
-	    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+	if (near)
+		return err_set(
+		    err, ERR_USAGE, "\"%.40s\" is not a command; did you mean %s?", word, near);
+	return err_set(err, ERR_USAGE, "\"%.40s\" is not a command; see stalprep help", word);
 }
 
 static int
@@ -542,11 +550,11 @@ set_option(struct parse *p, enum option_id id, const char *value, struct err *er
 	bool on = true;
 
 	if (id == OPT_CONFIG && p->seen[id])
-		return err_set(err, ERR_USAGE,
-		    "--config is given twice: each file is changed by a run of its own");
+		return err_set(
+		    err, ERR_USAGE, "--config is given twice: run stalprep once for each file");
 	p->seen[id] = true;
 	if (value && !*value)
-		return err_set(err, ERR_USAGE, "--%s: its value is empty", opt->name);
+		return err_set(err, ERR_USAGE, "--%s: the value is empty", opt->name);
 	p->o->request.values_given |= (opt->traits & OPTION_WRITES) != 0;
 	if (opt->set)
 		return opt->set(p, opt, value, err);
@@ -557,7 +565,7 @@ set_option(struct parse *p, enum option_id id, const char *value, struct err *er
 	return 0;
 }
 
-/* --name, --name=value or --name value. *i is moved past what was used. */
+/* --name, --name=value or --name value. *i moves to the last argument that was used. */
 static int
 parse_long(struct parse *p, int argc, char **argv, int *i, struct err *err)
 {
@@ -572,8 +580,8 @@ parse_long(struct parse *p, int argc, char **argv, int *i, struct err *err)
 	if (id == OPT_COUNT) {
 		if (!strcmp(name, "password") || !strcmp(name, "api-key") || !strcmp(name, "totp"))
 			return err_set(err, ERR_USAGE,
-			    "--%s is not an option: a secret on the command line is seen by "
-			    "everybody on the machine; use --%s-file",
+			    "--%s is not an option: everybody on the machine can see the "
+			    "command line; use --%s-file",
 			    name, name);
 		return unknown_option(name, err);
 	}
@@ -614,7 +622,7 @@ parse_short(struct parse *p, int argc, char **argv, int *i, struct err *err)
 	return 0;
 }
 
-/* Options that the command does not know. */
+/* Refuse options that the command does not have. */
 static int
 check_known(const struct parse *p, struct err *err)
 {
@@ -630,7 +638,7 @@ check_known(const struct parse *p, struct err *err)
 	return 0;
 }
 
-/* print and stage write values, so they need them all. */
+/* Does the command write values? Then all of them must be given. */
 static bool
 needs_values(const struct options *o)
 {
@@ -638,13 +646,13 @@ needs_values(const struct options *o)
 	    (o->id == COMMAND_PRINT && !o->clear && o->format != FORMAT_KEYS);
 }
 
-/* --only, --skip and what was given make the set of groups. */
+/* Set the groups, from --only, --skip and the other options. */
 static int
 choose_groups(struct parse *p, struct err *err)
 {
 	struct request *q = &p->o->request;
-	bool looks = p->o->id == COMMAND_CLEAR || p->o->id == COMMAND_STATUS;
-	unsigned usual = looks
+	bool all_by_default = p->o->id == COMMAND_CLEAR || p->o->id == COMMAND_STATUS;
+	unsigned usual = all_by_default
 	    ? (1u << GROUP_COUNT) - 1
 	    : (unsigned)GROUPS_DEFAULT | (q->relay_host ? 1u << GROUP_OUTBOUND : 0);
 
@@ -655,7 +663,7 @@ choose_groups(struct parse *p, struct err *err)
 		q->groups |= 1u << GROUP_ALLOW;
 	if (!q->groups)
 		return err_set(err, ERR_USAGE, "--only and --skip leave no group");
-	if (p->only & 1u << GROUP_OUTBOUND && !q->relay_host && !looks)
+	if (p->only & 1u << GROUP_OUTBOUND && !q->relay_host && !all_by_default)
 		return err_set(
 		    err, ERR_USAGE, "the group outbound needs --relay HOST, the new server's name");
 	return 0;
@@ -674,16 +682,16 @@ check_values(const struct parse *p, struct err *err)
 		return err_set(err, ERR_USAGE,
 		    "--public-url URL is missing: the proxy's public https URL (or --skip url)");
 	if (q->allow_new_server && !q->new_server[0])
-		return err_set(err, ERR_USAGE, "--allow-new-server goes with --new-server ADDR");
+		return err_set(err, ERR_USAGE, "--allow-new-server needs --new-server ADDR");
 	if (p->seen[OPT_RELAY_ID] && !q->relay_host)
-		return err_set(err, ERR_USAGE, "--relay-id goes with --relay HOST");
+		return err_set(err, ERR_USAGE, "--relay-id needs --relay HOST");
 	if (q->listener_count && !(q->groups & 1u << GROUP_LISTENERS))
 		return err_set(
-		    err, ERR_USAGE, "--listener goes with the group listeners, which is left out");
+		    err, ERR_USAGE, "--listener needs the group listeners, which is left out");
 	return 0;
 }
 
-/* A file is reached without any of what a server needs. */
+/* Refuse options that only a server needs. */
 static int
 check_config(const struct parse *p, struct err *err)
 {
@@ -693,12 +701,12 @@ check_config(const struct parse *p, struct err *err)
 	for (id = 0; id < OPT_COUNT; id++) {
 		if (p->seen[id] && options_table[id].traits & OPTION_SERVER)
 			return err_set(err, ERR_USAGE,
-			    "--%s does not go with --config: the server is not asked",
+			    "--%s can't be used with --config: no server is asked",
 			    options_table[id].name);
 	}
 	if (!strcmp(o->reach.config, "-") && o->json && !o->dry_run && o->id != COMMAND_STATUS)
 		return err_set(err, ERR_USAGE,
-		    "--json does not go with --config -: standard output is the file");
+		    "--json can't be used with --config -: standard output gets the file");
 	return 0;
 }
 
@@ -714,15 +722,16 @@ check_reach(const struct parse *p, struct err *err)
 	if (!r->target_count && !r->config)
 		return err_set(err, ERR_USAGE,
 		    "--url URL is missing: the old server's management API%s",
-		    p->o->id == COMMAND_RELOAD ? "" : " (or --config FILE where it does not run)");
+		    p->o->id == COMMAND_RELOAD ? "" : " (or --config FILE if it is stopped)");
 	if (r->snapshot && r->target_count > 1)
 		return err_set(err, ERR_USAGE,
-		    "--snapshot names one file; with several --url use --snapshot-dir");
+		    "--snapshot names one file; for several --url use --snapshot-dir");
 	if (r->snapshot && r->snapshot_dir)
-		return err_set(err, ERR_USAGE, "--snapshot and --snapshot-dir exclude each other");
+		return err_set(
+		    err, ERR_USAGE, "--snapshot and --snapshot-dir can't be used together");
 	if (r->api_key_file && (r->password_file || r->totp_file || r->user))
 		return err_set(err, ERR_USAGE,
-		    "--api-key-file excludes --user, --password-file and --totp-file");
+		    "--api-key-file can't be used with --user, --password-file or --totp-file");
 	if (r->password_file && r->totp_file && !strcmp(r->password_file, "-") &&
 	    !strcmp(r->totp_file, "-"))
 		return err_set(
@@ -742,11 +751,11 @@ check_all(struct parse *p, struct err *err)
 	if (choose_groups(p, err) == -1 || check_values(p, err) == -1)
 		return -1;
 	if (p->o->quiet && p->o->verbose)
-		return err_set(err, ERR_USAGE, "--quiet and --verbose exclude each other");
+		return err_set(err, ERR_USAGE, "--quiet and --verbose can't be used together");
 	return check_reach(p, err);
 }
 
-/* --version and --help are commands, too. */
+/* The options --version and --help choose a command. */
 static void
 choose_command(struct parse *p)
 {
@@ -804,7 +813,7 @@ options_parse(struct options *o, const struct command *commands, struct pool *po
 	return check_all(&p, err);
 }
 
-/* ---- telling them again ---- */
+/* ---- printing ---- */
 
 void
 options_usage(struct buf *out, enum command_id c)
