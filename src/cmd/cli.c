@@ -6,6 +6,7 @@
 #include "cmd/exits.h"
 #include "cmd/options.h"
 #include "cmd/say.h"
+#include "cmd/usage.h"
 #include "sys/confine.h"
 
 #include <fcntl.h>
@@ -35,45 +36,6 @@ const struct command cli_commands[COMMAND_COUNT] = {
 	[COMMAND_HELP] = { "help", cmd_help, "print this help, or the help of one command" },
 };
 
-static const char examples[] =
-    "\nFirst make a copy of the server's config.toml. Then, for example:\n"
-    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 \\\n"
-    "      --public-url https://mail.example.org --dry-run\n"
-    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 \\\n"
-    "      --public-url https://mail.example.org\n"
-    "  stalprep status --url https://mail.internal\n"
-    "  stalprep clear --url https://mail.internal\n";
-
-static void
-help_all(struct buf *out)
-{
-	size_t i;
-
-	buf_str(out,
-	    "stalprep prepares an older Stalwart mail server (0.8 to 0.15) to run behind the\n"
-	    "migration proxy. It writes the guide's change set into the server's settings,\n"
-	    "without applying it, proves what it wrote, and can take all of it back.\n\n"
-	    "usage: stalprep COMMAND [OPTION]...\n\n");
-	for (i = 0; i < COMMAND_COUNT; i++)
-		buf_printf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].words);
-	buf_str(out, examples);
-	buf_str(out, "\nExit status:\n");
-	for (i = 0; i < EXITS_COUNT; i++)
-		buf_printf(out, "  %3d  %s\n", exits[i].status, exits[i].words);
-	buf_str(out, "\nstalprep help COMMAND lists the options of one command.\n");
-}
-
-static void
-help_refusals(struct buf *out)
-{
-	size_t i;
-
-	buf_str(out, "\nRefusals (--force NAME overrides those with a star):\n");
-	for (i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++)
-		buf_printf(out, "  %c %-17s %s\n", refusals[i].can_be_forced ? '*' : ' ',
-		    refusals[i].name, refusals[i].meaning);
-}
-
 /* Print out on standard output, and free it. */
 static int
 print(const struct options *o, struct buf *out)
@@ -88,17 +50,11 @@ static int
 cmd_help(const struct options *o)
 {
 	struct buf out = { 0 };
-	enum command_id about;
 
-	if (!o->about) {
-		help_all(&out);
-		return print(o, &out);
-	}
-	about = (enum command_id)(o->about - cli_commands);
-	buf_printf(&out, "usage: stalprep %s [OPTION]...\n%s\n\n", o->about->name, o->about->words);
-	options_usage(&out, about);
-	if (about >= COMMAND_STAGE && about <= COMMAND_RELOAD)
-		help_refusals(&out);
+	if (o->about)
+		usage_command(&out, cli_commands, (enum command_id)(o->about - cli_commands));
+	else
+		usage_all(&out, cli_commands);
 	return print(o, &out);
 }
 

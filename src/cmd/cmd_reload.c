@@ -21,9 +21,9 @@ reload_one(struct run *r, struct target *t)
 	reload_report(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
-		    "%s applied nothing: one error anywhere in the settings blocks a whole reload. "
+		    "%s nothing: one error anywhere in the settings blocks a whole reload. "
 		    "Fix it, then run this again.",
-		    r->options->dry_run ? "A reload would have" : "The server");
+		    r->options->dry_run ? "A reload would apply" : "The server applied");
 		r->exit = EXIT_REFUSED;
 		return;
 	}

@@ -1,4 +1,4 @@
-/* options.h - the command line: the table of options, and what was parsed with it */
+/* options.h - the command line, parsed */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
@@ -11,7 +11,6 @@
 struct buf;
 struct err;
 struct options;
-struct parse;
 struct pool;
 
 enum command_id {
@@ -35,29 +34,6 @@ struct command {
 
 enum format { FORMAT_TEXT, FORMAT_CURL, FORMAT_JSON, FORMAT_TOML, FORMAT_KEYS, FORMAT_COUNT };
 
-/* The traits of an option: a set of these. */
-enum {
-	OPTION_WRITES = 1 << 0, /* it says what to write */
-	OPTION_SERVER = 1 << 1, /* it is only for --url, and wrong with --config */
-	OPTION_REPEAT = 1 << 2  /* the next command that the report proposes needs it again */
-};
-
-/* An option's row. The parser and help read the table. */
-struct option {
-	const char *name;  /* without its two hyphens */
-	char letter;       /* or 0 */
-	const char *arg;   /* its argument's name in usage, or NULL for none */
-	unsigned commands; /* a set: 1u << COMMAND_… */
-	unsigned traits;   /* a set: OPTION_… */
-	const char *help;
-	size_t at; /* where its text or flag goes in struct options; 0: see set */
-	/* sets a value that is more than a text; or NULL */
-	int (*set)(struct parse *p, const struct option *opt, const char *value, struct err *err);
-};
-
-extern const struct option options_table[];
-extern const size_t options_count;
-
 struct options {
 	const char *program;           /* argv[0], for the commands that a report proposes */
 	const struct command *command; /* its row, or NULL */
@@ -76,9 +52,6 @@ struct options {
  */
 int options_parse(struct options *o, const struct command *commands, struct pool *pool, int argc,
     char **argv, struct err *err) WARN_UNUSED;
-
-/* Append the help lines of a command's options. */
-void options_usage(struct buf *out, enum command_id c);
 
 /*
  * Append the options that say how to reach the server and who logs in, as they were given: each

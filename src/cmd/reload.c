@@ -40,7 +40,7 @@ report_one(struct run *r, const struct target *t, const struct api_fault *f,
 	    "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
 	    *f->text ? ": " : "", f->text,
 	    was_staged(t, f->key) ? "stalprep staged this key."
-				  : "It is not from stalprep: it was there before.",
+				  : "As far as the snapshot shows, it is not from stalprep.",
 	    lookup ? " The server can't resolve a name. Every reload fails until it can, or until "
 		     "the setting is turned off."
 		   : "");
