@@ -78,8 +78,7 @@ cmd_licenses(const struct options *o)
 
 /*
  * If a standard stream is closed, the next file that is opened gets its number, and the report
- * would go into that file. Open the root folder in its place: it always exists, and no report can
- * go there.
+ * would go into that file. Open the root folder in its place: it always exists and takes no output.
  */
 static void
 keep_streams(void)

@@ -333,8 +333,7 @@ const struct option option_table[OPT_COUNT] = {
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN, 0,
 	    "the server's version, 0.8 to 0.15, or auto (print: 0.15)", .set = set_dialect },
 	[OPT_CONFIG] = { "config", 0, "FILE", IN_PLAN, 0,
-	    "in place of --url: the config.toml of a stopped server; - for standard input and "
-	    "output",
+	    "a stopped server's config.toml; - for standard input and output",
 	    .at = AT(reach.config) },
 	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API, OPTION_SERVER,
 	    "the old server's management API, such as https://mail.internal:443", .set = set_url },

@@ -197,8 +197,7 @@ check_values(const struct parse *p, struct err *err)
 
 	if (needs_values(p->o) && q->groups & 1u << GROUP_LISTENERS && !q->proxy_count)
 		return err_set(err, ERR_USAGE,
-		    "--proxy ADDR is missing: the address that the proxy connects from (or --skip "
-		    "listeners)");
+		    "--proxy ADDR is missing: the address of the proxy (or --skip listeners)");
 	if (needs_values(p->o) && q->groups & 1u << GROUP_URL && !q->public_origin[0])
 		return err_set(err, ERR_USAGE,
 		    "--public-url URL is missing: the proxy's public https URL (or --skip url)");

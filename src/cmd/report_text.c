@@ -460,20 +460,34 @@ add_states(struct buf *out, const struct report *r, const struct report_target *
 	}
 }
 
+/* What a reload and a restart apply, unless that was done already: the API does not show it. */
+static void
+add_waiting(struct buf *out, const struct plan *p)
+{
+	size_t reload = count_applies(p, APPLIES_RELOAD),
+	       restart = count_applies(p, APPLIES_RESTART), all = reload + restart;
+
+	if (!all)
+		return;
+	if (!restart)
+		buf_printf(
+		    out, "A reload or a restart applies the %zu staged key%s", all, plural(all));
+	else if (!reload)
+		buf_printf(out, "A restart applies the %zu staged key%s", all, plural(all));
+	else
+		buf_printf(
+		    out, "A restart applies all %zu staged keys (a reload only %zu)", all, reload);
+	buf_str(out, ", unless that\nwas done already.\n");
+}
+
 static void
 text_status(struct buf *out, const struct report *r, const struct report_target *t)
 {
-	size_t reload = count_applies(t->plan, APPLIES_RELOAD),
-	       restart = count_applies(t->plan, APPLIES_RESTART);
-
 	add_listeners(out, t, false);
 	add_groups(out, r, t);
 	add_states(out, r, t);
-	if (!t->is_file && (reload || restart))
-		buf_printf(out,
-		    "A restart applies all %zu staged key%s (a reload only %zu), unless that was\n"
-		    "done already.\n",
-		    reload + restart, plural(reload + restart), reload);
+	if (!t->is_file)
+		add_waiting(out, t->plan);
 	if (t->snapshot) {
 		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path,
 		    snapshot_state_name(t->snapshot->state));

@@ -207,8 +207,8 @@ edit_files(struct run *r)
 
 		if (t->unseen)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-			    "Whether a server runs with %s can't be seen for certain: /proc is "
-			    "missing, or not all of it can be read. Make sure that no server does.",
+			    "Whether a server runs with %s can't be seen for certain: there is no "
+			    "/proc here, or not all of it can be read. Make sure that none does.",
 			    t->origin);
 		if (t->is_file && !t->snapshot_path[0] && r->options->id == COMMAND_STAGE)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,

@@ -489,14 +489,20 @@ test_usage(void **state)
 		buf_reset(&out);
 		usage_command(&out, cli_commands, (enum command_id)c);
 		for (i = 0; i < OPT_COUNT; i++) {
-			char name[40];
+			const struct option *opt = &option_table[i];
+			char line[60];
+			bool is_there;
 
-			snprintf(name, sizeof(name), " --%s ", option_table[i].name);
-			if (!has(
-				buf_text(&out), name)) /* a long help begins on a line of its own */
-				name[strlen(name) - 1] = '\n';
-			CHECK(has(buf_text(&out), name) == !!(option_table[i].commands & 1u << c),
-			    "%s: %s", cli_commands[c].name, name);
+			if (opt->letter)
+				snprintf(
+				    line, sizeof(line), "\n  -%c, --%s ", opt->letter, opt->name);
+			else
+				snprintf(line, sizeof(line), "\n      --%s ", opt->name);
+			is_there = has(buf_text(&out), line);
+			line[strlen(line) - 1] = '\n'; /* a long help begins below */
+			is_there |= has(buf_text(&out), line);
+			CHECK(is_there == !!(opt->commands & 1u << c), "%s: --%s",
+			    cli_commands[c].name, opt->name);
 		}
 	}
 	buf_free(&out);
