@@ -1,15 +1,15 @@
-# Builds stalprep's own code against a C library, BearSSL and cJSON that are there already (./build.sh makes those):
+# Builds stalprep's own code with a C library, BearSSL and cJSON that are there already (./build.sh builds those):
 #
 #   make CC=... BEARSSL=DIR CJSON=DIR        build/stalprep; the folders have include and lib
-#   make install DESTDIR=... PREFIX=/usr     the binary that was built, and its manual
-#   make unit [TESTS="addr json"]            unit tests, or some of them; needs cmocka
+#   make install DESTDIR=... PREFIX=/usr     install the binary and its manual
+#   make unit [TESTS="addr json"]            all unit tests, or these; needs cmocka
 #   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
-#   make fuzz [TARGETS="url json"]           fuzz targets under both, FUZZ_SECONDS=60 each; needs clang (not with musl)
-#   make check                               all tests, by ./build.sh test (so does make test)
+#   make fuzz [TARGETS="url json"]           all fuzz targets, or these, under both, FUZZ_SECONDS=60 each; needs clang (not with musl)
+#   make check, make test                    all tests: the same as ./build.sh test
 #   make format                              format the C code with the clang-format that VERSIONS names
-#   make messages                            all texts that a user may read, in one list; needs gettext
+#   make messages                            list all texts that a user may read; needs gettext
 #
-# LINK=-pie links dynamically; LICENSES=FILE is the text of `stalprep licenses`; WERROR=-Werror stops at warnings;
+# LINK=-pie links dynamically. LICENSES=FILE is the text of `stalprep licenses`. WERROR=-Werror makes warnings errors.
 # V=1 shows the commands.
 
 BUILD     = build/obj
@@ -34,12 +34,12 @@ COMPILE := $(CC) $(CODE) $(CFLAGS) $(SANITIZE) $(WARN) $(WERROR) $(CPPFLAGS) $(D
 SOURCES := $(wildcard src/*.c src/*/*.c)
 OBJS    := $(SOURCES:src/%.c=$(BUILD)/%.o) $(BUILD)/licenses.o
 TESTS    = $(patsubst test/unit/test_%.c,%,$(wildcard test/unit/test_*.c))
-# what may have been built anew beside us: objects are too, then
+# if one of these is newer, all objects are built again
 OUTSIDE := $(wildcard $(CC) $(BEARSSL)/lib/libbearssl.* $(CJSON)/lib/libcjson.*)
 
 Q := $(if $(V),,@)
 
-# Everything is written under another name first: what an interrupted run leaves is never taken for the whole.
+# Each file is written under another name first, so that an interrupted run leaves no half-written file.
 all: $(BIN)
 
 $(BIN): $(OBJS) $(BUILD)/link
@@ -66,7 +66,7 @@ $(BUILD)/licenses.c: $(LICENSES) $(BUILD)/compile
 	echo '; const size_t licenses_len = sizeof(licenses_text) - 1;'; } >$@.part
 	@mv $@.part $@
 
-# What objects and binary were made with: a change of flags, or of the list of files, is a change.
+# These files hold the flags and the list of files. A change of them builds the objects and the binary again.
 $(BUILD)/compile: export text = $(COMPILE) $(LICENSES)
 $(BUILD)/link: export text = $(LINK) $(SAFE) $(LDFLAGS) $(OBJS) $(LIBS)
 $(BUILD)/compile $(BUILD)/link: FORCE
@@ -76,7 +76,7 @@ $(BUILD)/compile $(BUILD)/link: FORCE
 	@printf '%s\n' "$$text" >$@.part
 	@if cmp -s $@.part $@; then rm $@.part; else mv $@.part $@; fi
 
-# Unit tests: a program a module, with an archive of all but main.
+# Unit tests: one program for each module, linked with all objects but main.
 SANITIZED = $(if $(SANITIZE), under sanitizers)
 
 unit: $(TESTS:%=unit-run-%)
@@ -99,7 +99,7 @@ unit-asan:
 	+$(MAKE) unit BUILD=$(BUILD)-asan FORTIFY= \
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
-# Fuzzing: a program a target. What they come upon is kept in a corpus beside them, inputs that end one too. For AFL++:
+# Fuzzing: one program for each target. New inputs, and those that crash it, are kept beside the program. For AFL++:
 # `make fuzz-build FUZZ_CC=afl-clang-fast`.
 FUZZ_CC      = clang
 FUZZ_SECONDS = 60
@@ -121,7 +121,7 @@ fuzz-run-%: $(BUILD)/fuzz/fuzz_% FORCE
 	@if $< -max_total_time=$(FUZZ_SECONDS) -timeout=30 -print_final_stats=1 -artifact_prefix=$<. \
 		$(patsubst %,-dict=%,$(wildcard test/fuzz/$*.dict)) $<.$(FUZZ_CORPUS) test/fuzz/corpus/$* >$<.log 2>&1; \
 	then sed -n 's/^stat::number_of_executed_units: */ok   $* fuzzed, times run: /p' $<.log; \
-	else tail -n 60 $<.log; echo "FAIL $*: all of it is in $<.log"; exit 1; fi
+	else tail -n 60 $<.log; echo "FAIL $*: see $<.log"; exit 1; fi
 
 $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/libstalprep.a
 	@mkdir -p $(@D)
@@ -129,7 +129,7 @@ $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/libstalprep.a
 	$(Q)$(COMPILE) -fsanitize=fuzzer -MMD -MP -MT $@ -MF $@.d.part -o $@.part $< $(BUILD)/libstalprep.a $(LIBS)
 	@mv $@.d.part $@.d && mv $@.part $@
 
-# Programs that the tests of the binary start, made of its own objects.
+# Programs that the tests of the binary run. They are linked with the binary's own objects.
 HELPERS = $(patsubst test/%.c,build/test/%,$(wildcard test/*.c))
 
 helpers: $(HELPERS)
@@ -141,7 +141,7 @@ build/test/%: test/%.c $(OBJS) $(BUILD)/link
 		$(filter-out $(BUILD)/main.o,$(OBJS)) $(LIBS)
 	@mv $@.d.part $@.d && mv $@.part $@
 
-# Every text that has a blank and a word: what a user may read. Where it stands first; needs gettext's xgettext.
+# Every string with a word and a blank behind it, with its file and line.
 messages:
 	@xgettext --extract-all --language=C --from-code=UTF-8 --omit-header --no-wrap --sort-by-file -o - $(SOURCES) | \
 		awk '/^#: / && !at { at = $$2 } \
@@ -157,7 +157,7 @@ shellcheck:
 	@shellcheck $(SCRIPTS)
 	@echo "ok   shellcheck"
 
-# It does not read what is outside of src.
+# cppcheck reads only src.
 cppcheck:
 	@mkdir -p $(BUILD)-cppcheck
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --library=posix,gnu --cppcheck-build-dir=$(BUILD)-cppcheck \
@@ -167,13 +167,13 @@ cppcheck:
 	@echo "ok   cppcheck"
 
 format-check:
-	@$(CLANG_FORMAT) --dry-run -Werror $(C_FILES) || { echo "FAIL format: make format does it"; exit 1; }
+	@$(CLANG_FORMAT) --dry-run -Werror $(C_FILES) || { echo "FAIL format: run make format"; exit 1; }
 	@echo "ok   format"
 
 format-all:
 	@$(CLANG_FORMAT) -i $(C_FILES)
 
-# What gets its tools and libraries first.
+# These get their tools and libraries first.
 format:
 	./build.sh format
 

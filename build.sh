@@ -1,5 +1,5 @@
 #!/bin/sh
-# build.sh - get what is missing, build what is not ours, then stalprep itself; see usage
+# build.sh - get what is missing, build the libraries, then stalprep itself; see usage
 set -eu
 export LC_ALL=C
 umask 022
@@ -10,11 +10,11 @@ cd "$(dirname "$0")"
 export PYTHONDONTWRITEBYTECODE=1
 
 bin=build/stalprep
-size_max=393216                                 # on x86_64; other processors' pages need more room
-ldflags=-Wl,-z,pack-relative-relocs             # 16 KB less; this musl reads them, not every C library does
+size_max=393216                                 # on x86_64; other processors have larger pages
+ldflags=-Wl,-z,pack-relative-relocs             # saves 16 KB; this musl reads them, not every C library
 gcc=gcc
 cflags=-Os
-apt_wait=300                                    # seconds, while another apt is at work
+apt_wait=300                                    # seconds to wait for another apt
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
 python_packages="python3-cryptography python3-hypothesis python3-pytest python3-pytest-xdist"
@@ -24,16 +24,16 @@ usage() {
 	cat <<END
 ./build.sh               build $bin
 ./build.sh demo          build it, then run its main job against a simulated server
-./build.sh test          build it, then run all tests: some minutes
-./build.sh test thorough the same with full sweeps, new random seeds and longer fuzzing: up to an hour
+./build.sh test          build it, then run all tests; takes some minutes
+./build.sh test thorough the same with full sweeps, new random seeds and longer fuzzing; up to an hour
 ./build.sh test static|unit|fuzz|e2e [ARG...]
                          some of them: "test unit addr json", "test fuzz url", "test e2e -k port25"
 ./build.sh format        format the C code, with the clang-format that VERSIONS names
-./build.sh clean         remove what was built; the fetched sources stay
+./build.sh clean         remove what was built, but keep the fetched sources
 ./build.sh help          this text
 
 STALPREP_SOURCES=DIR     a folder with the source tarballs that VERSIONS names: nothing is fetched
-FUZZ_SECONDS=N           for each fuzz target: 1 unless set, 60 in a thorough test
+FUZZ_SECONDS=N           seconds for each fuzz target (1; in a thorough test 60)
 END
 }
 
@@ -51,7 +51,7 @@ wrong() {
 
 no_more() { [ $# -le 1 ] || wrong "\"$1\" takes no argument: $2"; }
 
-# names PATTERN NAME...: the file of each NAME must exist, which takes the place of "%" in PATTERN.
+# names PATTERN NAME...: for each NAME the file must exist that PATTERN names with NAME in place of "%".
 names() {
 	pattern=$1
 	shift
@@ -83,12 +83,12 @@ check_arguments() {
 	esac
 }
 
-# make takes no path that holds a blank or one of its own characters.
+# make can't use a path with a blank or one of its own special characters.
 check_folder() {
 	odd=$(printf %s "$PWD" | tr -d 'A-Za-z0-9/._+,@~=\200-\377-')
-	[ -z "$odd" ] || die "make can't build in a folder with \"$odd\" in its path: $PWD. Move it elsewhere."
+	[ -z "$odd" ] || die "make can't build in a folder with \"$odd\" in its path: $PWD. Move the folder."
 	{ mkdir -p build && : >>build/.lock; } 2>/dev/null ||
-		die "$PWD/build can't be written to. Run this as the user whose folder it is, or in a copy of it."
+		die "$PWD/build can't be written. Run this as the owner of the folder, or in a copy of it."
 }
 
 # --- packages ---
@@ -111,7 +111,7 @@ has_modules() {
 	return 1
 }
 
-# Servers are not in everybody's PATH.
+# /usr/sbin is not in every user's PATH.
 has_server() { [ -x "/usr/sbin/$1" ] || has "$1"; }
 
 # Can tool $1 of VERSIONS be had without pip?
@@ -190,7 +190,7 @@ apt_update() {
 	printf '%s\n' "$said"
 }
 
-# What is installed is not to be started: invoke-rc.d asks this program.
+# invoke-rc.d asks this program whether to start an installed service. It answers no.
 apt_install() (
 	policy=/usr/sbin/policy-rc.d
 	if [ ! -e "$policy" ]; then
@@ -223,7 +223,7 @@ install_packages() {
 
 bad() { die "$binary $*"; }
 
-# Say what is wrong with its segments, if anything is.
+# Print what is wrong with the binary's segments, if anything is.
 check_segments() {
 	readelf -lW "$binary" | awk '
 		$1 == "INTERP" { fault = "has an INTERP" }
@@ -252,21 +252,21 @@ check_binary() {
 	esac
 }
 
-# make_native GOAL: our own code, against the libraries that third_party/build.sh made for this machine
+# make_native GOAL: build our code with the libraries of third_party/build.sh for this machine
 make_native() {
 	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" LICENSES="$dir/licenses.txt" \
 		BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="$cflags -flto=auto" LDFLAGS="$ldflags" "$1"
 }
 
-settle_target() {
+set_target() {
 	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
 	dir=$PWD/build/$target
 	binary=build/$target/stalprep
 }
 
-# What stands at $bin has passed the checks.
+# The binary gets the name $bin only after it has passed the checks.
 build_native() {
-	settle_target
+	set_target
 	# shellcheck disable=SC2086  # flags are words
 	third_party/build.sh "$target" "$gcc" $cflags
 	make_native all
@@ -275,7 +275,7 @@ build_native() {
 	say "$bin: $size bytes"
 }
 
-# Run "$@" while no other build.sh does so in this folder.
+# Run "$@" when no other build.sh builds in this folder.
 locked() {
 	(
 		if has flock && ! flock -n 9; then
@@ -288,7 +288,7 @@ locked() {
 
 # --- tests ---
 
-# What is left out is said at once, and once more at the end.
+# Print what is skipped now, and again at the end.
 skip() {
 	say "skipped: $*"
 	echo "skipped: $*" >>build/skipped
@@ -296,13 +296,13 @@ skip() {
 
 list_skipped() { [ ! -f build/skipped ] || cat build/skipped >&2; }
 
-# make_tests GOAL...: all of them at once, on all processors; one that fails keeps no other from being run.
+# make_tests GOAL...: make all goals in parallel; if one fails, the others still run.
 make_tests() {
 	make -s -k -O -j"$jobs" CC="$gcc" BEARSSL=build/host/bearssl CJSON=build/host/cjson LICENSES=build/host/licenses.txt \
 		BUILD=build/host/obj CFLAGS='-O1 -g' WERROR=-Werror FUZZ_SECONDS="${FUZZ_SECONDS:-1}" FUZZ_CORPUS=fresh "$@"
 }
 
-# For tests of our own code that run under sanitizers, which don't work on musl.
+# Build the libraries for the tests under sanitizers, which don't work on musl.
 build_host() {
 	third_party/build.sh host "$gcc" -Os
 }
@@ -335,14 +335,14 @@ test_unit() {
 	make_tests unit unit-asan ${1:+TESTS="$*"}
 }
 
-# From the committed corpora alone each time; `make fuzz` goes on from what it found.
+# Each time only from the committed corpora; `make fuzz` also keeps the inputs that it finds.
 test_fuzz() {
 	build_host
 	rm -rf build/host/obj-fuzz/fuzz/*.fresh
 	make_tests fuzz ${1:+TARGETS="$*"}
 }
 
-# In one make, so that no processor waits for the last of each kind.
+# In one make, so that no processor is idle while the last test of a kind runs.
 test_parts() {
 	choose_static
 	build_host

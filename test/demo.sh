@@ -1,5 +1,5 @@
 #!/bin/sh
-# demo.sh - the main job against a simulated older server; "./build.sh demo" names the binary in $STALPREP
+# demo.sh - show the main job with a simulated older server; "./build.sh demo" runs it with $STALPREP, the binary
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -23,7 +23,7 @@ show() {
 	"$STALPREP" "$@"
 }
 
-# All settings as the API lists them, sorted, a line each.
+# Print all settings as the API lists them, sorted, one a line.
 settings() {
 	python3 - "$http_url" <<-'END'
 	import base64, json, os, sys, urllib.request
@@ -37,7 +37,7 @@ settings() {
 
 ready() { python3 -c 'import json, sys; print(json.load(open("ready"))[sys.argv[1]])' "$1"; }
 
-echo "A simulated older server (0.15.5), with a certificate that nobody signed:"
+echo "A simulated older server (0.15.5), with a self-signed certificate:"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "/CN=old.example.org" \
 	-keyout key.pem -out cert.pem 2>openssl.log || { cat openssl.log >&2; die "openssl made no certificate"; }
 pin=sha256//$(openssl x509 -in cert.pem -noout -pubkey | openssl pkey -pubin -outform DER | openssl dgst -sha256 -binary |
@@ -52,7 +52,7 @@ until [ -s ready ]; do
 done
 url=$(ready https_url)
 http_url=$(ready http_url)
-echo "  $url, key pinned as $pin"
+echo "  $url, the pin of its key is $pin"
 
 settings >before
 set -- --url "$url" --insecure --pinnedpubkey "$pin"
@@ -64,4 +64,4 @@ settings >after
 
 echo
 diff before after
-echo "The server's settings before and after are the same ($(wc -l <after | tr -d ' ') settings compared)."
+echo "All $(wc -l <after | tr -d ' ') settings of the server are the same as before."

@@ -52,7 +52,8 @@ def test_refusals_are_those_of_the_program():
     """Names, which of them --force overrides, and the sentence of each."""
     section = text().split("\nREFUSALS")[1].split("\nEXIT STATUS")[0]
     section = " ".join(re.sub(r"-\n +", "-", section).split())
-    rows = re.findall(r"^  ([* ]) (\S+) +(.*)$", usage("stage").split("\nRefusals")[1], re.M)
+    table = re.sub(r"\n {10,}", " ", usage("stage").split("\nRefusals")[1])
+    rows = re.findall(r"^  ([* ]) (\S+) +(.*)$", table, re.M)
     assert len(rows) > 20
     for star, name, meaning in rows:
         assert f" {name}{' (forceable)' if star == '*' else ''} {meaning}" in section, name

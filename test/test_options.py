@@ -142,9 +142,10 @@ def test_help(run):
     for command in ("print", "stage", "status", "clear", "reload"):
         text = run("help", command, status=0).out
         assert text == run(command, "--help", status=0).out == run(command, "-h", *URL, status=0).out
-        assert "--help" in text and max(map(len, text.split("\n"))) <= 120
+        assert "--help" in text and max(map(len, text.split("\n"))) <= 80, command
     text = run("help", status=0).out
     assert text == run("--help", status=0).out and "stalprep stage --url" in text
+    assert max(map(len, text.split("\n"))) <= 80
 
 
 def test_version_and_licences(run):

@@ -10,7 +10,7 @@ from oldserver import Fault
 from test_stage import dialect_options
 
 STAGE, CLEAR = ("stage", *CHANGE), ("clear",)
-OURS, THEIRS = "stalprep staged this key", "It is not stalprep's: it stood there before"
+OURS, THEIRS = "stalprep staged this key", "As far as the snapshot shows, it is not from stalprep"
 
 
 def reloads(server):
@@ -36,7 +36,7 @@ def test_dry_run(run, serve):
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("options,word", [((), "othing was applied"), (("--dry-run",), "would apply nothing")])
+@pytest.mark.parametrize("options,word", [((), "The server applied nothing"), (("--dry-run",), "would apply nothing")])
 def test_errors(run, serve, version, options, word):
     server = serve(version)
     write(server, {"auth.dkim.sign": "broken (("})
@@ -99,7 +99,7 @@ def test_whose_the_errors_are(run, simulate):
     server.faults.append(Fault(path="/api/reload", answer=(200, json.dumps({"data": {"warnings": {}, "errors": errors}}))))
     ran = run("reload", *reach(server), status=1)
     whose = {line.split(" at ")[1].split(" ")[0]: OURS in line for line in ran.err.splitlines() if " at " in line}
-    assert whose == {"queue.strategy.route": True, "auth.dkim.sign": False} and "Nothing was applied" in ran.err
+    assert whose == {"queue.strategy.route": True, "auth.dkim.sign": False} and "applied nothing" in ran.err
 
 
 def test_errors_without_a_snapshot(run, simulate):
@@ -139,7 +139,7 @@ def test_clear_and_reload(run, simulate):
     assert server.running["http.url"] == f"'{ORIGIN}'"
     number = len(run.snapshot()["keys"])
     ran = run(*CLEAR, "--reload", *reach(server), status=0)
-    assert f"{number} of {number} keys restored" in ran.err and "until the server is restarted" in ran.err
+    assert f"{number} of {number} keys are restored" in ran.err and "until the server is restarted" in ran.err
     assert state(server) == before
     assert server.running["auth.dkim.verify"] == "strict" and "http.url" not in server.running
 
@@ -150,7 +150,7 @@ def test_clear_and_reload_leave_a_changed_key(run, simulate):
     number = len(run.snapshot()["keys"])
     write(server, {"auth.dkim.verify": "strict"})
     ran = run(*CLEAR, "--reload", *reach(server), status=6)
-    assert f"{number - 1} of {number} keys restored" in ran.err and "auth.dkim.verify" in ran.err
+    assert f"{number - 1} of {number} keys are restored" in ran.err and "auth.dkim.verify" in ran.err
 
 
 def test_clear_and_reload_with_an_error_that_came_back(run, simulate):

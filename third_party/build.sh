@@ -1,13 +1,13 @@
 #!/bin/sh
-# third_party/build.sh TARGET GCC [CFLAG...] - build what is not ours into build/TARGET/, as far as it is not there already
+# third_party/build.sh TARGET GCC [CFLAG...] - build musl, BearSSL and cJSON, unless they are there already
 #
-#   build/TARGET/musl, bearssl, cjson   each with include, lib, LICENSE and the stamp of what it was built from
+#   build/TARGET/musl, bearssl, cjson   each with include, lib, LICENSE, and a stamp of what it was built from
 #   build/TARGET/bin/TARGET-cc          GCC against that musl; links static PIEs
 #   build/TARGET/licenses.txt           all licence texts, for the binary
 #
-# TARGET is a triple as in x86_64-linux-musl, or "host": BearSSL and cJSON for GCC's own C library, for the unit
-# tests under sanitizers (they don't work on musl). A component is built in a folder of its own, which takes its
-# final name when all is done: an interrupted run leaves nothing that counts.
+# TARGET is a triple such as x86_64-linux-musl, or "host": BearSSL and cJSON for GCC's own C library, for the unit
+# tests under sanitizers (which don't work on musl). Each component is built in a temporary folder, which is renamed
+# when it is complete: an interrupted run leaves no half-built component.
 set -eu
 export LC_ALL=C
 umask 022
@@ -20,19 +20,19 @@ dir=$PWD/build/$target
 ar=$("$gcc" -print-prog-name=ar)
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
-# Of BearSSL and cJSON the linker takes only the sections that are used. RDRAND: BearSSL would trust it alone. The other
-# switches leave one implementation of each algorithm, the portable one: a few kilobytes on the wire need no other.
+# Sections: the linker takes only those that are used. BR_RDRAND=0: else BearSSL takes its random numbers from the
+# processor alone. The other switches leave the portable implementation of each algorithm: a few kilobytes need no other.
 cflags="-fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong $*"
 bearssl_flags="-DBR_RDRAND=0 -DBR_AES_X86NI=0 -DBR_SSE2=0 -DBR_INT128=0 -DBR_UMUL128=0"
 
 if [ "$target" = host ]; then
 	components="bearssl cjson"
 	cc=$gcc
-	lto=                                    # clang links these too, for fuzzing
+	lto=                                    # clang links them too, for fuzzing
 else
 	components="musl bearssl cjson"
 	cc=$dir/bin/$target-cc
-	lto="-flto -ffat-lto-objects"           # fat: where LTO does not fit, they are plain objects
+	lto="-flto -ffat-lto-objects"           # fat: they can also be linked without LTO
 fi
 
 say() { printf '%s\n' "$*" >&2; }
@@ -45,7 +45,7 @@ pin() {
 	done <VERSIONS
 }
 
-# All that goes into component $1, as one hash. The libraries also depend on musl's headers.
+# A hash of everything that component $1 is built from. The libraries also depend on musl's headers.
 stamp() {
 	{
 		grep -e "^$1 " -e '^musl ' VERSIONS
@@ -60,7 +60,7 @@ is_built() {
 	[ "$(cat "$dir/$1/stamp" 2>/dev/null)" = "$(stamp "$1")" ]
 }
 
-# Recipes: run in the source folder; the argument is the folder to fill with include and lib.
+# Recipes. Each runs in the source folder; its argument is the folder that gets include and lib.
 build_musl() {
 	./configure --prefix=/ --target="$target" --disable-shared --disable-wrapper \
 		CC="$gcc" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
@@ -86,7 +86,7 @@ build_cjson() {
 	cp LICENSE "$1/LICENSE"
 }
 
-# Build component $1 in a fresh folder; its stamp is written last, then it takes the place of the one before.
+# Build component $1 in a fresh folder. Its stamp is written last; then the folder replaces the old one.
 build() {
 	pin "$1"
 	work=$dir/.$1.part
@@ -96,7 +96,7 @@ build() {
 	tar -xf "build/sources/$file" -C "$work/source" --strip-components=1
 	(cd "$work/source" && "build_$1" "$work/out") >"$dir/$1.log" 2>&1 || {
 		tail -n 20 "$dir/$1.log" >&2
-		die "$1 did not build: all of its messages are in $dir/$1.log"
+		die "$1 failed to build: see $dir/$1.log"
 	}
 	stamp "$1" >"$work/out/stamp"
 	[ ! -d "$dir/$1" ] || mv "$dir/$1" "$work/before"
@@ -104,7 +104,7 @@ build() {
 	rm -rf "$work"
 }
 
-# Replace file $1 by what stdin says, if that differs.
+# Replace file $1 by standard input, if they differ. A second argument "executable" sets its mode.
 update() {
 	mkdir -p "$(dirname "$1")"
 	cat >"$1.part"

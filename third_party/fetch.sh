@@ -1,16 +1,15 @@
 #!/bin/sh
-# third_party/fetch.sh NAME... - bring the source tarballs of these components of VERSIONS to build/sources/, verified
+# third_party/fetch.sh NAME... - bring the source tarballs of these components to build/sources/, verified by VERSIONS
 #
-# $STALPREP_SOURCES is a folder of tarballs given in advance: with it, no network is used.
-# Otherwise apt is asked, with a private list of sources made from the machine's own (nothing of the system's is
-# touched, and it needs no root); musl's release can also come from its own site. Where a tarball comes from never
-# counts, only its sha256.
+# If $STALPREP_SOURCES is set, they come from that folder, without a network. Else they come from apt, with a private
+# list of sources that is made from the machine's own: this needs no root and changes nothing of the system. musl can also
+# come from its own site. Only the sha256 of a tarball counts, not where it comes from.
 set -eu
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
 dest=build/sources
-suite=trixie                                    # the Debian release that carries the versions in VERSIONS
+suite=trixie                                    # the Debian release that has the versions in VERSIONS
 musl_releases=https://musl.libc.org/releases    # the same bytes as Debian's
 
 work=$(mktemp -d)
@@ -27,25 +26,25 @@ pin() {
 	while read -r name version _ file sha256; do
 		[ "$name" != "$1" ] || return 0
 	done <VERSIONS
-	die "VERSIONS names no $1"
+	die "VERSIONS has no $1"
 }
 
 # Stop everything unless file $1 is what VERSIONS says.
 verify() {
 	got=$(sha256sum <"$1")
 	got=${got%% *}
-	[ "$got" = "$sha256" ] || die "$1: wrong sha256: expected $sha256, got $got"
+	[ "$got" = "$sha256" ] || die "$1 has a wrong sha256: it is $got, expected $sha256"
 }
 
-# Verify file $1, then let it appear under its own name in one step.
+# Verify file $1, then copy it to its place in one step.
 keep() {
 	verify "$1"
 	cp "$1" "$dest/.$file.part"
 	mv "$dest/.$file.part" "$dest/$file"
 }
 
-# The machine's own sources of its own release, read as source packages of $suite. What else an entry says (keys,
-# URIs) stays; entries of other suites are left out: their options could contradict these.
+# The machine's list of sources for its own release becomes a list of the source packages of $suite. Keys, URIs and the
+# like stay. Entries for other releases are left out, since their options could contradict these.
 own_suites() {
 	printf 'stable oldstable testing unstable sid %s' "$(sed -n 's/^VERSION_CODENAME="*\([^"]*\)"*$/\1/p' /etc/os-release 2>/dev/null)"
 }
@@ -81,7 +80,7 @@ private_list() {
 		}' "$@"
 }
 
-# Run apt tool $1 on the private lists only.
+# Run apt tool $1 with the private lists only.
 private_apt() {
 	tool=$1
 	shift
@@ -89,7 +88,7 @@ private_apt() {
 		-o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o Acquire::GzipIndexes=true "$@"
 }
 
-# Get the index of source packages once a run. A source that has no such suite is an error to apt, not to us.
+# Get the index of source packages, once a run. apt fails if one source does not have $suite; here that is no error.
 private_update() {
 	[ ! -d "$work/parts" ] || return 0
 	chmod 755 "$work"                           # apt downloads as a user of its own
@@ -103,7 +102,7 @@ private_update() {
 	private_apt apt-get update >"$work/log" 2>&1 || :
 }
 
-# Put $file into $work/got by apt. The Debian revision moves while the tarball stays: it is looked up.
+# Put $file into $work/got with apt. The Debian revision changes while the tarball stays: look it up.
 by_apt() {
 	has apt-get && has apt-cache || return 1
 	private_update
@@ -140,7 +139,7 @@ fetch() {
 	else
 		say "fetching $file"
 		if ! by_apt && ! by_upstream; then
-			wanted="$wanted $file"
+			missing="$missing $file"
 			return
 		fi
 		keep "$work/got/$file"
@@ -148,11 +147,11 @@ fetch() {
 }
 
 mkdir -p "$dest"
-wanted=
+missing=
 for component; do
 	fetch "$component"
 done
-if [ -n "$wanted" ]; then
+if [ -n "$missing" ]; then
 	[ ! -f "$work/log" ] || sed 's/^/  apt: /' "$work/log" >&2
-	die "not found:$wanted. Put them into $PWD/$dest, or into a folder that STALPREP_SOURCES names; VERSIONS has their sha256."
+	die "not found:$missing. Put these files into $PWD/$dest, or set STALPREP_SOURCES to a folder that has them."
 fi

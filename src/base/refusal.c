@@ -9,7 +9,7 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_NO_LISTENER] = { "no-listener", false,
 	    "The server has no such listener, or none that can go behind the proxy." },
 	[REFUSAL_RELAY_LISTENER] = { "relay-listener", false,
-	    "Which listener is on port 25 is not plain; --relay-listener names it." },
+	    "It is not clear which listener is on port 25; --relay-listener names it." },
 	[REFUSAL_LISTENER_NAME] = { "listener-name", false,
 	    "A listener's name makes its keys look like another listener's." },
 	[REFUSAL_NOT_LOCAL] = { "not-local", false,
@@ -51,7 +51,7 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_NEW_SERVER] = { "new-server", false,
 	    "The server is 0.16 or newer, which needs no change." },
 	[REFUSAL_NOT_STALWART] = { "not-stalwart", false,
-	    "What answers is not an older Stalwart server." },
+	    "The answer is not from an older Stalwart server." },
 };
 
 enum refusal

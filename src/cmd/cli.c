@@ -6,6 +6,7 @@
 #include "cmd/exits.h"
 #include "cmd/options.h"
 #include "cmd/say.h"
+#include "cmd/usage.h"
 #include "sys/confine.h"
 
 #include <fcntl.h>
@@ -21,60 +22,21 @@ static int cmd_help(const struct options *o);
 
 const struct command cli_commands[COMMAND_COUNT] = {
 	[COMMAND_PRINT] = { "print", cmd_print,
-	    "print the change set for these options; needs no network" },
+	    "print the change set for the given options; needs no network" },
 	[COMMAND_STAGE] = { "stage", cmd_stage,
-	    "write it into a live server's settings, without applying anything" },
-	[COMMAND_STATUS] = { "status", cmd_status, "say what a server's settings hold of it" },
+	    "write the change set into a server's settings, without applying it" },
+	[COMMAND_STATUS] = { "status", cmd_status,
+	    "show whether a server's settings hold the change set" },
 	[COMMAND_CLEAR] = { "clear", cmd_clear,
-	    "take it out again and bring back what stood before" },
+	    "remove the change set and restore the values from before" },
 	[COMMAND_RELOAD] = { "reload", cmd_reload, "ask the server to reload its settings" },
 	[COMMAND_LICENSES] = { "licenses", cmd_licenses,
-	    "the licences of stalprep and of what is in it" },
-	[COMMAND_VERSION] = { "version", cmd_version, "the version" },
-	[COMMAND_HELP] = { "help", cmd_help, "help, or help COMMAND" },
+	    "print the licences of stalprep and of its libraries" },
+	[COMMAND_VERSION] = { "version", cmd_version, "print the version" },
+	[COMMAND_HELP] = { "help", cmd_help, "print this help, or the help of one command" },
 };
 
-static const char examples[] =
-    "\nFirst keep a copy of the server's config.toml; then, for example:\n"
-    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 --public-url "
-    "https://mail.example.org --dry-run\n"
-    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 --public-url "
-    "https://mail.example.org\n"
-    "  stalprep status --url https://mail.internal\n"
-    "  stalprep clear --url https://mail.internal\n";
-
-static void
-help_all(struct buf *out)
-{
-	size_t i;
-
-	buf_str(out,
-	    "stalprep prepares an older Stalwart mail server (0.8 to 0.15) to sit behind the "
-	    "migration proxy: it stages\n"
-	    "the guide's change set in the live server's settings, proves it, and can take it all "
-	    "back.\n\n"
-	    "usage: stalprep COMMAND [OPTION]...\n\n");
-	for (i = 0; i < COMMAND_COUNT; i++)
-		buf_printf(out, "  %-9s %s\n", cli_commands[i].name, cli_commands[i].words);
-	buf_str(out, examples);
-	buf_str(out, "\nExit status:\n");
-	for (i = 0; i < EXITS_COUNT; i++)
-		buf_printf(out, "  %3d  %s\n", exits[i].status, exits[i].words);
-	buf_str(out, "\nstalprep help COMMAND lists a command's options.\n");
-}
-
-static void
-help_refusals(struct buf *out)
-{
-	size_t i;
-
-	buf_str(out, "\nRefusals. --force NAME overrides one that has a star:\n");
-	for (i = REFUSAL_NONE + 1; i < REFUSAL_COUNT; i++)
-		buf_printf(out, "  %c %-17s %s\n", refusals[i].can_be_forced ? '*' : ' ',
-		    refusals[i].name, refusals[i].meaning);
-}
-
-/* Print and free it. */
+/* Print out on standard output, and free it. */
 static int
 print(const struct options *o, struct buf *out)
 {
@@ -88,17 +50,11 @@ static int
 cmd_help(const struct options *o)
 {
 	struct buf out = { 0 };
-	enum command_id about;
 
-	if (!o->about) {
-		help_all(&out);
-		return print(o, &out);
-	}
-	about = (enum command_id)(o->about - cli_commands);
-	buf_printf(&out, "usage: stalprep %s [OPTION]...\n%s\n\n", o->about->name, o->about->words);
-	options_usage(&out, about);
-	if (about >= COMMAND_STAGE && about <= COMMAND_RELOAD)
-		help_refusals(&out);
+	if (o->about)
+		usage_command(&out, cli_commands, (enum command_id)(o->about - cli_commands));
+	else
+		usage_all(&out, cli_commands);
 	return print(o, &out);
 }
 
@@ -121,9 +77,8 @@ cmd_licenses(const struct options *o)
 }
 
 /*
- * A standard stream that is closed would give its number to the next file, and that file would get
- * the report. The root folder stands in its place: it is always there, and can neither be read nor
- * written.
+ * If a standard stream is closed, the next file that is opened gets its number, and the report
+ * would go into that file. Open the root folder in its place: it always exists and takes no output.
  */
 static void
 keep_streams(void)

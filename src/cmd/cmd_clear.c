@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* Applying the removal: errors in the answer mean that nothing was applied. */
+/* Apply the removal. If the answer has an error, the server applied nothing. */
 static int
 reload_one(struct run *r, struct target *t)
 {
@@ -27,16 +27,16 @@ reload_one(struct run *r, struct target *t)
 	reload_report(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
-		    "The keys are cleared, but the server applied nothing: an error anywhere "
-		    "blocks a whole reload.");
+		    "The keys are cleared, but the server applied nothing: one error anywhere in "
+		    "the settings blocks a whole reload. Fix it, then run stalprep reload.");
 		r->exit = EXIT_UNPROVED;
 		return -1;
 	}
 	for (i = 0; i < t->plan.key_count; i++)
 		restored += t->plan.keys[i].state == KEY_RESTORED;
 	message_add(&r->messages, &r->pool, MESSAGE_NOTE,
-	    "Reloaded: %zu of %zu keys restored, and the removal applied. Listeners that ran "
-	    "behind the proxy still expect its header until the server is restarted.",
+	    "Reloaded: %zu of %zu keys are restored, and the removal is applied. Listeners that "
+	    "run behind the proxy expect its header until the server is restarted.",
 	    restored, t->plan.key_count);
 	return 0;
 }
@@ -57,7 +57,7 @@ write_all(struct run *r)
 		if (needed && run_write(r, t) == -1)
 			return;
 	}
-	/* Not before all nodes are done: a second run wants the snapshots of all. */
+	/* Only when all nodes are done: until then a second run needs all snapshots. */
 	for (i = 0; i < r->count; i++) {
 		if (target_retire_snapshot(&r->targets[i], &err) == -1) {
 			run_fail(r, &r->targets[i], &err);

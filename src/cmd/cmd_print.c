@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* Values that only name keys need not be known. */
+/* The value of an option that is missing. Only keys are printed then. */
 static const char PLACEHOLDER[] = "?";
 
 static int

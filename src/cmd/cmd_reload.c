@@ -21,18 +21,17 @@ reload_one(struct run *r, struct target *t)
 	reload_report(r, t, &answer);
 	if (answer.error_count) {
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR,
-		    r->options->dry_run ? "A reload would apply nothing: an error anywhere in the "
-					  "settings blocks all of it."
-					: "Nothing was applied: an error anywhere in the settings "
-					  "blocks the whole reload.");
+		    "%s nothing: one error anywhere in the settings blocks a whole reload. "
+		    "Fix it, then run this again.",
+		    r->options->dry_run ? "A reload would apply" : "The server applied");
 		r->exit = EXIT_REFUSED;
 		return;
 	}
 	message_add(&r->messages, &r->pool, MESSAGE_NOTE,
 	    r->options->dry_run
-		? "A reload would work: the server reports no error. (Even a dry run swaps in the "
-		  "certificates and the list of blocked addresses.)"
-		: "Reloaded, without an error. Listeners change only with a restart.");
+		? "A reload would work: the server reports no error. (Even this dry run made it "
+		  "load its certificates and its blocked addresses again.)"
+		: "Reloaded without an error. Listeners change only with a restart.");
 }
 
 int

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* All as wanted: 0. Nothing of it: 7. Anything between, and foreign values: 6. */
+/* 0: all is staged. 7: nothing is. 6: anything else. */
 static int
 status_of(const struct target *t, unsigned groups)
 {
@@ -52,9 +52,8 @@ cmd_status(const struct options *o)
 		    t->loaded.state == SNAPSHOT_SENDING) {
 			status = EXIT_PARTLY;
 			message_add(&r.messages, &r.pool, MESSAGE_WARNING,
-			    "%s: the last write was not proved. The settings show all of it, and "
-			    "its config.toml may not hold it. Run stage again: it finishes what "
-			    "was begun.",
+			    "%s: the last write was not proved. The settings show all keys, but "
+			    "config.toml may lack some. Run stage again to finish it.",
 			    t->origin);
 		}
 		r.exit = i == 0 || r.exit == status ? status : EXIT_PARTLY;

@@ -4,7 +4,7 @@
 
 #include "base/def.h"
 
-/* After a signal it is none of these: 128 and the signal's number. */
+/* After a signal the status is 128 plus the signal's number. */
 enum exit_status {
 	EXIT_DONE,
 	EXIT_REFUSED,
@@ -16,7 +16,7 @@ enum exit_status {
 	EXIT_NOT_STAGED
 };
 
-/* Help prints the table, and a test holds the manual and the README to it. */
+/* Help prints the table. A test compares the manual and the README with it. */
 struct exit_row {
 	int status;
 	const char *words; /* what it means */

@@ -1,4 +1,4 @@
-/* options.h - the command line: the tables of commands and options, and what was parsed by them */
+/* options.h - the command line, parsed */
 #ifndef OPTIONS_H
 #define OPTIONS_H
 
@@ -11,7 +11,6 @@
 struct buf;
 struct err;
 struct options;
-struct parse;
 struct pool;
 
 enum command_id {
@@ -26,7 +25,7 @@ enum command_id {
 	COMMAND_COUNT
 };
 
-/* A command's row. Dispatch, usage, the manual's test and completions read the table. */
+/* A command's row. Dispatch and help read the table. */
 struct command {
 	const char *name;
 	int (*run)(const struct options *o); /* gives the process's exit status */
@@ -35,35 +34,11 @@ struct command {
 
 enum format { FORMAT_TEXT, FORMAT_CURL, FORMAT_JSON, FORMAT_TOML, FORMAT_KEYS, FORMAT_COUNT };
 
-/* What is true of an option: a set of these. */
-enum {
-	OPTION_WRITES = 1 << 0, /* it says what to write */
-	OPTION_SERVER = 1 << 1, /* it is for --url alone, and makes no sense with --config */
-	OPTION_REPEAT = 1 << 2  /* the next command, as the report proposes it, needs it again */
-};
-
-/* An option's row. Usage, the parser, the manual's test and completions read the table. */
-struct option {
-	const char *name;  /* without its two hyphens */
-	char letter;       /* or 0 */
-	const char *arg;   /* its argument's name in usage, or NULL for none */
-	unsigned commands; /* a set: 1u << COMMAND_… */
-	unsigned traits;   /* a set: OPTION_… */
-	const char *help;
-	/* where a text, or without an argument a flag, goes in struct options; 0: see `set` */
-	size_t at;
-	/* takes a value that is more than a text; NULL: none does */
-	int (*set)(struct parse *p, const struct option *opt, const char *value, struct err *err);
-};
-
-extern const struct option options_table[];
-extern const size_t options_count;
-
 struct options {
-	const char *program; /* as it was called, for the commands that a report proposes */
-	const struct command *command; /* its row */
-	enum command_id id;            /* which one that is */
-	const struct command *about;   /* help COMMAND; NULL for all */
+	const char *program;           /* argv[0], for the commands that a report proposes */
+	const struct command *command; /* its row, or NULL */
+	enum command_id id;            /* the row's number */
+	const struct command *about;   /* the COMMAND of help COMMAND, or NULL */
 	struct request request;
 	struct reach reach;
 	enum format format;
@@ -71,19 +46,16 @@ struct options {
 };
 
 /*
- * Parse argv (without the program's name); commands has COMMAND_COUNT rows. Strings that had to be
- * cut out live in pool, the others in argv. 0, or -1 with err of kind ERR_USAGE: one line that
- * names the option, the value and what it needs. o->command is NULL where none was read.
+ * Parse argv (without the program's name); commands has COMMAND_COUNT rows. The strings of *o live
+ * in argv and in pool. 0, or -1 with err of kind ERR_USAGE: one line that names the option, its
+ * value and what it needs. o->command is NULL if no command was read.
  */
 int options_parse(struct options *o, const struct command *commands, struct pool *pool, int argc,
     char **argv, struct err *err) WARN_UNUSED;
 
-/* Append the usage lines of the options that a command takes. */
-void options_usage(struct buf *out, enum command_id c);
-
 /*
- * Append the options that say how to reach the server and as whom, as they would be given again,
- * each after a blank, quoted for a shell; none of them is a secret.
+ * Append the options that say how to reach the server and who logs in, as they were given: each
+ * after a blank, quoted for a shell. None of them is a secret.
  */
 void options_format_reach(struct buf *out, const struct options *o);
 

@@ -23,21 +23,27 @@ format_keys(struct buf *out, const struct print *p)
 		buf_printf(out, "%s\n", p->set->entries[i].key);
 }
 
+/* No listener was named: the change set has those of a default installation. */
+static bool
+has_default_listeners(const struct print *p)
+{
+	return !p->options->request.listener_count &&
+	    p->options->request.groups & 1u << GROUP_LISTENERS;
+}
+
 static void
 format_text(struct buf *out, const struct print *p)
 {
-	const char *verb = p->options->clear ? "Cleared" : "Set";
+	const char *verb = p->options->clear ? "Delete" : "Set";
 	size_t g, i;
 	bool head;
 
 	buf_printf(out, "%s on an older Stalwart server, version %s:\n",
-	    p->options->clear ? "The undoing of the change set" : "The change set",
-	    p->dialect->name);
-	if (!p->options->request.listener_count &&
-	    p->options->request.groups & 1u << GROUP_LISTENERS)
+	    p->options->clear ? "How to undo the change set" : "The change set", p->dialect->name);
+	if (has_default_listeners(p))
 		buf_str(out,
-		    "(The listeners are those of a default installation; stage finds the server's "
-		    "own, --listener names them here.)\n");
+		    "(The listeners are those of a default installation. Name the server's own\n"
+		    "with --listener. stage finds them itself.)\n");
 	for (g = 0; g < GROUP_COUNT; g++) {
 		head = false;
 		for (i = 0; i < p->set->count; i++) {
@@ -46,7 +52,7 @@ format_text(struct buf *out, const struct print *p)
 			if (e->group != g)
 				continue;
 			if (!head)
-				buf_printf(out, "\n%s: %s. %s; a %s applies it.\n",
+				buf_printf(out, "\n%s: %s. %s (a %s applies it):\n",
 				    group_name(e->group), group_words(e->group), verb,
 				    e->applies == APPLIES_RESTART ? "restart" : "reload");
 			head = true;
@@ -59,8 +65,9 @@ format_text(struct buf *out, const struct print *p)
 }
 
 /*
- * One operation with the entries of a group (GROUP_COUNT: all) that are local or not (0, 1; -1:
- * both), one a line. false, and nothing is appended, when there is none.
+ * Append one operation with the entries of a group (GROUP_COUNT: of all), one a line. local: 1
+ * takes only keys of config.toml, 0 only keys of the database, -1 both. false, and nothing is
+ * appended, if there is none.
  */
 static bool
 format_operation(struct jsonout *j, const struct print *p, size_t group, int local)
@@ -91,8 +98,8 @@ format_operation(struct jsonout *j, const struct print *p, size_t group, int loc
 }
 
 /*
- * The body that stage would send to a server that has nothing of it: the file's part first, never
- * both in one insert.
+ * The body that stage sends to a server without any of the keys. The keys of config.toml come
+ * first, in an operation of their own.
  */
 static void
 format_json(struct buf *out, const struct print *p)
@@ -107,21 +114,18 @@ format_json(struct buf *out, const struct print *p)
 	buf_char(out, '\n');
 }
 
-/*
- * What follows is the same for every server; the password goes to curl through a pipe, never
- * through its arguments.
- */
+/* The part that is the same for every server. curl gets the password by a pipe, not in argv. */
 static const char curl_head[] =
     "user=${STALPREP_USER:-admin}\n"
     ": \"${STALPREP_PASSWORD:?set it to the password of the old server administrator}\"\n"
     "\n"
-    "# curl reads the login from its standard input, quoted as its configuration files need it.\n"
+    "# curl reads the login from standard input, quoted as in its configuration files.\n"
     "login() {\n"
     "\tprintf 'user = \"%s\"\\n' \"$(printf '%s:%s' \"$user\" \"$STALPREP_PASSWORD\" | sed "
     "'s/[\\\\\"]/\\\\&/g')\"\n"
     "}\n"
     "\n"
-    "# The server answers 200 also to what it did not do; only {\"data\":null} is a success.\n"
+    "# The server also answers 200 when it did nothing; only {\"data\":null} is a success.\n"
     "post() {\n"
     "\tanswer=$(login | curl -sS -K - \"$@\" -H 'Content-Type: application/json' "
     "\"$old/api/settings\" -d \"$body\")\n"
@@ -131,12 +135,11 @@ static const char curl_head[] =
     "}\n";
 
 static void
-say_assumed(struct buf *out, const struct print *p)
+add_listeners_comment(struct buf *out, const struct print *p)
 {
-	if (!p->options->request.listener_count &&
-	    p->options->request.groups & 1u << GROUP_LISTENERS)
+	if (has_default_listeners(p))
 		buf_str(out,
-		    "# The listeners are those of a default installation: name the server's own "
+		    "# The listeners are those of a default installation. Name the server's own "
 		    "with --listener.\n");
 }
 
@@ -166,13 +169,12 @@ format_curl(struct buf *out, const struct print *p)
 	size_t g;
 
 	buf_printf(out,
-	    "#!/bin/sh\n# %s, for an older Stalwart server of version %s. Nothing is reloaded or "
-	    "restarted.\n"
-	    "# Arguments go to curl, such as --cacert FILE. The password comes from "
-	    "$STALPREP_PASSWORD.\n",
+	    "#!/bin/sh\n"
+	    "# %s on an older Stalwart server, version %s, without a reload or restart.\n"
+	    "# Arguments go to curl, such as --cacert FILE. $STALPREP_PASSWORD is the password.\n",
 	    p->options->clear ? "Clears the change set" : "Stages the change set",
 	    p->dialect->name);
-	say_assumed(out, p);
+	add_listeners_comment(out, p);
 	buf_str(out, "set -eu\n");
 	if (p->options->reach.target_count) {
 		url_format(&p->options->reach.targets[0], origin);
@@ -190,8 +192,8 @@ format_curl(struct buf *out, const struct print *p)
 }
 
 /*
- * One name of a key: bare where the server reads it as it stands; a bare table name would be
- * lower-cased.
+ * One name of a key. A name with other characters is quoted, and one with capitals too: the server
+ * makes the bare name of a table lower-case.
  */
 static void
 toml_name(struct buf *out, const char *text, size_t len)
@@ -217,8 +219,8 @@ toml_name(struct buf *out, const char *text, size_t len)
 }
 
 /*
- * Where the table's name ends in a key: in front of the last name, or of the list's name for an
- * element of a list.
+ * The length of the table's name in a key. It ends in front of the key's last name; for an element
+ * of a list, in front of the list's name.
  */
 static size_t
 table_length(const struct entry *e)
@@ -239,7 +241,7 @@ table_length(const struct entry *e)
 	return last ? (size_t)(last - e->key) : 0;
 }
 
-/* [server.listener."web mail".proxy]: a listener's name is one name, whatever is in it. */
+/* [server.listener."web mail".proxy]: a listener's name is one name, even if it has dots. */
 static void
 toml_table(struct buf *out, const struct entry *e, size_t len)
 {
@@ -270,34 +272,36 @@ toml_table(struct buf *out, const struct entry *e, size_t len)
 static void
 format_toml(struct buf *out, const struct print *p)
 {
-	const struct entry *before = NULL;
-	const char *c = p->options->clear ? "# " : "";
-	size_t i, len, last = 0;
+	const struct entry *previous = NULL;
+	const char *comment = p->options->clear ? "# " : "";
+	size_t i, len, previous_len = 0;
 
 	buf_printf(out,
 	    "# The change set for the config.toml of an older Stalwart server, version %s.\n%s",
 	    p->dialect->name,
-	    p->options->clear ? "# To undo it delete these keys; where a value of your own stood, "
-				"put that back.\n"
-			      : "# It goes to the file's end; a key that is there already must be "
-				"changed where it stands.\n");
-	say_assumed(out, p);
+	    p->options->clear
+		? "# To undo it, delete these keys. If a key had a value of your own, "
+		  "put that back.\n"
+		: "# Append it to the file. If the file has a key already, change "
+		  "it there.\n");
+	add_listeners_comment(out, p);
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];
 		const char *rest, *dot;
 
 		len = table_length(e);
-		if (!before || len != last || memcmp(before->key, e->key, len) != 0) {
+		if (!previous || len != previous_len || memcmp(previous->key, e->key, len) != 0) {
 			struct buf table = { 0 };
 
 			toml_table(&table, e, len);
-			buf_printf(out, "\n%s%s", c, buf_text(&table) ? buf_text(&table) + 1 : "");
+			buf_printf(
+			    out, "\n%s%s", comment, buf_text(&table) ? buf_text(&table) + 1 : "");
 			out->failed |= table.failed;
 			buf_free(&table);
 		}
-		before = e;
-		last = len;
-		buf_str(out, c);
+		previous = e;
+		previous_len = len;
+		buf_str(out, comment);
 		rest = e->key + len + 1;
 		dot = e->group == GROUP_LISTENERS ? strchr(rest, '.') : NULL;
 		toml_name(out, rest, dot ? (size_t)(dot - rest) : strlen(rest));

@@ -1,7 +1,4 @@
-/*
- * print.h - the change set as a text, a curl script, an API body, a config.toml fragment or a list
- * of keys
- */
+/* print.h - the change set in the formats of print */
 #ifndef PRINT_H
 #define PRINT_H
 
@@ -13,14 +10,14 @@
 struct buf;
 struct options;
 
-/* All that a format is made of; everything is the caller's. */
+/* What a format prints. The caller owns all of it. */
 struct print {
 	const struct options *options;
 	const struct changeset *set;
 	const struct dialect *dialect;
 };
 
-/* Append the change set, or with options->clear its undoing, in options->format. */
+/* Append the change set in options->format; with options->clear, how to undo it. */
 void print_format(struct buf *out, const struct print *p);
 
 #endif

@@ -17,12 +17,12 @@ covers(const char *ours, const char *key)
 }
 
 static bool
-is_of_stalprep(const struct target *t, const char *key)
+was_staged(const struct target *t, const char *key)
 {
 	size_t i;
 
 	if (t->plan.clearing)
-		return false; /* what stood before is back */
+		return false; /* the values from before are back */
 	for (i = 0; i < t->loaded.count; i++) {
 		if (covers(t->loaded.keys[i].key, key))
 			return true;
@@ -31,18 +31,18 @@ is_of_stalprep(const struct target *t, const char *key)
 }
 
 static void
-say_one(struct run *r, const struct target *t, const struct api_fault *f, enum message_level level,
-    const char *what)
+report_one(struct run *r, const struct target *t, const struct api_fault *f,
+    enum message_level level, const char *what)
 {
 	bool lookup = strstr(f->text, "lookup address") != NULL;
 
 	struct message *m = message_add(&r->messages, &r->pool, level,
 	    "The server reports %s at %s (%s)%s%s. %s%s", what, f->key, f->kind,
 	    *f->text ? ": " : "", f->text,
-	    is_of_stalprep(t, f->key) ? "stalprep staged this key."
-				      : "It is not stalprep's: it stood there before.",
-	    lookup ? " The server can't resolve a name; every reload fails until it can, or the "
-		     "setting is off."
+	    was_staged(t, f->key) ? "stalprep staged this key."
+				  : "As far as the snapshot shows, it is not from stalprep.",
+	    lookup ? " The server can't resolve a name. Every reload fails until it can, or until "
+		     "the setting is turned off."
 		   : "");
 
 	if (r->count > 1)
@@ -55,9 +55,9 @@ reload_report(struct run *r, const struct target *t, const struct api_reloaded *
 	size_t i;
 
 	for (i = 0; i < answer->warning_count; i++)
-		say_one(r, t, &answer->warnings[i], MESSAGE_NOTE, "a warning");
+		report_one(r, t, &answer->warnings[i], MESSAGE_NOTE, "a warning");
 	for (i = 0; i < answer->error_count; i++)
-		say_one(r, t, &answer->errors[i], MESSAGE_ERROR, "an error");
+		report_one(r, t, &answer->errors[i], MESSAGE_ERROR, "an error");
 }
 
 int

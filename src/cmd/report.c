@@ -7,7 +7,7 @@
 #include "cmd/say.h"
 #include "target/target.h"
 
-/* The diff is for the caller to free. */
+/* The caller frees the diff. */
 static struct report_target
 report_of(const struct target *t, struct buf *diff)
 {
@@ -35,10 +35,7 @@ report_of(const struct target *t, struct buf *diff)
 	};
 }
 
-/*
- * Does standard output get the file that came from standard input, in place of the report? Gives
- * its text, or NULL.
- */
+/* The text of the file that goes to standard output in place of the report; or NULL. */
 static const struct buf *
 stream_text(const struct run *r, const struct report_target *t)
 {
@@ -49,7 +46,7 @@ stream_text(const struct run *r, const struct report_target *t)
 	return file->edited.len ? &file->edited : &file->config.text;
 }
 
-/* The report, or as much of it as the options let through. */
+/* Append as much of the report as the options ask for. */
 static void
 format(struct buf *out, const struct report *r)
 {

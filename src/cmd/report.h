@@ -14,12 +14,12 @@ struct run;
 struct settings;
 struct snapshot;
 
-/* One server, or its config.toml. All that is pointed to is the run's. */
+/* One server, or its config.toml. The run owns all that is pointed to. */
 struct report_target {
 	const char *name;                /* the server's origin, or the file's name */
-	bool is_file;                    /* it is the config.toml of a server that does not run */
+	bool is_file;                    /* it is the config.toml of a stopped server */
 	bool is_stream;                  /* that file came from standard input */
-	bool read;                       /* it was read: else only its name is known */
+	bool read;                       /* false: only its name is known */
 	const char *version;             /* as the server names it ("0.11.8"), or NULL */
 	int minor_first, minor_last;     /* the versions 0.minor that its answers allow */
 	const char *url_in_force;        /* the origin that it advertises now; NULL: not seen */
@@ -31,10 +31,8 @@ struct report_target {
 	bool file_rewritten;             /* the server rewrote its config.toml */
 	const char *snapshot_path;       /* NULL: none is kept */
 	bool snapshot_kept;              /* the file is there at the run's end */
-	/* the one that was found, as it is on disk now; NULL: none was */
-	const struct snapshot *snapshot;
-	/* of a file: its changes, planned or made, as a unified diff; NULL for a server */
-	const struct buf *diff;
+	const struct snapshot *snapshot; /* the one that was found, as it is on disk now; or NULL */
+	const struct buf *diff; /* the changes of a file, planned or made; NULL for a server */
 };
 
 /* A whole run. */
@@ -53,9 +51,9 @@ void report_text(struct buf *out, const struct report *r);
 void report_json(struct buf *out, const struct report *r);
 
 /*
- * Print what the run found and did, where its options want it: results on standard output, the rest
- * on standard error; with --json all of it in the one object. 0; or 1 when standard output could
- * not be written, which is said.
+ * Print what the run found and did: results on standard output, messages on standard error; with
+ * --json both in one object on standard output. 0; or 1, with a message, if standard output could
+ * not be written.
  */
 int report_print(const struct run *r);
 

@@ -19,7 +19,7 @@ add_clean(struct buf *out, const char *text, size_t max)
 	say_clean(out, text, strlen(text), max);
 }
 
-/* The same as add_clean, with blanks behind it up to a column's width. */
+/* add_clean, and blanks up to a column's width. */
 static void
 add_cell(struct buf *out, const char *text, size_t width)
 {
@@ -46,9 +46,9 @@ add_file(struct buf *out, const struct report_target *t)
 {
 	add_clean(out, t->name, (size_t)-1);
 	buf_printf(out,
-	    " is the configuration of an older Stalwart server. It does not say its "
+	    " is the configuration of an older Stalwart server. It does not name its "
 	    "version%s%s.\n",
-	    t->plan ? "; taken as " : "", t->plan ? t->plan->dialect->name : "");
+	    t->plan ? "; it is read as " : "", t->plan ? t->plan->dialect->name : "");
 }
 
 static void
@@ -96,7 +96,7 @@ add_listeners(struct buf *out, const struct report_target *t, bool planned)
 	}
 	buf_str(out,
 	    planned ? "\nListeners:\n"
-		    : "\nListeners, and whether they have proxy networks of their own:\n");
+		    : "\nListeners (proxy: with trusted networks of its own; plain: without):\n");
 	for (i = 0; i < p->listener_count; i++) {
 		const struct listener *l = p->listeners[i].listener;
 
@@ -146,7 +146,6 @@ add_changes(struct buf *out, const struct report *r, const struct plan *p, const
 	}
 }
 
-/* How many keys are as wanted. */
 static size_t
 count_right(const struct plan *p)
 {
@@ -157,7 +156,7 @@ count_right(const struct plan *p)
 	return n;
 }
 
-/* How many of them a reload, or a restart, applies. */
+/* How many staged keys a reload, or a restart, applies. */
 static size_t
 count_applies(const struct plan *p, enum applies applies)
 {
@@ -182,21 +181,19 @@ add_applied(struct buf *out, const struct plan *p)
 	       restart = count_applies(p, APPLIES_RESTART);
 
 	buf_str(out,
-	    "\nThis run applied nothing: it neither reloaded nor restarted the server. What runs "
-	    "can't be seen over the API.\n"
-	    "Until the cutover, do not restart or reload the server, and do not press \"save and "
-	    "reload\":\n");
+	    "\nThis run applied nothing: the server was not reloaded or restarted. What it\n"
+	    "runs with can't be seen over the API.\n"
+	    "Until the cutover do not reload or restart the server, and do not press \"save\n"
+	    "and reload\":\n");
 	if (reload)
-		buf_printf(out, "  a reload applies %zu key%s%s;\n", reload, plural(reload),
+		buf_printf(out, "- A reload would apply %zu key%s%s.\n", reload, plural(reload),
 		    plan_count(p, GROUP_CHECKS).right
-			? ", and the inbound checks would be off too early"
+			? ": the inbound checks would be off too early"
 			: "");
 	if (restart)
-		buf_printf(out,
-		    "  a restart, also after a crash or reboot, applies all of it, also the %zu "
-		    "listener key%s:\n"
-		    "  connections from the proxy's network would then need a PROXY header.\n",
-		    restart, plural(restart));
+		buf_str(out,
+		    "- A restart, also after a crash or a reboot, would apply all keys:\n"
+		    "  connections from the proxy's networks would need a PROXY header.\n");
 }
 
 /* What to do at the cutover, and how to undo it. */
@@ -206,9 +203,9 @@ add_next(struct buf *out, const struct report *r, const struct report_target *t)
 	if (t->is_stream)
 		return;
 	buf_str(out,
-	    t->is_file ? "\nThe server applies all of it when it starts with this file.\n"
-		       : "\nTo apply, at the cutover: restart the old server. No reload is needed "
-			 "first.\n");
+	    t->is_file
+		? "\nThe server applies all of it when it starts with this file.\n"
+		: "\nTo apply it at the cutover: restart the old server. It needs no reload.\n");
 	buf_printf(
 	    out, "To undo: %s clear --%s ", r->options->program, t->is_file ? "config" : "url");
 	buf_shell(out, t->name);
@@ -224,7 +221,8 @@ static void
 add_kept(struct buf *out, const struct report_target *t)
 {
 	if (t->snapshot_kept)
-		buf_printf(out, "The values from before are in %s: keep it.\n", t->snapshot_path);
+		buf_printf(
+		    out, "The values from before are in %s. Keep this file.\n", t->snapshot_path);
 }
 
 static void
@@ -244,7 +242,7 @@ add_diff(struct buf *out, const struct report_target *t)
 static void
 add_nothing_to_do(struct buf *out, const struct report *r, const struct plan *p)
 {
-	add_changes(out, r, p, "As wanted already:");
+	add_changes(out, r, p, "Already as wanted:");
 	buf_printf(out,
 	    "\nThere is nothing to do: all %zu keys are as wanted. Nothing was written.\n",
 	    p->key_count);
@@ -266,9 +264,8 @@ text_would_stage(struct buf *out, const struct report *r, const struct report_ta
 	    p->write_count, p->key_count);
 	if (!t->is_file)
 		buf_str(out,
-		    "A real run makes the server rewrite its config.toml, sorted and without "
-		    "comments: keep a copy of it first (the API does not show all that is in "
-		    "it).\n");
+		    "The real run makes the server rewrite its config.toml, sorted and without\n"
+		    "comments. First make a copy of the file: the API does not show all of it.\n");
 	if (t->snapshot_path)
 		buf_printf(out, "The values from before would be kept in %s.\n", t->snapshot_path);
 	add_diff(out, t);
@@ -280,7 +277,7 @@ text_staged(struct buf *out, const struct report *r, const struct report_target 
 	const struct plan *p = t->plan;
 
 	if (p->unread) {
-		buf_str(out, "\nIt could not be read back.\n");
+		buf_str(out, "\nThe keys could not be read back.\n");
 	} else {
 		add_changes(out, r, p, t->proved ? "Staged:" : "Read back:");
 		buf_printf(out, "\n%zu of %zu keys were read back as wanted", count_right(p),
@@ -333,7 +330,7 @@ add_cleared(struct buf *out, const struct report *r, const struct report_target 
 	size_t done = 0, i;
 
 	if (p->unread) {
-		buf_str(out, "\nIt could not be read back.\n");
+		buf_str(out, "\nThe keys could not be read back.\n");
 		return;
 	}
 	add_changes(out, r, p,
@@ -352,16 +349,15 @@ add_after_clear(struct buf *out, const struct report *r, const struct report_tar
 {
 	add_rewritten(out, t);
 	if (t->snapshot && t->snapshot_kept)
-		buf_printf(out, "The snapshot stays at %s: not all that it holds is restored.\n",
+		buf_printf(out, "The snapshot stays at %s: some of its keys are not restored.\n",
 		    t->snapshot_path);
 	else if (t->snapshot)
 		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
 	if (!r->options->reload && t->changed && !t->is_file)
 		buf_printf(out,
-		    "\nWhat was never applied is gone. What was applied stays in force until a "
-		    "reload (%s reload),\n"
-		    "and listeners that run behind the proxy expect its header until the server is "
-		    "restarted.\n",
+		    "\nIf the change set was never applied, that is all. If it was, it stays in\n"
+		    "force until a reload (%s reload). Listeners that run behind the proxy\n"
+		    "expect its header until a restart.\n",
 		    r->options->program);
 }
 
@@ -392,16 +388,13 @@ group_state_words(const struct group_count *c)
 	case GROUP_STAGED:
 		return "staged";
 	case GROUP_PARTLY:
-		return c->right ? "partly staged" : "has other values";
+		return c->right ? "partly staged" : "other values";
 	default:
 		return "not staged";
 	}
 }
 
-/*
- * Does the server advertise now what its settings say? A reload applies it, so this is one thing
- * that can be seen.
- */
+/* Does the server advertise the URL of its settings? This is what the API shows of what runs. */
 static bool
 url_in_force(const struct report_target *t)
 {
@@ -467,20 +460,34 @@ add_states(struct buf *out, const struct report *r, const struct report_target *
 	}
 }
 
+/* What a reload and a restart apply, unless that was done already: the API does not show it. */
+static void
+add_waiting(struct buf *out, const struct plan *p)
+{
+	size_t reload = count_applies(p, APPLIES_RELOAD),
+	       restart = count_applies(p, APPLIES_RESTART), all = reload + restart;
+
+	if (!all)
+		return;
+	if (!restart)
+		buf_printf(
+		    out, "A reload or a restart applies the %zu staged key%s", all, plural(all));
+	else if (!reload)
+		buf_printf(out, "A restart applies the %zu staged key%s", all, plural(all));
+	else
+		buf_printf(
+		    out, "A restart applies all %zu staged keys (a reload only %zu)", all, reload);
+	buf_str(out, ", unless that\nwas done already.\n");
+}
+
 static void
 text_status(struct buf *out, const struct report *r, const struct report_target *t)
 {
-	size_t reload = count_applies(t->plan, APPLIES_RELOAD),
-	       restart = count_applies(t->plan, APPLIES_RESTART);
-
 	add_listeners(out, t, false);
 	add_groups(out, r, t);
 	add_states(out, r, t);
-	if (!t->is_file && (reload || restart))
-		buf_printf(out,
-		    "Of what is staged, a reload applies %zu key%s and a restart %zu, unless that "
-		    "happened already.\n",
-		    reload, plural(reload), restart);
+	if (!t->is_file)
+		add_waiting(out, t->plan);
 	if (t->snapshot) {
 		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path,
 		    snapshot_state_name(t->snapshot->state));

@@ -78,8 +78,8 @@ run_stopped(struct run *r)
 }
 
 /*
- * All is opened, read and asked but what a peer says: from here on its bytes find little that they
- * could do.
+ * Confine the process. All files have been read; what follows is mostly the servers' answers, and
+ * whatever they are, a confined process can do little harm.
  */
 static void
 confine_run(struct run *r, bool writes)
@@ -103,7 +103,7 @@ confine_run(struct run *r, bool writes)
 		    c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no");
 }
 
-/* The child that looks a name up has no use for the password. */
+/* The child process that looks up a name does not need the password. */
 static void
 forget_password(void)
 {
@@ -169,36 +169,33 @@ run_read(struct run *r)
 		if (r->options->reach.insecure && !r->trust.pinned && r->targets[i].session.tls)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "The certificate was not checked (-k without --pinnedpubkey): somebody "
-			    "on the way could read the password. The key that answered is %s; "
-			    "compare it with the server's own, then add --pinnedpubkey.",
+			    "on the way could read the password. The key that answered is %s. "
+			    "Compare it with the server's own key, then add --pinnedpubkey.",
 			    tls_pin(r->targets[i].session.tls));
 	}
 	credentials_finish(&r->credentials);
 	return 0;
 }
 
-/*
- * A target's messages become the run's. Gives the refusals that stop it; status refuses nothing, it
- * only tells.
- */
+/* Add a target's messages to the run's. Returns the number of refusals, which status never has. */
 static size_t
 add_plan_messages(struct run *r, const struct target *t)
 {
-	bool tells = r->options->id == COMMAND_STATUS;
+	bool is_status = r->options->id == COMMAND_STATUS;
 	size_t i;
 
 	for (i = 0; i < t->plan.messages.count; i++) {
 		struct message m = t->plan.messages.items[i];
 
-		if (tells && m.level == MESSAGE_REFUSAL)
+		if (is_status && m.level == MESSAGE_REFUSAL)
 			m.level = MESSAGE_WARNING;
 		m.target = r->count > 1 ? t->origin : NULL;
 		*message_add(&r->messages, &r->pool, m.level, "%s", m.text) = m;
 	}
-	return tells ? 0 : message_refusals(&t->plan.messages);
+	return is_status ? 0 : message_refusals(&t->plan.messages);
 }
 
-/* What the files will be, which may turn out to be impossible. */
+/* Make the new texts of the files, which can fail. */
 static int
 edit_files(struct run *r)
 {
@@ -210,13 +207,13 @@ edit_files(struct run *r)
 
 		if (t->unseen)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-			    "Whether a server runs on %s can't be seen for certain: there is no "
+			    "Whether a server runs with %s can't be seen for certain: there is no "
 			    "/proc here, or not all of it can be read. Make sure that none does.",
 			    t->origin);
 		if (t->is_file && !t->snapshot_path[0] && r->options->id == COMMAND_STAGE)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-			    "No snapshot is kept (--snapshot FILE keeps one): without the file "
-			    "that was given, values that are replaced can't be brought back.");
+			    "No snapshot is kept (--snapshot FILE keeps one). Keep the file that "
+			    "was given: nothing else can bring back values that are replaced.");
 		if (t->is_file && t->plan.write_count && target_edit(t, &err) == -1) {
 			run_fail(r, t, &err);
 			return -1;
@@ -269,9 +266,9 @@ run_plan(struct run *r, run_planner *planner)
 	return -1;
 }
 
-/* Of several nodes: which are done, and which were not touched. */
+/* If there are several nodes: which are done, and which were not written to. */
 static void
-say_nodes(struct run *r)
+add_node_messages(struct run *r)
 {
 	size_t i;
 
@@ -292,13 +289,13 @@ run_write(struct run *r, struct target *t)
 
 	if (t->rewritten)
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-		    "%zu keys that the server had accepted were gone when they were read back, as "
-		    "happens when somebody reloads at that moment. They were written again.",
+		    "%zu keys were missing when they were read back, and were written again. This "
+		    "happens when somebody reloads the server at the same moment.",
 		    t->rewritten)
 		    ->target = t->origin;
 	if (failed) {
 		run_fail(r, t, &err);
-		say_nodes(r);
+		add_node_messages(r);
 	}
 	return failed;
 }
@@ -312,7 +309,7 @@ run_withdraw(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		if (target_withdraw(&r->targets[i], &err) == -1)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-			    "The snapshot may say more than was sent: %s.", err.text);
+			    "The snapshot may have keys that were not sent: %s.", err.text);
 	}
 }
 
@@ -323,15 +320,15 @@ run_end(struct run *r)
 	char text[160];
 	size_t i;
 
-	/* Before the report: what reads it may take its time. */
+	/* Close first: the report's reader may be slow. */
 	for (i = 0; i < r->count; i++)
 		session_close(&r->targets[i].session);
 	credentials_wipe(&r->credentials);
 	failed = report_print(r);
 	if (failed) {
 		snprintf(text, sizeof(text),
-		    "Without this the exit status would be %d. Run stalprep status to see what was "
-		    "done.",
+		    "Without this failure the exit status would be %d. To see what was done, run "
+		    "stalprep status.",
 		    status);
 		say(r->options->command->name, text);
 		if (status == EXIT_DONE)

@@ -1,7 +1,4 @@
-/*
- * run.h - what the commands share: begin with all targets, read them, end with a report and an exit
- * status
- */
+/* run.h - what the commands share: open the targets, read, plan and write them, report */
 #ifndef RUN_H
 #define RUN_H
 
@@ -31,15 +28,12 @@ struct run {
 };
 
 /*
- * Find all addresses, load whom to trust, take the secret, load (and with `lock` lock) the
- * snapshots. 0; or -1 with the failure said and r->exit set.
+ * Look up all addresses, load the snapshots (and lock them, with lock), the certificates to trust
+ * and the secret, and confine the process. 0; or -1 with a message added and r->exit set.
  */
 int run_begin(struct run *r, const struct options *o, bool lock) WARN_UNUSED;
 
-/*
- * Read all targets. 0; or -1 with the failure said and r->exit set. Nothing is written in either
- * case.
- */
+/* Read all targets. 0; or -1 with a message added and r->exit set. Nothing is written. */
 int run_read(struct run *r) WARN_UNUSED;
 
 /* plan_stage, plan_status or plan_clear. */
@@ -47,33 +41,30 @@ typedef int run_planner(
     struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err);
 
 /*
- * Plan all targets, before anything is written to any; what the plans say becomes the run's
- * messages. 0; or -1 with the refusals or the failure said and r->exit set.
+ * Plan all targets, before any is written to. The plans' messages become the run's. 0; or -1 with
+ * the refusals or the failure among the messages and r->exit set.
  */
 int run_plan(struct run *r, run_planner *planner) WARN_UNUSED;
 
-/* target_write, with what it has to say said. 0; or -1 with the failure said and r->exit set. */
+/* Write one target, by target_write. 0; or -1 with a message added and r->exit set. */
 int run_write(struct run *r, struct target *t) WARN_UNUSED;
 
-/*
- * target_withdraw of all targets: what was planned for those that nothing was sent to is in no
- * snapshot any more.
- */
+/* Take the plans of targets that nothing was sent to out of their snapshots again. */
 void run_withdraw(struct run *r);
 
 /*
- * Say a failure; the exit status comes of its kind, or is 5 once something may be written on any
- * target.
+ * Add a failure to the messages, of t if it is not NULL. The exit status follows the failure's
+ * kind; it is 5 if something may be written on any target.
  */
 void run_fail(struct run *r, const struct target *t, const struct err *err);
 
 /*
- * Was the run asked to stop? Then it is said (nothing was written), and r->exit is 128 and the
- * signal's number.
+ * Did a signal ask the run to stop? Then a message is added and r->exit set: 128 plus the signal's
+ * number, or 5 if something may be written on any target.
  */
 bool run_stopped(struct run *r);
 
-/* Print the report (or the JSON), close all, wipe all. Gives the process's exit status. */
+/* Close all targets, wipe the secrets and print the report. Returns the process's exit status. */
 int run_end(struct run *r);
 
 #endif

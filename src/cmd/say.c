@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Append text line by line, as it is said. */
+/* Append text; each of its lines begins with the program's and the command's name. */
 static void
 add_lines(struct buf *out, const char *command, const char *text)
 {
@@ -56,8 +56,8 @@ say_clean(struct buf *out, const char *text, size_t len, size_t max)
 }
 
 /*
- * A message of several lines. All but the first are indented: what a server sends can't look like
- * another message.
+ * Append a message. Only a line end in front of an indented line stays one: text of a server can't
+ * look like another message.
  */
 static void
 add_clean_lines(struct buf *out, const char *text)

@@ -8,8 +8,8 @@
 struct buf;
 
 /*
- * Print text, which is clean, on standard error. Each of its lines begins with "stalprep COMMAND:
- * ", or with "stalprep: " where command is NULL. A NULL text means that memory ran out.
+ * Print text, which must be clean, on standard error. Each line begins with "stalprep COMMAND: ",
+ * or with "stalprep: " if command is NULL. A NULL text is printed as "out of memory".
  */
 void say(const char *command, const char *text);
 
@@ -17,18 +17,15 @@ void say(const char *command, const char *text);
 void say_format(
     struct buf *out, const char *command, const struct messages *m, enum message_level least);
 
-/* Print these lines on standard error, or that memory ran out for them. */
+/* Print these lines on standard error; "out of memory" if the buffer has failed. */
 void say_lines(const struct buf *lines);
 
-/*
- * Print results on standard output, and flush it. 0; or 1 when that failed, which is said on
- * standard error.
- */
+/* Print results on standard output, and flush it. 0; or 1 with a message on standard error. */
 int say_results(const char *command, const struct buf *results);
 
 /*
- * Append at most max bytes of a text that comes from a server or a file, for a terminal: control
- * bytes, and bytes that are not UTF-8, become '?'. "..." is put behind a text that was cut.
+ * Append at most max bytes of a text of a server or a file, made safe for a terminal: control
+ * characters, and bytes that are not UTF-8, become '?'. A longer text is cut and ends in "...".
  */
 void say_clean(struct buf *out, const char *text, size_t len, size_t max);
 

@@ -10,8 +10,9 @@
  * - Every certificate: strict DER with nothing behind it; the same signature algorithm in both
  *   places; no extension twice; RSA of 2048 to 4096 bits in whole bytes, or EC on P-256, P-384 or
  *   P-521 (named, uncompressed); valid now.
- * - Leaf and intermediates: no critical extension that is not processed here; signed with RSA PKCS#1 or ECDSA and SHA-256, -384 or -512; an issuer
- *   with a name; serverAuth or any purpose where there is an extKeyUsage.
+ * - Leaf and intermediates: no critical extension that is not processed here; signed with RSA
+ * PKCS#1 or ECDSA and SHA-256, -384 or -512; an issuer with a name; serverAuth or any purpose where
+ * there is an extKeyUsage.
  * - Intermediates: basicConstraints with CA; keyCertSign where there is a keyUsage.
  * - Anchors are names and keys that the user chose (RFC 5280, 6.1): their own signature, keyUsage,
  *   extKeyUsage and critical extensions are not looked at. One with basicConstraints that say that

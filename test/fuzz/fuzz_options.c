@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/pool.h"
 #include "cmd/cli.h"
+#include "cmd/usage.h"
 #include "format/json.h"
 #include "sys/resolve.h"
 #include "tls/x509.h"
@@ -165,7 +166,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (options_parse(&o, cli_commands, &pool, n, args, &err) == 0) {
 		CHECK(o.id < COMMAND_COUNT && o.command == &cli_commands[o.id], "command %d",
 		    (int)o.id);
-		options_usage(&usage, o.id);
+		usage_command(&usage, cli_commands, o.id);
 		check_accepted(&o);
 	} else {
 		check_err(&err);

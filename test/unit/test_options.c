@@ -5,6 +5,8 @@
 #include "help.h"
 
 #include "base/buf.h"
+#include "cmd/option_table.h"
+#include "cmd/usage.h"
 
 #define URL   " --url https://old.example.org"
 #define WHOLE " --proxy 203.0.113.10 --public-url https://mail.example.org"
@@ -485,16 +487,22 @@ test_usage(void **state)
 	(void)state;
 	for (c = 0; c < COMMAND_COUNT; c++) {
 		buf_reset(&out);
-		options_usage(&out, (enum command_id)c);
-		for (i = 0; i < options_count; i++) {
-			char name[40];
+		usage_command(&out, cli_commands, (enum command_id)c);
+		for (i = 0; i < OPT_COUNT; i++) {
+			const struct option *opt = &option_table[i];
+			char line[60];
+			bool is_there;
 
-			snprintf(name, sizeof(name), " --%s ", options_table[i].name);
-			if (!has(
-				buf_text(&out), name)) /* a long help begins on a line of its own */
-				name[strlen(name) - 1] = '\n';
-			CHECK(has(buf_text(&out), name) == !!(options_table[i].commands & 1u << c),
-			    "%s: %s", cli_commands[c].name, name);
+			if (opt->letter)
+				snprintf(
+				    line, sizeof(line), "\n  -%c, --%s ", opt->letter, opt->name);
+			else
+				snprintf(line, sizeof(line), "\n      --%s ", opt->name);
+			is_there = has(buf_text(&out), line);
+			line[strlen(line) - 1] = '\n'; /* a long help begins below */
+			is_there |= has(buf_text(&out), line);
+			CHECK(is_there == !!(opt->commands & 1u << c), "%s: --%s",
+			    cli_commands[c].name, opt->name);
 		}
 	}
 	buf_free(&out);
@@ -507,17 +515,17 @@ test_table(void **state)
 	size_t i, j;
 
 	(void)state;
-	for (i = 0; i < options_count; i++) {
-		const struct option *a = &options_table[i];
+	for (i = 0; i < OPT_COUNT; i++) {
+		const struct option *a = &option_table[i];
 
 		CHECK(a->name && *a->name && a->help && *a->help && a->commands, "row %zu", i);
 		CHECK(strcmp(a->name, "password") != 0 && strcmp(a->name, "api-key") != 0 &&
 			strcmp(a->name, "totp") != 0,
 		    "%s", a->name);
 		for (j = 0; j < i; j++) {
-			CHECK(strcmp(a->name, options_table[j].name) != 0, "%s is there twice",
+			CHECK(strcmp(a->name, option_table[j].name) != 0, "%s is there twice",
 			    a->name);
-			CHECK(!a->letter || a->letter != options_table[j].letter,
+			CHECK(!a->letter || a->letter != option_table[j].letter,
 			    "-%c is there twice", a->letter);
 		}
 	}
