@@ -68,24 +68,26 @@ def can_mount():
 # How much of a sweep is done, and the seed of what is left to chance
 
 THOROUGH = os.environ.get("STALPREP_THOROUGH") == "1"
-# In the environment, so that xdist's workers have the same. A normal run always has this one: it must not fail by chance.
+# It is put into the environment because xdist's workers need the same. A normal run always has the same one: it must not
+# fail by chance.
 SEED = int(os.environ.setdefault("STALPREP_SEED", str(random.randrange(10**9) if THOROUGH else 12)))
 EXAMPLES = 40  # of hypothesis in a normal run
 
 
 def chance(*what):
-    """A source of random numbers for this use of them, from the seed."""
+    """Random numbers for one use, named by `what`; the seed decides which."""
     return random.Random(" ".join(map(str, (SEED, *what))))
 
 
 def sample(cases, every, *what):
-    """All cases of a sweep in a thorough run; else one of so many, beginning at one that the seed chooses."""
+    """A thorough run takes all cases of a sweep, a normal one each `every`-th. Seed and `what` decide where it begins."""
     cases = list(cases)
     return cases if THOROUGH else cases[chance(*what).randrange(min(every, len(cases) or 1))::every]
 
 
 def made_up(examples, *what):
-    """For a test with @given: so many examples in a thorough run, else a few; they hang on the seed alone."""
+    """For a test with @given. A thorough run has this many examples, a normal one at most EXAMPLES. Seed and `what` decide
+    which."""
     limits = settings(max_examples=examples if THOROUGH else min(examples, EXAMPLES), database=None, deadline=None,
                       print_blob=False, suppress_health_check=[
                           HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large,
@@ -100,7 +102,7 @@ MEMORY_NEEDED = 1 << 30
 
 
 def memory_fits():
-    """A container's may be small, and no place for programs."""
+    """In a container it may be small, or mounted noexec."""
     try:
         about = os.statvfs(MEMORY)
     except OSError:
@@ -111,8 +113,8 @@ def memory_fits():
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
-    """They are kept in memory: each run of the program waits for the disk several times. --basetemp=DIR puts them
-    elsewhere, and leaves them there."""
+    """Puts them in memory, because each run of the program syncs several files. --basetemp=DIR puts them elsewhere and
+    keeps them."""
     if not config.option.basetemp and memory_fits():
         config.option.basetemp = tempfile.mkdtemp(prefix="stalprep-", dir=MEMORY)
         config.add_cleanup(lambda: shutil.rmtree(config.option.basetemp, ignore_errors=True))
