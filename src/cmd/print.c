@@ -280,10 +280,8 @@ format_toml(struct buf *out, const struct print *p)
 	    "# The change set for the config.toml of an older Stalwart server, version %s.\n%s",
 	    p->dialect->name,
 	    p->options->clear
-		? "# To undo it, delete these keys. If a key had a value of your own, "
-		  "put that back.\n"
-		: "# Append it to the file. If the file has a key already, change "
-		  "it there.\n");
+		? "# To undo it, delete these keys and put back your own values.\n"
+		: "# Append it to the file. Change a key that is already there in its place.\n");
 	add_listeners_comment(out, p);
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];
