@@ -234,7 +234,7 @@ def test_next_step(ask, simulate, ca, tmp_path, names, wish, options, by_ca):
     trusted = ca if not by_ca else Authority(tmp_path)
     err = ask(server, "--cacert", trusted.file, *(options(pair) if options else ()), status=3).err
     first, *others = err.splitlines()
-    assert "not accepted" in first and len(others) == 2 and all(line.startswith("  ") for line in others)
+    assert "not accepted" in first and len(others) == 2 and all(line.startswith("stalprep status:   ") for line in others)
     assert f"--insecure --pinnedpubkey '{pair.pin}'" in others[-1] and ("--cacert" in err) == by_ca
     ask(server, "--insecure", "--pinnedpubkey", pair.pin)
 

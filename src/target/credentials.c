@@ -57,7 +57,8 @@ credentials_add_code(struct credentials *c, struct err *err)
 		&c->code, "Six-digit code of the second factor: ", "--totp-file FILE", err) == -1)
 		return -1;
 	if (strspn(c->code.data, "0123456789") != c->code.len || c->code.len < 6 || c->code.len > 8)
-		return err_set(err, ERR_USAGE, "The second factor's code must be six digits.");
+		return err_set(
+		    err, ERR_USAGE, "The second factor's code must be six to eight digits.");
 	r = secret_basic(&c->header, c->user, &c->password, &c->code, err);
 	credentials_finish(c);
 	return r;

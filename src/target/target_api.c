@@ -223,10 +223,11 @@ explain_500(struct target *t, const struct err *why, struct err *err)
 	err_add(err,
 	    "%s DO NOT RESTART the server: its config.toml may be incomplete. Check the disk and "
 	    "the file's permissions, compare the file with your copy, then run the same command "
-	    "again. The API may show the old values even if the file is damaged. Snapshot: %s.",
+	    "again. The API may show the old values even if the file is damaged.",
 	    left ? "Some of stalprep's keys may still be in the server's memory."
-		 : "stalprep removed its keys from the server's memory again.",
-	    t->snapshot_path);
+		 : "stalprep removed its keys from the server's memory again.");
+	if (t->snapshot_kept)
+		err_add(err, "Snapshot: %s.", t->snapshot_path);
 	err->code = why->code;
 	return -1;
 }
