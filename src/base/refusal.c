@@ -70,7 +70,7 @@ void
 refusal_way_out(enum refusal r, char *out, size_t size)
 {
 	if (refusals[r].can_be_forced)
-		snprintf(out, size, " To go on all the same: --force %s.", refusals[r].name);
+		snprintf(out, size, " To go on anyway: --force %s.", refusals[r].name);
 	else
 		snprintf(out, size, " --force does not apply.");
 }

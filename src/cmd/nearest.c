@@ -36,7 +36,8 @@ nearest_try(struct nearest *n, const char *name)
 {
 	size_t d = distance(n->word, name);
 
-	if (d < n->distance) {
+	/* more than half of the word changed: that is another word */
+	if (d < n->distance && 2 * d <= strlen(n->word)) {
 		n->distance = d;
 		n->name = name;
 	}

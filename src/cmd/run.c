@@ -44,22 +44,37 @@ status_of(const struct err *err)
 	}
 }
 
+/* Add a copy of a message. A refusal that stops the run says whether --force would help. */
+static void
+add_message(struct run *r, const struct message *m)
+{
+	char way_out[80] = "";
+	struct message *added;
+
+	if (m->level == MESSAGE_REFUSAL && !m->forced)
+		refusal_way_out(m->refusal, way_out, sizeof(way_out));
+	added = message_add(&r->messages, &r->pool, m->level, "%s%s", m->text, way_out);
+	added->forced = m->forced;
+	added->refusal = m->refusal;
+	added->target = m->target;
+}
+
 void
 run_fail(struct run *r, const struct target *t, const struct err *err)
 {
 	bool writes = r->options->id == COMMAND_STAGE || r->options->id == COMMAND_CLEAR;
 	bool untouched = writes && !anything_written(r) && err->kind != ERR_USAGE;
 	struct err said = *err;
-	struct message *m;
+	struct message m = { .level = MESSAGE_ERROR, .refusal = err->refusal, .text = said.text };
 
 	err_end(&said);
-	if (said.refusal == REFUSAL_NONE)
-		m = message_add(&r->messages, &r->pool, MESSAGE_ERROR, "%s%s", said.text,
-		    untouched ? " Nothing was written." : "");
-	else
-		m = message_refuse(&r->messages, &r->pool, said.refusal, false, said.text);
-	m->target = t && !t->is_file ? t->origin : NULL;
-	if (untouched && said.refusal != REFUSAL_NONE)
+	m.target = t && !t->is_file ? t->origin : NULL;
+	if (m.refusal != REFUSAL_NONE)
+		m.level = MESSAGE_REFUSAL;
+	else if (untouched)
+		err_add(&said, "Nothing was written.");
+	add_message(r, &m);
+	if (untouched && m.refusal != REFUSAL_NONE)
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, "Nothing was written.");
 	r->exit = anything_written(r) ? EXIT_UNPROVED : status_of(err);
 }
@@ -190,7 +205,7 @@ add_plan_messages(struct run *r, const struct target *t)
 		if (is_status && m.level == MESSAGE_REFUSAL)
 			m.level = MESSAGE_WARNING;
 		m.target = r->count > 1 ? t->origin : NULL;
-		*message_add(&r->messages, &r->pool, m.level, "%s", m.text) = m;
+		add_message(r, &m);
 	}
 	return is_status ? 0 : message_refusals(&t->plan.messages);
 }

@@ -23,15 +23,10 @@ struct message *
 message_refuse(
     struct messages *m, struct pool *pool, enum refusal refusal, bool forced, const char *text)
 {
-	struct message *x;
-	char way_out[80] = "";
+	struct message *x = message_add(m, pool, MESSAGE_REFUSAL, "%s", text);
 
-	forced = forced && refusals[refusal].can_be_forced;
-	if (!forced)
-		refusal_way_out(refusal, way_out, sizeof(way_out));
-	x = message_add(m, pool, MESSAGE_REFUSAL, "%s%s", text, way_out);
 	x->refusal = refusal;
-	x->forced = forced;
+	x->forced = forced && refusals[refusal].can_be_forced;
 	return x;
 }
 

@@ -38,10 +38,7 @@ struct messages {
 struct message *message_add(struct messages *m, struct pool *pool, enum message_level level,
     const char *fmt, ...) PRINTF_LIKE(4, 5);
 
-/*
- * Add a refusal of the table. forced: --force names it, which counts where the table allows that;
- * else the way out is put behind the text.
- */
+/* Add a refusal of the table. forced: --force names it, which counts if the table allows it. */
 struct message *message_refuse(
     struct messages *m, struct pool *pool, enum refusal refusal, bool forced, const char *text);
 

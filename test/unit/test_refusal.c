@@ -32,7 +32,7 @@ test_way_out(void **state)
 
 	(void)state;
 	refusal_way_out(REFUSAL_CHANGED, text, sizeof(text));
-	assert_string_equal(text, " To go on all the same: --force changed.");
+	assert_string_equal(text, " To go on anyway: --force changed.");
 	refusal_way_out(REFUSAL_PORT_25, text, sizeof(text));
 	assert_string_equal(text, " --force does not apply.");
 }
