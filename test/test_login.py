@@ -176,7 +176,7 @@ def test_code_that_is_not_asked_for(run, serve):
     status(run, serve(), "--totp-file", run.secret_file("000000"), password=PASSWORD)
 
 
-CODES = [("000000", 4, "401"), ("12345", 2, "six digits"), ("abcdef", 2, "six digits"), ("", 2, "empty")]
+CODES = [("000000", 4, "401"), ("12345", 2, "six to eight digits"), ("abcdef", 2, "six to eight digits"), ("", 2, "empty")]
 
 
 @pytest.mark.parametrize("given,wanted,word", CODES)

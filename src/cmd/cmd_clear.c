@@ -35,8 +35,9 @@ reload_one(struct run *r, struct target *t)
 	for (i = 0; i < t->plan.key_count; i++)
 		restored += t->plan.keys[i].state == KEY_RESTORED;
 	message_add(&r->messages, &r->pool, MESSAGE_NOTE,
-	    "Reloaded: %zu of %zu keys are restored, and the removal is applied. Listeners that "
-	    "run behind the proxy expect its header until the server is restarted.",
+	    "Reloaded, with %zu of %zu keys restored. Listeners that run behind the proxy expect "
+	    "its "
+	    "header until the server is restarted.",
 	    restored, t->plan.key_count);
 	return 0;
 }

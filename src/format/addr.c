@@ -141,9 +141,9 @@ net_parse(struct net *n, const char *text, struct err *err)
 		bits = (int)bits_max(n);
 	if (bits < BITS_MIN || bits > (int)bits_max(n))
 		return err_set(err, ERR_USAGE,
-		    "\"%.60s\": the server accepts networks of %d to %u bits for IPv%d only; for "
-		    "this one address leave out /BITS",
-		    text, BITS_MIN, bits_max(n), n->family);
+		    "\"%.60s\": the server accepts an IPv%d network from /%d to /%u; for this one "
+		    "address leave out /BITS",
+		    text, n->family, BITS_MIN, bits_max(n));
 	n->bits = (unsigned char)bits;
 	if (mask(n)) {
 		net_format(n, right);

@@ -105,8 +105,8 @@ add_original(struct build *b, const struct snapshot_key *k)
 		value = k->before;
 	else if (!b->p->clearing)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s was changed to %s after it was staged. A stage records this as the value "
-		    "that clear restores.",
+		    "%s was changed to %s after it was staged. From the next stage on, clear "
+		    "restores that value.",
 		    k->key, value ? value : "(absent)");
 	if (value)
 		settings_add(&b->base, b->pool, k->key, value);

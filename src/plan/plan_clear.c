@@ -229,10 +229,10 @@ was_left_out(const struct build *b)
 	if (!cleared && !has_nothing_of(b, b->in->other, false))
 		return false;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "%s",
-	    cleared ? "The last snapshot of this server was cleared, and the server has none of "
-		      "its staged values now. It is left alone."
-		    : "There is no snapshot of this node, and it has none of the values that were "
-		      "staged on another node. It is left alone.");
+	    cleared ? "This server was cleared already: nothing of its last snapshot is staged "
+		      "there now."
+		    : "This node has no snapshot, and nothing of what was staged on another node. "
+		      "It is left alone.");
 	return true;
 }
 

@@ -36,7 +36,8 @@ const struct dialect changeset_dialects[DIALECT_COUNT] = {
 static const struct {
 	const char *name, *words;
 } groups[GROUP_COUNT] = {
-	[GROUP_LISTENERS] = { "listeners", "PROXY protocol on every listener but port 25" },
+	[GROUP_LISTENERS] = { "listeners",
+	    "PROXY protocol on the mail clients' and web listeners, never on port 25" },
 	[GROUP_CHECKS] = { "checks", "inbound checks off" },
 	[GROUP_URL] = { "url", "the advertised public URL" },
 	[GROUP_OUTBOUND] = { "outbound", "outbound mail through the new server" },
