@@ -143,7 +143,7 @@ build/test/%: test/%.c $(OBJS) $(BUILD)/link
 
 # Every string with a word and a blank behind it, with its file and line.
 messages:
-	@xgettext --extract-all --language=C --from-code=UTF-8 --omit-header --no-wrap --sort-by-file -o - $(SOURCES) | \
+	@xgettext --extract-all --language=C --from-code=UTF-8 --omit-header --no-wrap --sort-by-file -o - $(SOURCES) 2>/dev/null | \
 		awk '/^#: / && !at { at = $$2 } \
 		/^(msgid )?"/ { sub(/^msgid /, ""); text = text substr($$0, 2, length - 2) } \
 		/^msgstr/ { if (text ~ /[a-z]+ /) print at ": " text; at = text = "" }'

@@ -28,7 +28,7 @@ append(struct err *err, const char *fmt, va_list ap)
 	trim_partial(err->text);
 }
 
-/* Begin anew. */
+/* A new failure, with no text yet. */
 static void
 begin(struct err *err, enum err_kind kind, int code, enum refusal refusal)
 {

@@ -36,7 +36,7 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_REWRITE_CHANGES] = { "rewrite-changes", true,
 	    "The server would rewrite its config.toml, and a key or value would change." },
 	[REFUSAL_REWRITE_UNSEEN] = { "rewrite-unseen", true,
-	    "A key would break the server's next start if it stands in config.toml." },
+	    "A key would break the server's next start if config.toml has it." },
 	[REFUSAL_SNAPSHOT_TARGET] = { "snapshot-target", true,
 	    "The snapshot belongs to another server or file." },
 	[REFUSAL_NO_SNAPSHOT] = { "no-snapshot", false,

@@ -5,14 +5,14 @@
 #include "cmd/reload.h"
 #include "cmd/run.h"
 #include "plan/plan_clear.h"
-#include "target/target_file.h"
+#include "target/target.h"
 #include "target/target_snapshot.h"
 
 #include <string.h>
 
 /* Apply the removal. If the answer has an error, the server applied nothing. */
 static int
-reload_one(struct run *r, struct target *t)
+apply_removal(struct run *r, struct target *t)
 {
 	struct api_reloaded answer;
 	size_t i, restored = 0;
@@ -43,7 +43,7 @@ reload_one(struct run *r, struct target *t)
 }
 
 static void
-write_all(struct run *r)
+clear_all(struct run *r)
 {
 	struct err err;
 	size_t i;
@@ -66,7 +66,7 @@ write_all(struct run *r)
 		}
 	}
 	for (i = 0; i < r->count && r->options->reload; i++) {
-		if (reload_one(r, &r->targets[i]) == -1)
+		if (apply_removal(r, &r->targets[i]) == -1)
 			return;
 	}
 }
@@ -85,7 +85,7 @@ cmd_clear(const struct options *o)
 				r.exit = EXIT_PARTLY;
 		}
 		if (!o->dry_run) {
-			write_all(&r);
+			clear_all(&r);
 			run_withdraw(&r);
 		}
 	}

@@ -23,15 +23,12 @@ build(struct changeset *set, struct pool *pool, const struct options *o, const s
 	size_t count = o->request.listener_count ? o->request.listener_count
 						 : changeset_default_listeners(minor, defaults),
 	       i;
-	struct wanted w = {
-		.groups = o->request.groups & ~(1u << GROUP_LISTENERS),
-		.public_url = o->request.public_origin[0] ? o->request.public_origin : PLACEHOLDER,
-		.relay_host = o->request.relay_host ? o->request.relay_host : PLACEHOLDER,
-		.relay_port = o->request.relay_port,
-		.relay_id = o->request.relay_id,
-		.allow = o->request.new_server,
-	};
+	struct wanted w = request_wanted(&o->request);
 
+	if (!*w.public_url)
+		w.public_url = PLACEHOLDER;
+	if (!w.relay_host)
+		w.relay_host = PLACEHOLDER;
 	for (i = 0; i < o->request.proxy_count; i++)
 		networks[i] = o->request.proxies[i];
 	for (i = 0; i < count && o->request.groups & 1u << GROUP_LISTENERS; i++)

@@ -3,7 +3,7 @@
 #include "cmd/options.h"
 #include "cmd/run.h"
 #include "plan/plan_stage.h"
-#include "target/target_file.h"
+#include "target/target.h"
 #include "target/target_snapshot.h"
 
 #include <string.h>
@@ -21,7 +21,7 @@ is_needed(const struct target *t)
 }
 
 static void
-write_all(struct run *r)
+stage_all(struct run *r)
 {
 	struct err err;
 	size_t i;
@@ -49,7 +49,7 @@ cmd_stage(const struct options *o)
 	memset(&r, 0, sizeof(r));
 	if (run_begin(&r, o, !o->dry_run) == 0 && run_read(&r) == 0 &&
 	    run_plan(&r, plan_stage) == 0 && !o->dry_run) {
-		write_all(&r);
+		stage_all(&r);
 		run_withdraw(&r);
 	}
 	return run_end(&r);

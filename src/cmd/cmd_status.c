@@ -10,7 +10,7 @@
 
 /* 0: all is staged. 7: nothing is. 6: anything else. */
 static int
-status_of(const struct target *t, unsigned groups)
+exit_of_target(const struct target *t, unsigned groups)
 {
 	size_t g, staged = 0, none = 0, other = 0;
 	struct group_count c;
@@ -28,7 +28,7 @@ status_of(const struct target *t, unsigned groups)
 			none++;
 			break;
 		default:
-			none += g < GROUP_OUTBOUND && groups & 1u << g;
+			none += (GROUPS_DEFAULT & groups & 1u << g) != 0;
 		}
 	}
 	return other || (staged && none) ? EXIT_PARTLY : staged ? EXIT_DONE : EXIT_NOT_STAGED;
@@ -47,7 +47,7 @@ cmd_status(const struct options *o)
 	for (i = 0; i < r.count; i++) {
 		const struct target *t = &r.targets[i];
 
-		status = status_of(t, o->request.groups);
+		status = exit_of_target(t, o->request.groups);
 		if (status == EXIT_DONE && !t->is_file && t->has_snapshot &&
 		    t->loaded.state == SNAPSHOT_SENDING) {
 			status = EXIT_PARTLY;

@@ -4,8 +4,10 @@
 
 #include <stddef.h>
 
-/* Begin with the word, and with a distance that no name may reach. Half of the word must be as in
- * the name. */
+/*
+ * Begin with the word, and with a distance that no name may reach. Half of the word must be as in
+ * the name.
+ */
 struct nearest {
 	const char *word;
 	size_t distance;  /* of name; smaller than it was at the beginning */

@@ -388,5 +388,3 @@ const struct option option_table[OPT_COUNT] = {
 	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, 0, "print this text" },
 };
 _Static_assert(COUNT(option_table) == OPT_COUNT, "each option has its row");
-
-const size_t options_count = COUNT(option_table);

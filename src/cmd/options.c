@@ -266,8 +266,8 @@ check_all(struct parse *p, struct err *err)
 		return 0;
 	if (check_known(p, err) == -1)
 		return -1;
-	if (p->o->id >= COMMAND_LICENSES)
-		return 0;
+	if (!(option_table[OPT_URL].commands & 1u << p->o->id))
+		return 0; /* licenses and the like */
 	if (choose_groups(p, err) == -1 || check_values(p, err) == -1)
 		return -1;
 	if (p->o->quiet && p->o->verbose)

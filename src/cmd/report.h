@@ -10,7 +10,6 @@ struct buf;
 struct messages;
 struct options;
 struct plan;
-struct run;
 struct settings;
 struct snapshot;
 
@@ -32,7 +31,8 @@ struct report_target {
 	const char *snapshot_path;       /* NULL: none is kept */
 	bool snapshot_kept;              /* the file is there at the run's end */
 	const struct snapshot *snapshot; /* the one that was found, as it is on disk now; or NULL */
-	const struct buf *diff; /* the changes of a file, planned or made; NULL for a server */
+	const struct buf *diff;   /* the changes of a file, planned or made; NULL for a server */
+	const struct buf *stream; /* a file that goes to standard output instead of the report */
 };
 
 /* A whole run. */
@@ -41,6 +41,7 @@ struct report {
 	const struct report_target *targets;
 	size_t count;
 	const struct messages *messages; /* of all targets */
+	bool incomplete;                 /* memory ran out: some messages are missing */
 	int exit;                        /* the exit status */
 };
 
@@ -55,6 +56,6 @@ void report_json(struct buf *out, const struct report *r);
  * --json both in one object on standard output. 0; or 1, with a message, if standard output could
  * not be written.
  */
-int report_print(const struct run *r);
+int report_print(const struct report *r);
 
 #endif

@@ -27,7 +27,7 @@ anything_written(const struct run *r)
 }
 
 static int
-status_of(const struct err *err)
+exit_of_error(const struct err *err)
 {
 	switch (err->kind) {
 	case ERR_USAGE:
@@ -76,7 +76,7 @@ run_fail(struct run *r, const struct target *t, const struct err *err)
 	add_message(r, &m);
 	if (untouched && m.refusal != REFUSAL_NONE)
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, "Nothing was written.");
-	r->exit = anything_written(r) ? EXIT_UNPROVED : status_of(err);
+	r->exit = anything_written(r) ? EXIT_UNPROVED : exit_of_error(err);
 }
 
 bool
@@ -229,7 +229,7 @@ edit_files(struct run *r)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "No snapshot is kept (--snapshot FILE keeps one). Keep the file that "
 			    "was given: nothing else can bring back values that are replaced.");
-		if (t->is_file && t->plan.write_count && target_edit(t, &err) == -1) {
+		if (t->is_file && t->plan.write_count && target_file_edit(t, &err) == -1) {
 			run_fail(r, t, &err);
 			return -1;
 		}
@@ -328,6 +328,69 @@ run_withdraw(struct run *r)
 	}
 }
 
+/* The text of a file that goes to standard output in place of the report; or NULL. */
+static const struct buf *
+stream_of(const struct run *r, const struct target *t)
+{
+	if (!t->is_file || !configfile_is_stream(t->reach->config) || !t->planned ||
+	    r->options->id == COMMAND_STATUS || r->options->dry_run)
+		return NULL;
+	return t->edited.len ? &t->edited : &t->config.text;
+}
+
+/* A target as the report has it. The caller frees the diff. */
+static struct report_target
+report_of(const struct run *r, const struct target *t, struct buf *diff)
+{
+	if (t->is_file)
+		edits_diff(diff, &t->edits, t->origin, t->config.text.data, t->config.text.len);
+	return (struct report_target){
+		.name = t->origin,
+		.is_file = t->is_file,
+		.is_stream = t->is_file && configfile_is_stream(t->reach->config),
+		.read = t->read,
+		.version = t->facts.version,
+		.minor_first = t->facts.minor_first,
+		.minor_last = t->facts.minor_last,
+		.url_in_force = t->facts.url_in_force,
+		.settings = &t->facts.settings,
+		.plan = t->planned ? &t->plan : NULL,
+		.written = t->progress != PROGRESS_NONE,
+		.proved = t->progress == PROGRESS_PROVED,
+		.changed = t->changed,
+		.file_rewritten = t->local_changed,
+		.snapshot_path = t->snapshot_path[0] ? t->snapshot_path : NULL,
+		.snapshot_kept = t->snapshot_kept,
+		.snapshot = t->has_snapshot ? &t->snapshot : NULL,
+		.diff = t->is_file ? diff : NULL,
+		.stream = stream_of(r, t),
+	};
+}
+
+static int
+print_report(const struct run *r)
+{
+	struct report_target targets[TARGETS_MAX];
+	struct buf diff = { 0 };
+	struct report report = {
+		.options = r->options,
+		.targets = targets,
+		.count = r->count,
+		.messages = &r->messages,
+		.exit = r->exit,
+	};
+	int failed;
+	size_t i;
+
+	/* There is never more than one file, so one diff is enough. */
+	for (i = 0; i < r->count; i++)
+		targets[i] = report_of(r, &r->targets[i], &diff);
+	report.incomplete = r->pool.failed || diff.failed;
+	failed = report_print(&report);
+	buf_free(&diff);
+	return failed;
+}
+
 int
 run_end(struct run *r)
 {
@@ -339,7 +402,7 @@ run_end(struct run *r)
 	for (i = 0; i < r->count; i++)
 		session_close(&r->targets[i].session);
 	credentials_wipe(&r->credentials);
-	failed = report_print(r);
+	failed = print_report(r);
 	if (failed) {
 		snprintf(text, sizeof(text),
 		    "Without this failure the exit status would be %d. To see what was done, run "

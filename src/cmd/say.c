@@ -30,7 +30,7 @@ say(const char *command, const char *text)
 	struct buf lines = { 0 };
 
 	add_lines(&lines, command, text ? text : "out of memory");
-	say_lines(&lines);
+	say_lines(command, &lines);
 	buf_free(&lines);
 }
 
@@ -102,9 +102,13 @@ say_format(struct buf *out, const char *command, const struct messages *m, enum 
 }
 
 void
-say_lines(const struct buf *lines)
+say_lines(const char *command, const struct buf *lines)
 {
-	fputs(buf_text(lines) ? buf_text(lines) : "stalprep: out of memory\n", stderr);
+	if (buf_text(lines))
+		fputs(buf_text(lines), stderr);
+	else
+		fprintf(stderr, "stalprep%s%s: out of memory\n", command ? " " : "",
+		    command ? command : "");
 }
 
 int

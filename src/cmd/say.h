@@ -18,7 +18,7 @@ void say_format(
     struct buf *out, const char *command, const struct messages *m, enum message_level least);
 
 /* Print these lines on standard error; "out of memory" if the buffer has failed. */
-void say_lines(const struct buf *lines);
+void say_lines(const char *command, const struct buf *lines);
 
 /* Print results on standard output, and flush it. 0; or 1 with a message on standard error. */
 int say_results(const char *command, const struct buf *results);

@@ -104,6 +104,6 @@ usage_command(struct buf *out, const struct command *commands, enum command_id c
 		if (option_table[i].commands & 1u << c)
 			add_option(out, &option_table[i]);
 	}
-	if (c >= COMMAND_STAGE && c <= COMMAND_RELOAD)
+	if (option_table[OPT_FORCE].commands & 1u << c)
 		add_refusals(out);
 }

@@ -18,7 +18,8 @@ struct jsonout {
 	bool line;  /* the next value, or closing bracket, begins a line */
 };
 
-/* The name of each value is a member's, or NULL for an array's element and for the whole document.
+/*
+ * The name of each value is a member's, or NULL for an array's element and for the whole document.
  */
 
 /* Begin an object or array with its bracket, '{' or '['; end it with the other one, '}' or ']'. */

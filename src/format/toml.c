@@ -704,9 +704,9 @@ toml_write_key(struct buf *out, const char *key)
 	buf_char(out, '"');
 }
 
-/* Is value what a reader makes of this spelling? */
+/* Is value what a reader makes of the spelling at the end of out? Or did memory run out? */
 static bool
-reads_as(const char *spelling, size_t len, const char *value)
+reads_as(struct buf *out, size_t start, const char *value)
 {
 	struct pool pool = { 0 };
 	struct toml t = { 0 };
@@ -714,13 +714,14 @@ reads_as(const char *spelling, size_t len, const char *value)
 	struct err ignored;
 	bool same;
 
-	buf_printf(&text, "v=%.*s\n", (int)len, spelling);
+	buf_printf(&text, "v=%.*s\n", (int)(out->len - start), out->data + start);
 	same = !text.failed &&
 	    toml_read(&t, &pool, "", text.data, text.len, false, &ignored) == 0 &&
 	    t.entry_count == 1 && !strcmp(t.entries[0].value, value);
+	out->failed |= text.failed || pool.failed;
 	pool_free(&pool);
 	buf_free(&text);
-	return same;
+	return same || out->failed;
 }
 
 int
@@ -745,7 +746,7 @@ toml_write_value(struct buf *out, const char *value)
 			buf_char(out, *c);
 		}
 		buf_str(out, quotes[i]);
-		if (out->failed || reads_as(out->data + start, out->len - start, value))
+		if (out->failed || reads_as(out, start, value))
 			return 0;
 	}
 	cut(out, start);

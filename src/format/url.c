@@ -126,7 +126,7 @@ parse_authority(struct url *u, const char *s)
 	return parse_port(port, &u->port);
 }
 
-/* Never echo what stands before an @: it may be a password. */
+/* Never echo what is before an @: it may be a password. */
 static int
 check_shape(const char *text, const char *what, struct err *err)
 {

@@ -56,6 +56,14 @@ add_edit(struct work *w, size_t at, size_t len, const char *text)
 	return edits_add(w->edits, w->pool, at, len, text, w->err);
 }
 
+/* A copy of a buffer's text in the pool. Memory that ran out for it counts as the pool's. */
+static const char *
+copy_of(struct work *w, const struct buf *text)
+{
+	w->pool->failed |= text->failed;
+	return text->failed ? "" : pool_copy(w->pool, text->data, text->len);
+}
+
 /* The plan's entry for a key that this run changes, or NULL. */
 static const struct plan_key *
 find_change(const struct work *w, const char *key)
@@ -91,8 +99,8 @@ spelling(struct work *w, const char *key, const char *value)
 		return old->text;
 	if (toml_write_value(&text, value) == -1)
 		err_set(w->err, ERR_REFUSED, "config.toml can't hold the value of %.120s", key);
-	else if (text.failed || !(copy = pool_copy(w->pool, text.data, text.len)))
-		err_memory(w->err);
+	else
+		copy = copy_of(w, &text);
 	buf_free(&text);
 	return copy;
 }
@@ -199,10 +207,7 @@ find_commented(struct work *w)
 
 		if (!starts_with(w, &t->statements[i], WAS))
 			continue;
-		w->runs = pool_grow(w->pool, w->runs, w->run_count, sizeof(*w->runs));
-		if (!w->runs)
-			return err_memory(w->err);
-		run = &w->runs[w->run_count++];
+		run = pool_add(w->pool, w->runs, w->run_count);
 		if (read_run(w, run, i) == -1)
 			return -1;
 		i += run->count - 1;
@@ -292,8 +297,7 @@ comment_out(struct work *w, size_t statement)
 		buf_str(&lines, WAS);
 		buf_add(&lines, text.data + at, n);
 	}
-	if (r == 0 && (lines.failed || !(copy = pool_copy(w->pool, lines.data, lines.len))))
-		r = err_memory(w->err);
+	copy = copy_of(w, &lines);
 	buf_free(&text);
 	buf_free(&lines);
 	return r == 0 ? add_edit(w, s->start, s->end - s->start, copy) : -1;
@@ -316,7 +320,7 @@ add_kept_keys(struct work *w, size_t statement)
 	const struct toml *t = w->c->toml;
 	const struct toml_statement *s = &t->statements[statement];
 	struct buf lines = { 0 };
-	const char *value, *text;
+	const char *value;
 	size_t i;
 	int r = 0;
 
@@ -327,8 +331,7 @@ add_kept_keys(struct work *w, size_t statement)
 			r = add_line(w, &lines, s->table, t->entries[i].key, value);
 	}
 	if (r == 0 && lines.len) {
-		text = lines.failed ? NULL : pool_str(w->pool, lines.data);
-		r = text ? add_edit(w, place_at(w, s), 0, text) : err_memory(w->err);
+		r = add_edit(w, place_at(w, s), 0, copy_of(w, &lines));
 	}
 	buf_free(&lines);
 	return r;
@@ -504,8 +507,6 @@ add_to_block(struct work *w, const struct plan_key *k)
 {
 	const char *table = pool_copy(w->pool, k->key, strcspn(k->key, "."));
 
-	if (!table)
-		return err_memory(w->err);
 	if (!w->block_table || strcmp(w->block_table, table) != 0)
 		buf_printf(&w->block, "[%s]%s", table, w->line_end);
 	w->block_table = table;
@@ -557,7 +558,7 @@ insert_keys(struct work *w)
 {
 	const struct plan *p = w->c->plan;
 	struct buf line = { 0 };
-	const char *text, *table;
+	const char *table;
 	size_t i, at;
 	int r = 0;
 
@@ -572,9 +573,8 @@ insert_keys(struct work *w)
 		}
 		buf_reset(&line);
 		r = add_line(w, &line, table, k->key, k->wanted);
-		text = r == -1 || line.failed ? NULL : pool_str(w->pool, line.data);
 		if (r == 0)
-			r = text ? add_edit(w, at, 0, text) : err_memory(w->err);
+			r = add_edit(w, at, 0, copy_of(w, &line));
 	}
 	buf_free(&line);
 	return r;
@@ -630,16 +630,14 @@ remove_block(struct work *w)
 static int
 write_block(struct work *w)
 {
-	const char *text = w->block.failed ? NULL : pool_str(w->pool, buf_text(&w->block));
+	const char *text = copy_of(w, &w->block);
 	bool whole = !w->c->len || w->c->text[w->c->len - 1] == '\n';
 
 	if (!w->block.len && !w->block.failed)
 		return 0;
-	if (text && !w->end)
+	if (!w->end)
 		text = pool_printf(w->pool, "%s%s%s%s%s%s", whole ? "" : "\n", BEGIN, w->line_end,
 		    text, END, whole ? w->line_end : "");
-	if (!text)
-		return err_memory(w->err);
 	w->edits->hidden |= !whole && !w->end; /* the edit would show the file's last line */
 	return add_edit(w, w->end ? w->end->start : w->c->len, 0, text);
 }
@@ -754,6 +752,8 @@ make_edits(struct work *w, struct buf *out)
 	    (drop_block ? remove_block(w) : write_block(w)) == -1)
 		return -1;
 	hide_others(w);
+	if (pool_check(w->pool, w->err) == -1)
+		return -1;
 	edits_apply(out, w->edits, c->text, 0, c->len);
 	return out->failed ? err_memory(w->err) : verify(w, out);
 }

@@ -1,6 +1,5 @@
 #include "plan/plan.h"
 
-#include "base/err.h"
 #include "base/pool.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"

@@ -23,8 +23,13 @@ build_find_key(struct build *b, const char *key)
 struct plan_key *
 build_add_key(struct build *b, enum group group, const char *key, const char *wanted)
 {
-	struct plan_key *k = build_find_key(b, key);
+	static struct plan_key beyond;
+	struct plan_key *k;
 
+	/* build_set_states will refuse so many: no more work is done for them. */
+	if (b->p->key_count > SNAPSHOT_KEYS_MAX)
+		return memset(&beyond, 0, sizeof(beyond));
+	k = build_find_key(b, key);
 	if (!k)
 		k = pool_add(b->pool, b->p->keys, b->p->key_count);
 	k->key = key;

@@ -1,8 +1,6 @@
 #include "plan/plan_check.h"
 
-#include "base/err.h"
 #include "base/pool.h"
-#include "settings/request.h"
 #include "format/addr.h"
 #include "format/rewrite.h"
 #include "settings/localkeys.h"

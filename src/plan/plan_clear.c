@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "base/pool.h"
-#include "settings/request.h"
 #include "plan/plan_check.h"
 #include "plan/plan_want.h"
 #include "settings/settings.h"
@@ -77,10 +76,8 @@ list_is_ours(const struct build *b, const struct trusted *own, const struct trus
 	size_t i, j;
 
 	for (i = 0; i < own->count; i++) {
-		bool known = false;
+		bool known = request_has_proxy(b->q, own->items[i].value);
 
-		for (j = 0; j < b->q->proxy_count; j++)
-			known |= !strcmp(own->items[i].value, b->q->proxies[j]);
 		ours |= known;
 		for (j = 0; j < global->count; j++)
 			known |= !strcmp(own->items[i].value, global->items[j].value);
@@ -101,7 +98,7 @@ recognise_listener(struct build *b, const char *id)
 	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
 	struct trusted own = { 0 }, global = { 0 };
 	bool all, ours = false;
-	size_t i, j;
+	size_t i;
 
 	trusted_read(&own, b->pool, b->in->now, list);
 	trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL);
@@ -109,11 +106,7 @@ recognise_listener(struct build *b, const char *id)
 	if ((all || !own.count) && settings_same(settings_get(b->in->now, override), "true"))
 		build_add_key(b, GROUP_LISTENERS, override, NULL);
 	for (i = 0; i < own.count; i++) {
-		for (j = 0; !all && j < b->q->proxy_count &&
-		    strcmp(own.items[i].value, b->q->proxies[j]) != 0;
-		    j++)
-			;
-		if (all || j < b->q->proxy_count) {
+		if (all || request_has_proxy(b->q, own.items[i].value)) {
 			ours = true;
 			build_add_key(b, GROUP_LISTENERS, own.items[i].key, NULL);
 			continue;
@@ -165,14 +158,7 @@ from_options(struct build *b)
 {
 	const struct request *q = b->q;
 	struct changeset set = { 0 };
-	struct wanted w = {
-		.groups = q->groups & ~(1u << GROUP_LISTENERS),
-		.public_url = q->public_origin,
-		.relay_host = q->relay_host,
-		.relay_port = q->relay_port,
-		.relay_id = q->relay_id,
-		.allow = q->new_server,
-	};
+	struct wanted w = request_wanted(q);
 	size_t i;
 
 	if (!q->relay_host && !q->groups_named)

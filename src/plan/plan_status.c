@@ -2,7 +2,6 @@
 
 #include "base/err.h"
 #include "base/pool.h"
-#include "settings/request.h"
 #include "format/addr.h"
 #include "plan/plan_want.h"
 #include "settings/settings.h"

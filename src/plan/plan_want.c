@@ -1,6 +1,5 @@
 #include "plan/plan_want.h"
 
-#include "base/err.h"
 #include "base/pool.h"
 #include "settings/snapshot.h"
 #include "settings/trusted.h"
@@ -83,16 +82,18 @@ check_mixed(struct build *b, const struct listener *l)
 		    l->id, l->binds);
 }
 
-/* The names of all listeners, for a message. */
+enum { NAMED_MAX = 30 }; /* listeners that a message names */
+
+/* The names of the listeners, for a message. */
 static const char *
 listener_names(struct build *b)
 {
 	const char *text = "";
 	size_t i;
 
-	for (i = 0; i < b->p->all.count && text; i++)
+	for (i = 0; i < b->p->all.count && i < NAMED_MAX; i++)
 		text = pool_printf(b->pool, "%s%s%s", text, i ? ", " : "", b->p->all.items[i].id);
-	return text ? text : "";
+	return i < b->p->all.count ? pool_printf(b->pool, "%s and more", text) : text;
 }
 
 /* Refuse if it is not certain which listener the new server relays to. */
@@ -214,21 +215,17 @@ static void
 copy_global(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
 {
 	struct trusted global = { 0 };
-	size_t i, j;
+	size_t i;
 
 	if (own->count || !b->q->proxy_count)
 		return;
 	trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL);
 	for (i = 0; i < global.count; i++) {
-		for (j = 0;
-		    j < b->q->proxy_count && strcmp(b->q->proxies[j], global.items[i].value) != 0;
-		    j++)
-			;
 		/*
 		 * A value that is no network trusts nobody. A copy would be one more configuration
 		 * error. A macro may be a network.
 		 */
-		if (j < b->q->proxy_count ||
+		if (request_has_proxy(b->q, global.items[i].value) ||
 		    (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
 			continue;
 		add_network(b, list, own, index, global.items[i].value);
@@ -297,19 +294,6 @@ add_listeners(struct build *b)
 	}
 }
 
-/* Is key in this set? */
-static bool
-set_has(const struct changeset *set, const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < set->count; i++) {
-		if (!strcmp(set->entries[i].key, key))
-			return true;
-	}
-	return false;
-}
-
 /*
  * Remove the other keys of the routing rule; the snapshot keeps them. If keys of a longer rule are
  * left, the new rule is a configuration error, and then no reload applies anything. If a scalar is
@@ -328,7 +312,7 @@ remove_old_rule(struct build *b, const struct changeset *set)
 		build_add_key(b, GROUP_OUTBOUND, rule, NULL);
 	}
 	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
-		if (set_has(set, s->items[i].key))
+		if (changeset_find(set, s->items[i].key))
 			continue;
 		removed++;
 		build_add_key(b, GROUP_OUTBOUND, s->items[i].key, NULL);
@@ -352,14 +336,13 @@ check_relay(struct build *b, const struct changeset *set)
 		       b->pool, "%s%s.", b->p->dialect->relay_prefix, b->q->relay_id),
 		   *rest;
 	const struct settings *s = &b->base;
+	const struct entry *ours;
 	bool foreign = false, credentials = false;
-	size_t i, j;
+	size_t i;
 
 	for (i = settings_first(s, below); (rest = settings_below(s, i, below)); i++) {
-		for (j = 0; j < set->count && strcmp(set->entries[j].key, s->items[i].key) != 0;
-		    j++)
-			;
-		foreign |= j == set->count || strcmp(set->entries[j].value, s->items[i].value) != 0;
+		ours = changeset_find(set, s->items[i].key);
+		foreign |= !ours || strcmp(ours->value, s->items[i].value) != 0;
 		credentials |= !strncmp(rest, "auth", 4);
 	}
 	if (foreign)
@@ -374,14 +357,7 @@ void
 build_add_groups(struct build *b)
 {
 	struct changeset set = { 0 };
-	struct wanted w = {
-		.groups = b->q->groups & ~(1u << GROUP_LISTENERS),
-		.public_url = b->q->public_origin,
-		.relay_host = b->q->relay_host,
-		.relay_port = b->q->relay_port,
-		.relay_id = b->q->relay_id,
-		.allow = b->q->new_server,
-	};
+	struct wanted w = request_wanted(b->q);
 	size_t i;
 
 	if (b->q->groups & 1u << GROUP_LISTENERS)

@@ -245,3 +245,15 @@ changeset_add_rest(
 		add(set, pool, GROUP_ALLOW, pool_printf(pool, "server.allowed-ip.%s", w->allow),
 		    "");
 }
+
+const struct entry *
+changeset_find(const struct changeset *set, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < set->count; i++) {
+		if (!strcmp(set->entries[i].key, key))
+			return &set->entries[i];
+	}
+	return NULL;
+}

@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 
-struct err;
 struct pool;
 
 /* The parts that can be chosen; a set of them is a bit mask of 1u << group. */
@@ -83,12 +82,18 @@ struct wanted {
 /* "server.listener.ID.proxy." + what, in the pool. */
 const char *changeset_listener_key(struct pool *pool, const char *id, const char *what);
 
-/* Add one listener's keys: override, and the networks, given as texts. */
+/*
+ * Add one listener's keys: override, and the networks, given as texts. pool_check tells whether
+ * memory ran out, here and below.
+ */
 void changeset_add_listener(struct changeset *set, struct pool *pool, const char *id,
     const char *const *networks, size_t count);
 
 /* Add the keys of all other groups in w->groups, in the guide's order. */
 void changeset_add_rest(
     struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d);
+
+/* The entry of that key, or NULL. */
+const struct entry *changeset_find(const struct changeset *set, const char *key);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include <stdbool.h>
 
-struct err;
 struct pool;
 struct settings;
 
@@ -37,7 +36,7 @@ struct listeners {
 	size_t count;
 };
 
-/* Every listener in s, in the server's order. */
+/* Every listener in s, in the server's order. pool_check tells whether memory ran out. */
 void listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s);
 
 /* The one of that name, or NULL. */

@@ -7,7 +7,6 @@
 #include <stdbool.h>
 
 struct buf;
-struct err;
 struct jsonout;
 struct pool;
 
@@ -27,7 +26,7 @@ struct ops {
 	size_t count;
 };
 
-/* Append one. */
+/* Append one. pool_check tells whether memory ran out. */
 void ops_add(struct ops *o, struct pool *pool, const struct op *op);
 
 /* The parts of a body: begin an operation, add an entry of its kind, end it. capital: as below. */

@@ -15,6 +15,19 @@ request_has_proxy(const struct request *q, const char *network)
 	return false;
 }
 
+struct wanted
+request_wanted(const struct request *q)
+{
+	return (struct wanted){
+		.groups = q->groups & ~(1u << GROUP_LISTENERS),
+		.public_url = q->public_origin,
+		.relay_host = q->relay_host,
+		.relay_port = q->relay_port,
+		.relay_id = q->relay_id,
+		.allow = q->new_server,
+	};
+}
+
 static void
 add_option(struct buf *out, const char *name, const char *value)
 {
@@ -34,8 +47,8 @@ add_groups(struct buf *out, const struct request *q)
 	if (q->groups == usual)
 		return;
 	buf_str(out, " --only");
-	for (g = 0; g < GROUP_ALLOW; g++) {
-		if (q->groups & 1u << g) {
+	for (g = 0; g < GROUP_COUNT; g++) {
+		if (g != GROUP_ALLOW && q->groups & 1u << g) {
 			buf_printf(out, "%c%s", sep, group_name((enum group)g));
 			sep = ',';
 		}

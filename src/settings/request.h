@@ -1,5 +1,7 @@
-/* request.h - what a run is asked to write, and which refusals it overrides: all that a plan knows
- * of the user's wishes */
+/*
+ * request.h - what a run is asked to write, and which refusals it overrides: all that a plan knows
+ * of the user's wishes
+ */
 #ifndef REQUEST_H
 #define REQUEST_H
 
@@ -44,6 +46,9 @@ struct request {
 
 /* Does the request hold this network, spelled like this? */
 bool request_has_proxy(const struct request *q, const char *network);
+
+/* Its values for changeset_add_rest, for all groups that it chooses but the listeners. */
+struct wanted request_wanted(const struct request *q);
 
 /*
  * Append the options that say what to write, as they would be given again, each after a blank,

@@ -21,7 +21,7 @@ struct settings {
 	size_t count;
 };
 
-/* Add a key; both strings must outlive the map. 0, or -1 when memory ran out. */
+/* Add a key; both strings must outlive the map. pool_check tells whether memory ran out. */
 void settings_add(struct settings *s, struct pool *pool, const char *key, const char *value);
 
 /*

@@ -39,14 +39,14 @@ struct snapshot {
 	const char *target;  /* the origin that it belongs to */
 	const char *created; /* RFC 3339, UTC */
 	const char *dialect; /* "0.13 to 0.15" */
-	/* the options that say what was written, as options_retell gives them */
+	/* the options that say what was written, as request_format gives them */
 	const char *options;
 	enum snapshot_state state;
 	struct snapshot_key *keys;
 	size_t count;
 };
 
-/* Add a key; its strings must outlive the snapshot. */
+/* Add a key; its strings must outlive the snapshot. pool_check tells whether memory ran out. */
 void snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key);
 
 /* The entry of that key, or NULL. */

@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 
-struct err;
 struct pool;
 struct settings;
 
@@ -28,7 +27,10 @@ struct trusted {
 	size_t count;
 };
 
-/* All that the server reads as the list at key: the scalar and all keys below it. */
+/*
+ * All that the server reads as the list at key: the scalar and all keys below it. pool_check tells
+ * whether memory ran out.
+ */
 void trusted_read(struct trusted *t, struct pool *pool, const struct settings *s, const char *key);
 
 /* The first entry that holds every address of n, or NULL. */

@@ -132,7 +132,7 @@ configfile_write(
     struct configfile *f, const struct buf *text, bool in_place, bool *torn, struct err *err)
 {
 	static const char way_out[] =
-	    "To write over it in place, with a copy of it beside it: --force in-place.";
+	    "It can only be written over in place, with a copy of it beside it.";
 
 	*torn = false;
 	if (!text->len)

@@ -14,7 +14,7 @@ confine_begin(void)
 {
 	const struct rlimit none = { 0, 0 };
 
-	(void)prlimit(0, RLIMIT_CORE, &none, NULL); /* musl's setrlimit is 1.3 KB larger */
+	(void)setrlimit(RLIMIT_CORE, &none);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 

@@ -36,7 +36,7 @@ struct resolve_entry {
 };
 
 /*
- * Parse curl's --resolve HOST:PORT:ADDR[,ADDR…]; an IPv6 address, also as HOST, stands in brackets
+ * Parse curl's --resolve HOST:PORT:ADDR[,ADDR…]; an IPv6 address, also as HOST, is in brackets
  * (in ADDR it need not). 0, or -1 with err of kind ERR_USAGE.
  */
 int resolve_parse(struct resolve_entry *e, const char *text, struct err *err) WARN_UNUSED;

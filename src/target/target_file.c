@@ -85,7 +85,7 @@ target_file_read(struct target *t, struct err *err)
 }
 
 int
-target_edit(struct target *t, struct err *err)
+target_file_edit(struct target *t, struct err *err)
 {
 	struct configedit c = {
 		.text = t->config.text.data,

@@ -11,10 +11,10 @@
  */
 int target_file_read(struct target *t, struct err *err) WARN_UNUSED;
 
-/* target_write of a file: write the text that target_edit made, and read it back. */
+/* target_write of a file: write the text that target_file_edit made, and read it back. */
 int target_file_write(struct target *t, struct err *err) WARN_UNUSED;
 
 /* Make a file's new text, which may be refused. Writes nothing. 0 or -1 with err. */
-int target_edit(struct target *t, struct err *err) WARN_UNUSED;
+int target_file_edit(struct target *t, struct err *err) WARN_UNUSED;
 
 #endif

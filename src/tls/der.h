@@ -56,7 +56,8 @@ bool der_boolean(const struct der *content, bool *value);
 /* Is content a minimal INTEGER's? */
 bool der_integer(const struct der *content);
 
-/* Take an INTEGER above 0 off the front of in: its bytes less the zero in front, if there is one.
+/*
+ * Take an INTEGER above 0 off the front of in: its bytes less the zero in front, if there is one.
  */
 bool der_take_positive(struct der *in, struct der *out);
 

@@ -453,7 +453,7 @@ check_limits(struct search *s, const struct cert *ca)
 	size_t i;
 
 	if (ca->has_path_len && count_cas(s) > ca->path_len)
-		return "more CAs stand below it than its pathLenConstraint allows";
+		return "more CAs are below it than its pathLenConstraint allows";
 	for (i = 0; i < s->depth; i++) {
 		if (i && cert_self_issued(s->path[i]))
 			continue;
@@ -480,7 +480,7 @@ on_path(const struct search *s, const struct cert *c)
 	return false;
 }
 
-/* May this CA stand above the path, and did its key sign the path's last certificate? */
+/* May this CA be above the path, and did its key sign the path's last certificate? */
 static bool
 vouches(struct search *s, const struct cert *ca, bool anchor)
 {
@@ -516,7 +516,7 @@ vouches(struct search *s, const struct cert *ca, bool anchor)
 
 static bool extend(struct search *s);
 
-/* Put an intermediate on the path, if it may stand there, and go on from it. */
+/* Put an intermediate on the path, if it may be there, and go on from it. */
 static bool
 try_intermediate(struct search *s, const struct cert *c)
 {

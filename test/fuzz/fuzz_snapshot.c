@@ -2,8 +2,8 @@
  * fuzz_snapshot.c - snapshots, also with the checksum put right: written and read again they are
  * the same; damage is seen
  */
-#include "fuzz.h"
 #include "../unit/crc32.h"
+#include "fuzz.h"
 
 #include "base/buf.h"
 #include "base/pool.h"

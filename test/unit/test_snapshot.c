@@ -7,8 +7,8 @@
 
 #include "base/buf.h"
 #include "settings/snapshot.h"
-#include "target/snapfile.h"
 #include "sys/file.h"
+#include "target/snapfile.h"
 
 static const char *const names[] = { "s.json", "s.json.lock", NULL };
 
