@@ -558,7 +558,7 @@ def test_a_read_only_file_system(bench):
         assert bench.files() == {"config.toml": PLAIN.encode()}
 
 
-FULL = ('mount -t tmpfs -o size=64k none "$1"; cp "$1/../runs/config.toml" "$1"; '
+FULL = ('mount -t tmpfs -o size=64k,mode=700 none "$1"; cp "$1/../runs/config.toml" "$1"; '
         'cat /dev/zero > "$1/zeros" 2>/dev/null || :; truncate -s "-%s" "$1/zeros"')
 AFTER = {0: 1, 4096: 1, 8192: 5, 12288: 0}  # room: the exit status; the snapshot and each new file take 4096
 

@@ -11,7 +11,7 @@ from conftest import CHANGE, NEWEST, RUNNER, difference, guide, reach, state, wr
 from test_secrets import NOBODY, public  # noqa: F401
 from test_stage import fail
 
-HOLD = 'mount -t tmpfs -o "$1" none "$0" && echo mounted && exec cat'
+HOLD = 'mount -t tmpfs -o "$1,mode=700" none "$0" && echo mounted && exec cat'
 
 
 class Disk:

@@ -39,6 +39,8 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	    "A key would break the server's next start if config.toml has it." },
 	[REFUSAL_SNAPSHOT_TARGET] = { "snapshot-target", true,
 	    "The snapshot belongs to another server or file." },
+	[REFUSAL_SNAPSHOT_OWNER] = { "snapshot-owner", true,
+	    "Other users could have written the snapshot that --snapshot names." },
 	[REFUSAL_NO_SNAPSHOT] = { "no-snapshot", false,
 	    "There is no snapshot, and the options do not say what was staged." },
 	[REFUSAL_CHANGED] = { "changed", true,

@@ -31,6 +31,14 @@ configfile_find(struct configfile *f, const char *name, struct err *err)
 	return 0;
 }
 
+uid_t
+configfile_owner(const struct configfile *f)
+{
+	struct stat st;
+
+	return f->path[0] && stat(f->path, &st) == 0 ? st.st_uid : (uid_t)-1;
+}
+
 static int
 no_config(const struct configfile *f, const char *why, struct err *err)
 {

@@ -28,6 +28,9 @@ bool configfile_is_stream(const char *name);
 /* Find the file behind name, links followed; nothing is read yet. 0 or -1. */
 int configfile_find(struct configfile *f, const char *name, struct err *err) WARN_UNUSED;
 
+/* Who owns the file that was found; -1 where that can't be seen, or it is standard input. */
+uid_t configfile_owner(const struct configfile *f);
+
 /*
  * Read it. A folder, a device, an empty file, one longer than TOML_TEXT_MAX: ERR_REFUSED. 0 or -1.
  */

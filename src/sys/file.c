@@ -82,17 +82,116 @@ file_read(struct buf *out, const char *path, size_t max, struct err *err)
 	return r;
 }
 
+/* Set folder[PATH_MAX] to the folder that path is in. */
+static int
+folder_of(char *folder, const char *path, struct err *err)
+{
+	const char *slash = strrchr(path, '/');
+	int len = slash ? (int)(slash - path) : 0;
+
+	if (len >= PATH_MAX)
+		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
+	snprintf(folder, PATH_MAX, "%.*s", len ? len : 1, !slash ? "." : len ? path : "/");
+	return 0;
+}
+
+/* Why somebody else may have written what has this state, or NULL. */
+static const char *
+why_not_own(const struct stat *st, uid_t also)
+{
+	if (st->st_uid != geteuid() && st->st_uid != 0 && st->st_uid != also)
+		return "belongs to another user";
+	if (st->st_mode & (S_IWGRP | S_IWOTH))
+		return "can be written by other users";
+	if (S_ISDIR(st->st_mode))
+		return NULL;
+	if (!S_ISREG(st->st_mode))
+		return "is not a regular file";
+	return st->st_nlink != 1 ? "has several names (hard links)" : NULL;
+}
+
+/* Open the folder that path is in, if nobody else can write there. The caller closes it; or -1. */
+static int
+open_own_folder(const char *path, uid_t also, struct err *err)
+{
+	char folder[PATH_MAX];
+	const char *why;
+	struct stat st;
+	int fd;
+
+	if (folder_of(folder, path, err) == -1)
+		return -1;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1 && (errno == ELOOP || errno == ENOTDIR))
+		return err_set(err, ERR_REFUSED, "the folder %s is a symbolic link", folder);
+	if (fd == -1 || fstat(fd, &st) == -1) {
+		err_system(err, ERR_SYSTEM, errno, "the folder %s can't be opened", folder);
+		if (fd != -1)
+			close(fd);
+		return -1;
+	}
+	why = why_not_own(&st, also);
+	if (!why)
+		return fd;
+	close(fd);
+	return err_set(err, ERR_REFUSED, "the folder %s %s (owner %lu, mode %03o)", folder, why,
+	    (unsigned long)st.st_uid, (unsigned)(st.st_mode & 0777));
+}
+
+int
+file_check_folder(const char *path, uid_t also, struct err *err)
+{
+	int fd = open_own_folder(path, also, err);
+
+	if (fd == -1)
+		return -1;
+	close(fd);
+	return 0;
+}
+
+int
+file_read_own(struct buf *out, const char *path, size_t max, uid_t also, struct err *err)
+{
+	const char *base = strrchr(path, '/'), *why;
+	int folder = open_own_folder(path, also, err), fd, r, number;
+	struct stat st;
+
+	if (folder == -1)
+		return -1;
+	fd = openat(folder, base ? base + 1 : path,
+	    O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	number = errno;
+	close(folder);
+	if (fd == -1 && number == ENOENT)
+		return 1;
+	if (fd == -1 && number == ELOOP)
+		return err_set(err, ERR_REFUSED, "%s is a symbolic link", path);
+	if (fd == -1)
+		return err_system(err, ERR_SYSTEM, number, "%s can't be read", path);
+	if (fstat(fd, &st) == -1)
+		r = err_system(err, ERR_SYSTEM, errno, "%s can't be read", path);
+	else if (S_ISDIR(st.st_mode))
+		r = err_set(err, ERR_SYSTEM, "%s is a folder, not a file", path);
+	else if ((why = why_not_own(&st, also)) != NULL)
+		r = err_set(err, ERR_REFUSED, "%s %s (owner %lu, mode %03o)", path, why,
+		    (unsigned long)st.st_uid, (unsigned)(st.st_mode & 0777));
+	else
+		r = file_read_stream(out, fd, max, NULL, path, err);
+	if (r == 1)
+		r = err_set(err, ERR_SYSTEM, "%s is longer than %zu bytes", path, max);
+	close(fd);
+	return r;
+}
+
 /* fsync the folder that path is in, so that a rename in it lasts. */
 static int
 sync_folder(const char *path, struct err *err)
 {
-	const char *slash = strrchr(path, '/');
 	char folder[PATH_MAX];
 	int fd, r = 0;
 
-	if (snprintf(folder, sizeof(folder), "%.*s", slash ? (int)(slash - path) + 1 : 1,
-		slash ? path : ".") >= (int)sizeof(folder))
-		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
+	if (folder_of(folder, path, err) == -1)
+		return -1;
 	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
 		return err_system(err, ERR_SYSTEM, errno, "the folder %s can't be opened", folder);

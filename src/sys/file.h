@@ -5,6 +5,7 @@
 #include "base/def.h"
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 struct buf;
 struct deadline;
@@ -30,6 +31,22 @@ int file_read_stream(struct buf *out, int fd, size_t max, const struct deadline 
  * no such file; -1 with err.
  */
 int file_read(struct buf *out, const char *path, size_t max, struct err *err) WARN_UNUSED;
+
+/*
+ * Is the folder that path is in one where nobody else can write: the effective user's, root's or
+ * also's (-1: nobody's), not writable by others, and no symbolic link? 0; or -1 with err, of kind
+ * ERR_REFUSED if it is not.
+ */
+int file_check_folder(const char *path, uid_t also, struct err *err) WARN_UNUSED;
+
+/*
+ * file_read of a file that nobody else can have written: what file_check_folder asks holds for its
+ * folder and for itself, and it is a regular file with one name. A pipe is not waited for. 0; 1
+ * when there is no such file; -1 with err, of kind ERR_REFUSED if somebody else may have written
+ * it.
+ */
+int file_read_own(
+    struct buf *out, const char *path, size_t max, uid_t also, struct err *err) WARN_UNUSED;
 
 /*
  * Replace path: a temporary file beside it is written, fsynced and renamed, and the folder fsynced.

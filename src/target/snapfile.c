@@ -5,14 +5,46 @@
 #include "settings/snapshot.h"
 #include "sys/file.h"
 
+/* Somebody else may have written it. */
+static int
+refuse(const char *path, const struct err *why, struct err *err)
+{
+	return err_refuse(err, REFUSAL_SNAPSHOT_OWNER,
+	    "The snapshot %s is not used: %s. Who can write it could make stalprep write any "
+	    "value. "
+	    "Keep it in a folder where only you can write (--snapshot-dir), or name it with "
+	    "--snapshot.",
+	    path, why->text);
+}
+
 int
-snapfile_load(struct snapshot *s, struct pool *pool, const char *path, struct err *err)
+snapfile_check_folder(const char *path, const struct snapfile_trust *trust, struct err *err)
+{
+	struct err why;
+
+	if (trust->all || file_check_folder(path, trust->also, &why) == 0)
+		return 0;
+	if (why.kind == ERR_REFUSED)
+		return refuse(path, &why, err);
+	*err = why;
+	return -1;
+}
+
+int
+snapfile_load(struct snapshot *s, struct pool *pool, const char *path,
+    const struct snapfile_trust *trust, struct err *err)
 {
 	struct buf text = { 0 };
 	struct err why;
-	int r = file_read(&text, path, SNAPSHOT_MAX, err);
+	int r = trust->all ? file_read(&text, path, SNAPSHOT_MAX, &why)
+			   : file_read_own(&text, path, SNAPSHOT_MAX, trust->also, &why);
 
-	if (r == 0 && snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
+	if (r == -1 && why.kind == ERR_REFUSED)
+		r = refuse(path, &why, err);
+	else if (r == -1)
+		*err = why;
+	else if (r == 0 &&
+	    snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
 		r = err_set(err, ERR_REFUSED,
 		    "the snapshot %s can't be used: %s. Only this file says what the settings were "
 		    "before. Look at it; if it is useless, move it away.",

@@ -73,30 +73,44 @@ lies_beside_file(const struct target *t)
 	    !memcmp(path, t->config.path, (size_t)(own - t->config.path));
 }
 
+/* Beside a config.toml its owner may write, too: he could change the file itself. */
+static struct snapfile_trust
+trust_of(const struct target *t)
+{
+	return (struct snapfile_trust){
+		.also = t->reach->snapshot_dir ? (uid_t)-1 : configfile_owner(&t->config),
+		.all = t->reach->snapshot && t->request->forced[REFUSAL_SNAPSHOT_OWNER],
+	};
+}
+
 /* A cleared snapshot tells a second clear that nothing is left to do. It may be unreadable. */
 static void
 load_cleared(struct target *t)
 {
+	struct snapfile_trust trust = trust_of(t);
 	char path[PATH_MAX];
 	struct err ignored;
 
 	if (t->purpose == TO_CLEAR &&
 	    snprintf(path, sizeof(path), "%s.cleared", t->snapshot_path) < (int)sizeof(path) &&
-	    snapfile_load(&t->cleared, &t->pool, path, &ignored) != 0)
+	    snapfile_load(&t->cleared, &t->pool, path, &trust, &ignored) != 0)
 		t->cleared.count = 0;
 }
 
 int
 target_load_snapshot(struct target *t, bool lock, struct err *err)
 {
+	struct snapfile_trust trust = trust_of(t);
 	int r;
 
 	if (!t->snapshot_path[0])
 		return 0;
+	if (lock && snapfile_check_folder(t->snapshot_path, &trust, err) == -1)
+		return -1;
 	memcpy(t->lock_path, t->snapshot_path, sizeof(t->lock_path));
 	if (lock && file_lock(&t->lock, t->lock_path, err) == -1)
 		return -1;
-	r = snapfile_load(&t->loaded, &t->pool, t->snapshot_path, err);
+	r = snapfile_load(&t->loaded, &t->pool, t->snapshot_path, &trust, err);
 	if (r == -1)
 		return -1;
 	t->has_snapshot = r == 0;
@@ -150,6 +164,21 @@ add_texts(struct snapshot *s, struct target *t)
 	}
 }
 
+/* Would the next run believe what was saved? If not, nothing may be sent. */
+static int
+check_saved(const struct target *t, const struct snapshot *s, struct err *err)
+{
+	struct snapfile_trust trust = trust_of(t);
+	struct pool pool = { 0 };
+	struct snapshot again;
+	int r = snapfile_load(&again, &pool, t->snapshot_path, &trust, err);
+
+	if (r == 1 || (r == 0 && (again.count != s->count || again.state != s->state)))
+		r = err_set(err, ERR_SYSTEM, "%s does not read as it was written", t->snapshot_path);
+	pool_free(&pool);
+	return r;
+}
+
 /* Write the snapshot's file. It counts only once something was sent: see target_withdraw. */
 static int
 save_file(struct target *t, const struct snapshot *s, struct err *err)
@@ -161,7 +190,7 @@ save_file(struct target *t, const struct snapshot *s, struct err *err)
 		return -1;
 	t->snapshot = *s;
 	t->snapshot_kept = true;
-	return 0;
+	return check_saved(t, s, err);
 }
 
 int

@@ -10,6 +10,9 @@
 #include "sys/file.h"
 #include "target/snapfile.h"
 
+/* What the tests write is theirs. */
+static const struct snapfile_trust mine = { .also = (uid_t)-1 };
+
 static const char *const names[] = { "s.json", "s.json.lock", NULL };
 
 /* A snapshot with everything in it: absent and empty values, quotes, control bytes, each group. */
@@ -398,15 +401,15 @@ test_disk(void **state)
 	folder_make(&f);
 	path = folder_path(&f, "s.json");
 	fill(&a, &pool);
-	assert_int_equal(snapfile_load(&b, &pool, path, &err), 1);
+	assert_int_equal(snapfile_load(&b, &pool, path, &mine, &err), 1);
 	CHECK(snapfile_save(&a, path, &err) == 0, "%s", err.text);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	CHECK(snapfile_load(&b, &pool, path, &err) == 0, "%s", err.text);
+	CHECK(snapfile_load(&b, &pool, path, &mine, &err) == 0, "%s", err.text);
 	check_same(&a, &b);
 	a.state = SNAPSHOT_PROVED;
 	assert_int_equal(snapfile_save(&a, path, &err), 0);
-	assert_int_equal(snapfile_load(&b, &pool, path, &err), 0);
+	assert_int_equal(snapfile_load(&b, &pool, path, &mine, &err), 0);
 	assert_int_equal(b.state, SNAPSHOT_PROVED);
 	folder_remove(&f, names);
 	pool_free(&pool);
@@ -428,11 +431,11 @@ test_disk_damage(void **state)
 	folder_make(&f);
 	for (i = 0; i < COUNT(texts); i++) {
 		write_text(folder_path(&f, "s.json"), texts[i], 0600);
-		CHECK(snapfile_load(&s, &pool, folder_path(&f, "s.json"), &err) == -1,
+		CHECK(snapfile_load(&s, &pool, folder_path(&f, "s.json"), &mine, &err) == -1,
 		    "\"%s\" is taken", texts[i]);
 		CHECK(has(err.text, folder_path(&f, "s.json")), "\"%s\": %s", texts[i], err.text);
 	}
-	assert_int_equal(snapfile_load(&s, &pool, f.name, &err), -1);
+	assert_int_equal(snapfile_load(&s, &pool, f.name, &mine, &err), -1);
 	folder_remove(&f, names);
 	pool_free(&pool);
 }
@@ -451,7 +454,7 @@ test_disk_too_long(void **state)
 	memset(text, ' ', SNAPSHOT_MAX + 1);
 	text[SNAPSHOT_MAX + 1] = '\0';
 	write_text(folder_path(&f, "s.json"), text, 0600);
-	assert_int_equal(snapfile_load(&s, &pool, folder_path(&f, "s.json"), &err), -1);
+	assert_int_equal(snapfile_load(&s, &pool, folder_path(&f, "s.json"), &mine, &err), -1);
 	folder_remove(&f, names);
 	free(text);
 	pool_free(&pool);
