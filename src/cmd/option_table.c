@@ -100,7 +100,7 @@ set_relay_id(struct parse *p, const struct option *opt, const char *value, struc
 	    value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
 
 	(void)opt;
-	if (!n || value[n] || n > 60)
+	if (!n || value[n] || n > RELAY_ID_MAX)
 		return err_set(err, ERR_USAGE,
 		    "--relay-id \"%.60s\": a name has at most 60 letters, digits, _ and -", value);
 	if (!strcmp(value, "local") || !strcmp(value, "mx"))

@@ -1,6 +1,8 @@
 #include "settings/changeset.h"
 
 #include "base/pool.h"
+#include "format/addr.h"
+#include "format/url.h"
 
 #include <string.h>
 
@@ -244,6 +246,141 @@ changeset_add_rest(
 	if (w->groups & 1u << GROUP_ALLOW)
 		add(set, pool, GROUP_ALLOW, pool_printf(pool, "server.allowed-ip.%s", w->allow),
 		    "");
+}
+
+bool
+changeset_is_relay_id(const char *text, size_t len)
+{
+	static const char letters[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+
+	return len && len <= RELAY_ID_MAX && strspn(text, letters) >= len &&
+	    !(len == 5 && !memcmp(text, "local", len)) && !(len == 2 && !memcmp(text, "mx", len));
+}
+
+/* What follows prefix in text, or NULL. */
+static const char *
+after(const char *text, const char *prefix)
+{
+	size_t len = strlen(prefix);
+
+	return strncmp(text, prefix, len) ? NULL : text + len;
+}
+
+/* The text inside 'single quotes', copied to out; false if it is longer or not quoted. */
+static bool
+unquote(const char *value, char *out, size_t size)
+{
+	size_t len = strlen(value);
+
+	if (len < 2 || len - 2 >= size || value[0] != '\'' || value[len - 1] != '\'')
+		return false;
+	memcpy(out, value + 1, len - 2);
+	out[len - 2] = '\0';
+	return true;
+}
+
+/* A network, or a global one with a macro that was copied into the listener's list. */
+static bool
+is_network(const char *value)
+{
+	struct net n;
+
+	return net_parse_server(&n, value) || strstr(value, "%{") != NULL;
+}
+
+static bool
+can_write_listener(const char *key, const char *value)
+{
+	const char *id = after(key, "server.listener."), *rest = id ? strstr(id, ".proxy.") : NULL;
+
+	if (!rest || rest == id)
+		return false;
+	rest += strlen(".proxy.");
+	if (!strcmp(rest, "override"))
+		return !value || !strcmp(value, "true");
+	rest = after(rest, "trusted-networks");
+	if (!rest ||
+	    (*rest && (*rest != '.' || !rest[1] || rest[1 + strspn(rest + 1, "0123456789")])))
+		return false;
+	return !value || is_network(value);
+}
+
+static bool
+can_write_rule(const char *key, const char *value, const char *prefix)
+{
+	const char *rest = after(key, prefix);
+	char id[RELAY_ID_MAX + 1];
+	size_t i;
+
+	if (!rest || (*rest && *rest != '.'))
+		return false;
+	if (!value)
+		return true; /* what is left of an older rule */
+	for (i = 0; i < COUNT(rule); i++) {
+		if (*rest && !strcmp(rest + 1, rule[i].name))
+			return rule[i].value ? !strcmp(value, rule[i].value)
+					     : unquote(value, id, sizeof(id)) &&
+				changeset_is_relay_id(id, strlen(id));
+	}
+	return false;
+}
+
+static bool
+can_write_relay(const char *key, const char *value, const char *prefix)
+{
+	const char *id = after(key, prefix), *name = id ? strchr(id, '.') : NULL;
+	size_t i;
+
+	if (!name || !changeset_is_relay_id(id, (size_t)(name - id)))
+		return false;
+	for (i = 0; i < COUNT(relay); i++) {
+		if (strcmp(name + 1, relay[i].name) != 0)
+			continue;
+		if (!value || relay[i].value)
+			return !value || !strcmp(value, relay[i].value);
+		if (!strcmp(relay[i].name, "address"))
+			return host_is_name(value);
+		return *value && strlen(value) <= 5 && !value[strspn(value, "0123456789")];
+	}
+	return false;
+}
+
+bool
+changeset_can_write(enum group group, const char *key, const char *value)
+{
+	const struct dialect *d = changeset_dialects;
+	char inner[ORIGIN_MAX];
+	const char *address;
+	struct net n;
+	struct url u;
+	size_t i;
+
+	switch (group) {
+	case GROUP_LISTENERS:
+		return can_write_listener(key, value);
+	case GROUP_CHECKS:
+		for (i = 0; i < COUNT(checks) && strcmp(checks[i].key, key) != 0; i++)
+			;
+		return i < COUNT(checks) && (!value || !strcmp(value, checks[i].value));
+	case GROUP_URL:
+		for (i = 0; i < DIALECT_COUNT && strcmp(d[i].url_key, key) != 0; i++)
+			;
+		return i < DIALECT_COUNT &&
+		    (!value ||
+			(unquote(value, inner, sizeof(inner)) &&
+			    url_parse_public(&u, inner, "", NULL) == 0));
+	case GROUP_OUTBOUND:
+		for (i = 0; i < DIALECT_COUNT; i++) {
+			if (can_write_rule(key, value, d[i].rule) ||
+			    can_write_relay(key, value, d[i].relay_prefix))
+				return true;
+		}
+		return false;
+	default:
+		address = after(key, "server.allowed-ip.");
+		return address && addr_parse(&n, address) && (!value || !*value);
+	}
 }
 
 const struct entry *

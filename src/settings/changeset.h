@@ -12,6 +12,8 @@ struct pool;
 /* The parts that can be chosen; a set of them is a bit mask of 1u << group. */
 enum group { GROUP_LISTENERS, GROUP_CHECKS, GROUP_URL, GROUP_OUTBOUND, GROUP_ALLOW, GROUP_COUNT };
 
+enum { RELAY_ID_MAX = 60 }; /* longest relay's id in bytes */
+
 enum { GROUPS_DEFAULT = 1u << GROUP_LISTENERS | 1u << GROUP_CHECKS | 1u << GROUP_URL };
 
 /* What makes the server act on a key (the guide's last section). */
@@ -92,6 +94,16 @@ void changeset_add_listener(struct changeset *set, struct pool *pool, const char
 /* Add the keys of all other groups in w->groups, in the guide's order. */
 void changeset_add_rest(
     struct changeset *set, struct pool *pool, const struct wanted *w, const struct dialect *d);
+
+/*
+ * Is it a key of this group that the change set can write, and a value that it can write there, by
+ * the rules of the options and in any dialect? A NULL value is the key's removal. For a snapshot
+ * that comes from the disk.
+ */
+bool changeset_can_write(enum group group, const char *key, const char *value);
+
+/* Can this be a relay's id: letters, digits, _ and -, and no route of the server's own? */
+bool changeset_is_relay_id(const char *text, size_t len);
 
 /* The entry of that key, or NULL. */
 const struct entry *changeset_find(const struct changeset *set, const char *key);

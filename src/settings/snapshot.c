@@ -139,9 +139,47 @@ read_key(struct snapshot *s, struct pool *pool, const struct json *from, struct 
 		return damaged(err, "group");
 	if (!json_is_bool(json_member(from, "local"), &k.local))
 		return damaged(err, "local");
-	if (s->count == SNAPSHOT_KEYS_MAX || !*k.key || snapshot_find(s, k.key))
+	if (s->count == SNAPSHOT_KEYS_MAX || snapshot_find(s, k.key))
 		return damaged(err, "keys");
 	snapshot_add(s, pool, &k);
+	return 0;
+}
+
+/* Was this written value moved from the scalar at its list's own key? Such a one may be any text.
+ */
+static bool
+was_moved(const struct snapshot *s, const struct snapshot_key *k)
+{
+	size_t len = strlen(k->key), i;
+
+	while (len && k->key[len - 1] != '.')
+		len--;
+	for (i = 0; i < s->count; i++) {
+		if (len && strlen(s->keys[i].key) == len - 1 &&
+		    !memcmp(s->keys[i].key, k->key, len - 1) &&
+		    settings_same(s->keys[i].before, k->written))
+			return true;
+	}
+	return false;
+}
+
+/* A run may restore any value. What the snapshot says that it wrote may not be any. */
+static int
+check_keys(const struct snapshot *s, struct err *err)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++) {
+		const struct snapshot_key *k = &s->keys[i];
+
+		if (!changeset_can_write(k->group, k->key, NULL) ||
+		    (!settings_same(k->written, k->before) &&
+			!changeset_can_write(k->group, k->key, k->written) && !was_moved(s, k)))
+			return err_set(err, ERR_SYSTEM,
+			    "it says that stalprep wrote %.120s, or a value that stalprep never "
+			    "writes there",
+			    k->key);
+	}
 	return 0;
 }
 
@@ -169,7 +207,7 @@ read_members(struct snapshot *s, struct pool *pool, const struct json *doc, stru
 		if (read_key(s, pool, j, err) == -1)
 			return -1;
 	}
-	return 0;
+	return check_keys(s, err);
 }
 
 /* The checksum of zip and PNG (ISO 3309): against damage, not against intent. */

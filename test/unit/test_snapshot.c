@@ -27,11 +27,12 @@ fill(struct snapshot *s, struct pool *pool)
 		{ "queue.strategy.route", "a\"b\\c\n\t\x01 \xc3\xa4", NULL, GROUP_OUTBOUND, false,
 		    NULL, "x" },
 		{ "server.allowed-ip.192.0.2.1", NULL, "", GROUP_ALLOW, false, NULL, NULL },
-		{ "x", NULL, NULL, GROUP_CHECKS, true, NULL, NULL },
-		{ "was.ours", "a", "b", GROUP_CHECKS, true, "'a'", "c" },
-		{ "was.away", "a", "b", GROUP_CHECKS, true, NULL, NULL },
-		{ "went.back", "", "", GROUP_CHECKS, true, NULL, "c" },
-		{ ",\n  \"checksum\": \"00000000\"", "v", "w", GROUP_CHECKS, false, NULL, "v" },
+		{ "auth.arc.verify", NULL, NULL, GROUP_CHECKS, true, NULL, NULL },
+		{ "auth.spf.verify.ehlo", "a", "disable", GROUP_CHECKS, true, "'a'", "c" },
+		{ "auth.dmarc.verify", "a", "disable", GROUP_CHECKS, true, NULL, NULL },
+		{ "auth.iprev.verify", "", "", GROUP_CHECKS, true, NULL, "c" },
+		{ "session.ehlo.reject-non-fqdn", ",\n  \"checksum\": \"00000000\"", "false",
+		    GROUP_CHECKS, false, NULL, "v" },
 	};
 	size_t i;
 
@@ -150,7 +151,7 @@ static const struct {
 } contents[] = {
 	{ HEAD REST ",\n  \"state\": \"proved\",\n  \"keys\": []", "the smallest", true },
 	{ HEAD REST ",\"state\":\"proved\",\"more\":[1],\"keys\":[" KEY(
-	      "\"k\"", "\"url\"", "true", "null", "\"v\"") "]",
+	      "\"http.url\"", "\"url\"", "true", "null", "\"'https://a.example'\"") "]",
 	    "a member that nobody knows, another layout", true },
 	{ "{\"format\": \"other\",\"version\": 1" REST ",\"state\":\"proved\",\"keys\":[]",
 	    "another format", false },
@@ -183,25 +184,110 @@ static const struct {
 	{ HEAD REST
 	    ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"urls\"", "true", "null", "null") "]",
 	    "another group", false },
-	{ HEAD REST
-	    ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "1", "null", "null") "]",
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY(
+	      "\"http.url\"", "\"url\"", "1", "null", "null") "]",
 	    "local is no boolean", false },
-	{ HEAD REST
-	    ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "1", "null") "]",
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY(
+	      "\"http.url\"", "\"url\"", "true", "1", "null") "]",
 	    "before is a number", false },
 	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY(
-	      "\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": null") "]",
+	      "\"http.url\"", "\"url\"", "true", "\"v\"", "null, \"stood\": null") "]",
 	    "stood: absent", true },
 	{ HEAD REST ",\"state\":\"sending\",\"keys\":[" KEY(
-	      "\"k\"", "\"url\"", "true", "\"v\"", "null, \"stood\": 1") "]",
+	      "\"http.url\"", "\"url\"", "true", "\"v\"", "null, \"stood\": 1") "]",
 	    "stood is a number", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[{\"key\":\"k\",\"group\":\"url\",\"local\":"
-		    "true,\"before\":null}]",
+	{ HEAD REST
+	    ",\"state\":\"proved\",\"keys\":[{\"key\":\"http.url\",\"group\":\"url\",\"local\":"
+	    "true,\"before\":null}]",
 	    "written is not there: not the same as null", false },
-	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"k\"", "\"url\"", "true", "null",
-	      "null") "," KEY("\"k\"", "\"url\"", "true", "null", "null") "]",
+	{ HEAD REST ",\"state\":\"proved\",\"keys\":[" KEY("\"http.url\"", "\"url\"", "true",
+	      "null", "null") "," KEY("\"http.url\"", "\"url\"", "true", "null", "null") "]",
 	    "a key twice", false },
 };
+
+/* Keys, and values that were written, which somebody may have planted. */
+static const struct {
+	enum group group;
+	const char *key, *value, *why;
+	bool good;
+} planted[] = {
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.override", "true", "ours", true },
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.override", NULL, "removed", true },
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.override", "false", "another value", false },
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.trusted-networks.0", "203.0.113.10/32",
+	    "ours", true },
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.trusted-networks", "10.0.0.0/8", "a scalar",
+	    true },
+	{ GROUP_LISTENERS, "server.listener.web mail.proxy.trusted-networks.0003", "::1",
+	    "an array", true },
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.trusted-networks.1", "%{env:NETS}%",
+	    "a macro of the global list", true },
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.trusted-networks.0", "everybody",
+	    "no network", false },
+	{ GROUP_LISTENERS, "server.listener.imap.proxy.trusted-networks.x", "10.0.0.0/8",
+	    "no index", false },
+	{ GROUP_LISTENERS, "server.listener.smtp.proxy.trusted-networks.proxy.override", "true",
+	    "a key inside another listener's list", false },
+	{ GROUP_LISTENERS, "server.listener.imap.bind.0", "[::]:143", "another key", false },
+	{ GROUP_LISTENERS, "server.listener..proxy.override", "true", "no listener", false },
+	{ GROUP_LISTENERS, "server.proxy.trusted-networks.0", "10.0.0.0/8", "the global list",
+	    false },
+	{ GROUP_CHECKS, "auth.dkim.verify", "disable", "ours", true },
+	{ GROUP_CHECKS, "auth.dkim.verify", "strict", "another value", false },
+	{ GROUP_CHECKS, "authentication.fallback-admin.secret", "x", "a password", false },
+	{ GROUP_CHECKS, "", NULL, "no key", false },
+	{ GROUP_URL, "http.url", "'https://mail.example.org'", "ours", true },
+	{ GROUP_URL, "server.http.url", "'https://mail.example.org'", "an older one", true },
+	{ GROUP_URL, "http.url", "https://mail.example.org", "not quoted", false },
+	{ GROUP_URL, "http.url", "'http://mail.example.org'", "not https", false },
+	{ GROUP_URL, "http.url", "'https://a.example' + x", "an expression", false },
+	{ GROUP_URL, "http.hsts", "true", "another key", false },
+	{ GROUP_OUTBOUND, "queue.route.smarthost.address", "new.example.org", "ours", true },
+	{ GROUP_OUTBOUND, "remote.out_2.port", "2525", "an older one", true },
+	{ GROUP_OUTBOUND, "queue.route.smarthost.address", "192.0.2.1", "an address", false },
+	{ GROUP_OUTBOUND, "queue.route.smarthost.port", "25x", "no port", false },
+	{ GROUP_OUTBOUND, "queue.route.smarthost.tls.implicit", "true", "another value", false },
+	{ GROUP_OUTBOUND, "queue.route.smarthost.auth.secret", "x", "credentials", false },
+	{ GROUP_OUTBOUND, "queue.route.mx.type", "relay", "the server's own route", false },
+	{ GROUP_OUTBOUND, "queue.route.local.type", "relay", "the server's own route", false },
+	{ GROUP_OUTBOUND, "queue.strategy.route", NULL, "a scalar that goes", true },
+	{ GROUP_OUTBOUND, "queue.strategy.route.0007.then", NULL, "what is left of a list", true },
+	{ GROUP_OUTBOUND, "queue.strategy.route.0.then", "'local'", "ours", true },
+	{ GROUP_OUTBOUND, "queue.strategy.route.1.else", "'smarthost'", "ours", true },
+	{ GROUP_OUTBOUND, "queue.strategy.route.1.else", "'mx'", "no relay of ours", false },
+	{ GROUP_OUTBOUND, "queue.strategy.route.1.else", "evil()", "an expression", false },
+	{ GROUP_OUTBOUND, "queue.strategy.router", NULL, "a longer name", false },
+	{ GROUP_ALLOW, "server.allowed-ip.2001:db8::9", "", "ours", true },
+	{ GROUP_ALLOW, "server.allowed-ip.0.0.0.0/0", "", "a network", false },
+	{ GROUP_ALLOW, "server.blocked-ip.192.0.2.1", "", "a ban", false },
+};
+
+static void
+test_planted(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(planted); i++) {
+		struct snapshot_key k = { planted[i].key, "before", planted[i].value,
+			planted[i].group, false, NULL, "before" };
+		struct snapshot s = {
+			.target = "t", .created = "c", .dialect = "d", .options = ""
+		};
+		struct pool pool = { 0 };
+		struct buf text = { 0 };
+		struct err err = { 0 };
+		int r;
+
+		snapshot_add(&s, &pool, &k);
+		snapshot_format(&text, &s);
+		r = snapshot_parse(&s, &pool, text.data, text.len, &err);
+		CHECK(r == (planted[i].good ? 0 : -1), "%s (%s): %s", planted[i].key,
+		    planted[i].why, err.text);
+		buf_free(&text);
+		pool_free(&pool);
+	}
+}
 
 static void
 test_contents(void **state)
@@ -245,8 +331,9 @@ test_bounds(void **state)
 		struct err err;
 
 		for (i = 0; i < n; i++) {
-			struct snapshot_key k = { pool_printf(&pool, "k%zu", i), NULL, "v",
-				GROUP_CHECKS, false, NULL, NULL };
+			struct snapshot_key k = { pool_printf(&pool,
+						      "server.listener.l%zu.proxy.override", i),
+				NULL, "true", GROUP_LISTENERS, true, NULL, NULL };
 
 			snapshot_add(&s, &pool, &k);
 		}
@@ -494,6 +581,7 @@ main(void)
 		cmocka_unit_test(test_appended),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_contents),
+		cmocka_unit_test(test_planted),
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_save_bounds),
 		cmocka_unit_test(test_find),
