@@ -1,11 +1,13 @@
 """A snapshot, or its folder, that somebody else could have written is not believed."""
 
+import json
 import os
 import shutil
+import zlib
 
 import pytest
 
-from conftest import CHANGE, reach, state, writes
+from conftest import CHANGE, reach, state, write, writes
 
 OWNER = "snapshot-owner"
 THEIRS = 65534  # another user's number
@@ -115,3 +117,63 @@ def test_beside_a_config(run, tmp_path, simulate):
     run("status", *args, status=0)
     os.chown(snapshot, THEIRS - 1, THEIRS)
     assert f"refused ({OWNER})" in run("clear", *args, status=1).err
+
+
+def plant(path, change):
+    """The snapshot with its keys changed, and the checksum that fits."""
+    text = path.read_text()
+    head, _ = text.rsplit(',\n  "checksum": "', 1)
+    snapshot = json.loads(text)
+    del snapshot["checksum"]
+    assert json.loads(head + "}") == snapshot
+    change(snapshot["keys"])
+    head = json.dumps(snapshot)[:-1]
+    path.write_text(f'{head},\n  "checksum": "{zlib.crc32(head.encode()):08x}"\n}}\n')
+
+
+def key(name, before, written, group="listeners"):
+    return {"key": name, "group": group, "local": group == "listeners", "before": before, "written": written}
+
+
+SMTP25 = "server.listener.smtp.proxy."
+PORT_25 = [
+    key(SMTP25 + "trusted-networks.0", "203.0.113.10", None),
+    key(SMTP25 + "trusted-networks.0", "203.0.113.10", "10.0.0.0/8"),
+    key(SMTP25 + "override", "true", None),
+]
+
+
+@pytest.mark.parametrize("planted", PORT_25, ids=["a network", "another network", "the override"])
+def test_port_25_is_never_restored(run, staged, planted):
+    """What stood before, by a snapshot that is believed, would put port 25 behind the proxy: no."""
+    server, path = staged
+    before = state(server)
+    plant(path, lambda keys: keys.append(planted))
+    if planted["written"]:
+        write(server, {planted["key"]: planted["written"]})
+        before = state(server)
+        server.log.clear()
+    for force in ((), ("--force", "port-25,changed")):
+        ran = run("clear", "--snapshot", path, *force, *reach(server), status=1)
+        assert "refused (port-25)" in ran.err and "--force does not apply" in ran.err
+        assert writes(server) == 0 and state(server) == before
+
+
+FOREIGN = [
+    key("authentication.fallback-admin.secret", None, "planted", "checks"),
+    key("authentication.master.user", None, "planted", "checks"),
+    key("queue.route.smarthost.auth.secret", None, "planted", "outbound"),
+    key("http.url", None, "'http://evil.example.org'", "url"),
+    key("queue.route.mx.address", None, "evil.example.org", "outbound"),
+]
+
+
+@pytest.mark.parametrize("planted", FOREIGN, ids=[row["key"] for row in FOREIGN])
+@pytest.mark.parametrize("command", ["stage", "status", "clear"])
+def test_key_that_is_never_written(run, staged, command, planted):
+    server, path = staged
+    before = state(server)
+    plant(path, lambda keys: keys.__setitem__(slice(None), [row for row in keys if row["key"] != planted["key"]] + [planted]))
+    ran = run(command, *(CHANGE if command == "stage" else ()), "--snapshot", path, *reach(server), status=1)
+    assert planted["key"] in ran.err and "never writes" in ran.err and "planted" not in ran.said.replace(str(path), "")
+    assert writes(server) == 0 and state(server) == before

@@ -1,6 +1,7 @@
 #include "target/target.h"
 
 #include "base/err.h"
+#include "plan/guard.h"
 #include "settings/request.h"
 #include "sys/file.h"
 #include "target/reach.h"
@@ -87,7 +88,8 @@ target_read(struct target *t, const struct trust *trust, struct credentials *c, 
 int
 target_write(struct target *t, struct err *err)
 {
-	if (pool_check(&t->pool, err) == -1)
+	if (pool_check(&t->pool, err) == -1 ||
+	    guard_port_25(&t->plan, &t->facts.settings, t->request, err) == -1)
 		return -1;
 	return t->is_file ? target_file_write(t, err) : target_api_write(t, err);
 }
