@@ -4,6 +4,7 @@
 #include "base/pool.h"
 #include "settings/request.h"
 #include "format/addr.h"
+#include "plan/plan_listeners.h"
 #include "plan/plan_want.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
