@@ -327,6 +327,25 @@ def test_dialect_in_doubt(run, simulate):
     assert state(server) == before
 
 
+PAGE = (404, "<html>no such page</html>")
+
+
+@pytest.mark.parametrize("version,narrowed", [("0.9.4", True), (OLD, False), (NEW, True)])
+def test_web_proxy_that_passes_the_api_alone(run, simulate, version, narrowed):
+    """Its 404 for the rest is no sign of an old server: others tell the version, or it is asked for."""
+    server = simulate(version)
+    server.faults.append(Fault(path="/jmap/", times=-1, answer=PAGE))
+    if parsed(version) >= (0, 12):
+        server.faults.append(Fault(path="/.well-known/", times=-1, answer=PAGE))
+    if not narrowed:
+        check_refused(run, server, STAGE, "dialect-unknown", False, "--dialect", "0.8 to 0.15")
+    before = state(server)
+    options = () if narrowed else ("--dialect", dialect_of(version))
+    run(*STAGE, *options, *reach(server), status=0)
+    assert difference(before["settings"], server.settings()).items() >= guide(version).items()
+    check_back(run, server, before)
+
+
 WRONG = [("0.9.4", "0.15"), ("0.11.8", "0.12"), (NEW, "0.10")]
 
 

@@ -27,7 +27,7 @@ add_listeners(struct changeset *set, struct pool *pool, const struct request *q,
 		networks[i] = q->proxies[i];
 	for (i = 0; i < count; i++) {
 		if (listener_name_is_ambiguous(ids[i]))
-			return err_refuse(err, REFUSAL_LISTENER_NAME,
+			return err_set(err, ERR_REFUSED,
 			    "--listener %s: \"proxy\" or \"bind\" is a part of this name, so the "
 			    "listener's keys look like those of another listener. Rename it on the "
 			    "server.",
