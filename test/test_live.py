@@ -76,7 +76,8 @@ def test_global_list_that_is_carried_over(run, simulate):
     below = "server.listener.http.proxy.trusted-networks."
     assert difference(before["settings"], server.settings()) == {
         **proxied("http"), below + "1": "10.0.0.5", below + "2": "%{env:NETWORK}%"}
-    assert "10.0.0.5 is copied" in ran.err and "%{env:NETWORK}% is copied" in ran.err and "no network" not in ran.err
+    assert "10.0.0.5 is copied" in ran.err and "%{env:NETWORK}% is copied" in ran.err
+    assert "no network is copied" not in ran.err and f'{GLOBAL}.2 is "no network", which is no network' in ran.err
     check_back(run, server, before)
 
 
@@ -90,6 +91,32 @@ def test_exemption_and_ban(run, simulate):
         assert "server.blocked-ip.192.0.2.5" in ran.err and "server.blocked-ip.192.0.2.5" in server.settings()
         assert ("server.allowed-ip.192.0.2.5" in server.settings()) == bool(options)
     check_back(run, server, before)
+
+
+WARNED = [  # (what stands, tables of config.toml beside it, options, words of the warning)
+    ({"server.blocked-ip.10.42.0.0/16": ""}, (), ("--new-server", "10.42.3.4"), ["server.blocked-ip.10.42.0.0/16"]),
+    ({"acme.letsencrypt.directory": "https://acme.example.org"}, (), (), ["acme.*", "renewal", "dns-01"]),
+    ({"http.use-x-forwarded": "true"}, (), (), ["http.use-x-forwarded", "web proxy", "--leave"]),
+    ({}, (listener("web", None, "http", bind="127.0.0.1:8443"),), (), ['"web" binds 127.0.0.1:8443', "--proxy 127.0.0.1",
+                                                                      "--leave web"]),
+    ({}, (), ("--proxy", "192.0.2.0/24"), ["--proxy 192.0.2.0/24 is a whole network", "health probes"]),
+    ({MX + ".0": "", MX + ".1": "10.0.0.0/8"}, (), (), [MX + ".0 is empty", "no reload works", "from 10.0.0.0/8"]),
+    ({MX + ".0": ""}, (), (), [MX + ".0 is empty"]),
+]
+
+
+@pytest.mark.parametrize("standing,tables,options,words", WARNED, ids=map(str, range(len(WARNED))))
+def test_what_an_administrator_has_to_know(run, simulate, standing, tables, options, words):
+    """Said before the first write and with it, and no hindrance; without its cause it is not said."""
+    server = simulate(config=config(SMTP, HTTP, *tables))
+    write(server, standing)
+    before = state(server)
+    for more in (("-n",), ()):
+        ran = run(*STAGE, *options, *more, *reach(server), status=0)
+        assert [word for word in words if word not in ran.err] == [] and "from  and" not in ran.err
+    check_back(run, server, before)
+    ran = run(*STAGE, "-n", *reach(simulate(config=config(SMTP, HTTP))), status=0)
+    assert "warning:" not in ran.err, ran.err
 
 
 # Rules

@@ -587,6 +587,28 @@ def test_interrupted(run, simulate, number, what, when, nothing):
         assert difference(before["settings"], server.settings()) == guide(NEWEST)
 
 
+SOURCE = ("made anew at each start", "print --only listeners --format toml", "stage --config -")
+
+
+@pytest.mark.parametrize("version,groups", [("0.11.8", "listeners,url"), ("0.15.5", "listeners")])
+def test_file_that_is_read_only_for_good(run, simulate, version, groups):
+    """The dry run can't see it and says the way out; so does the 500; and then it works."""
+    server = simulate(version)
+    server.refuse_writes = "read-only"
+    before = state(server)
+    for more, status in ((("-n",), 0), ((), 5)):
+        ran = run("stage", *reach(server), *CHANGE, *more, status=status)
+        assert f"--skip {groups}." in ran.err and f"print --only {groups} --format toml" in ran.err
+    ran = run("stage", *reach(server), *CHANGE, "--skip", groups, "-n", status=0)
+    assert "made anew" not in ran.err
+    run("clear", *reach(server), status=5)  # its dummy key can't be written either
+    assert state(server) == before
+    for path in run.folder.iterdir():
+        path.unlink()
+    run("stage", *reach(server), *CHANGE, "--skip", groups, status=0)
+    assert server.settings()["auth.dkim.verify"] == "disable"
+
+
 REFUSALS = ["read-only"] if REAL else ["read-only", "full"]
 
 
@@ -598,6 +620,7 @@ def test_file_that_cannot_be_written(run, serve, how, second):
     server.refuse_writes = how
     ran = run("stage", *reach(server), *ALL, *dialect_options(NEWEST), status=5)
     assert "DO NOT RESTART" in ran.err and "disk" in ran.err
+    assert all(words in ran.err for words in SOURCE) and "--skip listeners." in ran.err
     assert server.database() == before["database"] and server.settings() == before["settings"]
     assert run.snapshot()["state"] == "sending"
     server.refuse_writes = None

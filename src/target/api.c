@@ -177,8 +177,7 @@ queue_read(struct api *a, struct err *err)
 	for (i = 0; i < COUNT(keys); i++)
 		buf_printf(&target, "%s%s", i ? "," : "", keys[i]);
 	if (*a->new_server)
-		buf_printf(&target, ",server.allowed-ip.%s,server.blocked-ip.%s", a->new_server,
-		    a->new_server);
+		buf_printf(&target, ",server.allowed-ip.%s", a->new_server);
 	for (i = 0; i < a->extra_count; i++)
 		buf_printf(&target, ",%s", a->extra[i]);
 	buf_str(&target, "&prefixes=");

@@ -201,7 +201,7 @@ test_read_bytes(void **state)
 	talk_end(&t);
 }
 
-/* The new server's ban and exemption are read along, when it is named. */
+/* The new server's exemption is read along, when it is named. */
 static void
 test_read_new_server(void **state)
 {
@@ -215,7 +215,6 @@ test_read_new_server(void **state)
 	t.api.new_server = "2001:db8::1";
 	CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%s", err.text);
 	assert_true(asks_for(t.peer.sent.data, "keys=", "server.allowed-ip.2001:db8::1"));
-	assert_true(asks_for(t.peer.sent.data, "keys=", "server.blocked-ip.2001:db8::1"));
 	talk_end(&t);
 }
 

@@ -227,6 +227,93 @@ test_refused(void **state)
 	}
 }
 
+/* What is said with a stage that is not refused, and what is not. */
+#define BEFORE_25 "expects a PROXY header"
+static const struct {
+	const char *settings, *every, *words, *said, *not_said, *why;
+} warned[] = {
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "",
+	    "\"web\" binds 127.0.0.1:8080 alone", NULL, "the proxy can't reach it" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080") "server.listener.web.bind.1 = [::1]:80\n",
+	    NULL, "", "\"web\" binds 127.0.0.1:8080, [::1]:80 alone", NULL, "two such binds" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080") "server.listener.web.bind.1 = [::]:80\n",
+	    NULL, "", NULL, "alone", "one of two" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "--proxy 127.0.0.1", NULL, "alone",
+	    "a proxy on this host" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "--proxy ::1", NULL, "alone",
+	    "a proxy on this host, IPv6" },
+	{ SMTP IMAP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "--leave web", NULL, "alone",
+	    "left alone" },
+	{ IMAP LISTENER("mx", "smtp", "127.0.0.1:25"), NULL, "", NULL, "alone",
+	    "port 25 is not for the proxy" },
+	{ SMTP IMAP, NULL, "--proxy 10.0.0.0/8", "--proxy 10.0.0.0/8 is a whole network", NULL,
+	    "wider than a host" },
+	{ SMTP IMAP, NULL, "--proxy 2001:db8::/127", "--proxy 2001:db8::/127 is a whole", NULL,
+	    "wider than a host, IPv6" },
+	{ SMTP IMAP, NULL, "--proxy 2001:db8::1", NULL, "whole network", "hosts alone" },
+	{ SMTP IMAP "http.use-x-forwarded = true\n", NULL, "", "http.use-x-forwarded is on", NULL,
+	    "a web proxy" },
+	{ SMTP IMAP "server.http.use-x-forwarded = true\n", NULL, "",
+	    "server.http.use-x-forwarded is on", NULL, "a web proxy, up to 0.11" },
+	{ SMTP IMAP "http.use-x-forwarded = false\n", NULL, "", NULL, "x-forwarded",
+	    "no web proxy" },
+	{ SMTP IMAP, "server.blocked-ip.10.42.0.0/16 = \n", "--new-server 10.42.3.4",
+	    "(10.42.3.4): server.blocked-ip.10.42.0.0/16 is set", NULL, "a network's ban" },
+	{ SMTP IMAP, "server.blocked-ip.10.42.3.4 = x\n", "--new-server 10.42.3.4",
+	    "server.blocked-ip.10.42.3.4 is set", NULL, "an address's ban" },
+	{ SMTP IMAP, "server.blocked-ip.2001:db8::/32 = \n", "--new-server 2001:db8::5",
+	    "server.blocked-ip.2001:db8::/32 is set", NULL, "a network's ban, IPv6" },
+	{ SMTP IMAP, "server.blocked-ip.10.43.0.0/16 = \n", "--new-server 10.42.3.4", NULL,
+	    "banned", "another network's ban" },
+	{ SMTP IMAP, "server.blocked-ip.10.42.0.0/16 = \n", "", NULL, "banned",
+	    "nobody knows the new server" },
+	{ SMTP IMAP "server.blocked-ip.10.42.0.0/16 = \n", NULL, "--new-server 10.42.3.4",
+	    "server.blocked-ip.10.42.0.0/16 is set", NULL, "a file's ban" },
+	{ SMTP IMAP, "acme.letsencrypt.contact.0 = a@example.org\n", "", "(acme.*)", NULL,
+	    "renewals" },
+	{ SMTP IMAP, "acmes.x = y\n", "", NULL, "acme", "no renewals" },
+	{ SMTP IMAP LIST("smtp") ".0 = \n", NULL, "", LIST("smtp") ".0 is empty", BEFORE_25,
+	    "an empty network alone" },
+	{ SMTP IMAP LIST("smtp") ".0 = \n" LIST("smtp") ".1 = 192.0.2.0/24\n", NULL, "",
+	    BEFORE_25 " from 192.0.2.0/24 (" LIST("smtp") ".1)", "from  ",
+	    "an empty network and another" },
+	{ SMTP IMAP LIST("smtp") ".0 = 192.0.2.0/24\n" LIST("smtp") ".1 = %{env:N}%\n", NULL, "",
+	    BEFORE_25 " from 192.0.2.0/24 and more", NULL, "a network and a macro" },
+	{ SMTP IMAP LIST("smtp") ".0 = 192.0.2.0/24\n" LIST("smtp") ".1 = \n", NULL, "",
+	    LIST("smtp") ".1 is empty", "and more", "the empty one is not one more" },
+	{ SMTP IMAP "server.proxy.trusted-networks.0 = \n", NULL, "--new-server 192.0.2.5",
+	    "server.proxy.trusted-networks.0 is empty", BEFORE_25,
+	    "in the global list, with --new-server" },
+	{ SMTP IMAP LIST("smtp") " = 0.0.0.0/0\n", NULL, "",
+	    LIST("smtp") " is \"0.0.0.0/0\", which is no network", BEFORE_25, "too wide" },
+};
+
+static void
+test_warned(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(warned); i++) {
+		struct settings every;
+		struct world w;
+
+		world_begin(&w, warned[i].settings);
+		settings_of(&every, &w.pool, warned[i].every ? warned[i].every : "");
+		w.every = warned[i].every ? &every : NULL;
+		world_plan(&w, plan_stage,
+		    pool_printf(&w.pool, "stage %s%s",
+			has(warned[i].words, "--proxy") ? "--only listeners " : LEAD,
+			warned[i].words));
+		CHECK(!refusal_of(&w.plan), "%s: refused (%s)", warned[i].why, refusal_of(&w.plan));
+		CHECK(!warned[i].said || said(&w.plan, MESSAGE_WARNING, warned[i].said),
+		    "%s: not said", warned[i].why);
+		CHECK(!warned[i].not_said || !said(&w.plan, MESSAGE_WARNING, warned[i].not_said),
+		    "%s: said", warned[i].why);
+		world_end(&w);
+	}
+}
+
 /* All questions are asked in one run, and one line answers them. */
 static const struct {
 	const char *settings, *words, *line, *words_of_line, *why;
@@ -1013,6 +1100,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_warned),
 		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_there_and_back),
