@@ -79,12 +79,13 @@ build_tell_answers(struct build *b)
 	}
 	if (i)
 		message_add(&b->p->messages, b->pool, MESSAGE_ERROR,
-		    "To answer, add these options to the command%s%s:\n %s",
-		    also ? ", with --leave in place of --also for what mail clients do not use"
-			 : "",
-		    also && relay_open ? ", and without --also for the one that the new server "
-					 "relays to"
+		    "To answer, add these options.%s%s%s\n %s",
+		    relay_open ? " ID is the listener that the new server relays to" : "",
+		    relay_open && also ? "; leave out its --also."
+			: relay_open   ? "."
 				       : "",
+		    also ? " Write --leave in place of --also for what mail clients do not use."
+			 : "",
 		    buf_text(&line) ? buf_text(&line) : "");
 	b->pool->failed |= line.failed;
 	buf_free(&line);

@@ -41,10 +41,7 @@ why_left(const struct listener *l)
 {
 	switch (l->protocol) {
 	case PROTOCOL_SMTP:
-		return listener_is_submission(l)
-		    ? NULL
-		    : "smtp on other ports than 465 and 587: it is not "
-		      "clear whether mail clients use it";
+		return listener_is_submission(l) ? NULL : "not clear: do mail clients use it?";
 	case PROTOCOL_LMTP:
 		return "lmtp: left alone (to choose it: --also)";
 	case PROTOCOL_UNKNOWN:
