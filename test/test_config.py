@@ -532,7 +532,7 @@ def test_mounted_by_itself(bench):
     os.chmod(outside, 0o640)
     with Mounts('mount --bind "$1/../runs/outside.toml" "$1/config.toml"', bench.folder) as there:
         ran = bench(*STAGE, wrap=there.wrap(), status=1)
-        assert "--force in-place" in ran.err and "Nothing was written" in ran.err
+        assert "--force in-place" in ran.err and "Nothing was written" in ran.err and SOURCE in ran.err
         assert outside.read_text() == PLAIN and list(bench.files()) == ["config.toml"]
         bench(*STAGE, "--force", "in-place", wrap=there.wrap())
         assert NEW_LINES in outside.read_text() and outside.stat().st_mode & 0o777 == 0o640
@@ -543,18 +543,21 @@ def test_mounted_by_itself(bench):
         assert outside.read_text() == PLAIN
 
 
+SOURCE = "stalprep stage --config - adds them to a copy. Stage the rest over the API, with --skip listeners."
+
+
 @needs_mounts
 @native
 def test_a_read_only_file_system(bench):
     with Mounts('mount --bind "$1" "$1"; mount -o remount,ro,bind "$1"', bench.folder) as there:
         ran = bench(*STAGE, wrap=there.wrap(), status=1)
-        assert "Read-only file system" in ran.err and "Nothing was written" in ran.err
+        assert "Read-only file system" in ran.err and "Nothing was written" in ran.err and SOURCE in ran.err
         ran = bench(*STAGE, "--snapshot-dir", bench.run.folder, wrap=there.wrap(), status=1)
-        assert "Read-only file system" in ran.err and "Nothing was written" in ran.err
+        assert "Read-only file system" in ran.err and "Nothing was written" in ran.err and SOURCE in ran.err
         assert not list(bench.run.folder.iterdir())
         ran = bench(*STAGE, "--snapshot-dir", bench.run.folder, "--force", "in-place", wrap=there.wrap(), status=1)
-        assert not list(bench.run.folder.iterdir())
-        bench(*STAGE, "--dry-run", wrap=there.wrap())
+        assert not list(bench.run.folder.iterdir()) and SOURCE in ran.err
+        assert SOURCE in bench(*STAGE, "--dry-run", wrap=there.wrap()).err
         assert bench.files() == {"config.toml": PLAIN.encode()}
 
 

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 import shutil
 from typing import NamedTuple
 
@@ -131,6 +132,16 @@ def servers(draw, version):
 
 # Options
 
+def unclear(keys):
+    """The smtp listeners that stalprep asks about: neither port 25 nor plainly submission."""
+    for name in oldreload.listener_ids(keys):
+        below = f"server.listener.{name}."
+        binds = [value for key, value in keys.items() if re.fullmatch(re.escape(below) + r"bind(\..*)?", key)]
+        ports = {int(bind.rpartition(":")[2]) for bind in binds if "%" not in bind}
+        if name != "smtp" and keys[below + "protocol"] == "smtp" and 25 not in ports and not ports <= {465, 587}:
+            yield name
+
+
 @st.composite
 def choices(draw, server):
     """Of a stage, without those that say where."""
@@ -144,6 +155,8 @@ def choices(draw, server):
     names = draw(seldom(st.lists(st.sampled_from(server.listeners), unique=True), [], 4))
     for name in names:
         options += ["--listener", name]
+    for name in () if names else unclear(server.whole_file):
+        options += draw(seldom(st.just([]), [draw(one_of("--also", "--leave")), name]))
     skipped = draw(seldom(one_of("checks", "url", "outbound", *([] if names else ["listeners"])), None))
     options += ["--skip", skipped] if skipped else []
     options += draw(seldom(one_of(["--new-server", "192.0.2.99", "--allow-new-server"],

@@ -198,8 +198,7 @@ CHOSEN = [  # (a listener, is it chosen without being named?)
     (listener("web", 8443, "http"), True), (listener("sub", 587, "smtp"), True), (listener("subs", 465, "smtp"), True),
     (listener("both", None, "smtp", bind=["[::]:587", "0.0.0.0:465"]), True),
     (listener("zeros", None, "smtp", bind="[::]:0587"), True),
-    (listener("odd", None, "smtp", bind="[::]:2525"), False),
-    (listener("partly", None, "smtp", bind=["[::]:587", "[::]:2525"]), False),
+    (listener("implicit", 1465, "smtp", **{"tls.implicit": True}), True),
     (LMTP, False), (listener("upper", 143, "IMAP"), True), (listener("dotted.name", 143, "imap"), True),
     (listener("listeners", 143, "imap"), True), (listener("v4", None, "imap", bind="127.0.0.1:143"), True),
 ]
@@ -215,6 +214,48 @@ def test_which_listeners(run, serve, text, chosen):
     assert difference(before, server.settings()) == wanted
     run("clear", *reach(server), status=0)
     assert server.settings() == before
+
+
+MAPPED = (listener("smtp", 2525, "smtp"), listener("submission", 1587, "smtp"),
+          listener("submissions", 1465, "smtp", **{"tls.implicit": True}))
+ANSWERED = [  # (tables of config.toml, the answers, the listeners that are then chosen)
+    (MAPPED, ("--relay-listener", "smtp", "--also", "submission"), ["submission", "submissions"]),
+    (MAPPED, ("--relay-listener", "smtp", "--leave", "submission"), ["submissions"]),
+    ((SMTP, listener("odd", 2525, "smtp")), ("--leave", "odd"), []),
+    ((SMTP, listener("odd", 2525, "smtp")), ("--also", "odd"), ["odd"]),
+    ((SMTP, listener("partly", None, "smtp", bind=["[::]:587", "[::]:2525"])), ("--also", "partly"), ["partly"]),
+    ((SMTP, LMTP, listener("imap", 143, "imap")), ("--also", "lmtp", "--leave", "imap"), ["lmtp"]),
+    ((SMTP, listener("mx", None, "smtp", bind=["[::]:25", "[::]:587"])), ("--leave", "mx"), []),
+]
+
+
+@pytest.mark.parametrize("tables,answers,chosen", ANSWERED, ids=map(str, range(len(ANSWERED))))
+def test_answers(run, serve, tables, answers, chosen):
+    server = serve(config=config(*tables, HTTP))
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, "--only", "listeners", *answers, status=0)
+    wanted = {key: value for name in ("http", *chosen) for key, value in proxied(name).items()}
+    assert difference(before, server.settings()) == wanted
+    run("clear", *reach(server), status=0)
+    assert server.settings() == before
+
+
+def test_all_questions_at_once(run, serve):
+    """Each candidate with its binds, and at the end one line with the options, names as a shell takes them."""
+    server = serve(config=config(*MAPPED, listener("second mx", 2526, "smtp"), HTTP))
+    before = state(server)
+    ran = run("stage", *reach(server), *CHANGE, status=1)
+    assert "refused (relay-listener)" in ran.err and "refused (submission)" in ran.err
+    assert '"submission" ([::]:1587)' in ran.err and '"second mx" ([::]:2526)' in ran.err and '"submissions"' not in ran.err
+    *_, line, nothing = ran.err.splitlines()
+    assert line == "stalprep stage:   --relay-listener ID --also 'second mx' --also smtp --also submission"
+    assert nothing.endswith("Nothing was written.") and state(server) == before
+
+
+def test_status_asks_too(run, serve):
+    server = serve(config=config(SMTP, listener("mapped", 1587, "smtp"), HTTP))
+    ran = run("status", *reach(server), *CHANGE, status=7)
+    assert '"mapped" ([::]:1587)' in ran.err and "--also ID" in ran.err
 
 
 def test_named_listeners(run, serve):
@@ -254,6 +295,16 @@ REFUSED = [  # (tables of config.toml, options, the refusal's name, a word of it
     ((SMTP,), ("--relay-listener", "http", "--listener", "http"), "port-25", "http"),
     ((), (), "relay-listener", "--relay-listener"),
     ((listener("mx", 2525, "smtp"),), (), "relay-listener", "--relay-listener"),
+    ((SMTP, listener("odd", 2525, "smtp")), (), "submission", '"odd"'),
+    ((SMTP, listener("partly", None, "smtp", bind=["[::]:587", "[::]:2525"])), (), "submission", '"partly"'),
+    ((SMTP,), ("--also", "smtp"), "port-25", "smtp"),
+    ((SMTP,), ("--also", "imap"), "no-listener", "imap"),
+    ((SMTP,), ("--leave", "imap"), "no-listener", "imap"),
+    ((SMTP,), ("--also", "http", "--relay-listener", "http"), "port-25", "http"),
+    ((SMTP, listener("smtp.proxy.trusted-networks", 143, "imap")), (), "listener-name", "smtp.proxy"),
+    ((SMTP, listener("smtp.proxy.trusted-networks", 24, "lmtp")), ("--also", "smtp.proxy.trusted-networks"),
+     "listener-name", "smtp.proxy"),
+    ((SMTP, listener("smtp.bind.x", 143, "imap")), ("--listener", "smtp.bind.x"), "listener-name", "smtp.bind"),
     ((SMTP, listener("mx", None, "smtp", bind="%{env:BIND}%")), (), "relay-listener", '"mx"'),
 ]
 
@@ -536,6 +587,28 @@ def test_interrupted(run, simulate, number, what, when, nothing):
         assert difference(before["settings"], server.settings()) == guide(NEWEST)
 
 
+SOURCE = ("made anew at each start", "print --only listeners --format toml", "stage --config -")
+
+
+@pytest.mark.parametrize("version,groups", [("0.11.8", "listeners,url"), ("0.15.5", "listeners")])
+def test_file_that_is_read_only_for_good(run, simulate, version, groups):
+    """The dry run can't see it and says the way out; so does the 500; and then it works."""
+    server = simulate(version)
+    server.refuse_writes = "read-only"
+    before = state(server)
+    for more, status in ((("-n",), 0), ((), 5)):
+        ran = run("stage", *reach(server), *CHANGE, *more, status=status)
+        assert f"--skip {groups}." in ran.err and f"print --only {groups} --format toml" in ran.err
+    ran = run("stage", *reach(server), *CHANGE, "--skip", groups, "-n", status=0)
+    assert "made anew" not in ran.err
+    run("clear", *reach(server), status=5)  # its dummy key can't be written either
+    assert state(server) == before
+    for path in run.folder.iterdir():
+        path.unlink()
+    run("stage", *reach(server), *CHANGE, "--skip", groups, status=0)
+    assert server.settings()["auth.dkim.verify"] == "disable"
+
+
 REFUSALS = ["read-only"] if REAL else ["read-only", "full"]
 
 
@@ -547,6 +620,7 @@ def test_file_that_cannot_be_written(run, serve, how, second):
     server.refuse_writes = how
     ran = run("stage", *reach(server), *ALL, *dialect_options(NEWEST), status=5)
     assert "DO NOT RESTART" in ran.err and "disk" in ran.err
+    assert all(words in ran.err for words in SOURCE) and "--skip listeners." in ran.err
     assert server.database() == before["database"] and server.settings() == before["settings"]
     assert run.snapshot()["state"] == "sending"
     server.refuse_writes = None

@@ -10,6 +10,9 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	    "The server has no such listener, or none that can go behind the proxy." },
 	[REFUSAL_RELAY_LISTENER] = { "relay-listener", false,
 	    "It is not clear which listener is on port 25; --relay-listener names it." },
+	[REFUSAL_SUBMISSION] = { "submission", false,
+	    "It is not clear whether mail clients use a listener of protocol smtp; --also or "
+	    "--leave says so." },
 	[REFUSAL_LISTENER_NAME] = { "listener-name", false,
 	    "A listener's name makes its keys look like another listener's." },
 	[REFUSAL_NOT_LOCAL] = { "not-local", false,

@@ -8,32 +8,49 @@
 #include "cmd/print.h"
 #include "cmd/say.h"
 #include "settings/changeset.h"
+#include "settings/listener.h"
 
 #include <string.h>
 
 /* The value of an option that is missing. Only keys are printed then. */
 static const char PLACEHOLDER[] = "?";
 
+/* The keys of the listeners. 0, or -1 for a name that stage refuses as well. */
+static int
+add_listeners(struct changeset *set, struct pool *pool, const struct request *q, struct err *err)
+{
+	const char *networks[PROXIES_MAX] = { PLACEHOLDER };
+	const char *const *ids = q->listener_count ? q->listeners : changeset_default_listeners;
+	size_t count = q->listener_count ? q->listener_count : LISTENERS_DEFAULT, i;
+
+	for (i = 0; i < q->proxy_count; i++)
+		networks[i] = q->proxies[i];
+	for (i = 0; i < count; i++) {
+		if (listener_name_is_ambiguous(ids[i]))
+			return err_set(err, ERR_REFUSED,
+			    "--listener %s: \"proxy\" or \"bind\" is a part of this name, so the "
+			    "listener's keys look like those of another listener. Rename it on the "
+			    "server.",
+			    ids[i]);
+		changeset_add_listener(
+		    set, pool, ids[i], networks, q->proxy_count ? q->proxy_count : 1);
+	}
+	return 0;
+}
+
 static int
 build(struct changeset *set, struct pool *pool, const struct options *o, const struct dialect *d,
-    int minor, struct err *err)
+    struct err *err)
 {
-	const char *defaults[LISTENERS_DEFAULT_MAX], *networks[PROXIES_MAX] = { PLACEHOLDER };
-	const char *const *ids = o->request.listener_count ? o->request.listeners : defaults;
-	size_t count = o->request.listener_count ? o->request.listener_count
-						 : changeset_default_listeners(minor, defaults),
-	       i;
 	struct wanted w = request_wanted(&o->request);
 
 	if (!*w.public_url)
 		w.public_url = PLACEHOLDER;
 	if (!w.relay_host)
 		w.relay_host = PLACEHOLDER;
-	for (i = 0; i < o->request.proxy_count; i++)
-		networks[i] = o->request.proxies[i];
-	for (i = 0; i < count && o->request.groups & 1u << GROUP_LISTENERS; i++)
-		changeset_add_listener(set, pool, ids[i], networks,
-		    o->request.proxy_count ? o->request.proxy_count : 1);
+	if (o->request.groups & 1u << GROUP_LISTENERS &&
+	    add_listeners(set, pool, &o->request, err) == -1)
+		return -1;
 	changeset_add_rest(set, pool, &w, d);
 	return pool_check(pool, err);
 }
@@ -48,7 +65,7 @@ cmd_print(const struct options *o)
 	struct buf out = { 0 };
 	struct err err;
 
-	if (build(&set, &pool, o, p.dialect, minor, &err) == -1) {
+	if (build(&set, &pool, o, p.dialect, &err) == -1) {
 		say(o->command->name, err.text);
 	} else {
 		print_format(&out, &p);

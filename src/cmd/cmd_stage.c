@@ -4,6 +4,7 @@
 #include "cmd/run.h"
 #include "plan/plan_stage.h"
 #include "target/target.h"
+#include "target/target_file.h"
 #include "target/target_snapshot.h"
 
 #include <string.h>
@@ -41,6 +42,39 @@ stage_all(struct run *r)
 	}
 }
 
+static bool
+writes_local_keys(const struct plan *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->key_count && !(p->keys[i].write && p->keys[i].local); i++)
+		;
+	return i < p->key_count;
+}
+
+/*
+ * For a dry run: say what to do if config.toml can't be written. Of a server's file nobody can see
+ * that, nor that a restart makes it anew.
+ */
+static void
+tell_of_sources(struct run *r)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+		bool read_only = t->is_file && configfile_is_read_only(&t->config);
+
+		if (!writes_local_keys(&t->plan) || (t->is_file && !read_only))
+			continue;
+		message_add(&r->messages, &r->pool, read_only ? MESSAGE_WARNING : MESSAGE_NOTE,
+		    "%s%s",
+		    read_only ? "The file system is read-only: the real run would fail. " : "",
+		    target_source_words(t));
+		return;
+	}
+}
+
 int
 cmd_stage(const struct options *o)
 {
@@ -48,9 +82,13 @@ cmd_stage(const struct options *o)
 
 	memset(&r, 0, sizeof(r));
 	if (run_begin(&r, o, !o->dry_run) == 0 && run_read(&r) == 0 &&
-	    run_plan(&r, plan_stage) == 0 && !o->dry_run) {
-		stage_all(&r);
-		run_withdraw(&r);
+	    run_plan(&r, plan_stage) == 0) {
+		if (o->dry_run) {
+			tell_of_sources(&r);
+		} else {
+			stage_all(&r);
+			run_withdraw(&r);
+		}
 	}
 	return run_end(&r);
 }

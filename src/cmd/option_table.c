@@ -149,6 +149,10 @@ set_listener(struct parse *p, const struct option *opt, const char *value, struc
 
 	if (check_id(opt, value, err) == -1)
 		return -1;
+	if (opt == &option_table[OPT_ALSO])
+		return append(q->also, &q->also_count, LISTENERS_MAX, opt, value, err);
+	if (opt == &option_table[OPT_LEAVE])
+		return append(q->leave, &q->leave_count, LISTENERS_MAX, opt, value, err);
 	return append(q->listeners, &q->listener_count, LISTENERS_MAX, opt, value, err);
 }
 
@@ -317,6 +321,10 @@ const struct option option_table[OPT_COUNT] = {
 	[OPT_LISTENER] = { "listener", 0, "ID", IN_PRINT | IN_PLAN, OPTION_WRITES,
 	    "only this listener, in place of those that are found (repeatable)",
 	    .set = set_listener },
+	[OPT_ALSO] = { "also", 0, "ID", IN_PLAN, OPTION_WRITES,
+	    "also this listener, beside those that are found (repeatable)", .set = set_listener },
+	[OPT_LEAVE] = { "leave", 0, "ID", IN_PLAN, OPTION_WRITES,
+	    "not this listener, though it is found (repeatable)", .set = set_listener },
 	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PLAN, 0,
 	    "the listener that the new server relays to, if it is not clear which one binds "
 	    "port 25",

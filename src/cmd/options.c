@@ -190,6 +190,38 @@ choose_groups(struct parse *p, struct err *err)
 	return 0;
 }
 
+/* --listener names all listeners; --also and --leave change what is found. */
+static int
+check_listeners(const struct parse *p, struct err *err)
+{
+	static const enum option_id ids[] = { OPT_LISTENER, OPT_ALSO, OPT_LEAVE };
+	const struct request *q = &p->o->request;
+	size_t i, j;
+
+	for (i = 0; i < COUNT(ids); i++) {
+		const char *name = option_table[ids[i]].name;
+
+		if (!p->seen[ids[i]])
+			continue;
+		if (!(q->groups & 1u << GROUP_LISTENERS))
+			return err_set(err, ERR_USAGE,
+			    "--%s needs the group listeners, which is left out", name);
+		if (ids[i] != OPT_LISTENER && q->listener_count)
+			return err_set(err, ERR_USAGE,
+			    "--listener and --%s can't be used together: --listener names all "
+			    "listeners",
+			    name);
+	}
+	for (i = 0; i < q->also_count; i++) {
+		for (j = 0; j < q->leave_count; j++) {
+			if (!strcmp(q->also[i], q->leave[j]))
+				return err_set(err, ERR_USAGE,
+				    "--also and --leave both name \"%.80s\"", q->also[i]);
+		}
+	}
+	return 0;
+}
+
 static int
 check_values(const struct parse *p, struct err *err)
 {
@@ -205,10 +237,7 @@ check_values(const struct parse *p, struct err *err)
 		return err_set(err, ERR_USAGE, "--allow-new-server needs --new-server ADDR");
 	if (p->seen[OPT_RELAY_ID] && !q->relay_host)
 		return err_set(err, ERR_USAGE, "--relay-id needs --relay HOST");
-	if (q->listener_count && !(q->groups & 1u << GROUP_LISTENERS))
-		return err_set(
-		    err, ERR_USAGE, "--listener needs the group listeners, which is left out");
-	return 0;
+	return check_listeners(p, err);
 }
 
 /* Refuse options that only a server needs. */

@@ -228,12 +228,8 @@ table_length(const struct entry *e)
 	const char *last = strrchr(e->key, '.');
 
 	if (e->group == GROUP_LISTENERS) {
-		const char *proxy = NULL, *at = e->key;
+		const char *proxy = strstr(e->key, ".proxy."); /* no listener's name has it */
 
-		while ((at = strstr(at, ".proxy."))) {
-			proxy = at;
-			at++;
-		}
 		return proxy ? (size_t)(proxy - e->key) + strlen(".proxy") : 0;
 	}
 	if (e->group == GROUP_ALLOW)

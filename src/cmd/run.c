@@ -128,6 +128,17 @@ forget_password(void)
 		secret_wipe(&mine);
 }
 
+/* The snapshot of a file lies beside it, so a folder that is read-only shows here. */
+static int
+load_snapshot(struct target *t, bool lock, struct err *err)
+{
+	int failed = target_load_snapshot(t, lock, err);
+
+	if (failed && lock)
+		target_file_explain(t, err);
+	return failed;
+}
+
 int
 run_begin(struct run *r, const struct options *o, bool lock)
 {
@@ -153,7 +164,7 @@ run_begin(struct run *r, const struct options *o, bool lock)
 		r->targets[i].session.in_child = forget_password;
 		if (target_begin(&r->targets[i], purpose, &o->request, &o->reach,
 			&o->reach.targets[i], &err) == -1 ||
-		    target_load_snapshot(&r->targets[i], lock, &err) == -1) {
+		    load_snapshot(&r->targets[i], lock, &err) == -1) {
 			run_fail(r, &r->targets[i], &err);
 			return -1;
 		}

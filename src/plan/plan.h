@@ -22,7 +22,8 @@ struct snapshot;
 struct plan_input {
 	/* sorted; read by prefix, so it has no left-overs that the server ignores */
 	const struct settings *now;
-	/* all settings, only for the check of the server's rewrite; NULL: it writes no file */
+	/* all settings, only for the checks before a stage or a clear; NULL: it is a file, or a
+	 * status */
 	const struct settings *every;
 	const struct request *request;
 	size_t node_count;               /* nodes named by --url; 0: a file */

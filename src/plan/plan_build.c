@@ -1,5 +1,6 @@
 #include "plan/plan_build.h"
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
 #include "settings/localkeys.h"
@@ -51,6 +52,48 @@ build_refuse(struct build *b, enum refusal refusal, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	message_refuse(&b->p->messages, b->pool, refusal, b->q->forced[refusal], text);
+}
+
+void
+build_ask(struct build *b, const char *option, const char *value, bool open)
+{
+	struct answer *a = pool_add(b->pool, b->answers, b->answer_count);
+
+	a->option = option;
+	a->value = value;
+	a->open = open;
+}
+
+void
+build_tell_answers(struct build *b)
+{
+	struct buf line = { 0 };
+	bool also = false, relay_open = false;
+	size_t i;
+
+	for (i = 0; i < b->answer_count; i++) {
+		const struct answer *a = &b->answers[i];
+
+		buf_printf(&line, " --%s ", a->option);
+		if (a->open)
+			buf_str(&line, a->value);
+		else
+			buf_shell(&line, a->value);
+		also |= !strcmp(a->option, "also");
+		relay_open |= a->open && !strcmp(a->option, "relay-listener");
+	}
+	if (i)
+		message_add(&b->p->messages, b->pool, MESSAGE_ERROR,
+		    "To answer, add these options.%s%s%s\n %s",
+		    relay_open ? " ID is the listener that the new server relays to" : "",
+		    relay_open && also ? "; leave out its --also."
+			: relay_open   ? "."
+				       : "",
+		    also ? " Write --leave in place of --also for what mail clients do not use."
+			 : "",
+		    buf_text(&line) ? buf_text(&line) : "");
+	b->pool->failed |= line.failed;
+	buf_free(&line);
 }
 
 int
@@ -161,6 +204,7 @@ build_dialect(struct build *b)
 	const struct dialect *low = changeset_dialect(b->in->minor_first),
 			     *high = changeset_dialect(b->in->minor_last);
 	int named = b->q->minor;
+	size_t refused;
 
 	b->p->dialect = high;
 	if (named != -1) {
@@ -174,6 +218,7 @@ build_dialect(struct build *b)
 	}
 	if (low == high)
 		return;
+	refused = message_refusals(&b->p->messages);
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host &&
 	    strcmp(low->rule, high->rule) != 0)
 		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
@@ -188,6 +233,8 @@ build_dialect(struct build *b)
 		    "advertised URL differs between them. Name the version with --dialect, or "
 		    "leave the group out: --skip url.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));
+	if (message_refusals(&b->p->messages) > refused)
+		build_ask(b, "dialect", "VERSION", true);
 }
 
 int

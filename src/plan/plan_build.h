@@ -10,6 +10,12 @@
 #include "settings/request.h"
 #include "settings/settings.h"
 
+/* An option that the run needs. */
+struct answer {
+	const char *option, *value; /* value: what may be right, or a placeholder */
+	bool open;                  /* value is a placeholder */
+};
+
 /* A plan that is being made. */
 struct build {
 	struct plan *p;
@@ -18,6 +24,8 @@ struct build {
 	const struct request *q;
 	/* the settings with the originals in place of our own values, in the chosen groups */
 	struct settings base;
+	struct answer *answers; /* what build_ask asked for */
+	size_t answer_count;
 	struct err *err;
 };
 
@@ -37,6 +45,15 @@ struct plan_key *build_find_key(struct build *b, const char *key);
 
 /* Add a refusal. If --force names it, the report still shows it, as forced. */
 void build_refuse(struct build *b, enum refusal refusal, const char *fmt, ...) PRINTF_LIKE(3, 4);
+
+/*
+ * Remember an option that this run needs. value may be the right one; if nobody can know it, open
+ * is set and value is a placeholder. The refusal that says why is the caller's.
+ */
+void build_ask(struct build *b, const char *option, const char *value, bool open);
+
+/* Add the message with all options that were asked for, in one line that can be pasted. */
+void build_tell_answers(struct build *b);
 
 /*
  * Make b->base from in->now and in->snapshot. Our networks that became scalars get an entry in the

@@ -13,6 +13,7 @@
 
 enum { NAMED_MAX = 5 }; /* most keys that one message names */
 
+static const char BANS[] = "server.blocked-ip.";
 static const char REWRITES[] = "The server rewrites its config.toml when a key in it changes.";
 static const char BOOT_FAILS[] = "the next boot would fail and mail would stop";
 static const char REWRITE_WAY_OUT[] =
@@ -30,6 +31,44 @@ effective_list(struct build *b, const char *id, struct trusted *out, bool *own)
 		trusted_read(out, b->pool, &b->base, TRUSTED_GLOBAL);
 }
 
+static bool
+has_macro(const struct trusted_entry *e)
+{
+	return strstr(e->value, "%{") != NULL;
+}
+
+/*
+ * Warn about values that are no networks: the server trusts nobody through them, and refuses every
+ * reload. Tell whom the listener expects a PROXY header from, if nobody can say whether the new
+ * server is among them.
+ */
+static void
+tell_networks(struct build *b, const struct listener *l, const struct trusted *list)
+{
+	const struct trusted_entry *first = NULL;
+	size_t i, count = 0;
+
+	for (i = 0; i < list->count; i++) {
+		const struct trusted_entry *e = &list->items[i];
+
+		if (!e->valid && !has_macro(e)) {
+			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+			    "%s is %s%s%s, which is no network for the server. It trusts nobody "
+			    "through it, and no reload works until it is fixed or deleted.",
+			    e->key, *e->value ? "\"" : "empty", e->value, *e->value ? "\"" : "");
+			continue;
+		}
+		first = first ? first : e;
+		count++;
+	}
+	if (first && !b->q->new_server[0])
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "Listener \"%s\" (port 25) expects a PROXY header from %s%s (%s). If the new "
+		    "server relays from there, its mail will stall. Check it with --new-server "
+		    "ADDR.",
+		    l->id, first->value, count > 1 ? " and more" : "", first->key);
+}
+
 /*
  * The new server relays without a PROXY header, so this listener must not expect one from the new
  * server's address.
@@ -44,19 +83,11 @@ check_relay_way(struct build *b, const struct listener *l)
 	bool own;
 
 	effective_list(b, l->id, &list, &own);
-	if (!list.count)
+	tell_networks(b, l, &list);
+	if (!b->q->new_server[0])
 		return;
-	if (!b->q->new_server[0]) {
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "Listener \"%s\" (port 25) expects a PROXY header from %s%s (%s). If the new "
-		    "server relays from there, its mail will stall. Check it with --new-server "
-		    "ADDR.",
-		    l->id, list.items[0].value, list.count > 1 ? " and more" : "",
-		    list.items[0].key);
-		return;
-	}
 	for (i = 0; i < list.count; i++) {
-		if (strstr(list.items[i].value, "%{"))
+		if (has_macro(&list.items[i]))
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "%s holds a macro (%s), so stalprep can't see whether it covers the "
 			    "new server's address %s. Look it up: if it does, the relay to "
@@ -88,17 +119,117 @@ check_relay_ways(struct build *b)
 	}
 }
 
-/* Warn if the new server is banned: an exemption does not lift a ban (server-facts). */
+/* All settings that were read. */
+static const struct settings *
+all_settings(const struct build *b)
+{
+	return b->in->every ? b->in->every : b->in->now;
+}
+
+/*
+ * Warn if the new server is banned, by its address or by a network: an exemption does not lift a
+ * ban (server-facts).
+ */
 static void
 check_ban(struct build *b)
 {
-	const char *key = pool_printf(b->pool, "server.blocked-ip.%s", b->q->new_server);
+	const struct settings *s = all_settings(b);
+	struct net from, banned;
+	const char *what;
+	size_t i;
 
-	if (b->q->new_server[0] && settings_get(b->in->now, key))
+	if (!addr_parse(&from, b->q->new_server))
+		return;
+	for (i = settings_first(s, BANS); (what = settings_below(s, i, BANS)); i++) {
+		if (net_parse_server(&banned, what) && net_covers(&banned, &from))
+			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+			    "The old server has banned the new one (%s): %s is set. stalprep does "
+			    "not change it. Remove the ban, or no mail will be relayed.",
+			    b->q->new_server, s->items[i].key);
+	}
+}
+
+/* Warn about a listener that the proxy can't reach, because it binds this host's loopback only. */
+static void
+check_loopback(struct build *b, const struct listener *l)
+{
+	struct net n;
+	size_t i;
+
+	for (i = 0; i < b->q->proxy_count; i++) {
+		if (net_parse(&n, b->q->proxies[i], NULL) == 0 && net_is_loopback(&n))
+			return;
+	}
+	if (l->loopback_only && i)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "The old server has banned the new one: %s is set. stalprep does not change "
-		    "it. Remove the ban, or no mail will be relayed.",
-		    key);
+		    "Listener \"%s\" binds %s alone, where %s can't connect from. If the proxy "
+		    "runs on this host, add --proxy 127.0.0.1. Else let the listener bind an "
+		    "address that the proxy reaches; or, if a web proxy on this host stays in "
+		    "front of it, leave it out: --leave %s.",
+		    l->id, l->binds, b->q->proxies[0], l->id);
+}
+
+/* Warn that others than the proxy will need a header too, if something shows that there are any. */
+static void
+check_others(struct build *b)
+{
+	static const char *const forwarded[] = { "http.use-x-forwarded",
+		"server.http.use-x-forwarded" };
+	const char *wide = NULL, *web = NULL;
+	struct net n;
+	size_t i;
+
+	for (i = 0; i < b->q->proxy_count && !wide; i++) {
+		if (net_parse(&n, b->q->proxies[i], NULL) == 0 &&
+		    n.bits != (n.family == 4 ? 32 : 128))
+			wide = b->q->proxies[i];
+	}
+	for (i = 0; i < COUNT(forwarded) && !web; i++) {
+		if (settings_same(settings_get(b->in->now, forwarded[i]), "true"))
+			web = forwarded[i];
+	}
+	if (wide)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "--proxy %s is a whole network. After the restart everything in it needs a "
+		    "PROXY header: web proxies, health probes, monitoring, administrators. Name "
+		    "the proxy's own addresses instead, if you can.",
+		    wide);
+	if (web)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "%s is on, so a web proxy seems to stand in front of this server. If it "
+		    "connects from an address in --proxy, it needs to send a PROXY header after "
+		    "the restart; so does everything else there: health probes, monitoring, "
+		    "administrators. If it stays in front of a listener, leave that one out: "
+		    "--leave ID.",
+		    web);
+}
+
+static void
+check_acme(struct build *b)
+{
+	const struct settings *s = all_settings(b);
+
+	if (settings_has_prefix(s, "acme."))
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "The server renews its certificates itself (acme.*). In a cluster a renewal "
+		    "reloads every node, and a reload applies all that is staged but the "
+		    "listeners: the inbound checks would be off too early. So stage shortly before "
+		    "the cutover, when no renewal is due. After the cutover challenges reach the "
+		    "proxy first: let it pass them on, or use dns-01.");
+}
+
+/* What the chosen listeners and their settings show. */
+static void
+check_listeners(struct build *b)
+{
+	size_t i;
+
+	check_relay_ways(b);
+	for (i = 0; i < b->p->listener_count; i++) {
+		if (b->p->listeners[i].chosen)
+			check_loopback(b, b->p->listeners[i].listener);
+	}
+	check_others(b);
 }
 
 void
@@ -177,10 +308,11 @@ build_check(struct build *b)
 	if (b->in->file)
 		tell_file_limits(b);
 	if (b->q->groups & 1u << GROUP_LISTENERS)
-		check_relay_ways(b);
+		check_listeners(b);
 	build_check_cluster(b);
 	check_order(b);
 	check_ban(b);
+	check_acme(b);
 }
 
 /* Keys that do not survive the server's rewrite, for a message. */
@@ -221,8 +353,7 @@ check_value(const struct build *b, const char *key, const char *value, enum rewr
 static bool
 may_be_in_file(const char *key)
 {
-	return strncmp(key, "server.blocked-ip.", 18) != 0 &&
-	    strncmp(key, "server.allowed-ip.", 18) != 0;
+	return strncmp(key, BANS, strlen(BANS)) != 0 && strncmp(key, "server.allowed-ip.", 18) != 0;
 }
 
 void

@@ -3,7 +3,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "plan/plan_check.h"
-#include "plan/plan_want.h"
+#include "plan/plan_listeners.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
 #include "settings/trusted.h"
@@ -248,6 +248,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	if (!in->snapshot || !strstr(in->snapshot->options, "--single-node"))
 		build_check_cluster(&b);
 	build_check_rewrite(&b);
+	build_tell_answers(&b);
 	for (i = 0; i < p->key_count; i++) {
 		if (p->keys[i].state != KEY_CHANGED)
 			p->keys[i].state = p->keys[i].write ? KEY_TO_RESTORE : KEY_RESTORED;

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "plan/plan_check.h"
+#include "plan/plan_listeners.h"
 #include "plan/plan_want.h"
 #include "settings/snapshot.h"
 
@@ -84,5 +85,6 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	}
 	build_check(&b);
 	build_check_rewrite(&b);
+	build_tell_answers(&b);
 	return pool_check(pool, err);
 }

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "format/addr.h"
+#include "plan/plan_listeners.h"
 #include "plan/plan_want.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"

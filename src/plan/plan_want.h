@@ -5,9 +5,6 @@
 #include "base/def.h"
 #include "plan/plan_build.h"
 
-/* Find the listeners in b->base and choose those for the proxy. Refuse what can't be chosen. */
-void build_choose_listeners(struct build *b);
-
 /* Add one listener's keys to the plan. */
 void build_add_listener(struct build *b, const char *id);
 

@@ -46,22 +46,17 @@ static const struct {
 	[GROUP_ALLOW] = { "allow", "the new server exempt from automatic bans" },
 };
 
-/* In the guide's order. pop3 came with 0.10 (server-facts: default listeners). */
-static const struct {
-	const char *id;
-	int since;
-} default_listeners[] = {
-	{ "imaptls", MINOR_FIRST },
-	{ "imap", MINOR_FIRST },
-	{ "pop3s", 10 },
-	{ "pop3", 10 },
-	{ "submission", MINOR_FIRST },
-	{ "submissions", MINOR_FIRST },
-	{ "sieve", MINOR_FIRST },
-	{ "https", MINOR_FIRST },
-	{ "http", MINOR_FIRST },
+const char *const changeset_default_listeners[LISTENERS_DEFAULT] = {
+	"imaptls",
+	"imap",
+	"pop3s",
+	"pop3",
+	"submission",
+	"submissions",
+	"sieve",
+	"https",
+	"http",
 };
-_Static_assert(COUNT(default_listeners) == LISTENERS_DEFAULT_MAX, "the guide has nine listeners");
 
 static const struct {
 	const char *key, *value;
@@ -159,18 +154,6 @@ group_find(enum group *g, const char *name, size_t len)
 		}
 	}
 	return false;
-}
-
-size_t
-changeset_default_listeners(int minor, const char **ids)
-{
-	size_t i, n = 0;
-
-	for (i = 0; i < COUNT(default_listeners); i++) {
-		if (minor >= default_listeners[i].since)
-			ids[n++] = default_listeners[i].id;
-	}
-	return n;
 }
 
 const char *

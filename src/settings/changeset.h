@@ -53,11 +53,11 @@ const char *group_words(enum group g);
 bool group_find(enum group *g, const char *name, size_t len);
 
 /*
- * The default listeners of 0.minor without the one on port 25. Fills ids[] (room for
- * LISTENERS_DEFAULT_MAX) and gives the count.
+ * The guide's listeners, in its order: those of a default installation without the one on port 25.
+ * A server ignores keys of a listener that it does not have, as 0.8 and 0.9 have no pop3.
  */
-enum { LISTENERS_DEFAULT_MAX = 9 };
-size_t changeset_default_listeners(int minor, const char **ids);
+enum { LISTENERS_DEFAULT = 9 };
+extern const char *const changeset_default_listeners[LISTENERS_DEFAULT];
 
 /* One key of the change set. Strings live in the pool of the set. */
 struct entry {

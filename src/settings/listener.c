@@ -1,6 +1,7 @@
 #include "settings/listener.h"
 
 #include "base/pool.h"
+#include "format/addr.h"
 #include "settings/settings.h"
 
 #include <string.h>
@@ -52,6 +53,21 @@ bind_port(const char *bind)
 	return port <= 65535 ? port : -1;
 }
 
+/* Does it bind an address that only this host reaches: "127.0.0.1:8080" or "[::1]:8080"? */
+static bool
+is_loopback(struct pool *pool, const char *bind)
+{
+	const char *colon = strrchr(bind, ':');
+	size_t len = colon ? (size_t)(colon - bind) : 0;
+	struct net n;
+
+	if (len > 2 && bind[0] == '[' && bind[len - 1] == ']') {
+		bind++;
+		len -= 2;
+	}
+	return addr_parse(&n, pool_copy(pool, bind, len)) && net_is_loopback(&n);
+}
+
 static void
 add_bind(struct listener *l, struct pool *pool, const char *bind)
 {
@@ -63,6 +79,7 @@ add_bind(struct listener *l, struct pool *pool, const char *bind)
 	l->on_25 |= port == 25;
 	l->elsewhere |= port != -1 && port != 25;
 	l->submission_only &= port == 465 || port == 587;
+	l->loopback_only &= is_loopback(pool, bind);
 }
 
 /* The key bind, and all keys below it: the server reads both. */
@@ -75,13 +92,13 @@ read_binds(struct listener *l, struct pool *pool, const struct settings *s)
 	size_t i;
 
 	l->binds = "";
-	l->submission_only = true;
+	l->submission_only = l->loopback_only = true;
 	if (bind)
 		add_bind(l, pool, bind);
 	for (i = settings_first(s, below); settings_below(s, i, below); i++)
 		add_bind(l, pool, s->items[i].value);
 	if (!*l->binds)
-		l->submission_only = false;
+		l->submission_only = l->loopback_only = false;
 }
 
 void
@@ -100,7 +117,32 @@ listener_find_all(struct listeners *out, struct pool *pool, const struct setting
 		l->protocol_text = s->items[i].value;
 		l->protocol = find_protocol(s->items[i].value);
 		read_binds(l, pool, s);
+		l->tls_implicit = settings_same(
+		    settings_get(s, pool_printf(pool, "%s%s.tls.implicit", PREFIX, l->id)), "true");
 	}
+}
+
+bool
+listener_is_submission(const struct listener *l)
+{
+	return !l->on_25 && (l->submission_only || l->tls_implicit);
+}
+
+bool
+listener_name_is_ambiguous(const char *id)
+{
+	static const char *const lists[] = { ".proxy", ".bind" };
+	const char *at;
+	size_t i, len;
+
+	for (i = 0; i < COUNT(lists); i++) {
+		len = strlen(lists[i]);
+		for (at = id; (at = strstr(at, lists[i])) != NULL; at++) {
+			if (!at[len] || at[len] == '.')
+				return true;
+		}
+	}
+	return false;
 }
 
 const struct listener *

@@ -28,6 +28,8 @@ struct listener {
 	bool elsewhere;       /* a bind ends in another port */
 	bool submission_only; /* it has binds, and each ends in 465 or 587 */
 	bool macro;           /* a bind holds a macro: its port is not known here */
+	bool loopback_only;   /* it has binds, and each is an address of this host alone */
+	bool tls_implicit;    /* TLS from the first byte, as on 465 */
 };
 
 /* Strings live in the pool and the settings. Zero-initialise. */
@@ -38,6 +40,19 @@ struct listeners {
 
 /* Every listener in s, in the server's order. pool_check tells whether memory ran out. */
 void listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s);
+
+/*
+ * Do mail clients submit mail to this listener of protocol smtp? Every bind is 465 or 587, or none
+ * is 25 and TLS is implicit, which no relay between servers speaks.
+ */
+bool listener_is_submission(const struct listener *l);
+
+/*
+ * Does this name make the proxy's keys of a listener look like settings of another one? A listener
+ * "x.proxy.trusted-networks" has its keys among the networks of listener x, and "x.bind" among its
+ * binds.
+ */
+bool listener_name_is_ambiguous(const char *id);
 
 /* The one of that name, or NULL. */
 const struct listener *listener_by_id(const struct listeners *l, const char *id);

@@ -73,6 +73,10 @@ request_format(struct buf *out, const struct request *q)
 	}
 	for (i = 0; i < q->listener_count; i++)
 		add_option(out, "listener", q->listeners[i]);
+	for (i = 0; i < q->also_count; i++)
+		add_option(out, "also", q->also[i]);
+	for (i = 0; i < q->leave_count; i++)
+		add_option(out, "leave", q->leave[i]);
 	if (q->relay_listener)
 		add_option(out, "relay-listener", q->relay_listener);
 	if (q->new_server[0])

@@ -17,7 +17,7 @@ struct buf;
 
 enum {
 	PROXIES_MAX = 16,
-	LISTENERS_MAX = 64, /* --listener */
+	LISTENERS_MAX = 64, /* --listener, --also, --leave: each */
 	ID_MAX = 200,       /* longest listener name in bytes */
 	RELAY_PORT = 25     /* where --relay names none */
 };
@@ -36,6 +36,10 @@ struct request {
 	bool groups_named; /* --only chose them */
 	const char *listeners[LISTENERS_MAX];
 	size_t listener_count;
+	const char *also[LISTENERS_MAX]; /* added to the discovered listeners */
+	size_t also_count;
+	const char *leave[LISTENERS_MAX]; /* taken from them */
+	size_t leave_count;
 	const char *relay_listener;    /* NULL when not given */
 	char new_server[NET_TEXT_MAX]; /* an address; "" when not given */
 	bool allow_new_server, single_node;

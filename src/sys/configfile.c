@@ -192,6 +192,12 @@ configfile_holds(const struct configfile *f, const struct buf *text)
 	return n == 0 && at == text->len;
 }
 
+bool
+configfile_is_read_only(const struct configfile *f)
+{
+	return f->path[0] && access(f->path, W_OK) == -1 && errno == EROFS;
+}
+
 void
 configfile_free(struct configfile *f)
 {

@@ -45,6 +45,9 @@ int configfile_read(struct configfile *f, struct err *err) WARN_UNUSED;
 int configfile_write(struct configfile *f, const struct buf *text, bool in_place, bool *torn,
     struct err *err) WARN_UNUSED;
 
+/* Is it on a file system that is mounted read-only? */
+bool configfile_is_read_only(const struct configfile *f);
+
 /* Does the file hold exactly this text now? */
 bool configfile_holds(const struct configfile *f, const struct buf *text);
 

@@ -177,8 +177,7 @@ queue_read(struct api *a, struct err *err)
 	for (i = 0; i < COUNT(keys); i++)
 		buf_printf(&target, "%s%s", i ? "," : "", keys[i]);
 	if (*a->new_server)
-		buf_printf(&target, ",server.allowed-ip.%s,server.blocked-ip.%s", a->new_server,
-		    a->new_server);
+		buf_printf(&target, ",server.allowed-ip.%s", a->new_server);
 	for (i = 0; i < a->extra_count; i++)
 		buf_printf(&target, ",%s", a->extra[i]);
 	buf_str(&target, "&prefixes=");
@@ -287,6 +286,30 @@ facts_of_session(struct api_facts *f, struct pool *pool, const struct http1_answ
 	return is_one;
 }
 
+/*
+ * Is this the older server's own answer for what it does not have? A web proxy in front of it,
+ * which passes some paths alone, has another 404. From 0.12 on the server itself may hide a path,
+ * by http.allowed-endpoint, and then its answer is the same (server-facts).
+ */
+static bool
+shows_no_session(const struct api_facts *f, const struct http1_answer *answer)
+{
+	const char *type, *detail;
+	struct json *doc = NULL;
+	bool own;
+
+	if (answer->status != 404 || settings_get(&f->settings, "http.allowed-endpoint") ||
+	    settings_has_prefix(&f->settings, "http.allowed-endpoint.") ||
+	    parse_body(&doc, answer, NULL) == -1)
+		return false;
+	type = json_string(json_member(doc, "type"));
+	detail = json_string(json_member(doc, "detail"));
+	own = type && detail && !strcmp(type, "about:blank") &&
+	    !strcmp(detail, "The requested resource does not exist on this server.");
+	json_free(doc);
+	return own;
+}
+
 /* /.well-known/jmap, up to 0.11: the URL in force, and the version. */
 static void
 facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_answer *answer)
@@ -304,6 +327,8 @@ facts_of_well_known(struct api_facts *f, struct pool *pool, const struct http1_a
 		at = text ? strstr(text, " v0.") : NULL;
 		version = at ? pool_copy(pool, at + 2, strspn(at + 2, "0123456789.")) : NULL;
 		minor = version ? changeset_parse_version(version) : -1;
+		if (version)
+			f->minor_last = 11; /* 0.9.4 calls itself v0.1.0, and 0.12 v1.0.0 */
 		if (minor != -1 && minor <= 11) {
 			f->minor_first = f->minor_last = minor;
 			f->version = version;
@@ -398,7 +423,7 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 	r = 0;
 	if (!facts_of_session(f, pool, &session)) {
 		f->minor_first = MINOR_FIRST;
-		if (session.status == 404) /* other answers do not mean an older server */
+		if (shows_no_session(f, &session))
 			f->minor_last = 11;
 		r = read_well_known(a, pool, f, err);
 	}

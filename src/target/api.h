@@ -22,7 +22,7 @@ struct api {
 	const char *host; /* the value of the Host field */
 	const struct secret *authorization;
 	const char *relay_id;   /* the keys of this relay are read too */
-	const char *new_server; /* the ban and exemption of this address are read too; "": none */
+	const char *new_server; /* the exemption of this address is read too; "": none */
 	/* more keys to read: those of a snapshot that no prefix covers */
 	const char *const *extra;
 	size_t extra_count;
@@ -57,8 +57,8 @@ int api_read(
     struct api *a, struct pool *pool, struct api_facts *facts, struct err *err) WARN_UNUSED;
 
 /*
- * Read every setting, secrets included. Only the check of the server's own rewrite needs them: free
- * the pool right after it. 0, or -1 as for api_read.
+ * Read every setting, secrets included, for the checks of the server's own rewrite, of bans and of
+ * certificates: free the pool right after them. 0, or -1 as for api_read.
  */
 int api_read_every(
     struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;

@@ -3,6 +3,7 @@
 #include "settings/ops.h"
 #include "settings/request.h"
 #include "target/credentials.h"
+#include "target/target_file.h"
 #include "target/target_snapshot.h"
 
 #include <stdio.h>
@@ -228,6 +229,8 @@ explain_500(struct target *t, const struct err *why, struct err *err)
 		 : "stalprep removed its keys from the server's memory again.");
 	if (t->snapshot_kept)
 		err_add(err, "Snapshot: %s.", t->snapshot_path);
+	if (!t->plan.clearing)
+		err_add(err, "%s", target_source_words(t));
 	err->code = why->code;
 	return -1;
 }

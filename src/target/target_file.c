@@ -5,6 +5,7 @@
 #include "sys/running.h"
 #include "target/target_snapshot.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* A server that runs with the file does not see the edit, and overwrites it (server-facts). */
@@ -127,6 +128,35 @@ record_keys(struct target *t, struct err *err)
 	return 0;
 }
 
+const char *
+target_source_words(struct target *t)
+{
+	const struct dialect *d = t->plan.dialect;
+	/* up to 0.11 the URL's key is in config.toml too */
+	const char *groups = d && !strncmp(d->url_key, "server.", 7) ? "listeners,url"
+								     : "listeners";
+
+	return pool_printf(&t->pool,
+	    "If config.toml is read-only, or made anew at each start (a ConfigMap, NixOS, Nomad, "
+	    "Ansible, a container's start script), put the %s into its source: stalprep print "
+	    "--only %s --format toml prints them, stalprep stage --config - adds them to a copy. "
+	    "Stage the rest over the API, with --skip %s.",
+	    strchr(groups, ',') ? "listeners' keys and the URL" : "listeners' keys", groups,
+	    groups);
+}
+
+void
+target_file_explain(struct target *t, struct err *err)
+{
+	static const int numbers[] = { EROFS, EACCES, EPERM, EBUSY };
+	size_t i;
+
+	for (i = 0; t->is_file && t->purpose == TO_STAGE && i < COUNT(numbers); i++) {
+		if (err->code == numbers[i])
+			err_add(err, "%s", target_source_words(t));
+	}
+}
+
 /* Replace the file by the new text, and check that it reads back. */
 static int
 replace_file(struct target *t, struct err *err)
@@ -139,6 +169,8 @@ replace_file(struct target *t, struct err *err)
 		&t->config, &t->edited, t->request->forced[REFUSAL_IN_PLACE], &torn, err) == -1) {
 		if (torn || !configfile_holds(&t->config, &t->config.text))
 			target_mark_unproved(t);
+		if (!torn)
+			target_file_explain(t, err);
 		return -1;
 	}
 	target_mark_unproved(t);

@@ -17,4 +17,13 @@ int target_file_write(struct target *t, struct err *err) WARN_UNUSED;
 /* Make a file's new text, which may be refused. Writes nothing. 0 or -1 with err. */
 int target_file_edit(struct target *t, struct err *err) WARN_UNUSED;
 
+/*
+ * What to do where config.toml is read-only, or is made anew at each start: its keys belong into
+ * its source. Whole sentences, in the target's pool. A plan says more exactly which keys.
+ */
+const char *target_source_words(struct target *t);
+
+/* If it is such a file that a stage could not write, add those words to err. */
+void target_file_explain(struct target *t, struct err *err);
+
 #endif

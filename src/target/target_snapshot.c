@@ -174,7 +174,8 @@ check_saved(const struct target *t, const struct snapshot *s, struct err *err)
 	int r = snapfile_load(&again, &pool, t->snapshot_path, &trust, err);
 
 	if (r == 1 || (r == 0 && (again.count != s->count || again.state != s->state)))
-		r = err_set(err, ERR_SYSTEM, "%s does not read as it was written", t->snapshot_path);
+		r = err_set(
+		    err, ERR_SYSTEM, "%s does not read as it was written", t->snapshot_path);
 	pool_free(&pool);
 	return r;
 }

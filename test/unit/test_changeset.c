@@ -145,20 +145,15 @@ test_listener(void **state)
 	pool_free(&pool);
 }
 
+/* Port 25 is never among them. */
 static void
 test_default_listeners(void **state)
 {
-	const char *ids[LISTENERS_DEFAULT_MAX];
 	size_t i;
 
 	(void)state;
-	assert_int_equal(changeset_default_listeners(15, ids), 9);
-	for (i = 0; i < 9; i++)
-		assert_string_not_equal(ids[i], "smtp");
-	assert_int_equal(changeset_default_listeners(10, ids), 9);
-	assert_int_equal(changeset_default_listeners(9, ids), 7);
-	for (i = 0; i < 7; i++)
-		CHECK(strncmp(ids[i], "pop3", 4) != 0, "0.9 has no %s", ids[i]);
+	for (i = 0; i < LISTENERS_DEFAULT; i++)
+		assert_string_not_equal(changeset_default_listeners[i], "smtp");
 }
 
 /* Parts of it, another relay, and the allow list. */

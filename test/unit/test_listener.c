@@ -200,6 +200,107 @@ test_protocols(void **state)
 	}
 }
 
+/* Mail clients' own: by the ports, or by TLS from the first byte where 25 is not among them. */
+static void
+test_submission(void **state)
+{
+	static const struct {
+		const char *lines;
+		bool submission;
+	} cases[] = {
+		{ L "x.bind.0 = [::]:587\n", true },
+		{ L "x.bind.0 = [::]:1465\n" L "x.tls.implicit = true\n", true },
+		{ L "x.bind.0 = [::]:%{env:P}%\n" L "x.tls.implicit = true\n", true },
+		{ L "x.tls.implicit = true\n", true },
+		{ L "x.bind.0 = [::]:1465\n" L "x.tls.implicit = false\n", false },
+		{ L "x.bind.0 = [::]:1465\n" L "x.tls.implicit = %{env:T}%\n", false },
+		{ L "x.bind.0 = [::]:1465\n" L "y.tls.implicit = true\n", false },
+		{ L "x.bind.0 = [::]:25\n" L "x.tls.implicit = true\n", false },
+		{ L "x.bind.0 = [::]:465\n" L "x.bind.1 = [::]:25\n" L "x.tls.implicit = true\n",
+		    false },
+		{ L "x.bind.0 = [::]:1587\n", false },
+		{ "", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct pool pool = { 0 };
+		struct listeners all;
+
+		find(&all, &pool, pool_printf(&pool, "%s" L "x.protocol = smtp\n", cases[i].lines));
+		CHECK(listener_is_submission(&all.items[0]) == cases[i].submission, "%s",
+		    cases[i].lines);
+		pool_free(&pool);
+	}
+}
+
+static void
+test_loopback(void **state)
+{
+	static const struct {
+		const char *lines;
+		bool only;
+	} cases[] = {
+		{ L "x.bind.0 = 127.0.0.1:8080\n", true },
+		{ L "x.bind.0 = [::1]:8080\n" L "x.bind.1 = 127.0.0.53:80\n", true },
+		{ L "x.bind.0 = [::ffff:127.0.0.1]:8080\n", true },
+		{ L "x.bind.0 = 127.0.0.1:8080\n" L "x.bind.1 = 192.0.2.1:8080\n", false },
+		{ L "x.bind.0 = [::]:8080\n", false },
+		{ L "x.bind.0 = 0.0.0.0:8080\n", false },
+		{ L "x.bind.0 = [2001:db8::1]:8080\n", false },
+		{ L "x.bind.0 = localhost:8080\n", false },
+		{ L "x.bind.0 = %{env:IP}%:8080\n", false },
+		{ L "x.bind.0 = []:8080\n", false },
+		{ L "x.bind.0 = 127.0.0.1\n", false },
+		{ L "x.bind.0 = \n", false },
+		{ "", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct pool pool = { 0 };
+		struct listeners all;
+
+		find(&all, &pool, pool_printf(&pool, "%s" L "x.protocol = http\n", cases[i].lines));
+		CHECK(all.items[0].loopback_only == cases[i].only, "%s", cases[i].lines);
+		pool_free(&pool);
+	}
+}
+
+/* Names whose keys the server would read as another listener's networks or binds. */
+static void
+test_ambiguous_names(void **state)
+{
+	static const struct {
+		const char *id;
+		bool ambiguous;
+	} cases[] = {
+		{ "smtp.proxy.trusted-networks", true },
+		{ "smtp.proxy", true },
+		{ "a.b.proxy.c.d", true },
+		{ "a.proxys.proxy", true },
+		{ "smtp.bind", true },
+		{ "smtp.bind.0", true },
+		{ "proxy", false },
+		{ "proxy.imap", false },
+		{ "bind", false },
+		{ "imap.proxy-old", false },
+		{ "imap.proxys", false },
+		{ "imap.binds.x", false },
+		{ "imap.xproxy", false },
+		{ "imap.internal", false },
+		{ "imap", false },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++)
+		CHECK(listener_name_is_ambiguous(cases[i].id) == cases[i].ambiguous, "%s",
+		    cases[i].id);
+}
+
 int
 main(void)
 {
@@ -209,6 +310,9 @@ main(void)
 		cmocka_unit_test(test_several),
 		cmocka_unit_test(test_ids),
 		cmocka_unit_test(test_protocols),
+		cmocka_unit_test(test_submission),
+		cmocka_unit_test(test_loopback),
+		cmocka_unit_test(test_ambiguous_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

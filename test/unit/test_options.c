@@ -53,6 +53,12 @@ static const struct {
 	{ "stage" URL WHOLE " --skip listeners,checks,url", { "no group" } },
 	{ "stage" URL WHOLE " --only url --skip url", { "no group" } },
 	{ "stage" URL " --skip listeners,url --listener imap", { "--listener" } },
+	{ "stage" URL " --skip listeners,url --also imap", { "--also", "listeners" } },
+	{ "stage" URL " --only checks --leave imap", { "--leave", "listeners" } },
+	{ "stage" URL WHOLE " --listener a --also b", { "--listener", "--also" } },
+	{ "status" URL " --leave b --listener a", { "--listener", "--leave" } },
+	{ "clear" URL " --leave b --also a --also b", { "--also", "--leave", "\"b\"" } },
+	{ "print" WHOLE " --also a", { "--also", "print" } },
 
 	{ "stage" URL " --proxy 203.0.113.10/24",
 	    { "--proxy", "203.0.113.10/24", "203.0.113.0/24" } },
@@ -387,6 +393,8 @@ test_bounds(void **state)
 		{ "proxy", "10.0.0.%d", PROXIES_MAX },
 		{ "url", "https://%d.example", TARGETS_MAX },
 		{ "listener", "l%d", LISTENERS_MAX },
+		{ "also", "l%d", LISTENERS_MAX },
+		{ "leave", "l%d", LISTENERS_MAX },
 		{ "resolve", "a:%d:192.0.2.1", RESOLVE_OPTIONS_MAX },
 	};
 	size_t i;
@@ -438,6 +446,7 @@ test_retell(void **state)
 		WHOLE " --proxy 2001:db8::/64 --listener imap --listener 'web mail'",
 		WHOLE " --listener 'it'\\''s $HOME `x` \"y\"'",
 		WHOLE " --listener [x] --listener *",
+		WHOLE " --also 'web mail' --also x --leave imap --leave *",
 		" --skip listeners,url",
 		WHOLE " --new-server 192.0.2.5 --allow-new-server",
 		" --only url --public-url https://a.b --new-server ::ffff:192.0.2.5",
@@ -459,6 +468,8 @@ test_retell(void **state)
 		CHECK(a.request.groups == b.request.groups &&
 			a.request.proxy_count == b.request.proxy_count &&
 			a.request.listener_count == b.request.listener_count &&
+			a.request.also_count == b.request.also_count &&
+			a.request.leave_count == b.request.leave_count &&
 			same_text(a.request.relay_host, b.request.relay_host) &&
 			a.request.relay_port == b.request.relay_port &&
 			same_text(a.request.relay_id, b.request.relay_id) &&
@@ -468,6 +479,12 @@ test_retell(void **state)
 		    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
 		for (j = 0; j < a.request.listener_count; j++)
 			CHECK(!strcmp(a.request.listeners[j], b.request.listeners[j]),
+			    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
+		for (j = 0; j < a.request.also_count; j++)
+			CHECK(!strcmp(a.request.also[j], b.request.also[j]),
+			    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
+		for (j = 0; j < a.request.leave_count; j++)
+			CHECK(!strcmp(a.request.leave[j], b.request.leave[j]),
 			    "\"%s\" becomes \"%s\"", lines[i], buf_text(&text));
 		for (j = 0; j < a.request.proxy_count; j++)
 			CHECK(!strcmp(a.request.proxies[j], b.request.proxies[j]),

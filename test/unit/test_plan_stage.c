@@ -5,6 +5,8 @@
 #define LIST(id)     "server.listener." id ".proxy.trusted-networks"
 #define OVERRIDE(id) "server.listener." id ".proxy.override = true\n"
 
+#define IMPLICIT(id, bind) LISTENER(id, "smtp", bind) "server.listener." id ".tls.implicit = true\n"
+
 /* Which listeners are chosen, in the server's order. */
 static const struct {
 	const char *settings, *words, *chosen, *why;
@@ -22,8 +24,25 @@ static const struct {
 	    "smtp is only a name" },
 	{ SMTP LISTENER("out", "smtp", "[::]:2525"), "--listener out", "out",
 	    "smtp elsewhere, named" },
-	{ SMTP IMAP LISTENER("out", "smtp", "[::]:2525"), "", "imap",
-	    "smtp elsewhere is left alone" },
+	{ SMTP IMAP LISTENER("out", "smtp", "[::]:1587"), "--also out", "imap out",
+	    "submission behind a port mapping, added" },
+	{ SMTP IMAP LISTENER("mx2", "smtp", "[::]:2525"), "--leave mx2", "imap",
+	    "a second MX, left" },
+	{ SMTP IMAP LISTENER("out", "smtp", "[::]:1587") LISTENER("mx2", "smtp", "[::]:2525"),
+	    "--leave mx2 --also out", "imap out", "one of each" },
+	{ SMTP IMAP LISTENER("sieve", "managesieve", "[::]:4190"), "--leave sieve --leave smtp",
+	    "imap", "one that is found, left; port 25 is left anyway" },
+	{ SMTP IMAP LISTENER("lda", "lmtp", "[::]:24"), "--also lda --also imap", "imap lda",
+	    "lmtp, added; one that is found anyway" },
+	{ SMTP LISTENER("x", "%{env:P}%", "[::]:1"), "--also x", "x",
+	    "a protocol that is not known, added" },
+	{ IMAP IMPLICIT("mx", "[::]:25"), "", "imap", "implicit TLS on port 25" },
+	{ SMTP IMAP IMPLICIT("subs", "[::]:1465"), "", "imap subs", "implicit TLS on any port" },
+	{ SMTP IMAP IMPLICIT("subs", "[::]:1465") "server.listener.subs.bind.1 = [::]:587\n", "",
+	    "imap subs", "implicit TLS on several ports" },
+	{ IMAP LISTENER("in", "smtp", "[::]:2525") LISTENER("out", "smtp", "[::]:1587")
+		IMPLICIT("outs", "[::]:1465"),
+	    "--relay-listener in --also out", "imap out outs", "a server in a container" },
 	{ SMTP IMAP LISTENER("lda", "lmtp", "[::]:24"), "", "imap", "lmtp is left alone" },
 	{ SMTP IMAP LISTENER("lda", "lmtp", "[::]:24"), "--listener lda", "lda", "lmtp, named" },
 	{ SMTP IMAP LISTENER("x", "%{env:P}%", "[::]:1"), "", "imap",
@@ -31,7 +50,7 @@ static const struct {
 	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:587") "server.listener.sub.bind.1 = [::]:465\n",
 	    "", "imap sub", "465 and 587 on one" },
 	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:587") "server.listener.sub.bind.1 = [::]:2525\n",
-	    "", "imap", "587 and another port: not 465 and 587 alone" },
+	    "--leave sub", "imap", "587 and another port: not 465 and 587 alone" },
 	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:0587"), "", "imap sub", "ports are numbers" },
 	{ IMAP LISTENER("mx", "smtp", "0.0.0.0:0025"), "", "imap", "0025 is 25" },
 	{ IMAP "server.listener.mx.bind = [::]:25\nserver.listener.mx.protocol = smtp\n", "",
@@ -104,6 +123,50 @@ static const struct {
 	    "a macro may be 25" },
 	{ SMTP IMAP LISTENER("mx", "smtp", "%{env:BIND}%"), LEAD, "relay-listener", false,
 	    "a macro beside a plain 25" },
+	{ SMTP IMAP LISTENER("out", "smtp", "[::]:1587"), LEAD, "submission", false,
+	    "submission behind a port mapping, or a second MX" },
+	{ SMTP IMAP LISTENER("sub", "smtp", "[::]:587") "server.listener.sub.bind.1 = [::]:2525\n",
+	    LEAD, "submission", false, "587 and another port" },
+	{ SMTP IMAP LISTENER("sub", "smtp", "nonsense"), LEAD, "submission", false,
+	    "a bind that can't be read" },
+	{ SMTP IMAP "server.listener.sub.protocol = smtp\n", LEAD, "submission", false,
+	    "no bind at all" },
+	{ SMTP IMAP LISTENER(
+	      "out", "smtp", "[::]:1587") "server.listener.out.tls.implicit = false\n",
+	    LEAD, "submission", false, "not implicit" },
+	{ SMTP IMAP LISTENER(
+	      "out", "smtp", "[::]:1587") "server.listener.out.tls.implicit = %{env:T}%\n",
+	    LEAD, "submission", false, "implicit by a macro" },
+	{ SMTP IMAP LISTENER("a", "smtp", "[::]:1587") LISTENER("b", "smtp", "[::]:2525"),
+	    LEAD "--also a", "submission", false, "one of two is named" },
+	{ IMAP LISTENER("in", "smtp", "[::]:2525") LISTENER("out", "smtp", "[::]:1587"),
+	    LEAD "--relay-listener in", "submission", false,
+	    "the relay's is named, not the other" },
+	{ SMTP IMAP, LEAD "--also smtp", "port-25", false, "--also names port 25" },
+	{ SMTP IMAP, LEAD "--also smtp --relay-listener imap", "port-25", false,
+	    "--also names port 25, another one is the relay's" },
+	{ IMAP IMPLICIT("mx", "[::]:25") "server.listener.mx.bind.1 = [::]:465\n", LEAD, "port-25",
+	    false, "25 and 465 with implicit TLS" },
+	{ IMAP LISTENER("in", "smtp", "[::]:2525"), LEAD "--relay-listener in --also in", "port-25",
+	    false, "the relay's listener is added" },
+	{ SMTP IMAP, LEAD "--also imaps", "no-listener", false, "--also names nobody" },
+	{ SMTP IMAP, LEAD "--leave imaps", "no-listener", false, "--leave names nobody" },
+	{ SMTP IMAP LISTENER("smtp.proxy.trusted-networks", "http", "[::]:443"), LEAD,
+	    "listener-name", false, "found, and its keys are among port 25's networks" },
+	{ SMTP IMAP LISTENER("smtp.proxy.trusted-networks", "lmtp", "[::]:24"),
+	    LEAD "--listener smtp.proxy.trusted-networks", "listener-name", false,
+	    "the same by --listener" },
+	{ SMTP IMAP LISTENER("smtp.proxy.trusted-networks", "lmtp", "[::]:24"),
+	    LEAD "--also smtp.proxy.trusted-networks", "listener-name", false, "by --also" },
+	{ IMAP LISTENER("imap.proxy.trusted-networks", "smtp", "[::]:2525"),
+	    LEAD "--relay-listener imap.proxy.trusted-networks", "listener-name", false,
+	    "by --relay-listener" },
+	{ SMTP LISTENER("smtp.proxy", "imap", "[::]:143"), LEAD, "listener-name", false,
+	    "the last part alone" },
+	{ SMTP LISTENER("smtp.bind", "imap", "[::]:143"), LEAD, "listener-name", false,
+	    "its keys are among port 25's binds" },
+	{ SMTP LISTENER("smtp.bind.0", "imap", "[::]:143"), LEAD, "listener-name", false,
+	    "below one of the binds" },
 	{ SMTP IMAP, LEAD "--relay-listener mx", "no-listener", false,
 	    "--relay-listener names nobody" },
 	{ SMTP IMAP, LEAD "--listener imaps", "no-listener", false, "--listener names nobody" },
@@ -160,6 +223,141 @@ test_refused(void **state)
 		name = refusal_of(&w.plan);
 		CHECK(refused[i].forceable ? !name : same_text(name, refused[i].name),
 		    "%s: forced: %s", refused[i].why, shown(name));
+		world_end(&w);
+	}
+}
+
+/* What is said with a stage that is not refused, and what is not. */
+#define BEFORE_25 "expects a PROXY header"
+static const struct {
+	const char *settings, *every, *words, *said, *not_said, *why;
+} warned[] = {
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "",
+	    "\"web\" binds 127.0.0.1:8080 alone", NULL, "the proxy can't reach it" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080") "server.listener.web.bind.1 = [::1]:80\n",
+	    NULL, "", "\"web\" binds 127.0.0.1:8080, [::1]:80 alone", NULL, "two such binds" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080") "server.listener.web.bind.1 = [::]:80\n",
+	    NULL, "", NULL, "alone", "one of two" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "--proxy 127.0.0.1", NULL, "alone",
+	    "a proxy on this host" },
+	{ SMTP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "--proxy ::1", NULL, "alone",
+	    "a proxy on this host, IPv6" },
+	{ SMTP IMAP LISTENER("web", "http", "127.0.0.1:8080"), NULL, "--leave web", NULL, "alone",
+	    "left alone" },
+	{ IMAP LISTENER("mx", "smtp", "127.0.0.1:25"), NULL, "", NULL, "alone",
+	    "port 25 is not for the proxy" },
+	{ SMTP IMAP, NULL, "--proxy 10.0.0.0/8", "--proxy 10.0.0.0/8 is a whole network", NULL,
+	    "wider than a host" },
+	{ SMTP IMAP, NULL, "--proxy 2001:db8::/127", "--proxy 2001:db8::/127 is a whole", NULL,
+	    "wider than a host, IPv6" },
+	{ SMTP IMAP, NULL, "--proxy 2001:db8::1", NULL, "whole network", "hosts alone" },
+	{ SMTP IMAP "http.use-x-forwarded = true\n", NULL, "", "http.use-x-forwarded is on", NULL,
+	    "a web proxy" },
+	{ SMTP IMAP "server.http.use-x-forwarded = true\n", NULL, "",
+	    "server.http.use-x-forwarded is on", NULL, "a web proxy, up to 0.11" },
+	{ SMTP IMAP "http.use-x-forwarded = false\n", NULL, "", NULL, "x-forwarded",
+	    "no web proxy" },
+	{ SMTP IMAP, "server.blocked-ip.10.42.0.0/16 = \n", "--new-server 10.42.3.4",
+	    "(10.42.3.4): server.blocked-ip.10.42.0.0/16 is set", NULL, "a network's ban" },
+	{ SMTP IMAP, "server.blocked-ip.10.42.3.4 = x\n", "--new-server 10.42.3.4",
+	    "server.blocked-ip.10.42.3.4 is set", NULL, "an address's ban" },
+	{ SMTP IMAP, "server.blocked-ip.2001:db8::/32 = \n", "--new-server 2001:db8::5",
+	    "server.blocked-ip.2001:db8::/32 is set", NULL, "a network's ban, IPv6" },
+	{ SMTP IMAP, "server.blocked-ip.10.43.0.0/16 = \n", "--new-server 10.42.3.4", NULL,
+	    "banned", "another network's ban" },
+	{ SMTP IMAP, "server.blocked-ip.10.42.0.0/16 = \n", "", NULL, "banned",
+	    "nobody knows the new server" },
+	{ SMTP IMAP "server.blocked-ip.10.42.0.0/16 = \n", NULL, "--new-server 10.42.3.4",
+	    "server.blocked-ip.10.42.0.0/16 is set", NULL, "a file's ban" },
+	{ SMTP IMAP, "acme.letsencrypt.contact.0 = a@example.org\n", "", "(acme.*)", NULL,
+	    "renewals" },
+	{ SMTP IMAP, "acmes.x = y\n", "", NULL, "acme", "no renewals" },
+	{ SMTP IMAP LIST("smtp") ".0 = \n", NULL, "", LIST("smtp") ".0 is empty", BEFORE_25,
+	    "an empty network alone" },
+	{ SMTP IMAP LIST("smtp") ".0 = \n" LIST("smtp") ".1 = 192.0.2.0/24\n", NULL, "",
+	    BEFORE_25 " from 192.0.2.0/24 (" LIST("smtp") ".1)", "from  ",
+	    "an empty network and another" },
+	{ SMTP IMAP LIST("smtp") ".0 = 192.0.2.0/24\n" LIST("smtp") ".1 = %{env:N}%\n", NULL, "",
+	    BEFORE_25 " from 192.0.2.0/24 and more", NULL, "a network and a macro" },
+	{ SMTP IMAP LIST("smtp") ".0 = 192.0.2.0/24\n" LIST("smtp") ".1 = \n", NULL, "",
+	    LIST("smtp") ".1 is empty", "and more", "the empty one is not one more" },
+	{ SMTP IMAP "server.proxy.trusted-networks.0 = \n", NULL, "--new-server 192.0.2.5",
+	    "server.proxy.trusted-networks.0 is empty", BEFORE_25,
+	    "in the global list, with --new-server" },
+	{ SMTP IMAP LIST("smtp") " = 0.0.0.0/0\n", NULL, "",
+	    LIST("smtp") " is \"0.0.0.0/0\", which is no network", BEFORE_25, "too wide" },
+};
+
+static void
+test_warned(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(warned); i++) {
+		struct settings every;
+		struct world w;
+
+		world_begin(&w, warned[i].settings);
+		settings_of(&every, &w.pool, warned[i].every ? warned[i].every : "");
+		w.every = warned[i].every ? &every : NULL;
+		world_plan(&w, plan_stage,
+		    pool_printf(&w.pool, "stage %s%s",
+			has(warned[i].words, "--proxy") ? "--only listeners " : LEAD,
+			warned[i].words));
+		CHECK(!refusal_of(&w.plan), "%s: refused (%s)", warned[i].why, refusal_of(&w.plan));
+		CHECK(!warned[i].said || said(&w.plan, MESSAGE_WARNING, warned[i].said),
+		    "%s: not said", warned[i].why);
+		CHECK(!warned[i].not_said || !said(&w.plan, MESSAGE_WARNING, warned[i].not_said),
+		    "%s: said", warned[i].why);
+		world_end(&w);
+	}
+}
+
+/* All questions are asked in one run, and one line answers them. */
+static const struct {
+	const char *settings, *words, *line, *words_of_line, *why;
+} questions[] = {
+	{ IMAP LISTENER("in", "smtp", "[::]:2525") LISTENER("out", "smtp", "[::]:1587"), "",
+	    "\n  --relay-listener ID --also in --also out",
+	    "ID is the listener that the new server relays to; leave out its --also.",
+	    "nobody on 25, and two that may be it" },
+	{ IMAP LISTENER("in", "smtp", "[::]:2525") IMPLICIT("outs", "[::]:1465"), "",
+	    "\n  --relay-listener in", "To answer, add these options.\n",
+	    "only one can be it, so it is not asked about twice" },
+	{ SMTP LISTENER("out 1", "smtp", "[::]:1587") LISTENER("mx2", "smtp", "[::]:2525"), "",
+	    "\n  --also mx2 --also 'out 1'", "--leave in place of --also",
+	    "names as a shell takes them" },
+	{ SMTP LISTENER("mx2", "smtp", "%{env:BIND}%"), "", "\n  --relay-listener ID --also mx2",
+	    "ID is the listener that the new server relays to; leave out its --also.",
+	    "a macro may be port 25 or not" },
+	{ SMTP IMAP, RELAY, "\n  --dialect VERSION", "To answer", "the version is asked as well" },
+	{ SMTP IMAP LISTENER("out", "smtp", "[::]:1587"), RELAY, "\n  --dialect VERSION --also out",
+	    "To answer", "a listener and the version" },
+};
+
+static void
+test_questions(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(questions); i++) {
+		const struct message *last;
+		struct world w;
+		size_t at;
+
+		world_begin(&w, questions[i].settings);
+		w.first = *questions[i].words ? 12 : 15;
+		world_plan(
+		    &w, plan_stage, pool_printf(&w.pool, "stage " WHOLE "%s", questions[i].words));
+		last = &w.plan.messages.items[w.plan.messages.count - 1];
+		at = strcspn(last->text, "\n");
+		CHECK(last->level == MESSAGE_ERROR && !strcmp(last->text + at, questions[i].line),
+		    "%s: %s", questions[i].why, last->text);
+		CHECK(has(last->text, questions[i].words_of_line), "%s: %s", questions[i].why,
+		    last->text);
+		CHECK(refusal_of(&w.plan), "%s: no refusal", questions[i].why);
 		world_end(&w);
 	}
 }
@@ -904,6 +1102,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_warned),
+		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_left_overs),

@@ -22,7 +22,7 @@ struct printed {
 static void
 print(struct printed *p, const char *line)
 {
-	const char *defaults[LISTENERS_DEFAULT_MAX], *networks[PROXIES_MAX];
+	const char *networks[PROXIES_MAX];
 	struct wanted w;
 	struct print what;
 	size_t count, i;
@@ -31,14 +31,14 @@ print(struct printed *p, const char *line)
 	memset(p, 0, sizeof(*p));
 	options_of(&p->o, &p->pool, line);
 	minor = p->o.request.minor == -1 ? MINOR_LAST : p->o.request.minor;
-	count = p->o.request.listener_count ? p->o.request.listener_count
-					    : changeset_default_listeners(minor, defaults);
+	count = p->o.request.listener_count ? p->o.request.listener_count : LISTENERS_DEFAULT;
 	for (i = 0; i < p->o.request.proxy_count; i++)
 		networks[i] = p->o.request.proxies[i];
 	for (i = 0; i < count && p->o.request.groups & 1u << GROUP_LISTENERS; i++)
 		changeset_add_listener(&p->set, &p->pool,
-		    p->o.request.listener_count ? p->o.request.listeners[i] : defaults[i], networks,
-		    p->o.request.proxy_count);
+		    p->o.request.listener_count ? p->o.request.listeners[i]
+						: changeset_default_listeners[i],
+		    networks, p->o.request.proxy_count);
 	w.groups = p->o.request.groups & ~(1u << GROUP_LISTENERS);
 	w.public_url = p->o.request.public_origin;
 	w.relay_host = p->o.request.relay_host;
@@ -304,7 +304,6 @@ test_toml(void **state)
 		    "\"203.0.113.10/32\"\n" },
 		{ WHOLE "--listener 'web mail'", "\n[server.listener.\"web mail\".proxy]\n" },
 		{ WHOLE "--listener Imap", "\n[server.listener.\"Imap\".proxy]\n" },
-		{ WHOLE "--listener a.proxy.b", "\n[server.listener.\"a.proxy.b\".proxy]\n" },
 		{ WHOLE, "\n[auth.dkim]\nverify = \"disable\"\n" },
 		{ WHOLE, "\n[auth.spf.verify]\nehlo = \"disable\"\nmail-from = \"disable\"\n" },
 		{ WHOLE, "\n[session.ehlo]\nreject-non-fqdn = false\n" },
