@@ -102,7 +102,8 @@ confine_run(struct run *r, bool writes)
 	uint16_t ports[TARGETS_MAX];
 	struct confine_keep keep = {
 		.file = writes ? r->targets[0].snapshot_path : NULL, /* all are in one folder */
-		.terminal = !r->credentials.complete && !r->credentials.code.len,
+		.terminal = r->credentials.asks ||
+		    (!r->credentials.complete && !r->credentials.code.len),
 		.ports = ports,
 		.count = r->count,
 	};
@@ -170,12 +171,39 @@ run_begin(struct run *r, const struct options *o, bool lock)
 	return 0;
 }
 
+/*
+ * If the password has to be asked for, connect to all targets first: nobody should type it for a
+ * server that is not reached, or whose certificate is not accepted.
+ */
+static int
+ask_password(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	if (!r->credentials.asks)
+		return 0;
+	for (i = 0; i < r->count; i++) {
+		session_begin_phase(&r->targets[i].session, true);
+		if (session_open(&r->targets[i].session, &r->trust, &r->credentials, &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+	}
+	if (credentials_ask(&r->credentials, &r->options->reach, &err) == 0)
+		return 0;
+	run_fail(r, NULL, &err);
+	return -1;
+}
+
 int
 run_read(struct run *r)
 {
 	struct err err;
 	size_t i;
 
+	if (ask_password(r) == -1)
+		return -1;
 	for (i = 0; i < r->count; i++) {
 		if (target_read(&r->targets[i], &r->trust, &r->credentials, &err) == -1) {
 			run_fail(r, &r->targets[i], &err);
