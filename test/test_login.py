@@ -372,7 +372,7 @@ def test_not_asked_before_names_are_found(terminal):
 def test_not_asked_before_the_server_is_reached(terminal, scheme):
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"{scheme}://127.0.0.1:{free.getsockname()[1]}"
-    check_never_asked(terminal("status", "--url", url), "refused")
+    check_never_asked(terminal("status", "--url", url), "refused. Check that the server runs, and that this is the port")
 
 
 def test_not_asked_before_the_certificate_is_accepted(terminal, simulate, ca):

@@ -248,7 +248,7 @@ edit_files(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 
-		if (t->unseen)
+		if (t->unseen && t->plan.write_count)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "Whether a server runs with %s can't be seen for certain: there is no "
 			    "/proc here, or not all of it can be read. Make sure that none does.",
@@ -284,6 +284,7 @@ run_plan(struct run *r, run_planner *planner)
 			.request = &r->options->request,
 			.node_count = r->options->reach.target_count,
 			.snapshot = found,
+			.snapshot_path = t->snapshot_path[0] ? t->snapshot_path : NULL,
 			.other = found ? NULL : any,
 			.cleared = !found && t->cleared.count ? &t->cleared : NULL,
 			.minor_first = t->facts.minor_first,
@@ -332,9 +333,9 @@ run_write(struct run *r, struct target *t)
 
 	if (t->rewritten)
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-		    "%zu keys were missing when they were read back, and were written again. This "
-		    "happens when somebody reloads the server at the same moment.",
-		    t->rewritten)
+		    "%zu key%s missing when read back, and written again. This happens when "
+		    "somebody reloads the server at the same moment.",
+		    t->rewritten, t->rewritten == 1 ? " was" : "s were")
 		    ->target = t->origin;
 	if (failed) {
 		run_fail(r, t, &err);

@@ -7,6 +7,7 @@
 #include "tls/anchors.h"
 #include "tls/tls.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -161,8 +162,13 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	s->trust = t;
 	s->credentials = c;
 	s->deadline.step = end_of(s->reach->connect_timeout);
-	if (conn_open(&s->conn, &s->addresses, &s->deadline, err) == -1)
+	if (conn_open(&s->conn, &s->addresses, &s->deadline, err) == -1) {
+		if (err->code == ECONNREFUSED)
+			err_add(err,
+			    "Check that the server runs, and that this is the port of its "
+			    "management API.");
 		return -1;
+	}
 	s->open = true;
 	if (open_stream(s, err) == -1) {
 		session_close(s);
