@@ -45,7 +45,7 @@ def test_port_25_is_not_in_it(run, staged):
 def test_dry_run(run, staged):
     server, _ = staged
     now, files = state(server), run.snapshots()
-    ran = run("clear", *reach(server), "--dry-run", status=0)
+    ran = run("clear", *reach(server), "--dry-run", "-v", status=0)
     assert state(server) == now and writes(server) == 0 and run.snapshots() == files
     for key, value in guide(NEWEST).items():
         assert f"  {key}: {value} -> (absent)\n" in ran.out
@@ -195,19 +195,24 @@ def test_by_the_options(run, serve, version):
     assert state(server) == before and run.snapshots() == []
 
 
+PROXY_GONE, URL_GONE = "--proxy (or --skip listeners)", "--public-url (or --skip url)"
 MISSING = [  # (options, what is missing)
-    ((), "--proxy"), (("--proxy", "203.0.113.10"), "--public-url"), (("--public-url", ORIGIN), "--proxy"),
-    ((*CHANGE, "--only", "outbound"), "--relay"),
+    ((), f"{PROXY_GONE}, {URL_GONE}"), (CHANGE[:2], URL_GONE), (CHANGE[2:], PROXY_GONE),
+    ((*CHANGE, "--only", "outbound"), "--relay (or --skip outbound)"),
+    (("--only", "outbound,url"), f"{URL_GONE}, --relay (or --skip outbound)"),
 ]
 
 
 @pytest.mark.parametrize("options,missing", MISSING)
 def test_options_that_are_missing(run, staged, options, missing):
+    """One refusal with all of them and the snapshot that was looked for; no word of values that are removed."""
     server, _ = staged
     forget(run)
     now = state(server)
-    ran = run("clear", *reach(server), *options, status=1)
-    assert missing in ran.err and "snapshot" in ran.err and state(server) == now and writes(server) == 0
+    refused, nothing = run("clear", *reach(server), *options, status=1).err.splitlines()
+    assert f"again: {missing}." in refused and nothing.endswith("Nothing was written.")
+    assert f"no snapshot at {run.folder}/stalprep-127.0.0.1-" in refused
+    assert state(server) == now and writes(server) == 0
 
 
 def test_checks_alone_need_no_value(run, staged):
@@ -307,7 +312,7 @@ def test_reload_counts_what_was_restored(run, simulate):
     server = simulate()
     write(server, {"auth.dkim.verify": "disable", "auth.arc.verify": "strict", "auth.dmarc.verify": "strict",
                    "auth.iprev.verify": "strict"})
-    assert "Reloaded, with 1 of 1 keys" in run("clear", *reach(server), "--only", "checks", "--reload").err
+    assert "Reloaded, with 1 of 1 key restored" in run("clear", *reach(server), "--only", "checks", "--reload").out
 
 
 def test_reload_that_fails(run, staged):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 
 import pytest
 
@@ -51,6 +52,17 @@ def cluster(run, simulate):
         return simulate(config=config(own, SMTP, HTTP, IMAP, listener(f"web{number}", 8443, "http")), database=database)
     database = {}
     return Cluster(run, [node(number, database) for number in (1, 2, 3)])
+
+
+def test_one_undo_for_all_nodes(run, cluster):
+    """The report names it once, after all nodes; it works as it is printed, from another folder too."""
+    out = cluster(STAGE, status=0).out
+    undo, = (line.partition(": ")[2] for line in out.splitlines() if line.startswith("To undo: "))
+    assert out.endswith(undo + "\n") and [node.http_url in undo for node in cluster.nodes] == [True] * 3
+    out = run(*shlex.split(undo)[1:], cwd="/", status=0).out
+    assert cluster.states() == cluster.before and out.count("To reload: ") == 1
+    command = out.splitlines()[-1].partition("To reload: ")[2]
+    assert run(*shlex.split(command)[1:], cwd="/", status=0).out.count("Reloaded without an error") == 3
 
 
 def staged_keys(number):

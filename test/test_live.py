@@ -175,6 +175,9 @@ def test_left_overs_of_the_routing_rule(run, simulate, version, parts):
         key: value for key, value in ours.items() if key.startswith(route(version))}
     gone = set(rule) - set(ours)
     assert all(f"{key} = {rule[key]}" in ran.err for key in rule)
+    for command in (STAGE, ("status", *STAGE[1:])):
+        again = run(*command, *RELAY, "--dialect", dialect_of(version), *reach(server), status=0)
+        assert "rule" not in again.err
     kept = {key["key"]: key["before"] for key in run.snapshot()["keys"]}
     assert all(kept[key] == rule[key] for key in gone)
     check_back(run, server, before)

@@ -3,6 +3,7 @@
 import os
 import select
 import signal
+import socket
 import subprocess
 import termios
 import time
@@ -10,8 +11,10 @@ import time
 import pytest
 
 import oldapi
+import oldhttp
+import oldserver
 import process
-from conftest import CHANGE, NEWEST, PASSWORD, REAL, TIMEOUT, VERSIONS, forms, parsed, reach, state, writes
+from conftest import CHANGE, NAME, NEWEST, PASSWORD, REAL, TIMEOUT, VERSIONS, forms, parsed, reach, state, writes
 from oldserver import Fault
 
 ODD = ['$x"y\\z', "a:b", "pässwörd✉", " blanks ", "%41", "x" * 500]
@@ -342,6 +345,120 @@ def test_pipes_that_are_opened_late(run, serve):
     run.finish(started, status=STATUS_OK)
 
 
-def test_asked_before_anything_is_sent_but_after_names_are_found(terminal):
-    screen = terminal("status", "--url", "https://no-such-host.invalid")
-    assert "no-such-host.invalid" in screen.finish(3).err and b"Password" not in screen.seen
+# Not before the server is reached and its certificate accepted
+
+def connections(server):
+    """A list that grows with each connection to it."""
+    seen, let_in = [], server.let_in
+    server.let_in = lambda *args: (seen.append(args), let_in(*args))[1]
+    return seen
+
+
+def type_password(screen):
+    screen.wait(b": ")
+    screen.type(PASSWORD.encode() + b"\n")
+
+
+def check_never_asked(screen, word):
+    ran = screen.finish(3)
+    assert word in ran.err and b"Password" not in screen.seen
+
+
+def test_not_asked_before_names_are_found(terminal):
+    check_never_asked(terminal("status", "--url", "https://no-such-host.invalid"), "no-such-host.invalid")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_not_asked_before_the_server_is_reached(terminal, scheme):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"{scheme}://127.0.0.1:{free.getsockname()[1]}"
+    check_never_asked(terminal("status", "--url", url), "refused. Check that the server runs, and that this is the port")
+
+
+def test_not_asked_before_the_certificate_is_accepted(terminal, simulate, ca):
+    server = simulate(pair=ca.issue("127.0.0.1", self_signed=True))
+    check_never_asked(terminal("status", *reach(server, ca)), "not accepted")
+    wrong = "sha256//" + "A" * 43 + "="
+    check_never_asked(terminal("stage", *CHANGE, *reach(server, ca), "-k", "--pinnedpubkey", wrong), "not the one")
+    assert not server.requests
+
+
+def test_not_asked_before_all_certificates_are_accepted(terminal, simulate, ca, tmp_path):
+    good, bad = simulate(), simulate(pair=ca.issue("127.0.0.1", self_signed=True))
+    check_never_asked(terminal("status", *reach(good, ca), "--url", bad.https_url), bad.https_url)
+    assert not good.requests and not bad.requests
+
+
+def test_prompt_names_the_server(terminal, simulate, ca):
+    server, other = simulate(), simulate()
+    screen = terminal("status", *reach(server, ca))
+    screen.wait(f"Password of admin on {server.https_url}: ".encode())
+    type_password(screen)
+    screen.finish(STATUS_OK)
+    screen = terminal("status", *reach(server, ca), "--url", other.https_url, "-uroot")
+    screen.wait(f"Password of root on {server.https_url} and 1 more: ".encode())
+
+
+def test_no_terminal_is_said_before_anybody_is_reached(run, simulate, ca):
+    server = simulate(pair=ca.issue("127.0.0.1", self_signed=True))
+    seen = connections(server)
+    assert "--password-file" in run("status", *reach(server, ca), password=None, status=2).err and not seen
+
+
+def goodbye(server):
+    """In TLS, and then the end."""
+    for sock in list(server.connections):
+        oldhttp.close_notify(sock)
+    server.drop_connections()
+
+
+@pytest.mark.parametrize("https,how,count", [
+    (True, None, 1), (True, goodbye, 2), (True, oldserver.OldServer.drop_connections, 2), (False, None, 1),
+    (False, oldserver.OldServer.drop_connections, 2)])
+def test_closed_while_the_prompt_waits(terminal, simulate, ca, https, how, count):
+    """An idle connection need not last. It is looked at, and made anew, before anything is sent."""
+    server = simulate()
+    seen = connections(server)
+    screen = terminal("stage", *CHANGE, *reach(server, ca if https else None))
+    screen.wait(b"Password")
+    while not server.connections:  # the program may see it before the server does
+        time.sleep(0.01)
+    if how:
+        how(server)
+    type_password(screen)
+    screen.finish(0)
+    assert len(seen) == count
+
+
+def test_another_key_while_the_prompt_waits(terminal, simulate, ca):
+    server = simulate()
+    screen = terminal("status", *reach(server, ca))
+    screen.wait(b"Password")
+    first = ca.issue("localhost", NAME, "127.0.0.1", "::1")
+    second = ca.issue("127.0.0.1")  # as good as the first, and yet another
+    server.certfile, server.keyfile = second.cert, second.key
+    server.drop_connections()
+    type_password(screen)
+    err = screen.finish(3).err
+    assert "another key" in err and first.pin in err and second.pin in err and not server.requests
+
+
+def test_closed_while_the_second_prompt_waits(terminal, run, simulate):
+    server = simulate()
+    server.add_account("root2", "root-pass", totp=TOTP)
+    run.secrets |= forms("root2", "root-pass")
+    screen = terminal("status", *reach(server), "--user", "root2")
+    screen.wait(b"Password of root2")
+    screen.type(b"root-pass\n")
+    screen.wait(b"code")
+    server.drop_connections()
+    screen.type(code().encode() + b"\n")
+    screen.finish(STATUS_OK)
+
+
+@pytest.mark.parametrize("command", [("status",), ("stage", *CHANGE)])
+def test_one_connection_without_a_prompt(run, simulate, ca, command):
+    server = simulate()
+    seen = connections(server)
+    run(*command, *reach(server, ca), status=0 if command[0] == "stage" else STATUS_OK)
+    assert len(seen) == 1

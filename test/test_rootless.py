@@ -75,11 +75,14 @@ def test_ca_by_the_environment(inside, serve):
     inside("status", "--url", serve().https_url, env={"SSL_CERT_FILE": "/ca.pem"}, status=STAGED_NOT)
 
 
-def test_no_bundle(inside, simulate):
-    """Nobody is trusted where nobody is known."""
-    server = simulate()
+def test_no_bundle(inside, simulate, ca):
+    """Nobody is trusted where nobody is known: it says so, and the pin leads on, as for any untrusted certificate."""
+    pair = ca.issue("127.0.0.1")
+    server = simulate(pair=pair)
     ran = inside("status", "--url", server.https_url, status=3)
     assert "not accepted" in ran.err and "--cacert" in ran.err and not server.requests
+    assert f"--insecure --pinnedpubkey '{pair.pin}'" in ran.err
+    inside("status", "--url", server.https_url, "--insecure", "--pinnedpubkey", pair.pin, status=STAGED_NOT)
 
 
 def test_no_resolver(inside):

@@ -3,15 +3,16 @@
 import fcntl
 import json
 import os
+import shlex
 import signal
 import stat
 
 import pytest
 
 import oldconfig
-from conftest import (CHANGE, HTTP, HTTPS, NAME, NEWEST, ORIGIN, PROXY, REAL, RELAY, SMTP, VERSIONS, config, dialect_of,
-                      difference, guide, listener, named, port_25, reach, sent, spelled, state, touched_keys, write,
-                      writes)
+from conftest import (CHANGE, HTTP, HTTPS, NAME, NEWEST, ORIGIN, PASSWORD, PROXY, REAL, RELAY, SMTP, VERSIONS, config,
+                      dialect_of, difference, guide, listener, named, port_25, reach, sent, spelled, state, touched_keys,
+                      write, writes)
 from oldserver import Fault
 
 ALL = (*CHANGE, *RELAY)
@@ -117,7 +118,7 @@ def test_local_keys_first_and_alone(run, simulate):
 def test_dry_run_writes_nothing(run, serve):
     server = serve()
     before = state(server)
-    ran = run("stage", *reach(server), *ALL, *dialect_options(NEWEST), "--dry-run", status=0)
+    ran = run("stage", *reach(server), *ALL, *dialect_options(NEWEST), "--dry-run", "-v", status=0)
     assert state(server) == before and writes(server) == 0 and run.snapshots() == []
     for key, value in guide(NEWEST, relay=True).items():
         assert f"  {key}: (absent) -> {value}\n" in ran.out
@@ -761,11 +762,71 @@ def test_next_commands_work(run, serve):
     server = serve()
     before = state(server)
     out = run("stage", *reach(server), *CHANGE, "--snapshot", "my file.json", status=0).out
-    undo = next(line.partition(": ")[2] for line in out.split("\n") if line.startswith("To undo: "))
-    assert "my file.json" in undo
-    import shlex
+    undo = printed(out, "To undo: ")
+    assert "my file.json" in undo and out.endswith(undo + "\n")
     run(*shlex.split(undo)[1:], status=0)
     assert state(server) == before
+
+
+def printed(out, label):
+    """The command that a report has behind this label, on its last line."""
+    return next(line.partition(": ")[2] for line in out.split("\n") if label in line)
+
+
+def test_reload_that_clear_names(run, simulate, ca):
+    """Whole, as the undo is: it applies the removal."""
+    server, password = simulate(), run.secret_file(PASSWORD)
+    options = (*reach(server, ca), "--password-file", password)
+    run("stage", *options, *CHANGE, password=None, status=0)
+    server.reload(dry_run=False)
+    out = run("clear", *options, password=None, status=0).out
+    command = printed(out, "To reload: ")
+    assert out.endswith(command + "\n") and password in command and ca.file in command
+    run(*shlex.split(command)[1:], password=None, status=0)
+    assert "http.url" not in server.running
+
+
+def test_group_of_an_earlier_run(run, simulate):
+    """It stays, is said to stay, and the command that is printed takes it out alone."""
+    server = simulate()
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, status=0)
+    without = state(server)
+    run("stage", *reach(server), *CHANGE, *RELAY, status=0)
+    for options in ((), ("--dry-run",), ("--proxy", "192.0.2.77"), CHANGE[:2]):
+        lines = run("stage", *reach(server), *CHANGE, *options, status=0).out.split("\n")
+        at = lines.index("outbound is staged since an earlier run and stays; to take it out:")
+    assert "earlier run" not in run("stage", *reach(server), *CHANGE, *RELAY, status=0).out
+    run(*shlex.split(lines[at + 1])[1:], status=0)
+    assert state(server)["database"] == without["database"]
+    assert "earlier run" not in run("stage", *reach(server), *CHANGE, status=0).out
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+def test_second_stage_is_short(run, simulate):
+    """It changed nothing, so it warns of nothing, and neither of the old rule, which is gone."""
+    server = simulate()
+    rule = {"queue.strategy.route": "'mx'", "queue.strategy.route.0.if": "true"}
+    write(server, rule)
+    ran = run("stage", *reach(server), *CHANGE, *RELAY, status=0)
+    assert "A restart, also after a crash" in ran.out and "already a routing rule" in ran.err
+    assert "queue.strategy.route: 'mx' -> (absent)" in ran.out
+    for command in (("stage", *CHANGE, *RELAY), ("stage", *CHANGE, *RELAY, "-n"), ("status", *CHANGE, *RELAY)):
+        ran = run(*command, *reach(server), status=0)
+        assert ran.err == "" and "- A restart" not in ran.out
+
+
+def test_report_fits_a_screen(run, serve):
+    """For the listeners of a new server; -v has each key."""
+    server = serve()
+    write(server, spelled({"auth.dkim.verify": "strict", "queue.strategy.route": "'mx'"}))
+    options = (*reach(server), *ALL, *dialect_options(NEWEST))
+    for command in (("stage", *options, "-n"), ("stage", *options), ("stage", *options), ("status", *reach(server)),
+                    ("clear", *reach(server), "-n"), ("clear", *reach(server)), ("status", *reach(server))):
+        out = run(*command).out
+        assert out.count("\n") <= 40, out
+        assert ("auth.dkim.verify: strict -> disable" in out) == (command[0] == "stage" and "nothing to do" not in out)
 
 
 def test_lock(run, serve):

@@ -1,6 +1,7 @@
 """`status`: what the settings hold, told by exit status, in words and in JSON; it never writes."""
 
 import re
+import shlex
 
 import pytest
 
@@ -69,11 +70,12 @@ class TestPartly:
         assert re.search("auth.dkim.verify: strict.*disable", out)
 
     def test_values_that_stood_anyway(self, run, serve):
-        """Nothing was staged, but some of it stands as wanted: partly, and it is said which."""
+        """Nothing was staged, but some of it stands as wanted: partly. What is wrong is listed, with -v the rest too."""
         server = serve()
         write(server, {"auth.dkim.verify": "disable"})
         ran = run("status", *reach(server), *CHANGE, status=6)
-        assert "auth.dkim.verify" in ran.out
+        assert "(1 of 7 keys)" in ran.out and "auth.dkim.verify" not in ran.out and "auth.arc.verify" in ran.out
+        assert "auth.dkim.verify: disable [as-wanted]" in run("status", *reach(server), *CHANGE, "-v", status=6).out
 
     def test_another_address_than_named(self, run, serve):
         server = serve()
@@ -113,6 +115,17 @@ def test_after_stage_without_options(run, serve):
     assert run("status", *reach(server), status=0)
     run("clear", *reach(server), status=0)
     assert run("status", *reach(server), status=7)
+
+
+def test_not_staged_names_the_next_step(run, serve, ca):
+    server = serve()
+    for options in (("--config", server.config_path), reach(server, ca)):
+        lines = run("status", *options, *(("--dialect", "0.15") if "--config" in options else ()), status=7).out.split("\n")
+        assert lines[-3] == "Nothing of the change set is staged. To see what a stage would write:" and not lines[-1]
+        words = shlex.split(lines[-2])[1:]
+        assert words[0] == "stage" and words[-5:] == ["--proxy", "ADDR", "--public-url", "URL", "-n"]
+    words = [{"ADDR": "203.0.113.10", "URL": ORIGIN}.get(word, word) for word in words]
+    assert "Would be staged" in run(*words, status=0).out
 
 
 def test_url_in_force(run, serve):

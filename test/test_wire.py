@@ -323,11 +323,14 @@ def test_every_byte_of_an_older_server(bench, command, kind, mask):
 
 @pytest.mark.parametrize("command", ["stage", "clear"])
 def test_hang_up_between_answers(bench, command):
-    """The connection ends before the next request is sent, not in its answer."""
+    """The connection ends before the next request is sent, not in its answer. A write looks at it first: what has
+    ended by then is made anew."""
     one = bench("0.15.5", HTTP)
+    seen_or_not = {**CUT, "write": (0, *CUT["write"])}
     with Failures() as failures:
         for part in parts(one, command)[1:]:
-            failures.expect(part.name, one, command, Fault("hang up", part.start), CUT.get(part.name, UNREACHED))
+            failures.expect(part.name, one, command, Fault("hang up", part.start),
+                            seen_or_not.get(part.name, UNREACHED))
 
 
 @pytest.mark.parametrize("command", ["stage", "clear"])

@@ -1,4 +1,4 @@
-/* def.h - macros, two bounds and wiping, which every file may use */
+/* def.h - macros, two bounds, a plural and wiping, which every file may use */
 #ifndef DEF_H
 #define DEF_H
 
@@ -18,6 +18,13 @@ enum { HOST_MAX = 253, LABEL_MAX = 63 };
 
 /* The number of elements of an array (not of a pointer). */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The ending of a noun after a number. */
+static inline const char *
+plural(size_t n)
+{
+	return n == 1 ? "" : "s";
+}
 
 /* Overwrite n bytes in a way that the compiler keeps. A NULL p is allowed when n is 0. */
 static inline void

@@ -15,7 +15,7 @@ static int
 apply_removal(struct run *r, struct target *t)
 {
 	struct api_reloaded answer;
-	size_t i, restored = 0;
+	size_t i, restored = 0, all = t->plan.key_count;
 	struct err err;
 
 	session_begin_phase(&t->session, false);
@@ -34,11 +34,11 @@ apply_removal(struct run *r, struct target *t)
 	}
 	for (i = 0; i < t->plan.key_count; i++)
 		restored += t->plan.keys[i].state == KEY_RESTORED;
-	message_add(&r->messages, &r->pool, MESSAGE_NOTE,
-	    "Reloaded, with %zu of %zu keys restored. Listeners that run behind the proxy expect "
-	    "its "
-	    "header until the server is restarted.",
-	    restored, t->plan.key_count);
+	reload_result(r, t,
+	    pool_printf(&r->pool,
+		"Reloaded, with %zu of %zu key%s restored. Listeners that run behind the proxy "
+		"expect its header until the server is restarted.",
+		restored, all, plural(all)));
 	return 0;
 }
 

@@ -27,7 +27,7 @@ reload_one(struct run *r, struct target *t)
 		r->exit = EXIT_REFUSED;
 		return;
 	}
-	message_add(&r->messages, &r->pool, MESSAGE_NOTE,
+	reload_result(r, t,
 	    r->options->dry_run
 		? "A reload would work: the server reports no error. (Even this dry run made it "
 		  "load its certificates and its blocked addresses again.)"

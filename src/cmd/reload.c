@@ -60,6 +60,15 @@ reload_report(struct run *r, const struct target *t, const struct api_reloaded *
 		report_one(r, t, &answer->errors[i], MESSAGE_ERROR, "an error");
 }
 
+void
+reload_result(struct run *r, const struct target *t, const char *text)
+{
+	struct message *m = message_add(&r->messages, &r->pool, MESSAGE_RESULT, "%s", text);
+
+	if (r->count > 1)
+		m->target = t->origin;
+}
+
 int
 reload_ask(
     struct run *r, struct target *t, bool dry_run, struct api_reloaded *answer, struct err *err)

@@ -17,6 +17,9 @@ struct target;
  */
 void reload_report(struct run *r, const struct target *t, const struct api_reloaded *answer);
 
+/* Add a sentence of what came of it to the report, of t where there are several targets. */
+void reload_result(struct run *r, const struct target *t, const char *text);
+
 /*
  * Ask the server to reload, or with dry_run to try it. 0 with its errors in *answer; or -1 with
  * err, which says if it is not known whether the server reloaded.

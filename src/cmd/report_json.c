@@ -7,6 +7,7 @@
 #include "settings/message.h"
 
 static const char *const level_names[] = {
+	[MESSAGE_RESULT] = "note",
 	[MESSAGE_NOTE] = "note",
 	[MESSAGE_WARNING] = "warning",
 	[MESSAGE_REFUSAL] = "refusal",

@@ -3,15 +3,16 @@
 #include "base/buf.h"
 #include "cmd/exits.h"
 #include "cmd/options.h"
+#include "cmd/report_keys.h"
+#include "cmd/report_next.h"
 #include "cmd/say.h"
 #include "plan/plan.h"
+#include "settings/message.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
 
 #include <stdio.h>
 #include <string.h>
-
-enum { VALUE_MAX = 60 }; /* a longer value is cut in the text; --json has it whole */
 
 static void
 add_clean(struct buf *out, const char *text, size_t max)
@@ -28,17 +29,6 @@ add_cell(struct buf *out, const char *text, size_t width)
 	add_clean(out, text, (size_t)-1);
 	buf_printf(
 	    out, "%*s  ", out->len - before < width ? (int)(width - (out->len - before)) : 0, "");
-}
-
-static void
-add_value(struct buf *out, const char *value)
-{
-	if (!value)
-		buf_str(out, "(absent)");
-	else if (!*value)
-		buf_str(out, "(empty)");
-	else
-		add_clean(out, value, VALUE_MAX);
 }
 
 static void
@@ -111,41 +101,6 @@ add_listeners(struct buf *out, const struct report_target *t, bool planned)
 	}
 }
 
-static void
-add_key(struct buf *out, const char *key, const char *before, const char *after)
-{
-	buf_str(out, "  ");
-	add_clean(out, key, (size_t)-1);
-	buf_str(out, ": ");
-	add_value(out, before);
-	if (!settings_same(before, after)) {
-		buf_str(out, " -> ");
-		add_value(out, after);
-	}
-	buf_char(out, '\n');
-}
-
-/* The keys that change or changed, group by group; with -v also those that stay. */
-static void
-add_changes(struct buf *out, const struct report *r, const struct plan *p, const char *title)
-{
-	bool head = false;
-	size_t g, i;
-
-	for (g = 0; g < GROUP_COUNT; g++) {
-		for (i = 0; i < p->key_count; i++) {
-			const struct plan_key *k = &p->keys[i];
-
-			if (k->group != g || (!k->write && !r->options->verbose))
-				continue;
-			if (!head)
-				buf_printf(out, "\n%s\n", title);
-			head = true;
-			add_key(out, k->key, k->now, r->options->dry_run ? k->wanted : k->after);
-		}
-	}
-}
-
 static size_t
 count_right(const struct plan *p)
 {
@@ -168,12 +123,6 @@ count_applies(const struct plan *p, enum applies applies)
 	return n;
 }
 
-static const char *
-plural(size_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 static void
 add_applied(struct buf *out, const struct plan *p)
 {
@@ -181,10 +130,8 @@ add_applied(struct buf *out, const struct plan *p)
 	       restart = count_applies(p, APPLIES_RESTART);
 
 	buf_str(out,
-	    "\nThis run applied nothing: the server was not reloaded or restarted. What it\n"
-	    "runs with can't be seen over the API.\n"
-	    "Until the cutover do not reload or restart the server, and do not press \"save\n"
-	    "and reload\":\n");
+	    "\nThis run applied nothing: the server was not reloaded or restarted. Until the\n"
+	    "cutover do not reload or restart it, and do not press \"save and reload\":\n");
 	if (reload)
 		buf_printf(out, "- A reload would apply %zu key%s%s.\n", reload, plural(reload),
 		    plan_count(p, GROUP_CHECKS).right
@@ -192,29 +139,9 @@ add_applied(struct buf *out, const struct plan *p)
 			: "");
 	if (restart)
 		buf_str(out,
-		    "- A restart, also after a crash or a reboot, would apply all keys:\n"
-		    "  connections from the proxy's networks would need a PROXY header.\n");
-}
-
-/* What to do at the cutover, and how to undo it. */
-static void
-add_next(struct buf *out, const struct report *r, const struct report_target *t)
-{
-	if (t->is_stream)
-		return;
-	buf_str(out,
-	    t->is_file
-		? "\nThe server applies all of it when it starts with this file.\n"
-		: "\nTo apply it at the cutover: restart the old server. It needs no reload.\n");
-	buf_printf(
-	    out, "To undo: %s clear --%s ", r->options->program, t->is_file ? "config" : "url");
-	buf_shell(out, t->name);
-	options_format_reach(out, r->options);
-	buf_str(out, " --snapshot ");
-	buf_shell(out, t->snapshot_path);
-	buf_str(out,
-	    t->is_file && r->options->request.forced[REFUSAL_IN_PLACE] ? " --force in-place\n"
-								       : "\n");
+		    "- A restart, also after a crash or a reboot, would apply all keys: "
+		    "connections\n"
+		    "  from the proxy's networks would need a PROXY header.\n");
 }
 
 static void
@@ -232,20 +159,26 @@ add_rewritten(struct buf *out, const struct report_target *t)
 		buf_str(out, "The server rewrote its config.toml: sorted, without comments.\n");
 }
 
+/* A file's changes. Nothing follows them, so that the end of the report is a patch. */
 static void
 add_diff(struct buf *out, const struct report_target *t)
 {
-	if (t->diff)
-		buf_add(out, t->diff->data, t->diff->len);
+	if (!t->diff || !t->diff->len)
+		return;
+	buf_printf(out, "%s\n", report_dry_run_way);
+	buf_add(out, t->diff->data, t->diff->len);
 }
 
 static void
 add_nothing_to_do(struct buf *out, const struct report *r, const struct plan *p)
 {
-	add_changes(out, r, p, "Already as wanted:");
-	buf_printf(out,
-	    "\nThere is nothing to do: all %zu keys are as wanted. Nothing was written.\n",
-	    p->key_count);
+	report_changes(out, r, p, "Already as wanted:");
+	if (p->key_count == 1)
+		buf_str(out, "\nThere is nothing to do: the key is as wanted.");
+	else
+		buf_printf(
+		    out, "\nThere is nothing to do: all %zu keys are as wanted.", p->key_count);
+	buf_str(out, " Nothing was written.\n");
 }
 
 static void
@@ -255,13 +188,15 @@ text_would_stage(struct buf *out, const struct report *r, const struct report_ta
 
 	if (!p->write_count) {
 		add_nothing_to_do(out, r, p);
+		report_standing(out, r, t);
 		return;
 	}
 	if (message_refusals(&p->messages))
 		return;
-	add_changes(out, r, p, "Would be staged:");
-	buf_printf(out, "\n%zu of %zu keys would be written. Nothing was written.\n",
-	    p->write_count, p->key_count);
+	report_changes(out, r, p, "Would be staged (-v shows each key):");
+	buf_printf(out, "\n%zu of %zu key%s would be written. Nothing was written.\n",
+	    p->write_count, p->key_count, plural(p->key_count));
+	report_standing(out, r, t);
 	if (!t->is_file)
 		buf_str(out,
 		    "The real run makes the server rewrite its config.toml, sorted and without\n"
@@ -279,9 +214,9 @@ text_staged(struct buf *out, const struct report *r, const struct report_target 
 	if (p->unread) {
 		buf_str(out, "\nThe keys could not be read back.\n");
 	} else {
-		add_changes(out, r, p, t->proved ? "Staged:" : "Read back:");
-		buf_printf(out, "\n%zu of %zu keys were read back as wanted", count_right(p),
-		    p->key_count);
+		report_changes(out, r, p, t->proved ? "Staged (-v shows each key):" : "Read back:");
+		buf_printf(out, "\n%zu of %zu key%s read back as wanted", count_right(p),
+		    p->key_count, p->key_count == 1 ? " was" : "s were");
 		if (t->proved)
 			buf_printf(out, ", %zu of them written now", t->changed);
 		buf_str(out, ".\n");
@@ -289,10 +224,10 @@ text_staged(struct buf *out, const struct report *r, const struct report_target 
 	if (!t->proved)
 		return;
 	add_rewritten(out, t);
+	report_standing(out, r, t);
+	add_kept(out, t);
 	if (!t->is_file)
 		add_applied(out, p);
-	add_kept(out, t);
-	add_next(out, r, t);
 }
 
 static void
@@ -307,8 +242,8 @@ text_stage(struct buf *out, const struct report *r, const struct report_target *
 		buf_str(out, "\nNothing was written here.\n");
 	} else {
 		add_nothing_to_do(out, r, t->plan);
+		report_standing(out, r, t);
 		add_kept(out, t);
-		add_next(out, r, t);
 	}
 }
 
@@ -317,7 +252,9 @@ text_would_clear(struct buf *out, const struct report *r, const struct report_ta
 {
 	const struct plan *p = t->plan;
 
-	add_changes(out, r, p, p->unknown_before ? "Would be removed:" : "Would be restored:");
+	report_changes(out, r, p,
+	    p->unknown_before ? "Would be removed (-v shows each key):"
+			      : "Would be restored (-v shows each key):");
 	buf_printf(out, "\n%zu key%s would be %s. Nothing was written.\n", p->write_count,
 	    plural(p->write_count), p->unknown_before ? "removed" : "restored");
 	add_diff(out, t);
@@ -333,19 +270,20 @@ add_cleared(struct buf *out, const struct report *r, const struct report_target 
 		buf_str(out, "\nThe keys could not be read back.\n");
 		return;
 	}
-	add_changes(out, r, p,
+	report_changes(out, r, p,
 	    !t->proved              ? "Read back:"
-		: p->unknown_before ? "Removed:"
-				    : "Restored:");
+		: p->unknown_before ? "Removed (-v shows each key):"
+				    : "Restored (-v shows each key):");
 	for (i = 0; i < p->key_count; i++)
 		done += p->keys[i].state == KEY_RESTORED;
-	buf_printf(out, "\n%zu of %zu keys are %s, and were read back.\n", done, p->key_count,
-	    p->unknown_before ? "gone" : "as before");
+	buf_printf(out, "\n%zu of %zu key%s %s, and %s read back.\n", done, p->key_count,
+	    p->key_count == 1 ? " is" : "s are", p->unknown_before ? "gone" : "as before",
+	    p->key_count == 1 ? "was" : "were");
 }
 
-/* What became of the snapshot, and of what was applied. */
+/* What became of the snapshot. */
 static void
-add_after_clear(struct buf *out, const struct report *r, const struct report_target *t)
+add_after_clear(struct buf *out, const struct report_target *t)
 {
 	add_rewritten(out, t);
 	if (t->snapshot && t->snapshot_kept)
@@ -353,12 +291,6 @@ add_after_clear(struct buf *out, const struct report *r, const struct report_tar
 		    t->snapshot_path);
 	else if (t->snapshot)
 		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
-	if (!r->options->reload && t->changed && !t->is_file)
-		buf_printf(out,
-		    "\nIf the change set was never applied, that is all. If it was, it stays in\n"
-		    "force until a reload (%s reload). Listeners that run behind the proxy\n"
-		    "expect its header until a restart.\n",
-		    r->options->program);
 }
 
 static void
@@ -378,7 +310,7 @@ text_clear(struct buf *out, const struct report *r, const struct report_target *
 		buf_printf(
 		    out, "\nThere was nothing%s to restore.\n", t->plan->left_count ? " else" : "");
 	if (t->proved || !t->written)
-		add_after_clear(out, r, t);
+		add_after_clear(out, t);
 }
 
 static const char *
@@ -427,11 +359,24 @@ add_groups(struct buf *out, const struct report *r, const struct report_target *
 			continue;
 		buf_printf(out, "  %-10s %s", group_name((enum group)g), group_state_words(&c));
 		if (c.keys)
-			buf_printf(out, " (%zu of %zu keys)", c.right, c.keys);
+			buf_printf(out, " (%zu of %zu key%s)", c.right, c.keys, plural(c.keys));
 		if (g == GROUP_URL && c.right && !t->is_file)
 			buf_str(out, url_in_force(t) ? ", and in force" : ", not in force yet");
 		buf_char(out, '\n');
 	}
+}
+
+/*
+ * Is the key not as it should be? In a group of which nothing is staged, a key that is missing is
+ * not.
+ */
+static bool
+needs_look(const struct plan *p, const struct plan_key *k)
+{
+	struct group_count c = plan_count(p, k->group);
+
+	return k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER ||
+	    (k->state == KEY_MISSING && c.right);
 }
 
 /* The keys that need a look; with -v all of them. */
@@ -442,19 +387,16 @@ add_states(struct buf *out, const struct report *r, const struct report_target *
 
 	for (i = 0; i < t->plan->key_count; i++) {
 		const struct plan_key *k = &t->plan->keys[i];
-		struct group_count c = plan_count(t->plan, k->group);
 
-		if (!r->options->verbose && k->state != KEY_FOREIGN && k->state != KEY_LEFTOVER &&
-		    !(k->state == KEY_MISSING && c.right) &&
-		    !(k->state == KEY_AS_WANTED && (t->snapshot || r->exit == EXIT_PARTLY)))
+		if (!r->options->verbose && !needs_look(t->plan, k))
 			continue;
 		buf_str(out, "  ");
 		add_clean(out, k->key, (size_t)-1);
 		buf_str(out, ": ");
-		add_value(out, k->now);
+		report_value(out, k->now, ORIGINAL_MAX);
 		if (k->state == KEY_FOREIGN || k->state == KEY_MISSING) {
 			buf_str(out, ", expected ");
-			add_value(out, k->wanted);
+			report_value(out, k->wanted, VALUE_MAX);
 		}
 		buf_printf(out, " [%s]\n", key_state_name(k->state));
 	}
@@ -481,46 +423,77 @@ add_waiting(struct buf *out, const struct plan *p)
 }
 
 static void
-text_status(struct buf *out, const struct report *r, const struct report_target *t)
+add_found_snapshot(struct buf *out, const struct report_target *t)
 {
-	add_listeners(out, t, false);
-	add_groups(out, r, t);
-	add_states(out, r, t);
-	if (!t->is_file)
-		add_waiting(out, t->plan);
 	if (t->snapshot) {
-		buf_printf(out, "Snapshot: %s (%s, made ", t->snapshot_path,
+		buf_printf(out, "\nSnapshot: %s (%s, made ", t->snapshot_path,
 		    snapshot_state_name(t->snapshot->state));
 		add_clean(out, t->snapshot->created, VALUE_MAX);
 		buf_str(out, ").\n");
 	} else if (t->snapshot_path) {
-		buf_printf(out, "There is no snapshot at %s.\n", t->snapshot_path);
+		buf_printf(out, "\nThere is no snapshot at %s.\n", t->snapshot_path);
 	}
+}
+
+static void
+text_status(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	add_listeners(out, t, false);
+	add_found_snapshot(out, t);
+	add_groups(out, r, t);
+	add_states(out, r, t);
+	if (!t->is_file)
+		add_waiting(out, t->plan);
+}
+
+/* The results that the run says of a target in a sentence, such as a reload's. */
+static void
+add_results(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	size_t i;
+
+	for (i = 0; i < r->messages->count; i++) {
+		const struct message *m = &r->messages->items[i];
+
+		if (m->level != MESSAGE_RESULT || (m->target && strcmp(m->target, t->name) != 0))
+			continue;
+		buf_char(out, '\n');
+		add_clean(out, m->text, (size_t)-1);
+		buf_char(out, '\n');
+	}
+}
+
+/* All that there is to say of one target. */
+static void
+text_target(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	if (t->is_file)
+		add_file(out, t);
+	else
+		add_server(out, t);
+	if (t->plan && r->options->id == COMMAND_STAGE)
+		text_stage(out, r, t);
+	else if (t->plan && r->options->id == COMMAND_CLEAR)
+		text_clear(out, r, t);
+	else if (t->plan && r->options->id == COMMAND_STATUS)
+		text_status(out, r, t);
+	add_results(out, r, t);
 }
 
 void
 report_text(struct buf *out, const struct report *r)
 {
+	bool any = false;
 	size_t i;
 
 	for (i = 0; i < r->count; i++) {
-		const struct report_target *t = &r->targets[i];
-
-		if (!t->read)
+		if (!r->targets[i].read)
 			continue;
-		if (i)
+		if (any)
 			buf_char(out, '\n');
-		if (t->is_file)
-			add_file(out, t);
-		else
-			add_server(out, t);
-		if (!t->plan)
-			continue;
-		if (r->options->id == COMMAND_STAGE)
-			text_stage(out, r, t);
-		else if (r->options->id == COMMAND_CLEAR)
-			text_clear(out, r, t);
-		else if (r->options->id == COMMAND_STATUS)
-			text_status(out, r, t);
+		text_target(out, r, &r->targets[i]);
+		any = true;
 	}
+	if (any)
+		report_next(out, r);
 }

@@ -102,7 +102,8 @@ confine_run(struct run *r, bool writes)
 	uint16_t ports[TARGETS_MAX];
 	struct confine_keep keep = {
 		.file = writes ? r->targets[0].snapshot_path : NULL, /* all are in one folder */
-		.terminal = !r->credentials.complete && !r->credentials.code.len,
+		.terminal = r->credentials.asks ||
+		    (!r->credentials.complete && !r->credentials.code.len),
 		.ports = ports,
 		.count = r->count,
 	};
@@ -181,12 +182,39 @@ run_begin(struct run *r, const struct options *o, bool lock)
 	return 0;
 }
 
+/*
+ * If the password has to be asked for, connect to all targets first: nobody should type it for a
+ * server that is not reached, or whose certificate is not accepted.
+ */
+static int
+ask_password(struct run *r)
+{
+	struct err err;
+	size_t i;
+
+	if (!r->credentials.asks)
+		return 0;
+	for (i = 0; i < r->count; i++) {
+		session_begin_phase(&r->targets[i].session, true);
+		if (session_open(&r->targets[i].session, &r->trust, &r->credentials, &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+	}
+	if (credentials_ask(&r->credentials, &r->options->reach, &err) == 0)
+		return 0;
+	run_fail(r, NULL, &err);
+	return -1;
+}
+
 int
 run_read(struct run *r)
 {
 	struct err err;
 	size_t i;
 
+	if (ask_password(r) == -1)
+		return -1;
 	for (i = 0; i < r->count; i++) {
 		if (target_read(&r->targets[i], &r->trust, &r->credentials, &err) == -1) {
 			run_fail(r, &r->targets[i], &err);
@@ -231,7 +259,7 @@ edit_files(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 
-		if (t->unseen)
+		if (t->unseen && t->plan.write_count)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "Whether a server runs with %s can't be seen for certain: there is no "
 			    "/proc here, or not all of it can be read. Make sure that none does.",
@@ -267,6 +295,7 @@ run_plan(struct run *r, run_planner *planner)
 			.request = &r->options->request,
 			.node_count = r->options->reach.target_count,
 			.snapshot = found,
+			.snapshot_path = t->snapshot_path[0] ? t->snapshot_path : NULL,
 			.other = found ? NULL : any,
 			.cleared = !found && t->cleared.count ? &t->cleared : NULL,
 			.minor_first = t->facts.minor_first,
@@ -315,9 +344,9 @@ run_write(struct run *r, struct target *t)
 
 	if (t->rewritten)
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-		    "%zu keys were missing when they were read back, and were written again. This "
-		    "happens when somebody reloads the server at the same moment.",
-		    t->rewritten)
+		    "%zu key%s missing when read back, and written again. This happens when "
+		    "somebody reloads the server at the same moment.",
+		    t->rewritten, t->rewritten == 1 ? " was" : "s were")
 		    ->target = t->origin;
 	if (failed) {
 		run_fail(r, t, &err);

@@ -33,7 +33,10 @@ struct run {
  */
 int run_begin(struct run *r, const struct options *o, bool lock) WARN_UNUSED;
 
-/* Read all targets. 0; or -1 with a message added and r->exit set. Nothing is written. */
+/*
+ * Read all targets; ask for the password first if need be, once their certificates are accepted. 0;
+ * or -1 with a message added and r->exit set. Nothing is written.
+ */
 int run_read(struct run *r) WARN_UNUSED;
 
 /* plan_stage, plan_status or plan_clear. */

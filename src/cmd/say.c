@@ -42,7 +42,7 @@ say_clean(struct buf *out, const char *text, size_t len, size_t max)
 	for (i = 0; i < len; i += n) {
 		n = utf8_length(text + i, len - i);
 		if (n > max || i > max - n) {
-			buf_str(out, "...");
+			buf_str(out, "\xe2\x80\xa6");
 			return;
 		}
 		if (!n || (unsigned char)text[i] < ' ' || text[i] == 0x7f ||

@@ -25,7 +25,8 @@ int say_results(const char *command, const struct buf *results);
 
 /*
  * Append at most max bytes of a text of a server or a file, made safe for a terminal: control
- * characters, and bytes that are not UTF-8, become '?'. A longer text is cut and ends in "...".
+ * characters, and bytes that are not UTF-8, become '?'. A longer text is cut and ends in an
+ * ellipsis.
  */
 void say_clean(struct buf *out, const char *text, size_t len, size_t max);
 

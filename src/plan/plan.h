@@ -28,6 +28,7 @@ struct plan_input {
 	const struct request *request;
 	size_t node_count;               /* nodes named by --url; 0: a file */
 	const struct snapshot *snapshot; /* of this target, or NULL */
+	const char *snapshot_path;       /* where one was looked for; NULL: nowhere */
 	int minor_first, minor_last;     /* the versions 0.minor that fit the server's answers */
 	/* if there is no snapshot: this target's last one, which was cleared, or NULL */
 	const struct snapshot *cleared;

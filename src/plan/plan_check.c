@@ -290,10 +290,10 @@ tell_file_limits(struct build *b)
 		    !localkeys_match(b->in->now, b->p->dialect->last, b->p->keys[i].key);
 	if (from_database)
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
-		    "%zu of the keys are usually in the server's database. In config.toml they "
+		    "%zu of the keys %s usually in the server's database. In config.toml they "
 		    "outrank it, and the server warns about them when it starts. The API can't "
 		    "delete them from the file: use clear --config to remove them.",
-		    from_database);
+		    from_database, from_database == 1 ? "is" : "are");
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "stalprep can't see the database from here. If it holds a routing rule (%s.*), "
@@ -305,7 +305,7 @@ tell_file_limits(struct build *b)
 void
 build_check(struct build *b)
 {
-	if (b->in->file)
+	if (b->in->file && b->p->write_count)
 		tell_file_limits(b);
 	if (b->q->groups & 1u << GROUP_LISTENERS)
 		check_listeners(b);

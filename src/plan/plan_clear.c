@@ -133,24 +133,25 @@ recognise_fixed(struct build *b, const struct entry *e)
 	}
 }
 
-/* Without a snapshot: refuse if an option is missing that is needed to find our values. */
+/* Without a snapshot: refuse if options are missing that are needed to find our values. */
 static void
 check_options(struct build *b)
 {
 	const struct request *q = b->q;
-	const char *missing = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count
-	    ? "--proxy (or --skip listeners)"
-	    : q->groups & 1u << GROUP_URL && !q->public_origin[0] ? "--public-url (or --skip url)"
-	    : q->groups_named && q->groups & 1u << GROUP_OUTBOUND && !q->relay_host
-	    ? "--relay (or --skip outbound)"
-	    : NULL;
+	bool proxy = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count,
+	     url = q->groups & 1u << GROUP_URL && !q->public_origin[0],
+	     relay = q->groups_named && q->groups & 1u << GROUP_OUTBOUND && !q->relay_host;
 
-	if (missing)
-		build_refuse(b, REFUSAL_NO_SNAPSHOT,
-		    "There is no snapshot of this server here. Without one, clear only removes "
-		    "values that it recognises as stalprep's. Name the snapshot with --snapshot, "
-		    "or give the options of the stage again: %s is missing.",
-		    missing);
+	if (!proxy && !url && !relay)
+		return;
+	build_refuse(b, REFUSAL_NO_SNAPSHOT,
+	    "There is no snapshot%s%.1000s. Without one, clear removes only what the options of "
+	    "the stage show to be stalprep's. Name the snapshot with --snapshot, or give these "
+	    "options of the stage again:%s%s%s%s%s.",
+	    b->in->snapshot_path ? " at " : "", b->in->snapshot_path ? b->in->snapshot_path : "",
+	    proxy ? " --proxy (or --skip listeners)" : "", proxy && (url || relay) ? "," : "",
+	    url ? " --public-url (or --skip url)" : "", url && relay ? "," : "",
+	    relay ? " --relay (or --skip outbound)" : "");
 }
 
 static int
@@ -167,12 +168,12 @@ from_options(struct build *b)
 		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->unknown_before = true;
 	check_options(b);
+	if (message_refusals(&b->p->messages))
+		return 0;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 	    "There is no snapshot here, so the original values are not known. stalprep's own "
 	    "values are removed, and nothing is put back. If you had other values, restore them "
 	    "from your copy of config.toml.");
-	if (message_refusals(&b->p->messages))
-		return 0;
 	build_choose_listeners(b);
 	for (i = 0; i < b->p->listener_count && q->groups & 1u << GROUP_LISTENERS; i++) {
 		if (b->p->listeners[i].chosen)

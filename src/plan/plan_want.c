@@ -96,6 +96,31 @@ add_listeners(struct build *b)
 	}
 }
 
+/* Tell of the old rule as it stands. After the stage it is gone, and there is nothing to tell. */
+static void
+tell_old_rule(struct build *b)
+{
+	const char *rule = b->p->dialect->rule;
+	const struct settings *s = b->in->now;
+	size_t i, removed = 0;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		const struct plan_key *k = &b->p->keys[i];
+
+		removed += k->group == GROUP_OUTBOUND && !k->wanted && k->now;
+	}
+	if (!removed)
+		return;
+	for (i = settings_first(s, rule); settings_below(s, i, rule); i++)
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, "The current rule: %s = %s",
+		    s->items[i].key, s->items[i].value);
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "There is already a routing rule at %s. A stage removes %zu of its keys, because they "
+	    "would break or outrank the new rule; clear restores them. Check what the old rule "
+	    "did.",
+	    rule, removed);
+}
+
 /*
  * Remove the other keys of the routing rule; the snapshot keeps them. If keys of a longer rule are
  * left, the new rule is a configuration error, and then no reload applies anything. If a scalar is
@@ -107,27 +132,15 @@ remove_old_rule(struct build *b, const struct changeset *set)
 	const char *rule = b->p->dialect->rule;
 	const char *below = pool_printf(b->pool, "%s.", rule);
 	const struct settings *s = &b->base;
-	size_t i, removed = 0;
+	size_t i;
 
-	if (settings_get(s, rule)) {
-		removed++;
+	if (settings_get(s, rule))
 		build_add_key(b, GROUP_OUTBOUND, rule, NULL);
-	}
 	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
-		if (changeset_find(set, s->items[i].key))
-			continue;
-		removed++;
-		build_add_key(b, GROUP_OUTBOUND, s->items[i].key, NULL);
+		if (!changeset_find(set, s->items[i].key))
+			build_add_key(b, GROUP_OUTBOUND, s->items[i].key, NULL);
 	}
-	for (i = settings_first(s, rule); removed && settings_below(s, i, rule); i++)
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE, "The current rule: %s = %s",
-		    s->items[i].key, s->items[i].value);
-	if (removed)
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "There is already a routing rule at %s. A stage removes %zu of its keys, "
-		    "because they would break or outrank the new rule; clear restores them. Check "
-		    "what the old rule did.",
-		    rule, removed);
+	tell_old_rule(b);
 }
 
 /* Refuse to point somebody else's relay to another host, above all one with credentials. */

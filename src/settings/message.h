@@ -10,6 +10,7 @@
 struct pool;
 
 enum message_level {
+	MESSAGE_RESULT,  /* what the run did or found: it belongs to the report itself */
 	MESSAGE_NOTE,    /* worth knowing */
 	MESSAGE_WARNING, /* to be looked at; it stopped nothing */
 	/* a check that refuses; forced is set when --force overrode it */

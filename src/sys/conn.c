@@ -199,6 +199,14 @@ conn_transport(struct conn *c)
 	return (struct transport){ .ctx = c, .read = conn_read, .write = conn_write };
 }
 
+bool
+conn_is_quiet(const struct conn *c)
+{
+	struct pollfd p = { .fd = c->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) <= 0;
+}
+
 int
 conn_send_local_header(struct conn *c, struct err *err)
 {

@@ -5,6 +5,8 @@
 #include "base/def.h"
 #include "sys/resolve.h"
 
+#include <stdbool.h>
+
 struct deadline;
 struct err;
 struct transport;
@@ -29,6 +31,12 @@ int conn_open(struct conn *c, const struct resolved *to, const struct deadline *
  * The connection as a stream; valid as long as c. A peer that is gone is an err, never a SIGPIPE.
  */
 struct transport conn_transport(struct conn *c);
+
+/*
+ * Is there nothing to read, not even an end? If no answer is awaited, anything else means that the
+ * connection can't be used any more: it was closed, or is about to be. Does not wait.
+ */
+bool conn_is_quiet(const struct conn *c);
 
 /*
  * Send the PROXY protocol's header, version 2, of a connection that the sender makes for itself

@@ -51,33 +51,66 @@ say(int fd, const char *text)
 	(void)n;
 }
 
+/* Where a question is asked and answered. */
+struct terminal {
+	int fd; /* /dev/tty; -1: standard input and standard error in its place */
+	int in, out;
+	struct termios mode;
+};
+
+static void
+close_terminal(struct terminal *t)
+{
+	if (t->fd != -1)
+		close(t->fd);
+}
+
+static int
+open_terminal(struct terminal *t, const char *hint, struct err *err)
+{
+	t->fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	t->in = t->out = t->fd;
+	if (t->fd == -1 && isatty(STDIN_FILENO)) {
+		t->in = STDIN_FILENO;
+		t->out = STDERR_FILENO;
+	}
+	if (t->in != -1 && tcgetattr(t->in, &t->mode) == 0)
+		return 0;
+	close_terminal(t);
+	return err_set(err, ERR_USAGE, "There is no terminal to ask on: use %s.", hint);
+}
+
+int
+prompt_check(const char *hint, struct err *err)
+{
+	struct terminal t;
+
+	if (open_terminal(&t, hint, err) == -1)
+		return -1;
+	close_terminal(&t);
+	return 0;
+}
+
 int
 prompt_secret(struct secret *s, const char *question, const char *hint, struct err *err)
 {
-	int fd = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY), in = fd, out = fd, r;
-	struct termios old, quiet;
+	struct termios quiet;
+	struct terminal t;
+	int r;
 
 	secret_wipe(s);
-	if (fd == -1 && isatty(STDIN_FILENO)) {
-		in = STDIN_FILENO;
-		out = STDERR_FILENO;
-	}
-	if (in == -1 || tcgetattr(in, &old) == -1) {
-		if (fd != -1)
-			close(fd);
-		return err_set(err, ERR_USAGE, "There is no terminal to ask on: use %s.", hint);
-	}
-	quiet = old;
+	if (open_terminal(&t, hint, err) == -1)
+		return -1;
+	quiet = t.mode;
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
 	quiet.c_lflag |= ICANON | ISIG;
 	/* before the question: an early answer must not be shown, or lost */
-	tcsetattr(in, TCSAFLUSH, &quiet);
-	say(out, question);
-	r = read_line(s, in, err);
-	tcsetattr(in, TCSAFLUSH, &old);
-	say(out, "\n");
-	if (fd != -1)
-		close(fd);
+	tcsetattr(t.in, TCSAFLUSH, &quiet);
+	say(t.out, question);
+	r = read_line(s, t.in, err);
+	tcsetattr(t.in, TCSAFLUSH, &t.mode);
+	say(t.out, "\n");
+	close_terminal(&t);
 	if (r == -1)
 		secret_wipe(s);
 	return r;

@@ -15,4 +15,7 @@ struct secret;
 int prompt_secret(
     struct secret *s, const char *question, const char *hint, struct err *err) WARN_UNUSED;
 
+/* Is there a terminal to ask on? 0; or -1 with the err of prompt_secret. */
+int prompt_check(const char *hint, struct err *err) WARN_UNUSED;
+
 #endif

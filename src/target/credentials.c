@@ -13,15 +13,11 @@ static const char PASSWORD_HINT[] =
 static int
 read_password(struct credentials *c, const struct reach *from, bool lax, struct err *err)
 {
-	char question[160];
-
 	if (from->password_file)
 		return secret_read_file(
 		    &c->password, from->password_file, "--password-file", lax, err);
-	if (c->password.len)
-		return 0;
-	snprintf(question, sizeof(question), "Password of %.100s on the old server: ", c->user);
-	return prompt_secret(&c->password, question, PASSWORD_HINT, err);
+	c->asks = !c->password.len;
+	return c->asks ? prompt_check(PASSWORD_HINT, err) : 0;
 }
 
 int
@@ -44,6 +40,22 @@ credentials_load(struct credentials *c, const struct reach *from, bool lax, stru
 	    (from->totp_file &&
 		secret_read_file(&c->code, from->totp_file, "--totp-file", lax, err) == -1))
 		return -1;
+	return c->asks ? 0 : secret_basic(&c->header, c->user, &c->password, NULL, err);
+}
+
+int
+credentials_ask(struct credentials *c, const struct reach *from, struct err *err)
+{
+	char origin[ORIGIN_MAX], others[40] = "", question[ORIGIN_MAX + 160];
+
+	url_format(&from->targets[0], origin);
+	if (from->target_count > 1)
+		snprintf(others, sizeof(others), " and %zu more", from->target_count - 1);
+	snprintf(
+	    question, sizeof(question), "Password of %.100s on %s%s: ", c->user, origin, others);
+	if (prompt_secret(&c->password, question, PASSWORD_HINT, err) == -1)
+		return -1;
+	c->asks = false;
 	return secret_basic(&c->header, c->user, &c->password, NULL, err);
 }
 

@@ -7,6 +7,8 @@
 #include "tls/anchors.h"
 #include "tls/tls.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int
@@ -93,6 +95,22 @@ session_resolve(struct session *s, const struct reach *r, const struct url *url,
 	return url->https ? 0 : check_loopback(&s->addresses, err);
 }
 
+/* The first connection's key is the server's for the whole run. */
+static int
+check_same_key(struct session *s, struct err *err)
+{
+	const char *pin = tls_pin(s->tls);
+
+	if (*s->pin && strcmp(s->pin, pin) != 0)
+		return err_set(err, ERR_TRUST,
+		    "The server shows another key than on this run's first connection: %s, before "
+		    "%s. Nothing was sent to it. Either its certificate was renewed at this "
+		    "moment, or two servers answer at this URL, or this is an attack.",
+		    pin, s->pin);
+	snprintf(s->pin, sizeof(s->pin), "%s", pin);
+	return 0;
+}
+
 static int
 open_tls(struct session *s, struct err *err)
 {
@@ -104,6 +122,8 @@ open_tls(struct session *s, struct err *err)
 	};
 
 	if (tls_open(&s->tls, &s->raw, &config, err) == -1)
+		return -1;
+	if (check_same_key(s, err) == -1)
 		return -1;
 	s->secure = tls_transport(s->tls);
 	return 0;
@@ -118,6 +138,13 @@ open_stream(struct session *s, struct err *err)
 	return s->url->https ? open_tls(s, err) : 0;
 }
 
+/* Is it open, and was it not closed while nothing was awaited on it? */
+static bool
+is_usable(const struct session *s)
+{
+	return s->open && !s->http.closed && (s->http.awaited || conn_is_quiet(&s->conn));
+}
+
 static int
 reopen(void *ctx, struct err *err)
 {
@@ -129,14 +156,19 @@ reopen(void *ctx, struct err *err)
 int
 session_open(struct session *s, const struct trust *t, const struct credentials *c, struct err *err)
 {
-	if (s->open && !s->http.closed)
+	if (is_usable(s))
 		return 0;
 	session_close(s);
 	s->trust = t;
 	s->credentials = c;
 	s->deadline.step = end_of(s->reach->connect_timeout);
-	if (conn_open(&s->conn, &s->addresses, &s->deadline, err) == -1)
+	if (conn_open(&s->conn, &s->addresses, &s->deadline, err) == -1) {
+		if (err->code == ECONNREFUSED)
+			err_add(err,
+			    "Check that the server runs, and that this is the port of its "
+			    "management API.");
 		return -1;
+	}
 	s->open = true;
 	if (open_stream(s, err) == -1) {
 		session_close(s);

@@ -48,6 +48,7 @@ struct session {
 	struct conn conn;
 	struct transport raw, secure;
 	struct tls *tls;
+	char pin[X509_PIN_TEXT_MAX]; /* of the first connection's key; "" before it */
 	struct http1 http;
 	struct api api;
 	bool open;
@@ -57,7 +58,11 @@ struct session {
 int session_resolve(
     struct session *s, const struct reach *r, const struct url *url, struct err *err) WARN_UNUSED;
 
-/* Connect if not connected, with TLS for an https URL. 0 or -1 with err. */
+/*
+ * Connect if not connected, with TLS for an https URL. A connection that lay idle may have been
+ * closed meanwhile; then it is made anew. All connections of a session show the same key: another
+ * is an err of kind ERR_TRUST. c may still lack the header until a request is sent. 0 or -1.
+ */
 int session_open(struct session *s, const struct trust *t, const struct credentials *c,
     struct err *err) WARN_UNUSED;
 

@@ -251,9 +251,10 @@ explain_lost(struct target *t, const struct err *why, struct err *err)
 	} else {
 		wrong = plan_compare(&t->plan, &s);
 		err_set(err, why->kind,
-		    "%s A read now shows that %zu of %zu keys are as planned. It is not known "
+		    "%s A read now shows that %zu of %zu key%s as planned. It is not known "
 		    "whether the server wrote its config.toml. %s",
-		    why->text, t->plan.key_count - wrong, t->plan.key_count, WAY_OUT);
+		    why->text, t->plan.key_count - wrong, t->plan.key_count,
+		    t->plan.key_count == 1 ? " is" : "s are", WAY_OUT);
 	}
 	err->code = why->code;
 	return -1;
@@ -412,8 +413,9 @@ explain_wrong(struct target *t, size_t wrong, struct err *err)
 			    names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
 	}
 	err_set(err, ERR_SERVER,
-	    "The server accepted the write, but %zu of %zu keys do not read back as planned: %s%s.",
-	    wrong, t->plan.key_count, names, wrong > n ? " and more" : "");
+	    "The server accepted the write, but %zu of %zu key%s not read back as planned: %s%s.",
+	    wrong, t->plan.key_count, t->plan.key_count == 1 ? " does" : "s do", names,
+	    wrong > n ? " and more" : "");
 	if (t->plan.clearing)
 		err_add(err,
 		    "A key in config.toml outranks the database. Stop the server and remove the "

@@ -258,16 +258,16 @@ has_usable_key(const struct cert *leaf)
 	return leaf->key != CERT_KEY_OTHER && leaf->bits <= CERT_RSA_BITS_MAX;
 }
 
+/* A line with what the certificate says of itself, and this machine's time. */
 static void
 describe(const struct x509_policy *policy, const struct cert *leaf, struct err *err)
 {
-	char from[WHEN_MAX], to[WHEN_MAX], now[WHEN_MAX], pin[X509_PIN_TEXT_MAX];
+	char from[WHEN_MAX], to[WHEN_MAX], now[WHEN_MAX];
 	struct buf names = { 0 }, issuer = { 0 };
 
 	when_format(from, leaf->not_before);
 	when_format(to, leaf->not_after);
 	when_format(now, policy->time);
-	format_pin(&leaf->spki, pin);
 	certname_list(leaf, NAMES_SHOWN, &names);
 	certname_of(&leaf->issuer, &issuer);
 	err_add(err,
@@ -276,13 +276,6 @@ describe(const struct x509_policy *policy, const struct cert *leaf, struct err *
 	    names.failed ? "?" : names.data, issuer.failed ? "?" : issuer.data, from, to, now);
 	if (policy->time < clock_floor)
 		err_add(err, "This machine's clock is wrong: set it first.");
-	if (has_usable_key(leaf))
-		err_add(err,
-		    "\n  If its key is your server's own (compare the pin on the server), this is "
-		    "enough: --insecure --pinnedpubkey '%s'.",
-		    pin);
-	else
-		err_add(err, "\n  %s", tlserror_advice(tlserror_find(BR_ERR_TOO_LARGE)));
 	buf_free(&names);
 	buf_free(&issuer);
 }
@@ -291,9 +284,45 @@ describe(const struct x509_policy *policy, const struct cert *leaf, struct err *
 static int
 refuse(const struct x509_policy *policy, const struct cert *leaf, const char *why, struct err *err)
 {
+	char pin[X509_PIN_TEXT_MAX];
+
 	err_set(err, ERR_TRUST, "The certificate of %s is not accepted: %s.", policy->host, why);
-	if (err && leaf)
-		describe(policy, leaf, err);
+	if (!err || !leaf)
+		return -1;
+	describe(policy, leaf, err);
+	format_pin(&leaf->spki, pin);
+	if (!has_usable_key(leaf))
+		err_add(err, "\n  %s", tlserror_advice(tlserror_find(BR_ERR_TOO_LARGE)));
+	else
+		err_add(err,
+		    "\n  If its key is your server's own (compare the pin on the server), this is "
+		    "enough: --insecure --pinnedpubkey '%s'.",
+		    pin);
+	return -1;
+}
+
+/*
+ * The user named another key. That may be an attack, so the text has no option that is ready to
+ * paste: the new pin is a fact alone.
+ */
+static int
+refuse_pin(const struct x509_policy *policy, const struct cert *leaf, struct err *err)
+{
+	char pin[X509_PIN_TEXT_MAX];
+
+	err_set(err, ERR_TRUST,
+	    "The certificate of %s is not accepted: its key is not the one that --pinnedpubkey "
+	    "names. No login and no request was sent.",
+	    policy->host);
+	if (!err)
+		return -1;
+	describe(policy, leaf, err);
+	format_pin(&leaf->spki, pin);
+	err_add(err,
+	    "\n  The key that answered has the pin %s. Your server has a new key, or this is "
+	    "another server, or somebody on the way answers in its place. Compare the pin on the "
+	    "server itself before you trust it.",
+	    pin);
 	return -1;
 }
 
@@ -650,15 +679,15 @@ verify(struct search *s, const struct der *chain, size_t count, struct err *err)
 		    policy, NULL, "the server sent more certificates than this program reads", err);
 	if (!parse_chain(s, chain, count))
 		return refuse(policy, NULL, "it is not a well-formed certificate", err);
+	/* First: what else is wrong must not hide that it is another key than the one named. */
+	if (policy->pins && !has_pin(policy->pins, &leaf->spki))
+		return refuse_pin(policy, leaf, err);
 	if (!policy->insecure &&
 	    !find_path(s, policy->anchors && anchors_same(policy->anchors, &leaf->der)))
 		return refuse(policy, leaf, s->reason, err);
 	if (!has_usable_key(leaf))
 		return refuse(
 		    policy, leaf, leaf->fault ? leaf->fault : "its key can't be used", err);
-	if (policy->pins && !has_pin(policy->pins, &leaf->spki))
-		return refuse(
-		    policy, leaf, "its key is none of those that --pinnedpubkey names", err);
 	return 0;
 }
 

@@ -80,7 +80,8 @@ int x509_pins_parse(struct x509_pins *pins, const char *text, struct err *err) W
 /*
  * Check a chain as a server sent it, leaf first, the others in any order. Needs no TLS and no
  * network. 0; or -1 with err of kind ERR_TRUST: the reason, the key's pin, the certificate's dates
- * and names, the policy's time, and the way out.
+ * and names, the policy's time, and the way out. If the key is none of the pins, that is the reason
+ * whatever else is wrong, and no text is ready to paste.
  */
 int x509_verify(const struct x509_policy *policy, const struct der *chain, size_t count,
     struct err *err) WARN_UNUSED;

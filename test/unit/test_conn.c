@@ -76,6 +76,40 @@ test_connect(void **state)
 	assert_int_equal(c.fd, -1);
 }
 
+/* A connection is quiet until anything comes: a byte, an end, a reset. */
+static void
+test_quiet(void **state)
+{
+	static const struct linger at_once = { .l_onoff = 1 };
+	struct deadline d = { .total = deadline_now() + 10000, .step = INT64_MAX };
+	struct resolved to = { .count = 1 };
+	struct conn c;
+	struct err err;
+	int listener = listen_on(&to.addr[0]), peer, how, tries;
+
+	(void)state;
+	for (how = 0; how < 3; how++) {
+		CHECK(conn_open(&c, &to, &d, &err) == 0, "%s", err.text);
+		peer = accept(listener, NULL, NULL);
+		assert_true(conn_is_quiet(&c));
+		if (how == 0)
+			assert_int_equal(write(peer, "x", 1), 1);
+		if (how == 1)
+			assert_int_equal(
+			    setsockopt(peer, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+		if (how)
+			close(peer);
+		for (tries = 0; conn_is_quiet(&c) && tries < 5000; tries++)
+			usleep(1000);
+		CHECK(!conn_is_quiet(&c), "case %d", how);
+		assert_false(conn_is_quiet(&c)); /* a look takes nothing away */
+		if (!how)
+			close(peer);
+		conn_close(&c);
+	}
+	close(listener);
+}
+
 /*
  * A peer that says nothing, one that says a byte now and then, one that takes nothing: all end with
  * the deadline.
@@ -141,6 +175,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_slow),
 	};
 

@@ -223,13 +223,15 @@ static void
 test_too_little(void **state)
 {
 	static const struct {
-		const char *words, *option;
+		const char *words, *options;
 	} cases[] = {
-		{ "", "--proxy" },
-		{ PROXY, "--public-url" },
-		{ "--only listeners", "--proxy" },
-		{ "--only url", "--public-url" },
-		{ "--only outbound", "--relay" },
+		{ "", "--proxy (or --skip listeners), --public-url (or --skip url)." },
+		{ PROXY, "again: --public-url (or --skip url)." },
+		{ "--only listeners", "again: --proxy (or --skip listeners)." },
+		{ "--only url", "again: --public-url (or --skip url)." },
+		{ "--only outbound", "again: --relay (or --skip outbound)." },
+		{ "--only outbound,listeners",
+		    "--proxy (or --skip listeners), --relay (or --skip outbound)." },
 	};
 	size_t i;
 
@@ -241,8 +243,9 @@ test_too_little(void **state)
 		world_plan(&w, plan_clear, pool_printf(&w.pool, "clear %s", cases[i].words));
 		CHECK(same_text(refusal_of(&w.plan), "no-snapshot"), "\"%s\": %s", cases[i].words,
 		    shown(refusal_of(&w.plan)));
-		CHECK(said(&w.plan, MESSAGE_REFUSAL, cases[i].option), "\"%s\": %s is not named",
-		    cases[i].words, cases[i].option);
+		CHECK(said(&w.plan, MESSAGE_REFUSAL, cases[i].options), "\"%s\": not \"%s\"",
+		    cases[i].words, cases[i].options);
+		CHECK(w.plan.messages.count == 1, "\"%s\": says more", cases[i].words);
 		CHECK(!w.plan.write_count, "\"%s\": writes", cases[i].words);
 		world_end(&w);
 	}

@@ -570,6 +570,15 @@ test_left_overs(void **state)
 		    !strcmp(gone, left_overs[i].gone), "%s: removes\n%s", left_overs[i].why, gone);
 		CHECK(!*gone == !said(&w.plan, MESSAGE_WARNING, "queue.strategy.route"),
 		    "%s: not said", left_overs[i].why);
+		world_plan(&w, plan_status, "status --only outbound " RELAY);
+		CHECK(!*gone == !said(&w.plan, MESSAGE_WARNING, "queue.strategy.route"),
+		    "%s: not said by status", left_overs[i].why);
+		/* once it is gone, nothing is said of it */
+		world_stage(&w, "stage --only outbound " RELAY);
+		world_plan(&w, plan_stage, "stage --only outbound " RELAY);
+		CHECK(!w.plan.messages.count, "%s: said again", left_overs[i].why);
+		world_plan(&w, plan_status, "status --only outbound " RELAY);
+		CHECK(!w.plan.messages.count, "%s: said by status", left_overs[i].why);
 		world_end(&w);
 	}
 }

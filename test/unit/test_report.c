@@ -43,26 +43,26 @@ end(struct run_of *x)
 	world_end(&x->w);
 }
 
-/* Plan, and then as after a write that was proved. */
-static void
-done(struct run_of *x, planner *make, const char *line)
-{
-	world_plan(&x->w, make, line);
-	x->w.o.program = "stalprep";
-	world_write(&x->w);
-	assert_int_equal(plan_compare(&x->w.plan, &x->w.now), 0);
-	x->t.plan = &x->w.plan;
-	x->t.written = x->t.proved = true;
-	x->t.changed = x->w.plan.write_count;
-	x->t.snapshot_kept = true;
-	x->t.file_rewritten = true;
-}
-
 static void
 planned(struct run_of *x, planner *make, const char *line)
 {
 	world_plan(&x->w, make, line);
+	x->w.o.program = "stalprep";
 	x->t.plan = &x->w.plan;
+	x->t.snapshot = x->w.has_snapshot ? &x->w.snapshot : NULL;
+}
+
+/* Plan, and then as after a write that was proved. */
+static void
+done(struct run_of *x, planner *make, const char *line)
+{
+	planned(x, make, line);
+	world_write(&x->w);
+	assert_int_equal(plan_compare(&x->w.plan, &x->w.now), 0);
+	x->t.written = x->t.proved = true;
+	x->t.changed = x->w.plan.write_count;
+	x->t.snapshot_kept = true;
+	x->t.file_rewritten = true;
 }
 
 static const char *
@@ -128,8 +128,8 @@ test_nothing_written(void **state)
 	begin(&x, SMTP IMAP);
 	planned(&x, plan_stage, "stage --dry-run " WHOLE);
 	assert_true(
-	    has(text_of(&x), "Nothing was written") && has(text_of(&x), "(absent) -> disable"));
-	assert_false(has(text_of(&x), "Staged:"));
+	    has(text_of(&x), "Nothing was written") && has(text_of(&x), "7 keys: disable, false"));
+	assert_false(has(text_of(&x), "\nStaged"));
 	planned(&x, plan_stage, "stage " WHOLE);
 	x.r.exit = EXIT_REFUSED;
 	assert_true(has(text_of(&x), "Nothing was written"));
@@ -146,7 +146,220 @@ test_nothing_to_do(void **state)
 	begin(&x, SMTP IMAP);
 	world_stage(&x.w, "stage " WHOLE);
 	planned(&x, plan_stage, "stage " WHOLE);
-	assert_true(has(text_of(&x), "nothing to do"));
+	assert_true(has(text_of(&x), "nothing to do: all 10 keys are as wanted"));
+	assert_false(has(text_of(&x), "restart") || has(text_of(&x), "reload"));
+	assert_false(has(text_of(&x), "To undo") || has(text_of(&x), "stays"));
+	x.t.snapshot_kept = true;
+	assert_true(has(text_of(&x), "To undo: stalprep clear --url https://old.example.org"));
+	planned(&x, plan_stage, "stage --only url --public-url https://mail.example.org");
+	assert_true(has(text_of(&x), "nothing to do: the key is as wanted"));
+	end(&x);
+}
+
+/* A group's new keys are one line; what replaces a value is not hidden in it. */
+static void
+test_groups(void **state)
+{
+	static const char list[] = "server.listener.imap.proxy.trusted-networks";
+	char value[400], line[500];
+	struct run_of x;
+
+	(void)state;
+	begin(&x, DEFAULTS "auth.dkim.verify = strict\n");
+	done(&x, plan_stage, "stage " WHOLE RELAY);
+	assert_true(has(text_of(&x),
+	    "\nStaged (-v shows each key):\n"
+	    "  listeners  18 keys of 9 listeners: true, 203.0.113.10/32\n"
+	    "  checks     6 keys: disable, false\n"
+	    "             auth.dkim.verify: strict -> disable\n"
+	    "  url        http.url: (absent) -> 'https://mail.example.org'\n"
+	    "  outbound   9 keys: relay, new.example.org, 25, smtp and more\n\n"));
+	x.w.o.verbose = true;
+	assert_true(has(text_of(&x), "  server.listener.pop3.proxy.override: (absent) -> true\n") &&
+	    has(text_of(&x), "  auth.arc.verify: (absent) -> disable\n"));
+	end(&x);
+
+	/* one key of a listener only; a key that does not read back as wanted */
+	begin(&x, SMTP IMAP LISTENER("pop3", "pop3", "[::]:110"));
+	world_set(&x.w, "server.listener.imap.proxy.override", "true");
+	done(&x, plan_stage, "stage --only listeners " PROXY);
+	assert_true(has(text_of(&x), "  listeners  3 keys of 2 listeners: "));
+	world_set(&x.w, "server.listener.pop3.proxy.override", "false");
+	assert_int_equal(plan_compare(&x.w.plan, &x.w.now), 1);
+	x.t.proved = false;
+	x.r.exit = EXIT_UNPROVED;
+	assert_true(has(text_of(&x),
+	    "  listeners  2 keys of 2 listeners: 203.0.113.10/32\n"
+	    "             server.listener.pop3.proxy.override: (absent) -> false\n"));
+	end(&x);
+
+	/* what stood before is there in full, up to 200 bytes */
+	memset(value, 'x', sizeof(value));
+	value[200] = '\0';
+	snprintf(line, sizeof(line), "auth.dkim.verify: %s -> disable\n", value);
+	begin(&x, SMTP IMAP);
+	world_set(&x.w, "auth.dkim.verify", pool_str(&x.w.pool, value));
+	done(&x, plan_stage, "stage " WHOLE);
+	assert_true(has(text_of(&x), line));
+	value[200] = 'x';
+	value[201] = '\0';
+	world_set(&x.w, "auth.dkim.verify", pool_str(&x.w.pool, value));
+	done(&x, plan_stage, "stage " WHOLE);
+	value[200] = '\0';
+	snprintf(line, sizeof(line), "auth.dkim.verify: %s\xe2\x80\xa6 -> disable\n", value);
+	assert_true(has(text_of(&x), line));
+	end(&x);
+
+	/* a clear: what comes back, and the rest in one line */
+	begin(&x, SMTP IMAP "server.listener.imap.proxy.override = false\n");
+	world_stage(&x.w, "stage " WHOLE);
+	done(&x, plan_clear, "clear");
+	assert_true(has(text_of(&x),
+	    "\nRestored (-v shows each key):\n"
+	    "  listeners  server.listener.imap.proxy.trusted-networks.0: 203.0.113.10/32 -> "
+	    "(absent)\n"
+	    "             server.listener.imap.proxy.override: true -> false\n"
+	    "  checks     7 keys: (absent)\n"));
+	assert_true(has(text_of(&x), "To reload: stalprep reload --url https://old.example.org\n"));
+	assert_null(settings_get(&x.w.now, list));
+	end(&x);
+}
+
+/* Groups that an earlier run staged and this one did not name. */
+static void
+test_standing(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	world_stage(&x.w, "stage " WHOLE RELAY);
+	x.t.snapshot_kept = true;
+	x.t.snapshot_path = "/var/a b";
+	planned(&x, plan_stage, "stage " WHOLE);
+	assert_true(has(text_of(&x),
+	    "outbound is staged since an earlier run and stays; to take it out:\n"
+	    "  stalprep clear --url https://old.example.org --snapshot '/var/a b' --only "
+	    "outbound\n"));
+	planned(&x, plan_stage, "stage --only url --public-url https://new.example.org");
+	assert_true(has(text_of(&x),
+			"listeners,checks,outbound are staged since an earlier run and stay; to "
+			"take them out:\n") &&
+	    has(text_of(&x), " --only listeners,checks,outbound\n"));
+	planned(&x, plan_stage, "stage " WHOLE RELAY);
+	assert_false(has(text_of(&x), "earlier run"));
+	/* of what does not stand any more nothing is said */
+	world_plan(&x.w, plan_clear, "clear --only outbound");
+	world_write(&x.w);
+	planned(&x, plan_stage, "stage " WHOLE);
+	assert_false(has(text_of(&x), "earlier run"));
+	end(&x);
+
+	begin(&x, SMTP IMAP);
+	world_stage(&x.w, "stage --new-server 192.0.2.5 --allow-new-server " WHOLE);
+	planned(&x, plan_stage, "stage " WHOLE);
+	assert_true(has(text_of(&x), "exemption of the new server from bans is staged since"));
+	planned(&x, plan_stage, "stage --new-server 192.0.2.5 --allow-new-server " WHOLE);
+	assert_false(has(text_of(&x), "earlier run"));
+	end(&x);
+}
+
+/* For a server with the default listeners each report fits a screen. */
+static void
+test_length(void **state)
+{
+	static const struct {
+		const char *line;
+		planner *make;
+	} runs[] = {
+		{ "stage " WHOLE RELAY, plan_stage },
+		{ "stage --dry-run " WHOLE RELAY, plan_stage },
+		{ "status", plan_status },
+		{ "clear --dry-run", plan_clear },
+		{ "clear", plan_clear },
+	};
+	struct run_of x;
+	size_t i;
+
+	(void)state;
+	begin(&x, DEFAULTS "auth.dkim.verify = strict\nqueue.strategy.route = 'mx'\n");
+	x.t.url_in_force = "https://old.example.org";
+	for (i = 0; i < COUNT(runs); i++) {
+		const char *text, *p;
+		size_t lines = 0;
+
+		done(&x, runs[i].make, runs[i].line);
+		x.r.exit = EXIT_DONE;
+		text = text_of(&x);
+		for (p = text; (p = strchr(p, '\n')) != NULL; p++)
+			lines++;
+		CHECK(lines <= 40, "%s: %zu lines\n%s", runs[i].line, lines, text);
+		if (runs[i].make == plan_stage && !x.w.o.dry_run)
+			world_keep(&x.w, SNAPSHOT_PROVED);
+	}
+	end(&x);
+}
+
+/* Values with a blank, and a refusal that was overridden, are there again; two nodes are one
+ * command. */
+static void
+test_commands(void **state)
+{
+	struct report_target both[2];
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	done(&x, plan_stage,
+	    "stage --cacert 'a b.pem' --force open-secret,changed --max-time 5 " WHOLE);
+	x.w.o.program = "/opt/my tools/stalprep";
+	assert_true(has(text_of(&x),
+	    "\nTo undo: '/opt/my tools/stalprep' clear --url https://old.example.org --cacert "
+	    "'a b.pem' --snapshot stalprep-old.example.org-443.snapshot.json --force "
+	    "open-secret\n"));
+	both[0] = both[1] = x.t;
+	both[0].snapshot_path = "/var/one";
+	both[1].name = "https://two.example.org";
+	x.r.targets = both;
+	x.r.count = 2;
+	assert_true(has(text_of(&x),
+	    " clear --url https://old.example.org --url https://two.example.org --cacert "
+	    "'a b.pem' --snapshot-dir /var --force open-secret\n"));
+	assert_ptr_equal(strstr(strstr(text_of(&x), "To undo") + 1, "To undo"), NULL);
+	end(&x);
+
+	begin(&x, SMTP IMAP);
+	world_stage(&x.w, "stage " WHOLE);
+	done(&x, plan_clear, "clear --haproxy-protocol --force open-secret,rewrite-unseen");
+	assert_true(has(text_of(&x),
+	    "To reload: stalprep reload --url https://old.example.org --haproxy-protocol --force "
+	    "open-secret\n"));
+	end(&x);
+}
+
+static void
+test_next(void **state)
+{
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	planned(&x, plan_status, "status --user root");
+	x.r.exit = EXIT_NOT_STAGED;
+	assert_true(has(text_of(&x),
+	    "  stalprep stage --url https://old.example.org --user root --proxy ADDR --public-url "
+	    "URL -n\n"));
+	x.r.exit = EXIT_DONE;
+	planned(&x, plan_stage, "stage --dry-run " WHOLE);
+	assert_true(has(text_of(&x), "\nTo do it: the same command without -n.\n"));
+	world_stage(&x.w, "stage " WHOLE);
+	planned(&x, plan_stage, "stage --dry-run " WHOLE);
+	assert_false(has(text_of(&x), "To do it"));
+	planned(&x, plan_clear, "clear --dry-run");
+	assert_true(has(text_of(&x), "\nTo do it: the same command without -n.\n"));
+	message_add(&x.messages, &x.w.pool, MESSAGE_RESULT, "A result.");
+	message_add(&x.messages, &x.w.pool, MESSAGE_NOTE, "A note.");
+	assert_true(has(text_of(&x), "\nA result.\n") && !has(text_of(&x), "A note."));
 	end(&x);
 }
 
@@ -192,6 +405,7 @@ test_status(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
 	planned(&x, plan_status, "status");
+	x.t.snapshot = NULL;
 	assert_true(has(text_of(&x), "not staged") && has(text_of(&x), "no snapshot"));
 	assert_true(has(text_of(&x), "auth.dkim.verify: strict"));
 	assert_false(has(text_of(&x), "applied"));
@@ -371,6 +585,11 @@ main(void)
 		cmocka_unit_test(test_stage),
 		cmocka_unit_test(test_nothing_written),
 		cmocka_unit_test(test_nothing_to_do),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_standing),
+		cmocka_unit_test(test_length),
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_unproved),
 		cmocka_unit_test(test_clear),
 		cmocka_unit_test(test_status),

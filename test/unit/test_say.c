@@ -53,8 +53,8 @@ test_clean(void **state)
 		{ "\xc2\x9b\xc2\xa0", (size_t)-1, "?\xc2\xa0" },
 		{ "\xff\xc3", (size_t)-1, "??" },
 		{ "abc", 3, "abc" },
-		{ "abcd", 3, "abc..." },
-		{ "ab\xe2\x82\xac", 4, "ab..." },
+		{ "abcd", 3, "abc\xe2\x80\xa6" },
+		{ "ab\xe2\x82\xac", 4, "ab\xe2\x80\xa6" },
 	};
 	struct buf out = { 0 };
 	size_t i;

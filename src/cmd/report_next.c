@@ -1,0 +1,210 @@
+#include "cmd/report_next.h"
+
+#include "base/buf.h"
+#include "cmd/exits.h"
+#include "cmd/options.h"
+#include "cmd/report.h"
+#include "plan/plan.h"
+#include "settings/settings.h"
+#include "settings/snapshot.h"
+
+#include <string.h>
+
+/* Append the beginning of a command for all targets, as it can be pasted into a shell. */
+static void
+add_command(struct buf *out, const struct report *r, const char *command)
+{
+	size_t i;
+
+	buf_shell(out, r->options->program);
+	buf_printf(out, " %s", command);
+	for (i = 0; i < r->count; i++) {
+		buf_str(out, r->targets[i].is_file ? " --config " : " --url ");
+		buf_shell(out, r->targets[i].name);
+	}
+	options_format_reach(out, r->options);
+}
+
+/* Append where the snapshots are: the file, or for several targets the folder that has them all. */
+static void
+add_snapshot(struct buf *out, const struct report *r)
+{
+	const char *path = r->targets[0].snapshot_path, *slash = strrchr(path, '/');
+	struct buf folder = { 0 };
+
+	if (r->count == 1) {
+		buf_str(out, " --snapshot ");
+		buf_shell(out, path);
+		return;
+	}
+	buf_add(&folder, path, slash && slash != path ? (size_t)(slash - path) : slash ? 1 : 0);
+	buf_str(out, " --snapshot-dir ");
+	buf_shell(out, slash && buf_text(&folder) ? buf_text(&folder) : ".");
+	out->failed |= folder.failed;
+	buf_free(&folder);
+}
+
+/*
+ * Append --force with the names that were given and that the next command may meet again. What
+ * somebody changes later is not among them.
+ */
+static void
+add_forced(struct buf *out, const struct report *r)
+{
+	const char *sep = " --force ";
+	size_t i;
+
+	for (i = 0; i < REFUSAL_COUNT; i++) {
+		if (!r->options->request.forced[i] || i == REFUSAL_CHANGED)
+			continue;
+		buf_printf(out, "%s%s", sep, refusals[i].name);
+		sep = ",";
+	}
+}
+
+static void
+add_clear(struct buf *out, const struct report *r)
+{
+	add_command(out, r, "clear");
+	add_snapshot(out, r);
+	add_forced(out, r);
+}
+
+/* ---- groups of earlier runs ---- */
+
+/* Does the group, by the snapshot, hold a value of ours? */
+static bool
+group_stands(const struct report_target *t, size_t group)
+{
+	size_t i;
+
+	for (i = 0; i < t->snapshot->count; i++) {
+		const struct snapshot_key *k = &t->snapshot->keys[i];
+
+		if (k->group == group && k->written &&
+		    settings_same(k->written, settings_get(t->settings, k->key)))
+			return true;
+	}
+	return false;
+}
+
+void
+report_standing(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	struct buf names = { 0 };
+	size_t g, n = 0;
+
+	for (g = 0; g < GROUP_ALLOW && t->snapshot; g++) {
+		if (r->options->request.groups & 1u << g || !group_stands(t, g))
+			continue;
+		buf_printf(&names, "%s%s", n ? "," : "", group_name((enum group)g));
+		n++;
+	}
+	if (n && buf_text(&names)) {
+		buf_printf(out, "%s %s staged since an earlier run and stay%s; to take %s out:\n  ",
+		    names.data, n == 1 ? "is" : "are", n == 1 ? "s" : "", n == 1 ? "it" : "them");
+		add_clear(out, r);
+		buf_printf(out, " --only %s\n", names.data);
+	}
+	out->failed |= names.failed;
+	buf_free(&names);
+	if (t->snapshot && !r->options->request.allow_new_server && group_stands(t, GROUP_ALLOW))
+		buf_str(out,
+		    "The exemption of the new server from bans is staged since an earlier run and\n"
+		    "stays; a clear of all groups takes it out.\n");
+}
+
+/* ---- the last lines ---- */
+
+/* Is what the run wanted there, as it was read, with a snapshot that can bring back what stood? */
+static bool
+can_be_undone(const struct report *r, const struct report_target *t)
+{
+	return t->plan && !t->is_stream && t->snapshot_kept &&
+	    (t->written ? t->proved : r->exit == EXIT_DONE);
+}
+
+static void
+next_of_stage(struct buf *out, const struct report *r)
+{
+	bool written = false, undo = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		undo |= can_be_undone(r, &r->targets[i]);
+		written |= r->targets[i].written && r->targets[i].proved;
+	}
+	if (!undo)
+		return;
+	if (written && r->exit == EXIT_DONE)
+		buf_str(out,
+		    r->targets[0].is_file
+			? "\nThe server applies all of it when it starts with this file.\n"
+			: "\nTo apply it at the cutover: restart the old server. It needs no "
+			  "reload.\n");
+	buf_str(out, "To undo: ");
+	add_clear(out, r);
+	buf_char(out, '\n');
+}
+
+/* What was applied before the clear still runs. */
+static void
+next_of_clear(struct buf *out, const struct report *r)
+{
+	bool changed = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		changed |= r->targets[i].changed && !r->targets[i].is_file;
+	if (!changed || r->options->reload)
+		return;
+	buf_str(out,
+	    "\nIf the change set was never applied, that is all. If it was, it stays in force\n"
+	    "until a reload, and listeners that run behind the proxy expect its header until\n"
+	    "a restart. To reload: ");
+	add_command(out, r, "reload");
+	if (r->options->request.forced[REFUSAL_OPEN_SECRET])
+		buf_str(out, " --force open-secret");
+	buf_char(out, '\n');
+}
+
+static void
+next_of_status(struct buf *out, const struct report *r)
+{
+	if (r->exit != EXIT_NOT_STAGED || r->targets[0].is_stream)
+		return;
+	buf_str(out, "\nNothing of the change set is staged. To see what a stage would write:\n  ");
+	add_command(out, r, "stage");
+	buf_str(out, " --proxy ADDR --public-url URL -n\n");
+}
+
+const char report_dry_run_way[] = "To do it: the same command without -n.";
+
+/* A file's report ends with its changes instead. */
+static void
+next_of_dry_run(struct buf *out, const struct report *r)
+{
+	bool would_write = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++)
+		would_write |= !r->targets[i].is_file && r->targets[i].plan &&
+		    r->targets[i].plan->write_count;
+	if (would_write && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
+		buf_printf(out, "\n%s\n", report_dry_run_way);
+}
+
+void
+report_next(struct buf *out, const struct report *r)
+{
+	if (!r->count)
+		return;
+	if (r->options->id == COMMAND_STATUS)
+		next_of_status(out, r);
+	else if (r->options->dry_run && r->options->id != COMMAND_RELOAD)
+		next_of_dry_run(out, r);
+	else if (r->options->id == COMMAND_STAGE)
+		next_of_stage(out, r);
+	else if (r->options->id == COMMAND_CLEAR)
+		next_of_clear(out, r);
+}
