@@ -158,14 +158,14 @@ test_policy(void **state)
 		{ "mail.example.org", true, false, NULL, in_2030, NULL },
 		{ "mail.example.org", true, false, PIN, in_2030, NULL },
 		{ "mail.example.org", true, false, OTHER, in_2030,
-		    "none of those that --pinnedpubkey names" },
+		    "not the one that --pinnedpubkey names" },
 		{ "mail.example.org", false, false, PIN, in_2030, "no trusted certificates" },
 		{ "mail.example.org", true, false, PIN, in_2000, "not valid yet" },
 		{ "www.example.org", true, false, PIN, in_2030, "for other hosts" },
 		{ "www.example.org", false, true, PIN, in_2000, NULL },
 		{ "www.example.org", false, true, OTHER ";" PIN, in_2000, NULL },
 		{ "www.example.org", false, true, OTHER, in_2000,
-		    "none of those that --pinnedpubkey names" },
+		    "not the one that --pinnedpubkey names" },
 		{ "www.example.org", false, true, NULL, in_2000, NULL },
 	};
 	struct pem pem = { .text = CERTIFICATE, .len = strlen(CERTIFICATE) };
