@@ -1110,10 +1110,8 @@ CONSTRAINTS = [
     (dns("a.mail.example.org"), None, dns("mail.example.org"), HOST, "not permitted"),
     # constraints that are no host names: nothing is permitted, all is excluded
     (dns(".example.org"), None, dns("mail.example.org"), HOST, "not permitted"),
-    (dns("*.example.org"), None, dns("mail.example.org"), HOST, "not permitted"),
     (dns("example.org."), None, dns("mail.example.org"), HOST, "not permitted"),
     (None, dns(".example.net"), dns("mail.example.org"), HOST, "excluded"),
-    (None, dns("*.example.net"), dns("mail.example.org"), HOST, "excluded"),
     (None, dns("example.net."), dns("mail.example.org"), HOST, "excluded"),
     (None, dns(".example.net"), ips("192.0.2.1"), "192.0.2.1", None),
     (dns("example.org"), dns("mail.example.org"), dns("mail.example.org"), HOST, "excluded"),
@@ -1178,6 +1176,21 @@ def test_constraints(tmp_path, permit, exclude, names, host, reason, where, crit
     else:
         anchors, chain = chain_of(leaf, CA.but(constraints=limits))
     check(verify(tmp_path, anchors, chain, host), reason)
+
+
+@pytest.mark.parametrize("tag, reason", [(0xA0, "not permitted"), (0xA1, "excluded")], ids=["permitted", "excluded"])
+@pytest.mark.parametrize("critical", [False, True], ids=["", "critical"])
+@pytest.mark.parametrize("where", ["intermediate", "anchor"])
+def test_constraint_with_an_asterisk(tmp_path, tag, reason, where, critical):
+    """It is no host name: as a permitted name it permits nothing, as an excluded one it excludes all."""
+    value = tlv(0x30, tlv(tag, tlv(0x30, tlv(0x82, b"*.example.org"))))
+    changes = {"constraints": constraints(permit=dns("example.org")), "patch": set_value("2.5.29.30", value, critical)}
+    if where == "anchor":
+        root = ROOTCA.but(**changes)
+        anchors, chain = [make(root)], [make(LEAF, root)]
+    else:
+        anchors, chain = chain_of(LEAF, CA.but(**changes))
+    check(verify(tmp_path, anchors, chain), reason)
 
 
 def test_constraints_on_subject_email(tmp_path):
