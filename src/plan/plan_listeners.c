@@ -1,6 +1,13 @@
 #include "plan/plan_listeners.h"
 
+#include "base/buf.h"
 #include "base/pool.h"
+
+enum {
+	LIST_MAX =
+	    1000, /* no more is added to a list of listeners in a message from so many bytes on */
+	BINDS_MAX = 200 /* bytes of one listener's binds there */
+};
 
 static bool
 is_among(const char *const *ids, size_t count, const char *id)
@@ -100,16 +107,29 @@ check_mixed(struct build *b, const struct listener *l)
 		    option, l->id, l->binds);
 }
 
+/* Take the text of a list into the pool. */
+static const char *
+keep_text(struct build *b, struct buf *text)
+{
+	const char *kept = pool_str(b->pool, buf_text(text) ? buf_text(text) : "");
+
+	b->pool->failed |= text->failed;
+	buf_free(text);
+	return kept;
+}
+
 /* The names of all listeners, for a message. */
 static const char *
 listener_names(struct build *b)
 {
-	const char *text = "";
+	struct buf text = { 0 };
 	size_t i;
 
-	for (i = 0; i < b->p->all.count && text; i++)
-		text = pool_printf(b->pool, "%s%s%s", text, i ? ", " : "", b->p->all.items[i].id);
-	return text ? text : "";
+	for (i = 0; i < b->p->all.count && text.len < LIST_MAX; i++)
+		buf_printf(&text, "%s%s", i ? ", " : "", b->p->all.items[i].id);
+	if (i < b->p->all.count)
+		buf_printf(&text, " and %zu more", b->p->all.count - i);
+	return keep_text(b, &text);
 }
 
 /* Refuse a name that the server does not have. */
@@ -209,8 +229,8 @@ ask_relay_listener(struct build *b)
 static void
 ask_submission(struct build *b, bool relay_asked)
 {
-	const char *names = "";
-	size_t i, count = 0, others = 0;
+	struct buf names = { 0 };
+	size_t i, count = 0, more = 0, others = 0;
 
 	for (i = 0; i < b->p->all.count; i++)
 		others += may_be_relay(&b->p->all.items[i]);
@@ -221,16 +241,22 @@ ask_submission(struct build *b, bool relay_asked)
 		    b->q->listener_count || option_for(b->q, l->id) || is_left(b->q, l->id) ||
 		    is_relay_listener(b->q, l->id))
 			continue;
-		names = pool_printf(b->pool, "%s%s\"%s\" (%s)", names, count++ ? ", " : "", l->id,
-		    *l->binds ? l->binds : "without a bind");
+		if (names.len < LIST_MAX)
+			buf_printf(&names, "%s\"%s\" (%.*s)", count ? ", " : "", l->id, BINDS_MAX,
+			    *l->binds ? l->binds : "without a bind");
+		else
+			more++;
+		count++;
 		build_ask(b, "also", l->id, false);
 	}
+	if (more)
+		buf_printf(&names, " and %zu more", more);
 	if (count)
 		build_refuse(b, REFUSAL_SUBMISSION,
 		    "It is not clear who connects to %s of protocol smtp: %s. What mail clients "
 		    "use (submission behind a port mapping) belongs behind the proxy: --also ID. "
 		    "What only other servers or programs use (a second MX) does not: --leave ID.",
-		    count == 1 ? "this listener" : "these listeners", names);
+		    count == 1 ? "this listener" : "these listeners", keep_text(b, &names));
 }
 
 static void
