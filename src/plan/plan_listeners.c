@@ -85,6 +85,16 @@ choose(struct build *b, struct plan_listener *pl)
 	}
 }
 
+/* How to leave it out, for a message. */
+static const char *
+way_to_leave(struct build *b, const char *id)
+{
+	const char *option = option_for(b->q, id);
+
+	return option ? pool_printf(b->pool, "remove it from --%s", option)
+		      : pool_printf(b->pool, "leave it out with --leave %s", id);
+}
+
 /* Refuse a listener that would be chosen but binds port 25: stalprep can't split it. */
 static void
 check_mixed(struct build *b, const struct listener *l)
@@ -97,9 +107,8 @@ check_mixed(struct build *b, const struct listener *l)
 	if (l->elsewhere)
 		build_refuse(b, REFUSAL_PORT_25,
 		    "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
-		    "server's relay to port 25. Give the other port a listener of its own, or "
-		    "leave this one out: --leave %s.",
-		    l->id, l->binds, l->id);
+		    "server's relay to port 25. Give the other port a listener of its own, or %s.",
+		    l->id, l->binds, way_to_leave(b, l->id));
 	else
 		build_refuse(b, REFUSAL_PORT_25,
 		    "--%s %s: this listener binds %s. Port 25 is never put behind the proxy, "
@@ -160,17 +169,21 @@ check_relay_listener(struct build *b)
 		    option, id, option);
 }
 
-/* Refuse a listener whose keys would be among the settings of another, maybe of port 25. */
+/*
+ * Refuse a listener whose keys would be among the settings of another, maybe of port 25. The one
+ * that the new server relays to has to be named without doubt too.
+ */
 static void
 check_id(struct build *b, const struct plan_listener *pl)
 {
 	const char *id = pl->listener->id;
+	bool relay = is_relay_listener(b->q, id);
 
-	if ((pl->chosen || is_relay_listener(b->q, id)) && listener_name_is_ambiguous(id))
+	if ((pl->chosen || relay) && listener_name_is_ambiguous(id))
 		build_refuse(b, REFUSAL_LISTENER_NAME,
 		    "Listener \"%s\" has \"proxy\" or \"bind\" as a part of its name, so its keys "
-		    "look like those of another listener. Rename it, or leave it out: --leave %s.",
-		    id, id);
+		    "look like those of another listener. Rename it%s%s.",
+		    id, relay ? "" : ", or ", relay ? "" : way_to_leave(b, id));
 }
 
 /* May the new server relay to it? Submission and mail clients' listeners are out of the question.

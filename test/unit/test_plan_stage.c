@@ -288,6 +288,24 @@ static const struct {
 	    LIST("smtp") " is \"0.0.0.0/0\", which is no network", BEFORE_25, "too wide" },
 };
 
+/* What two listeners on port 25 have in common is a fault once. */
+static void
+test_warned_once(void **state)
+{
+	struct world w;
+	size_t i, n = 0;
+
+	(void)state;
+	world_begin(&w,
+	    SMTP IMAP LISTENER(
+		"mx2", "smtp", "192.0.2.2:25") "server.proxy.trusted-networks.0 = \n");
+	world_plan(&w, plan_stage, "stage " LEAD);
+	for (i = 0; i < w.plan.messages.count; i++)
+		n += has(w.plan.messages.items[i].text, "trusted-networks.0 is empty");
+	assert_int_equal(n, 1);
+	world_end(&w);
+}
+
 static void
 test_warned(void **state)
 {
@@ -1133,6 +1151,7 @@ main(void)
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_warned),
+		cmocka_unit_test(test_warned_once),
 		cmocka_unit_test(test_questions),
 		cmocka_unit_test(test_many_questions),
 		cmocka_unit_test(test_written),
