@@ -237,13 +237,16 @@ def test_answers(run, serve, tables, answers, chosen):
     run("stage", *reach(server), *CHANGE, "--only", "listeners", *answers, status=0)
     wanted = {key: value for name in ("http", *chosen) for key, value in proxied(name).items()}
     assert difference(before, server.settings()) == wanted
-    run("clear", *reach(server), status=0)
+    run("status", *reach(server), *CHANGE, "--only", "listeners", *answers, status=0)
+    for path in run.folder.iterdir():
+        path.unlink()  # the options alone find them again
+    run("clear", *reach(server), *CHANGE, "--only", "listeners", *answers, status=0)
     assert server.settings() == before
 
 
-def test_all_questions_at_once(run, serve):
+def test_all_questions_at_once(run, simulate):
     """Each candidate with its binds, and at the end one line with the options, names as a shell takes them."""
-    server = serve(config=config(*MAPPED, listener("second mx", 2526, "smtp"), HTTP))
+    server = simulate(config=config(*MAPPED, listener("second mx", 2526, "smtp"), HTTP))
     before = state(server)
     ran = run("stage", *reach(server), *CHANGE, status=1)
     assert "refused (relay-listener)" in ran.err and "refused (submission)" in ran.err
@@ -302,12 +305,17 @@ REFUSED = [  # (tables of config.toml, options, the refusal's name, a word of it
     ((SMTP,), ("--also", "imap"), "no-listener", "imap"),
     ((SMTP,), ("--leave", "imap"), "no-listener", "imap"),
     ((SMTP,), ("--also", "http", "--relay-listener", "http"), "port-25", "http"),
+]
+
+
+AMBIGUOUS = [  # such a server logs errors of its own; only the simulator is made so
     ((SMTP, listener("smtp.proxy.trusted-networks", 143, "imap")), (), "listener-name", "smtp.proxy"),
     ((SMTP, listener("smtp.proxy.trusted-networks", 24, "lmtp")), ("--also", "smtp.proxy.trusted-networks"),
      "listener-name", "smtp.proxy"),
     ((SMTP, listener("smtp.bind.x", 143, "imap")), ("--listener", "smtp.bind.x"), "listener-name", "smtp.bind"),
     ((SMTP, listener("mx", None, "smtp", bind="%{env:BIND}%")), (), "relay-listener", '"mx"'),
 ]
+REFUSED += [] if REAL else AMBIGUOUS
 
 
 @pytest.mark.parametrize("tables,options,name,word", REFUSED, ids=[f"{n}-{case[2]}" for n, case in enumerate(REFUSED)])

@@ -38,12 +38,13 @@ has_macro(const struct trusted_entry *e)
 }
 
 /*
- * Warn about values that are no networks: the server trusts nobody through them, and refuses every
- * reload. Tell whom the listener expects a PROXY header from, if nobody can say whether the new
- * server is among them.
+ * tell_faults: warn about values that are no networks; the server trusts nobody through them, and
+ * refuses every reload. Tell whom the listener expects a PROXY header from, if nobody can say
+ * whether the new server is among them.
  */
 static void
-tell_networks(struct build *b, const struct listener *l, const struct trusted *list)
+tell_networks(
+    struct build *b, const struct listener *l, const struct trusted *list, bool tell_faults)
 {
 	const struct trusted_entry *first = NULL;
 	size_t i, count = 0;
@@ -52,6 +53,8 @@ tell_networks(struct build *b, const struct listener *l, const struct trusted *l
 		const struct trusted_entry *e = &list->items[i];
 
 		if (!e->valid && !has_macro(e)) {
+			if (!tell_faults)
+				continue;
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "%s is %s%s%s, which is no network for the server. It trusts nobody "
 			    "through it, and no reload works until it is fixed or deleted.",
@@ -71,10 +74,10 @@ tell_networks(struct build *b, const struct listener *l, const struct trusted *l
 
 /*
  * The new server relays without a PROXY header, so this listener must not expect one from the new
- * server's address.
+ * server's address. Faults of the global list are told once, and then *global_told is set.
  */
 static void
-check_relay_way(struct build *b, const struct listener *l)
+check_relay_way(struct build *b, const struct listener *l, bool *global_told)
 {
 	const struct trusted_entry *there;
 	struct trusted list = { 0 };
@@ -83,7 +86,8 @@ check_relay_way(struct build *b, const struct listener *l)
 	bool own;
 
 	effective_list(b, l->id, &list, &own);
-	tell_networks(b, l, &list);
+	tell_networks(b, l, &list, own || !*global_told);
+	*global_told |= !own;
 	if (!b->q->new_server[0])
 		return;
 	for (i = 0; i < list.count; i++) {
@@ -108,6 +112,7 @@ check_relay_way(struct build *b, const struct listener *l)
 static void
 check_relay_ways(struct build *b)
 {
+	bool global_told = false;
 	size_t i;
 
 	for (i = 0; i < b->p->all.count; i++) {
@@ -115,7 +120,7 @@ check_relay_ways(struct build *b)
 		bool named = b->q->relay_listener && !strcmp(b->q->relay_listener, l->id);
 
 		if (l->on_25 || named)
-			check_relay_way(b, l);
+			check_relay_way(b, l, &global_told);
 	}
 }
 

@@ -1,6 +1,12 @@
 #include "plan/plan_listeners.h"
 
+#include "base/buf.h"
 #include "base/pool.h"
+
+enum {
+	LIST_MAX = 1000, /* from so many bytes on, nothing is added to a list in a message */
+	BINDS_MAX = 200  /* bytes of one listener's binds there */
+};
 
 static bool
 is_among(const char *const *ids, size_t count, const char *id)
@@ -78,6 +84,16 @@ choose(struct build *b, struct plan_listener *pl)
 	}
 }
 
+/* How to leave it out, for a message. */
+static const char *
+way_to_leave(struct build *b, const char *id)
+{
+	const char *option = option_for(b->q, id);
+
+	return option ? pool_printf(b->pool, "remove it from --%s", option)
+		      : pool_printf(b->pool, "leave it out with --leave %s", id);
+}
+
 /* Refuse a listener that would be chosen but binds port 25: stalprep can't split it. */
 static void
 check_mixed(struct build *b, const struct listener *l)
@@ -90,9 +106,8 @@ check_mixed(struct build *b, const struct listener *l)
 	if (l->elsewhere)
 		build_refuse(b, REFUSAL_PORT_25,
 		    "Listener \"%s\" binds %s. Putting it behind the proxy would stall the new "
-		    "server's relay to port 25. Give the other port a listener of its own, or "
-		    "leave this one out: --leave %s.",
-		    l->id, l->binds, l->id);
+		    "server's relay to port 25. Give the other port a listener of its own, or %s.",
+		    l->id, l->binds, way_to_leave(b, l->id));
 	else
 		build_refuse(b, REFUSAL_PORT_25,
 		    "--%s %s: this listener binds %s. Port 25 is never put behind the proxy, "
@@ -100,18 +115,29 @@ check_mixed(struct build *b, const struct listener *l)
 		    option, l->id, l->binds);
 }
 
-enum { NAMED_MAX = 30 }; /* listeners that a message names */
+/* Take the text of a list into the pool. */
+static const char *
+keep_text(struct build *b, struct buf *text)
+{
+	const char *kept = pool_str(b->pool, buf_text(text) ? buf_text(text) : "");
 
-/* The names of the listeners, for a message. */
+	b->pool->failed |= text->failed;
+	buf_free(text);
+	return kept;
+}
+
+/* The names of all listeners, for a message. */
 static const char *
 listener_names(struct build *b)
 {
-	const char *text = "";
+	struct buf text = { 0 };
 	size_t i;
 
-	for (i = 0; i < b->p->all.count && i < NAMED_MAX; i++)
-		text = pool_printf(b->pool, "%s%s%s", text, i ? ", " : "", b->p->all.items[i].id);
-	return i < b->p->all.count ? pool_printf(b->pool, "%s and more", text) : text;
+	for (i = 0; i < b->p->all.count && text.len < LIST_MAX; i++)
+		buf_printf(&text, "%s%s", i ? ", " : "", b->p->all.items[i].id);
+	if (i < b->p->all.count)
+		buf_printf(&text, " and %zu more", b->p->all.count - i);
+	return keep_text(b, &text);
 }
 
 /* Refuse a name that the server does not have. */
@@ -142,17 +168,21 @@ check_relay_listener(struct build *b)
 		    option, id, option);
 }
 
-/* Refuse a listener whose keys would be among the settings of another, maybe of port 25. */
+/*
+ * Refuse a listener whose keys would be among the settings of another, maybe of port 25. The one
+ * that the new server relays to has to be named without doubt too.
+ */
 static void
 check_id(struct build *b, const struct plan_listener *pl)
 {
 	const char *id = pl->listener->id;
+	bool relay = is_relay_listener(b->q, id);
 
-	if ((pl->chosen || is_relay_listener(b->q, id)) && listener_name_is_ambiguous(id))
+	if ((pl->chosen || relay) && listener_name_is_ambiguous(id))
 		build_refuse(b, REFUSAL_LISTENER_NAME,
 		    "Listener \"%s\" has \"proxy\" or \"bind\" as a part of its name, so its keys "
-		    "look like those of another listener. Rename it, or leave it out: --leave %s.",
-		    id, id);
+		    "look like those of another listener. Rename it%s%s.",
+		    id, relay ? "" : ", or ", relay ? "" : way_to_leave(b, id));
 }
 
 /* May the new server relay to it? Submission and mail clients' listeners are out of the question.
@@ -211,8 +241,8 @@ ask_relay_listener(struct build *b)
 static void
 ask_submission(struct build *b, bool relay_asked)
 {
-	const char *names = "";
-	size_t i, count = 0, others = 0;
+	struct buf names = { 0 };
+	size_t i, count = 0, more = 0, others = 0;
 
 	for (i = 0; i < b->p->all.count; i++)
 		others += may_be_relay(&b->p->all.items[i]);
@@ -223,16 +253,22 @@ ask_submission(struct build *b, bool relay_asked)
 		    b->q->listener_count || option_for(b->q, l->id) || is_left(b->q, l->id) ||
 		    is_relay_listener(b->q, l->id))
 			continue;
-		names = pool_printf(b->pool, "%s%s\"%s\" (%s)", names, count++ ? ", " : "", l->id,
-		    *l->binds ? l->binds : "without a bind");
+		if (names.len < LIST_MAX)
+			buf_printf(&names, "%s\"%s\" (%.*s)", count ? ", " : "", l->id, BINDS_MAX,
+			    *l->binds ? l->binds : "without a bind");
+		else
+			more++;
+		count++;
 		build_ask(b, "also", l->id, false);
 	}
+	if (more)
+		buf_printf(&names, " and %zu more", more);
 	if (count)
 		build_refuse(b, REFUSAL_SUBMISSION,
 		    "It is not clear who connects to %s of protocol smtp: %s. What mail clients "
 		    "use (submission behind a port mapping) belongs behind the proxy: --also ID. "
 		    "What only other servers or programs use (a second MX) does not: --leave ID.",
-		    count == 1 ? "this listener" : "these listeners", names);
+		    count == 1 ? "this listener" : "these listeners", keep_text(b, &names));
 }
 
 static void

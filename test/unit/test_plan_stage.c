@@ -288,6 +288,24 @@ static const struct {
 	    LIST("smtp") " is \"0.0.0.0/0\", which is no network", BEFORE_25, "too wide" },
 };
 
+/* What two listeners on port 25 have in common is a fault once. */
+static void
+test_warned_once(void **state)
+{
+	struct world w;
+	size_t i, n = 0;
+
+	(void)state;
+	world_begin(&w,
+	    SMTP IMAP LISTENER(
+		"mx2", "smtp", "192.0.2.2:25") "server.proxy.trusted-networks.0 = \n");
+	world_plan(&w, plan_stage, "stage " LEAD);
+	for (i = 0; i < w.plan.messages.count; i++)
+		n += has(w.plan.messages.items[i].text, "trusted-networks.0 is empty");
+	assert_int_equal(n, 1);
+	world_end(&w);
+}
+
 static void
 test_warned(void **state)
 {
@@ -360,6 +378,36 @@ test_questions(void **state)
 		CHECK(refusal_of(&w.plan), "%s: no refusal", questions[i].why);
 		world_end(&w);
 	}
+}
+
+/* A server with very many listeners: the refusal still ends with what to do. */
+static void
+test_many_questions(void **state)
+{
+	struct buf lines = { 0 };
+	struct world w;
+	int i;
+
+	(void)state;
+	buf_str(&lines, SMTP IMAP);
+	for (i = 0; i < 3000; i++)
+		buf_printf(&lines,
+		    "server.listener.mapped%04d.bind.0 = [::]:1587\n"
+		    "server.listener.mapped%04d.protocol = smtp\n",
+		    i, i);
+	world_begin(&w, buf_text(&lines));
+	world_plan(&w, plan_stage, "stage " LEAD);
+	assert_string_equal(refusal_of(&w.plan), "submission");
+	assert_true(said(&w.plan, MESSAGE_REFUSAL, "\"mapped0000\" ([::]:1587), "));
+	assert_true(said(&w.plan, MESSAGE_REFUSAL, " more. What mail clients use"));
+	assert_true(said(&w.plan, MESSAGE_REFUSAL, "does not: --leave ID."));
+	assert_true(said(&w.plan, MESSAGE_ERROR, " --also mapped2999"));
+	world_plan(&w, plan_stage, "stage " LEAD "--also nobody");
+	assert_true(
+	    said(&w.plan, MESSAGE_REFUSAL, "no listener of that name. It has imap, mapped"));
+	assert_true(said(&w.plan, MESSAGE_REFUSAL, " more."));
+	world_end(&w);
+	buf_free(&lines);
 }
 
 /* Exactly what is written, in order. */
@@ -1112,7 +1160,9 @@ main(void)
 		cmocka_unit_test(test_chosen),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_warned),
+		cmocka_unit_test(test_warned_once),
 		cmocka_unit_test(test_questions),
+		cmocka_unit_test(test_many_questions),
 		cmocka_unit_test(test_written),
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_left_overs),
