@@ -269,7 +269,8 @@ def test_without_a_snapshot(bench):
     bench(*STAGE)
     (bench.folder / "stalprep-config.toml.snapshot.json").unlink()
     assert "no-snapshot" in bench(*CLEAR, "--dialect", "0.15", status=1).err
-    bench("status", "--dialect", "0.15")
+    assert "Nothing says which proxy" in bench("status", "--dialect", "0.15", status=6).err
+    assert "Ready for the start." in bench("status", *STAGE[1:]).out
     bench(*CLEAR, *STAGE[1:])
     assert bench.text == PLAIN
 

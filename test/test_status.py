@@ -33,8 +33,9 @@ def test_before_and_after(run, serve, version):
     dialect = ("--dialect", dialect_of(version))
     assert set(told(run, server, *dialect, status=7).values()) == {"not staged"}
     write(server, guide(version, relay=True))
-    # By itself, by the options, and by other options.
-    assert told(run, server, *dialect, status=0) == dict.fromkeys(("listeners", "checks", "url", "outbound"), "staged")
+    # With nothing to judge by all is shown, and it is not ready; by the options it is; by others it is not.
+    assert told(run, server, *dialect, status=6) == dict.fromkeys(("listeners", "checks", "url", "outbound"), "staged")
+    assert "--proxy ADDR, --public-url URL" in run("status", *reach(server), *dialect, status=6).err
     assert set(told(run, server, *ALL, *dialect, status=0).values()) == {"staged"}
     assert told(run, server, *OTHERS, *dialect, status=6)["checks"] == "staged"
 
@@ -46,8 +47,7 @@ class TestPartly:
             keys = {key: value for key, value in guide(NEWEST, relay=True).items()
                     if next(name for prefix, name in GROUP_OF if key.startswith(prefix)) == group}
             write(server, keys)
-            # A URL alone may be anybody's: it is recognised by its option, or beside other signs.
-            named = (*NAMED, *(("--public-url", ORIGIN) if group == "url" else ()))
+            named = (*ALL, *NAMED)
             assert {name for name, how in told(run, server, *named, status=6).items() if how == "staged"} == {group}
             assert told(run, server, *named, "--only", group, status=0) == {group: "staged"}
             write(server, dict.fromkeys(keys))

@@ -31,7 +31,9 @@ exit_of_target(const struct target *t, unsigned groups)
 			none += (GROUPS_DEFAULT & groups & 1u << g) != 0;
 		}
 	}
-	return other || (staged && none) ? EXIT_PARTLY : staged ? EXIT_DONE : EXIT_NOT_STAGED;
+	if (other || (staged && (none || t->plan.unready)))
+		return EXIT_PARTLY;
+	return staged ? EXIT_DONE : EXIT_NOT_STAGED;
 }
 
 int

@@ -115,14 +115,7 @@ set_relay_id(struct parse *p, const struct option *opt, const char *value, struc
 static int
 check_id(const struct option *opt, const char *value, struct err *err)
 {
-	size_t len = strlen(value), i, n;
-
-	for (i = 0; i < len; i += n) {
-		n = utf8_length(value + i, len - i);
-		if (!n || (unsigned char)value[i] < ' ' || value[i] == 0x7f || value[i] == '\\')
-			break; /* in config.toml a quoted name loses its backslashes */
-	}
-	if (!len || i < len || len > ID_MAX)
+	if (!request_takes_listener(value))
 		return err_set(err, ERR_USAGE,
 		    "--%s: a listener's name has 1 to %d bytes, without control characters "
 		    "and backslashes",

@@ -337,8 +337,7 @@ options_parse(struct options *o, const struct command *commands, struct pool *po
 	int i, r;
 
 	memset(o, 0, sizeof(*o));
-	o->request.relay_id = RELAY_ID;
-	o->request.minor = -1;
+	request_init(&o->request);
 	o->reach.connect_timeout = CONNECT_SECONDS;
 	o->reach.max_time = MAX_SECONDS;
 	for (i = 0; i < argc; i++) {

@@ -10,6 +10,7 @@ struct buf;
 struct messages;
 struct options;
 struct plan;
+struct request;
 struct settings;
 struct snapshot;
 
@@ -23,6 +24,7 @@ struct report_target {
 	int minor_first, minor_last;     /* the versions 0.minor that its answers allow */
 	const char *url_in_force;        /* the origin that it advertises now; NULL: not seen */
 	const struct settings *settings; /* as they were read */
+	const struct request *request;   /* what was planned for, with earlier stages' */
 	const struct plan *plan;         /* NULL: nothing was planned */
 	bool written;                    /* something may be written */
 	bool proved;                     /* all that was written was read back */

@@ -5,6 +5,7 @@
 #include "format/jsonout.h"
 #include "plan/plan.h"
 #include "settings/message.h"
+#include "settings/request.h"
 
 static const char *const level_names[] = {
 	[MESSAGE_RESULT] = "note",
@@ -64,6 +65,7 @@ add_target(struct jsonout *j, const struct report_target *t)
 	jsonout_text(j, "dialect", p->dialect ? p->dialect->name : NULL);
 	jsonout_text(j, "version", t->version);
 	jsonout_text(j, "url_in_force", t->url_in_force);
+	request_write(j, "request", t->request);
 	jsonout_open(j, "listeners", '[');
 	for (i = 0; i < p->listener_count; i++)
 		add_listener(j, &p->listeners[i]);

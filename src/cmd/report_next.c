@@ -168,9 +168,42 @@ next_of_clear(struct buf *out, const struct report *r)
 	buf_char(out, '\n');
 }
 
+/* The groups that are not staged as the status was asked to judge them. */
+static void
+add_missing(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	const char *before = ". Missing: ";
+	int g;
+
+	for (g = 0; g < GROUP_COUNT; g++) {
+		struct group_count c = plan_count(t->plan, (enum group)g);
+		enum group_state state = plan_group_state(&c);
+
+		if (state == GROUP_STAGED || !(r->options->request.groups & 1u << g) ||
+		    (state == GROUP_NONE && !(GROUPS_DEFAULT & 1u << g)))
+			continue;
+		buf_printf(out, "%s%s", before, group_name((enum group)g));
+		before = ", ";
+	}
+	buf_str(out, *before == ',' ? ".\n" : ": see the warnings.\n");
+}
+
 static void
 next_of_status(struct buf *out, const struct report *r)
 {
+	const char *what = r->targets[0].is_file ? "start" : "restart";
+	size_t i;
+
+	if (r->exit == EXIT_DONE)
+		buf_printf(out, "\nReady for the %s.\n", what);
+	for (i = 0; i < r->count && r->exit == EXIT_PARTLY; i++) {
+		if (!r->targets[i].plan)
+			continue;
+		buf_printf(out, "%sNot ready for the %s", i ? "" : "\n", what);
+		if (r->count > 1)
+			buf_printf(out, ", %s", r->targets[i].name);
+		add_missing(out, r, &r->targets[i]);
+	}
 	if (r->exit != EXIT_NOT_STAGED || r->targets[0].is_stream)
 		return;
 	buf_str(out, "\nNothing of the change set is staged. To see what a stage would write:\n  ");

@@ -435,9 +435,29 @@ add_found_snapshot(struct buf *out, const struct report_target *t)
 	}
 }
 
+/* By which values the status was judged. */
+static void
+add_judged(struct buf *out, const struct report_target *t)
+{
+	struct request q = *t->request;
+	struct buf options = { 0 };
+
+	q.groups = GROUPS_DEFAULT | (q.relay_host ? 1u << GROUP_OUTBOUND : 0);
+	q.groups |= q.allow_new_server ? 1u << GROUP_ALLOW : 0;
+	request_format(&options, &q);
+	if (options.len) {
+		buf_str(out, "\nJudged by:");
+		add_clean(out, options.data, (size_t)-1);
+		buf_char(out, '\n');
+	}
+	out->failed |= options.failed;
+	buf_free(&options);
+}
+
 static void
 text_status(struct buf *out, const struct report *r, const struct report_target *t)
 {
+	add_judged(out, t);
 	add_listeners(out, t, false);
 	add_found_snapshot(out, t);
 	add_groups(out, r, t);

@@ -292,7 +292,7 @@ run_plan(struct run *r, run_planner *planner)
 		struct plan_input in = {
 			.now = &t->facts.settings,
 			.every = t->is_file ? NULL : &t->every,
-			.request = &r->options->request,
+			.request = &t->request,
 			.node_count = r->options->reach.target_count,
 			.snapshot = found,
 			.snapshot_path = t->snapshot_path[0] ? t->snapshot_path : NULL,
@@ -304,6 +304,9 @@ run_plan(struct run *r, run_planner *planner)
 			.file = t->is_file,
 		};
 
+		/* A node without a snapshot is judged as the cluster's others are. */
+		if (!found && any && r->options->id == COMMAND_STATUS)
+			request_merge(&t->request, any->request);
 		failed = planner(&t->plan, &t->pool, &in, &err);
 		memset(&t->every, 0, sizeof(t->every));
 		pool_free(&t->every_pool);
@@ -394,6 +397,7 @@ report_of(const struct run *r, const struct target *t, struct buf *diff)
 		.minor_last = t->facts.minor_last,
 		.url_in_force = t->facts.url_in_force,
 		.settings = &t->facts.settings,
+		.request = &t->request,
 		.plan = t->planned ? &t->plan : NULL,
 		.written = t->progress != PROGRESS_NONE,
 		.proved = t->progress == PROGRESS_PROVED,

@@ -85,8 +85,11 @@ struct plan {
 	size_t left_count; /* clear: keys that are left alone */
 	/* also delete and insert keys that are right already, so that the server writes its file */
 	bool rewrite;
-	bool clearing;       /* the plan of a clear */
-	bool file;           /* the plan for a file, which is written whole or not at all */
+	bool clearing; /* the plan of a clear */
+	bool file;     /* the plan for a file, which is written whole or not at all */
+	/* status: a restart now would not do what the change set says, and the keys do not show it;
+	 * the messages say why */
+	bool unready;
 	bool unread;         /* the read-back failed: `after` says nothing */
 	bool unknown_before; /* clear: without a snapshot, the originals are not known */
 	const struct dialect *dialect;

@@ -203,7 +203,8 @@ build_dialect(struct build *b)
 {
 	const struct dialect *low = changeset_dialect(b->in->minor_first),
 			     *high = changeset_dialect(b->in->minor_last);
-	int named = b->q->minor;
+	const struct snapshot *s = b->in->snapshot;
+	int named = b->q->minor, before = s ? s->request->minor : -1;
 	size_t refused;
 
 	b->p->dialect = high;
@@ -218,6 +219,10 @@ build_dialect(struct build *b)
 	}
 	if (low == high)
 		return;
+	if (before >= b->in->minor_first && before <= b->in->minor_last) {
+		b->p->dialect = changeset_dialect(before);
+		return;
+	}
 	refused = message_refusals(&b->p->messages);
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host &&
 	    strcmp(low->rule, high->rule) != 0)

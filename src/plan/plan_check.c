@@ -64,12 +64,14 @@ tell_networks(
 		first = first ? first : e;
 		count++;
 	}
-	if (first && !b->q->new_server[0])
+	if (first && !b->q->new_server[0]) {
+		b->p->unready = true;
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "Listener \"%s\" (port 25) expects a PROXY header from %s%s (%s). If the new "
 		    "server relays from there, its mail will stall. Check it with --new-server "
 		    "ADDR.",
 		    l->id, first->value, count > 1 ? " and more" : "", first->key);
+	}
 }
 
 /*
@@ -91,12 +93,14 @@ check_relay_way(struct build *b, const struct listener *l, bool *global_told)
 	if (!b->q->new_server[0])
 		return;
 	for (i = 0; i < list.count; i++) {
-		if (has_macro(&list.items[i]))
-			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-			    "%s holds a macro (%s), so stalprep can't see whether it covers the "
-			    "new server's address %s. Look it up: if it does, the relay to "
-			    "listener \"%s\" (port 25) will stall.",
-			    list.items[i].key, list.items[i].value, b->q->new_server, l->id);
+		if (!has_macro(&list.items[i]))
+			continue;
+		b->p->unready = true;
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "%s holds a macro (%s), so stalprep can't see whether it covers the "
+		    "new server's address %s. Look it up: if it does, the relay to "
+		    "listener \"%s\" (port 25) will stall.",
+		    list.items[i].key, list.items[i].value, b->q->new_server, l->id);
 	}
 	there = addr_parse(&from, b->q->new_server) ? trusted_covering(&list, &from) : NULL;
 	if (there)
@@ -109,8 +113,8 @@ check_relay_way(struct build *b, const struct listener *l, bool *global_told)
 		    own ? "the listener's list" : "the global list");
 }
 
-static void
-check_relay_ways(struct build *b)
+void
+build_check_relay(struct build *b)
 {
 	bool global_told = false;
 	size_t i;
@@ -229,7 +233,7 @@ check_listeners(struct build *b)
 {
 	size_t i;
 
-	check_relay_ways(b);
+	build_check_relay(b);
 	for (i = 0; i < b->p->listener_count; i++) {
 		if (b->p->listeners[i].chosen)
 			check_loopback(b, b->p->listeners[i].listener);

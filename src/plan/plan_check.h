@@ -12,6 +12,12 @@
 void build_check(struct build *b);
 
 /*
+ * Refuse if the new server's relay to port 25 would need a PROXY header. If nobody can say, warn
+ * and set p->unready.
+ */
+void build_check_relay(struct build *b);
+
+/*
  * Refuse to change local keys on one node of a cluster alone: each node has its own, and the API
  * does not name the other nodes. Refuse several --url for servers that are no cluster.
  */

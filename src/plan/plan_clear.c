@@ -246,7 +246,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
 		return -1;
 	/* A stage of this node alone is cleared on this node alone. */
-	if (!in->snapshot || !strstr(in->snapshot->options, "--single-node"))
+	if (!in->snapshot || !in->snapshot->request->single_node)
 		build_check_cluster(&b);
 	build_check_rewrite(&b);
 	build_tell_answers(&b);

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "format/addr.h"
+#include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
 #include "plan/plan_want.h"
 #include "settings/settings.h"
@@ -74,7 +75,10 @@ looks_staged(const struct build *b, const struct request *q)
 	    settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
 }
 
-/* Fill in options that were not given from the settings. */
+/*
+ * Fill in from the settings what nobody named, so that the report can show what stands. It is no
+ * measure to judge by: a wrong value would be measured by itself.
+ */
 static void
 recognise(struct build *b, struct request *q)
 {
@@ -83,77 +87,69 @@ recognise(struct build *b, struct request *q)
 	const char *address = pool_printf(b->pool, "%s%s.address", prefix, q->relay_id);
 	const char *port = pool_printf(b->pool, "%s%s.port", prefix, q->relay_id);
 
-	if (!q->proxy_count && q->groups & 1u << GROUP_LISTENERS)
+	if (q->groups & 1u << GROUP_LISTENERS)
 		recognise_proxies(b, q);
-	text = q->public_origin[0] || !looks_staged(b, q)
-	    ? NULL
-	    : quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key));
+	text = looks_staged(b, q)
+	    ? quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key))
+	    : NULL;
 	if (text)
 		snprintf(q->public_origin, sizeof(q->public_origin), "%s", text);
-	/* With options or a snapshot, a relay that they do not name is not ours. */
-	if (b->q->values_given || b->in->snapshot || !(q->groups & 1u << GROUP_OUTBOUND) ||
-	    !settings_get(now, address))
+	if (!(q->groups & 1u << GROUP_OUTBOUND) || !settings_get(now, address))
 		return;
 	q->relay_host = settings_get(now, address);
 	text = settings_get(now, port);
-	q->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : 25;
+	q->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : RELAY_PORT;
 }
 
-/* Does the snapshot have a key of the listener with this override key? */
+/* Is anything of the plan there, or a sign of an earlier stage? */
 static bool
-was_staged(const struct snapshot *s, const char *override)
+anything_stands(const struct build *b)
 {
-	size_t len = strlen(override) - strlen("override"), i;
+	size_t i;
 
-	for (i = 0; i < s->count && strncmp(s->keys[i].key, override, len) != 0; i++)
-		;
-	return i < s->count;
+	for (i = 0; i < b->p->key_count; i++) {
+		if (b->p->keys[i].wanted && b->p->keys[i].now)
+			return true;
+	}
+	return b->in->snapshot != NULL;
 }
 
-/* Add the keys of listeners that are newer than the snapshot, and warn about them. */
+/* Say which values nobody named, if something stands that they would be compared with. */
 static void
-add_new_listeners(struct build *b)
+tell_unnamed(struct build *b, bool proxy, bool url)
 {
-	size_t i, from;
+	if ((!proxy && !url) || !anything_stands(b))
+		return;
+	b->p->unready = true;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "Nothing says which %s right. Name what the stage named: %s%s%s. Or name its snapshot "
+	    "with --snapshot.",
+	    proxy && url ? "proxy and which URL are"
+		: proxy  ? "proxy is"
+			 : "URL is",
+	    proxy ? "--proxy ADDR" : "", proxy && url ? ", " : "", url ? "--public-url URL" : "");
+}
 
+/* Warn about chosen listeners that are newer than the stage. */
+static void
+tell_new_listeners(struct build *b)
+{
+	const struct snapshot *s = b->in->snapshot;
+	size_t i;
+
+	if (!s || !(s->request->groups & 1u << GROUP_LISTENERS))
+		return;
 	for (i = 0; i < b->p->listener_count; i++) {
-		const char *id = b->p->listeners[i].listener->id,
-			   *override = changeset_listener_key(b->pool, id, "override");
+		const char *id = b->p->listeners[i].listener->id;
+		const char *override = changeset_listener_key(b->pool, id, "override");
+		const struct plan_key *k = build_find_key(b, override);
 
-		from = b->p->key_count;
-		if (!b->p->listeners[i].chosen || was_staged(b->in->snapshot, override))
-			continue;
-		build_add_listener(b, id);
-		while (from < b->p->key_count &&
-		    settings_same(b->p->keys[from].now, b->p->keys[from].wanted))
-			from++;
-		if (from < b->p->key_count)
+		if (k && k->wanted && k->state == KEY_MISSING && !snapshot_find(s, override))
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "Listener \"%s\" is not in the snapshot and would not be behind the "
 			    "proxy. If it is new, stage again with the same options.",
 			    id);
 	}
-}
-
-/* Without options the snapshot says which listeners, relay and values are wanted. */
-static void
-add_from_snapshot(struct build *b, struct request *q)
-{
-	const struct snapshot *s = b->in->snapshot;
-	unsigned known = 0, groups = q->groups;
-	size_t i;
-
-	for (i = 0; i < s->count; i++)
-		known |= 1u << s->keys[i].group & (1u << GROUP_LISTENERS | 1u << GROUP_OUTBOUND);
-	q->groups &= ~known;
-	build_add_groups(b);
-	q->groups = groups;
-	for (i = 0; i < s->count; i++) {
-		if (groups & 1u << s->keys[i].group)
-			build_add_key(b, s->keys[i].group, s->keys[i].key, s->keys[i].written);
-	}
-	if (known & groups & 1u << GROUP_LISTENERS && !strstr(s->options, "listener "))
-		add_new_listeners(b);
 }
 
 int
@@ -162,27 +158,35 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	struct request *q = pool_zero(pool, sizeof(*q));
 	struct plan_input with = *in;
 	struct build b = { 0 };
+	bool proxy, url;
 	size_t i;
 
 	if (!q)
 		return err_memory(err);
 	*q = *in->request;
 	with.request = q;
+	proxy = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count;
+	url = q->groups & 1u << GROUP_URL && !q->public_origin[0];
 	if (build_begin(&b, p, pool, &with, err) == -1)
 		return -1;
 	recognise_dialect(&b);
 	build_choose_listeners(&b);
-	recognise(&b, q);
-	if (in->snapshot && !in->request->values_given) {
-		add_from_snapshot(&b, q);
-	} else {
-		build_add_groups(&b);
-		build_add_restores(&b);
-	}
+	if (!q->values_given && !in->snapshot && !in->other)
+		recognise(&b, q);
+	if (!q->proxy_count)
+		q->groups &= ~(1u << GROUP_LISTENERS);
+	build_add_groups(&b);
+	q->groups = in->request->groups;
+	build_add_restores(&b);
 	if (build_set_states(&b) == -1)
 		return -1;
+	tell_unnamed(&b, proxy, url);
+	tell_new_listeners(&b);
+	if (q->groups & 1u << GROUP_LISTENERS)
+		build_check_relay(&b);
+	p->unready |= message_refusals(&p->messages) > 0;
 	for (i = 0; i < p->key_count; i++)
 		p->keys[i].write = false;
 	p->write_count = 0;
-	return 0;
+	return pool_check(pool, err);
 }

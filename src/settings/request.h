@@ -14,6 +14,10 @@
 #include <stdbool.h>
 
 struct buf;
+struct err;
+struct json;
+struct jsonout;
+struct pool;
 
 enum {
 	PROXIES_MAX = 16,
@@ -48,6 +52,15 @@ struct request {
 	bool forced[REFUSAL_COUNT];
 };
 
+/* Zero but for the defaults. */
+void request_init(struct request *q);
+
+/*
+ * Can this be a listener's name: 1 to ID_MAX bytes of UTF-8, no control characters, and no
+ * backslash, which a quoted name in config.toml would lose?
+ */
+bool request_takes_listener(const char *id);
+
 /* Does the request hold this network, spelled like this? */
 bool request_has_proxy(const struct request *q, const char *network);
 
@@ -59,5 +72,30 @@ struct wanted request_wanted(const struct request *q);
  * quoted for a shell.
  */
 void request_format(struct buf *out, const struct request *q);
+
+/*
+ * Take from `stored`, the request of an earlier stage, what q does not name: values, listeners,
+ * the exemption, --single-node. The groups and the forced refusals stay q's own. A choice of
+ * listeners counts as one: --listener replaces a stored --also and --leave, and the other way
+ * round. Strings are shared.
+ */
+void request_merge(struct request *q, const struct request *stored);
+
+/*
+ * A copy in the pool, for the snapshot: with the groups of the old snapshot's request (or NULL),
+ * which stay staged, and with its version where q names none. NULL if memory ran out.
+ */
+const struct request *request_keep(
+    struct pool *pool, const struct request *q, const struct request *old);
+
+/* Write it as one JSON object, a member of that name. The forced refusals are left out. */
+void request_write(struct jsonout *j, const char *name, const struct request *q);
+
+/*
+ * Read what request_write wrote. It may come from somebody else, so each value passes the rules of
+ * its option. Strings are copied to the pool. 0, or -1 with err: the member that is wrong.
+ */
+int request_read(
+    struct request *q, struct pool *pool, const struct json *from, struct err *err) WARN_UNUSED;
 
 #endif

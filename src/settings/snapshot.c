@@ -5,6 +5,7 @@
 #include "base/pool.h"
 #include "format/json.h"
 #include "format/jsonout.h"
+#include "settings/request.h"
 #include "settings/settings.h"
 
 #include <stdint.h>
@@ -184,6 +185,20 @@ check_keys(const struct snapshot *s, struct err *err)
 }
 
 static int
+read_request(struct snapshot *s, struct pool *pool, const struct json *from, struct err *err)
+{
+	struct request *q = pool_zero(pool, sizeof(*q));
+	struct err why;
+
+	if (!q)
+		return err_memory(err);
+	s->request = q;
+	if (request_read(q, pool, from, &why) == 0)
+		return 0;
+	return damaged(err, why.text);
+}
+
+static int
 read_members(struct snapshot *s, struct pool *pool, const struct json *doc, struct err *err)
 {
 	const struct json *keys = json_member(doc, "keys"), *j;
@@ -193,7 +208,7 @@ read_members(struct snapshot *s, struct pool *pool, const struct json *doc, stru
 	if (read_string(&s->target, pool, doc, "target", false, err) == -1 ||
 	    read_string(&s->created, pool, doc, "created", false, err) == -1 ||
 	    read_string(&s->dialect, pool, doc, "dialect", false, err) == -1 ||
-	    read_string(&s->options, pool, doc, "options", false, err) == -1 ||
+	    read_request(s, pool, json_member(doc, "request"), err) == -1 ||
 	    read_string(&state, pool, doc, "state", false, err) == -1)
 		return -1;
 	for (i = 0; i < SNAPSHOT_STATE_COUNT && strcmp(state_names[i], state) != 0; i++)
@@ -300,7 +315,7 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 	jsonout_text(&j, "target", s->target);
 	jsonout_text(&j, "created", s->created);
 	jsonout_text(&j, "dialect", s->dialect);
-	jsonout_text(&j, "options", s->options);
+	request_write(&j, "request", s->request);
 	jsonout_text(&j, "state", state_names[s->state]);
 	jsonout_open(&j, "keys", '[');
 	for (i = 0; i < s->count; i++)

@@ -10,6 +10,7 @@
 struct buf;
 struct err;
 struct pool;
+struct request;
 
 enum {
 	SNAPSHOT_VERSION = 1,
@@ -36,11 +37,10 @@ struct snapshot_key {
 
 /* Strings live in the pool that it was made with. Zero-initialise. */
 struct snapshot {
-	const char *target;  /* the origin that it belongs to */
-	const char *created; /* RFC 3339, UTC */
-	const char *dialect; /* "0.13 to 0.15" */
-	/* the options that say what was written, as request_format gives them */
-	const char *options;
+	const char *target;            /* the origin that it belongs to */
+	const char *created;           /* RFC 3339, UTC */
+	const char *dialect;           /* "0.13 to 0.15" */
+	const struct request *request; /* what the stages asked for, of all of its groups */
 	enum snapshot_state state;
 	struct snapshot_key *keys;
 	size_t count;

@@ -65,12 +65,12 @@ target_begin(struct target *t, enum purpose purpose, const struct request *q, co
 	char name[ORIGIN_MAX];
 
 	t->purpose = purpose;
-	t->request = q;
+	t->request = *q;
 	t->reach = r;
 	if (r->config)
 		return begin_file(t, err);
-	t->session.api.relay_id = q->relay_id;
-	t->session.api.new_server = q->new_server;
+	t->session.api.relay_id = t->request.relay_id;
+	t->session.api.new_server = t->request.new_server;
 	url_format(url, t->origin);
 	t->snapshot_id = t->origin;
 	name_server(name, url);
@@ -89,7 +89,7 @@ int
 target_write(struct target *t, struct err *err)
 {
 	if (pool_check(&t->pool, err) == -1 ||
-	    guard_port_25(&t->plan, &t->facts.settings, t->request, err) == -1)
+	    guard_port_25(&t->plan, &t->facts.settings, &t->request, err) == -1)
 		return -1;
 	return t->is_file ? target_file_write(t, err) : target_api_write(t, err);
 }

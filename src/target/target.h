@@ -9,6 +9,7 @@
 #include "format/edits.h"
 #include "format/toml.h"
 #include "plan/plan.h"
+#include "settings/request.h"
 #include "settings/snapshot.h"
 #include "sys/configfile.h"
 #include "target/api.h"
@@ -19,7 +20,6 @@
 
 struct credentials;
 struct reach;
-struct request;
 
 /* What the run is for. What is read, and what is refused, depends on it. */
 enum purpose { TO_LOOK, TO_STAGE, TO_CLEAR };
@@ -33,7 +33,7 @@ enum progress {
 
 /* The caller holds it, never moved. Zero-initialise, with lock -1; target_close when done. */
 struct target {
-	const struct request *request;
+	struct request request; /* with what the snapshot says of earlier stages */
 	const struct reach *reach;
 	enum purpose purpose;
 	char origin[PATH_MAX];   /* of the URL, or the file's path */

@@ -40,8 +40,8 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 			return -1;
 	}
 	t->read = true;
-	if (t->request->minor != -1)
-		t->session.api.capital = t->request->minor <= 10;
+	if (t->request.minor != -1)
+		t->session.api.capital = t->request.minor <= 10;
 	if (t->purpose == TO_LOOK)
 		return 0;
 	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);

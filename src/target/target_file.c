@@ -18,7 +18,7 @@ check_running(struct target *t, struct err *err)
 		return 0;
 	running_find(&r, &t->config.st);
 	t->unseen = r.unseen;
-	if (!r.pid || t->request->forced[REFUSAL_RUNNING])
+	if (!r.pid || t->request.forced[REFUSAL_RUNNING])
 		return 0;
 	return err_refuse(err, REFUSAL_RUNNING,
 	    "Process %ld (%s) was started with %s. A running server does not see changes to its "
@@ -46,7 +46,7 @@ explain_unreadable(const struct target *t, const struct err *why, struct err *er
 static int
 read_text(struct target *t, struct err *err)
 {
-	bool old_keys = t->request->minor != -1 && t->request->minor <= 12;
+	bool old_keys = t->request.minor != -1 && t->request.minor <= 12;
 	struct err why;
 
 	if (configfile_read(&t->config, err) == -1)
@@ -75,7 +75,7 @@ target_file_read(struct target *t, struct err *err)
 	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
 	t->facts.minor_last = MINOR_LAST;
 	/* Without --dialect the one that was staged still holds. */
-	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->request->minor == -1; i++) {
+	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->request.minor == -1; i++) {
 		if (!strcmp(changeset_dialects[i].name, t->loaded.dialect)) {
 			t->facts.minor_first = changeset_dialects[i].first;
 			t->facts.minor_last = changeset_dialects[i].last;
@@ -166,7 +166,7 @@ replace_file(struct target *t, struct err *err)
 	if (t->snapshot_kept && target_save_sending(t, err) == -1)
 		return -1;
 	if (configfile_write(
-		&t->config, &t->edited, t->request->forced[REFUSAL_IN_PLACE], &torn, err) == -1) {
+		&t->config, &t->edited, t->request.forced[REFUSAL_IN_PLACE], &torn, err) == -1) {
 		if (torn || !configfile_holds(&t->config, &t->config.text))
 			target_mark_unproved(t);
 		if (!torn)

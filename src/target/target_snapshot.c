@@ -79,7 +79,7 @@ trust_of(const struct target *t)
 {
 	return (struct snapfile_trust){
 		.also = t->reach->snapshot_dir ? (uid_t)-1 : configfile_owner(&t->config),
-		.all = t->reach->snapshot && t->request->forced[REFUSAL_SNAPSHOT_OWNER],
+		.all = t->reach->snapshot && t->request.forced[REFUSAL_SNAPSHOT_OWNER],
 	};
 }
 
@@ -119,13 +119,17 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 	t->snapshot_kept = t->has_snapshot;
 	t->snapshot = t->loaded;
 	if (t->has_snapshot && strcmp(t->snapshot.target, t->snapshot_id) != 0 &&
-	    !lies_beside_file(t) && !t->request->forced[REFUSAL_SNAPSHOT_TARGET])
+	    !lies_beside_file(t) && !t->request.forced[REFUSAL_SNAPSHOT_TARGET])
 		return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
 		    "The snapshot %s belongs to %s, not to %s. Force this only if it is the same "
 		    "server under another name.",
 		    t->snapshot_path, t->snapshot.target, t->snapshot_id);
-	if (!t->has_snapshot)
+	if (target_found_snapshot(t)) {
+		request_merge(&t->request, t->loaded.request);
+		t->session.api.relay_id = t->request.relay_id;
+	} else if (!t->has_snapshot) {
 		load_cleared(t);
+	}
 	return add_extra_keys(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
 }
 
@@ -135,18 +139,6 @@ target_found_snapshot(const struct target *t)
 	return t->has_snapshot && (t->loaded.state != SNAPSHOT_PLANNED || t->purpose == TO_CLEAR)
 	    ? &t->loaded
 	    : NULL;
-}
-
-static const char *
-request_text(struct pool *pool, const struct request *q)
-{
-	struct buf text = { 0 };
-	const char *copy;
-
-	request_format(&text, q);
-	copy = text.failed ? NULL : pool_str(pool, text.len ? text.data + 1 : "");
-	buf_free(&text);
-	return copy;
 }
 
 /* For a file: record how its old values were spelled. */
@@ -206,12 +198,12 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	when_format(when, now);
 	s.created = old ? old->created : pool_str(&t->pool, when);
 	s.dialect = t->plan.dialect->name;
-	s.options = request_text(&t->pool, t->request);
-	if (!s.options)
+	s.request = request_keep(&t->pool, &t->request, old ? old->request : NULL);
+	if (!s.request)
 		return err_memory(err);
 	if (old && old->state == SNAPSHOT_SENDING)
 		s.state = SNAPSHOT_SENDING; /* it stays so until proved */
-	plan_fill_snapshot(&t->plan, t->request->groups, old, &s, &t->pool);
+	plan_fill_snapshot(&t->plan, t->request.groups, old, &s, &t->pool);
 	add_texts(&s, t);
 	return save_file(t, &s, err);
 }
@@ -230,7 +222,7 @@ target_save_proved(struct target *t, struct err *err)
 {
 	struct snapshot s = t->snapshot;
 
-	plan_mark_proved(&t->plan, t->request->groups, t->has_snapshot ? &t->loaded : NULL, &s);
+	plan_mark_proved(&t->plan, t->request.groups, t->has_snapshot ? &t->loaded : NULL, &s);
 	return save_file(t, &s, err);
 }
 

@@ -140,12 +140,14 @@ static struct snapshot
 next_snapshot(struct world *w)
 {
 	struct snapshot s = {
-		.target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_PLANNED
+		.target = "", .created = "", .dialect = "", .state = SNAPSHOT_PLANNED
 	};
 	const struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
 	const struct toml_entry *e;
 	size_t i;
 
+	s.request = request_keep(&w->pool, &w->o.request, old ? old->request : NULL);
+	CHECK(s.request, "no memory");
 	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	for (i = 0; i < s.count; i++) {
 		if (s.keys[i].written) /* it may be the options', which the next stage overwrites */

@@ -229,10 +229,12 @@ keep(struct world *w, bool proved)
 {
 	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
 	struct snapshot s = {
-		.target = "", .created = "", .dialect = "", .options = "", .state = SNAPSHOT_SENDING
+		.target = "", .created = "", .dialect = "", .state = SNAPSHOT_SENDING
 	};
 	size_t i;
 
+	s.request = request_keep(&w->pool, &w->o.request, old ? old->request : NULL);
+	CHECK(s.request, "no memory");
 	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	if (proved)
 		plan_mark_proved(&w->plan, w->o.request.groups, old, &s);

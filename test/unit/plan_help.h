@@ -46,6 +46,7 @@ struct world {
 	struct pool pool;
 	struct settings now;
 	struct options o;
+	struct request q; /* the options' request, with what earlier stages said */
 	struct snapshot snapshot;
 	bool has_snapshot;
 	int first, last; /* what the answers allow */
@@ -78,7 +79,7 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 	struct plan_input in = {
 		.now = &w->now,
 		.every = w->every,
-		.request = &w->o.request,
+		.request = &w->q,
 		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
 		.minor_first = w->first,
 		.minor_last = w->last,
@@ -87,6 +88,9 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 
 	options_of(
 	    &w->o, &w->pool, pool_printf(&w->pool, "%s --url https://old.example.org", line));
+	w->q = w->o.request;
+	if (w->has_snapshot)
+		request_merge(&w->q, w->snapshot.request);
 	in.node_count = w->o.reach.target_count;
 	return make(&w->plan, &w->pool, &in, err);
 }
@@ -207,12 +211,10 @@ world_keep(struct world *w, enum snapshot_state state)
 		.target = "https://old.example.org", .created = "", .dialect = "", .state = state
 	};
 	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
-	struct buf options = { 0 };
 	size_t i;
 
-	request_format(&options, &w->o.request);
-	s.options = pool_str(&w->pool, buf_text(&options));
-	buf_free(&options);
+	s.request = request_keep(&w->pool, &w->q, old ? old->request : NULL);
+	assert_non_null(s.request);
 	if (state == SNAPSHOT_PROVED)
 		s.state = old && old->state == SNAPSHOT_SENDING ? SNAPSHOT_SENDING
 								: SNAPSHOT_PLANNED;

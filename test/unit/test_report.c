@@ -28,6 +28,7 @@ begin(struct run_of *x, const char *lines)
 	x->t.name = "https://old.example.org";
 	x->t.snapshot_path = "stalprep-old.example.org-443.snapshot.json";
 	x->t.settings = &x->w.now;
+	x->t.request = &x->w.q;
 	x->t.read = true;
 	x->t.minor_first = x->t.minor_last = 15;
 	x->r.options = &x->w.o;

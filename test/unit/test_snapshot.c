@@ -6,12 +6,34 @@
 #include "help.h"
 
 #include "base/buf.h"
+#include "format/jsonout.h"
+#include "settings/request.h"
 #include "settings/snapshot.h"
 #include "sys/file.h"
 #include "target/snapfile.h"
 
 /* What the tests write is theirs. */
 static const struct snapfile_trust mine = { .also = (uid_t)-1 };
+
+static const struct request nothing = { .relay_id = RELAY_ID, .minor = -1 };
+static const struct request asked = {
+	.proxies = { "203.0.113.10/32", "2001:db8::/32" },
+	.proxy_count = 2,
+	.public_origin = "https://mail.example.org",
+	.relay_host = "new.example.org",
+	.relay_port = 2525,
+	.relay_id = "out_2",
+	.groups = 1u << GROUP_LISTENERS | 1u << GROUP_OUTBOUND | 1u << GROUP_ALLOW,
+	.also = { "web mail", "\"x\"" },
+	.also_count = 2,
+	.leave = { "b" },
+	.leave_count = 1,
+	.relay_listener = "in",
+	.new_server = "2001:db8::9",
+	.allow_new_server = true,
+	.single_node = true,
+	.minor = 12,
+};
 
 static const char *const names[] = { "s.json", "s.json.lock", NULL };
 
@@ -40,10 +62,23 @@ fill(struct snapshot *s, struct pool *pool)
 	s->target = "https://old.example.org:8443";
 	s->created = "2026-01-02T03:04:05Z";
 	s->dialect = "0.13 to 0.15";
-	s->options = "--proxy 203.0.113.10/32 --listener 'web mail'";
+	s->request = &asked;
 	s->state = SNAPSHOT_SENDING;
 	for (i = 0; i < COUNT(keys); i++)
 		snapshot_add(s, pool, &keys[i]);
+}
+
+static void
+check_same_request(const struct request *a, const struct request *b)
+{
+	struct buf x = { 0 }, y = { 0 };
+	struct jsonout i = { .out = &x }, j = { .out = &y };
+
+	request_write(&i, NULL, a);
+	request_write(&j, NULL, b);
+	assert_string_equal(buf_text(&x), buf_text(&y));
+	buf_free(&x);
+	buf_free(&y);
 }
 
 static void
@@ -54,7 +89,7 @@ check_same(const struct snapshot *a, const struct snapshot *b)
 	assert_string_equal(a->target, b->target);
 	assert_string_equal(a->created, b->created);
 	assert_string_equal(a->dialect, b->dialect);
-	assert_string_equal(a->options, b->options);
+	check_same_request(a->request, b->request);
 	assert_int_equal(a->state, b->state);
 	assert_int_equal(a->count, b->count);
 	for (i = 0; i < a->count; i++) {
@@ -94,7 +129,8 @@ test_round_trip(void **state)
 static void
 test_appended(void **state)
 {
-	struct snapshot a = { .target = "t", .created = "c", .dialect = "d", .options = "" }, b;
+	struct snapshot a = { .target = "t", .created = "c", .dialect = "d", .request = &nothing },
+			b;
 	struct pool pool = { 0 };
 	struct buf text = { 0 };
 	struct err err;
@@ -139,8 +175,13 @@ test_damage(void **state)
 /* Texts whose checksum is right and whose content is not. */
 #define HEAD "{\n  \"format\": \"stalprep-snapshot\",\n  \"version\": 1"
 #define REST \
-	",\n  \"target\": \"t\",\n  \"created\": \"c\",\n  \"dialect\": \"d\",\n  \"options\": " \
-	"\"o\""
+	",\n  \"target\": \"t\",\n  \"created\": \"c\",\n  \"dialect\": \"d\",\n  " \
+	"\"request\": " REQUEST
+#define REQUEST \
+	"{\"groups\":[],\"proxy\":[],\"public_url\":null,\"relay\":null,\"relay_port\":0," \
+	"\"relay_id\":\"smarthost\",\"listener\":[],\"also\":[],\"leave\":[]," \
+	"\"relay_listener\":null,\"new_server\":null,\"allow_new_server\":false," \
+	"\"single_node\":false,\"minor\":-1}"
 #define KEY(key, group, local, before, written) \
 	"{\"key\": " key ", \"group\": " group ", \"local\": " local ", \"before\": " before \
 	", \"written\": " written "}"
@@ -169,10 +210,11 @@ static const struct {
 	{ HEAD REST ",\"state\":\"proved\"", "no keys", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":{}", "keys as an object", false },
 	{ HEAD REST ",\"state\":\"proved\",\"keys\":[1]", "a key that is a number", false },
-	{ HEAD ",\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":\"proved\","
+	{ HEAD ",\"created\":\"c\",\"dialect\":\"d\",\"request\":" REQUEST ",\"state\":\"proved\","
 	       "\"keys\":[]",
 	    "no target", false },
-	{ HEAD ",\"target\":null,\"created\":\"c\",\"dialect\":\"d\",\"options\":\"o\",\"state\":"
+	{ HEAD ",\"target\":null,\"created\":\"c\",\"dialect\":\"d\",\"request\":" REQUEST
+	       ",\"state\":"
 	       "\"proved\",\"keys\":[]",
 	    "target null", false },
 	{ HEAD REST
@@ -272,7 +314,7 @@ test_planted(void **state)
 		struct snapshot_key k = { planted[i].key, "before", planted[i].value,
 			planted[i].group, false, NULL, "before" };
 		struct snapshot s = {
-			.target = "t", .created = "c", .dialect = "d", .options = ""
+			.target = "t", .created = "c", .dialect = "d", .request = &nothing
 		};
 		struct pool pool = { 0 };
 		struct buf text = { 0 };
@@ -324,7 +366,7 @@ test_bounds(void **state)
 		struct snapshot s = { .target = "t",
 			.created = "c",
 			.dialect = "d",
-			.options = "" },
+			.request = &nothing },
 				again;
 		struct pool pool = { 0 };
 		struct buf text = { 0 };
@@ -352,7 +394,7 @@ test_bounds(void **state)
 static void
 test_save_bounds(void **state)
 {
-	struct snapshot s = { .target = "t", .created = "c", .dialect = "d", .options = "" };
+	struct snapshot s = { .target = "t", .created = "c", .dialect = "d", .request = &nothing };
 	struct pool pool = { 0 };
 	struct folder f;
 	struct err err;
