@@ -37,8 +37,13 @@ stage_all(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		if (run_stopped(r))
 			return;
-		if (is_needed(&r->targets[i]) && run_write(r, &r->targets[i]) == -1)
+		if (is_needed(&r->targets[i])) {
+			if (run_write(r, &r->targets[i]) == -1)
+				return;
+		} else if (target_save_request(&r->targets[i], &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
 			return;
+		}
 	}
 }
 

@@ -8,6 +8,7 @@
 #include "cmd/say.h"
 #include "plan/plan.h"
 #include "settings/message.h"
+#include "settings/request.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
 
@@ -230,9 +231,44 @@ text_staged(struct buf *out, const struct report *r, const struct report_target 
 		add_applied(out, p);
 }
 
+/* The options of an earlier stage that still hold, because this run does not name others. */
+static void
+add_inherited(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	const struct request *given = &r->options->request;
+	struct request q = *t->request;
+	struct buf options = { 0 };
+
+	q.groups = GROUPS_DEFAULT;
+	q.proxy_count = 0;
+	q.public_origin[0] = '\0';
+	q.relay_host = NULL;
+	q.allow_new_server = false;
+	if (given->listener_count)
+		q.listener_count = 0;
+	if (given->also_count)
+		q.also_count = 0;
+	if (given->leave_count)
+		q.leave_count = 0;
+	if (given->relay_listener)
+		q.relay_listener = NULL;
+	if (given->new_server[0])
+		q.new_server[0] = '\0';
+	q.single_node &= !given->single_node;
+	request_format(&options, &q);
+	if (options.len) {
+		buf_str(out, "\nStill holds from an earlier stage:");
+		add_clean(out, options.data, (size_t)-1);
+		buf_char(out, '\n');
+	}
+	out->failed |= options.failed;
+	buf_free(&options);
+}
+
 static void
 text_stage(struct buf *out, const struct report *r, const struct report_target *t)
 {
+	add_inherited(out, r, t);
 	add_listeners(out, t, true);
 	if (r->options->dry_run) {
 		text_would_stage(out, r, t);

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/pool.h"
+#include "settings/snapshot.h"
 
 enum {
 	LIST_MAX = 1000, /* from so many bytes on, nothing is added to a list in a message */
@@ -140,6 +141,17 @@ listener_names(struct build *b)
 	return keep_text(b, &text);
 }
 
+/* Did an earlier stage name it? Then the server had it, and it was removed since. */
+static bool
+was_named(const struct build *b, const char *id)
+{
+	const struct snapshot *s = b->in->snapshot;
+
+	return s &&
+	    (is_among(s->request->also, s->request->also_count, id) ||
+		is_among(s->request->leave, s->request->leave_count, id));
+}
+
 /* Refuse a name that the server does not have. */
 static void
 check_named(struct build *b, const char *option, const char *const *ids, size_t count)
@@ -147,7 +159,7 @@ check_named(struct build *b, const char *option, const char *const *ids, size_t 
 	size_t i;
 
 	for (i = 0; i < count; i++) {
-		if (!listener_by_id(&b->p->all, ids[i]))
+		if (!listener_by_id(&b->p->all, ids[i]) && !was_named(b, ids[i]))
 			build_refuse(b, REFUSAL_NO_LISTENER,
 			    "--%s %s: the server has no listener of that name. It has %s.", option,
 			    ids[i], listener_names(b));

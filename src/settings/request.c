@@ -126,18 +126,27 @@ is_among(const char *const *ids, size_t count, const char *id)
 	return i < count;
 }
 
-/* Add the stored names that `but`, the opposite option, does not name now. */
+/* Names of listeners, as one option has them. */
+struct ids {
+	const char *const *names;
+	size_t count;
+};
+
+/* Add the stored names, if there are none now, but those that another option names now. */
 static void
-merge_ids(const char **ids, size_t *count, const char *const *stored, size_t stored_count,
-    const char *const *but, size_t but_count)
+merge_ids(const char **ids, size_t *count, struct ids stored, struct ids opposite,
+    const char *relay_listener)
 {
 	size_t i;
 
 	if (*count)
 		return;
-	for (i = 0; i < stored_count; i++) {
-		if (!is_among(but, but_count, stored[i]))
-			ids[(*count)++] = stored[i];
+	for (i = 0; i < stored.count; i++) {
+		const char *id = stored.names[i];
+
+		if (!is_among(opposite.names, opposite.count, id) &&
+		    !(relay_listener && !strcmp(relay_listener, id)))
+			ids[(*count)++] = id;
 	}
 }
 
@@ -159,13 +168,15 @@ request_merge(struct request *q, const struct request *stored)
 		q->relay_id = stored->relay_id;
 	}
 	if (!changed)
-		merge_ids(q->listeners, &q->listener_count, stored->listeners,
-		    stored->listener_count, NULL, 0);
+		merge_ids(q->listeners, &q->listener_count,
+		    (struct ids){ stored->listeners, stored->listener_count }, (struct ids){ 0 },
+		    given.relay_listener);
 	if (!listed) {
-		merge_ids(q->also, &q->also_count, stored->also, stored->also_count, given.leave,
-		    given.leave_count);
-		merge_ids(q->leave, &q->leave_count, stored->leave, stored->leave_count, given.also,
-		    given.also_count);
+		merge_ids(q->also, &q->also_count, (struct ids){ stored->also, stored->also_count },
+		    (struct ids){ given.leave, given.leave_count }, given.relay_listener);
+		merge_ids(q->leave, &q->leave_count,
+		    (struct ids){ stored->leave, stored->leave_count },
+		    (struct ids){ given.also, given.also_count }, NULL);
 	}
 	if (!q->relay_listener)
 		q->relay_listener = stored->relay_listener;
@@ -239,6 +250,21 @@ request_write(struct jsonout *j, const char *name, const struct request *q)
 	jsonout_bool(j, "single_node", q->single_node);
 	jsonout_number(j, "minor", q->minor);
 	jsonout_close(j, '}');
+}
+
+bool
+request_same(const struct request *a, const struct request *b)
+{
+	struct buf x = { 0 }, y = { 0 };
+	struct jsonout i = { .out = &x }, j = { .out = &y };
+	bool same;
+
+	request_write(&i, NULL, a);
+	request_write(&j, NULL, b);
+	same = buf_text(&x) && buf_text(&y) && !strcmp(buf_text(&x), buf_text(&y));
+	buf_free(&x);
+	buf_free(&y);
+	return same;
 }
 
 /* The string of a member, copied; NULL where it is null. *ok becomes false for anything else. */

@@ -91,6 +91,9 @@ const struct request *request_keep(
 /* Write it as one JSON object, a member of that name. The forced refusals are left out. */
 void request_write(struct jsonout *j, const char *name, const struct request *q);
 
+/* Are they the same, but for the forced refusals? False, too, if memory ran out. */
+bool request_same(const struct request *a, const struct request *b);
+
 /*
  * Read what request_write wrote. It may come from somebody else, so each value passes the rules of
  * its option. Strings are copied to the pool. 0, or -1 with err: the member that is wrong.

@@ -209,6 +209,24 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 }
 
 int
+target_save_request(struct target *t, struct err *err)
+{
+	struct snapshot s = t->loaded;
+
+	if (!target_found_snapshot(t))
+		return 0;
+	s.request = request_keep(&t->pool, &t->request, t->loaded.request);
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
+	if (request_same(s.request, t->loaded.request))
+		return 0;
+	if (snapfile_save(&s, t->snapshot_path, err) == -1)
+		return -1;
+	t->snapshot = t->loaded = s;
+	return check_saved(t, &s, err);
+}
+
+int
 target_save_sending(struct target *t, struct err *err)
 {
 	struct snapshot s = t->snapshot;

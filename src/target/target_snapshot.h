@@ -27,6 +27,12 @@ const struct snapshot *target_found_snapshot(const struct target *t);
  */
 int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED;
 
+/*
+ * For a stage that has nothing to write: keep its request, if it says more than the found
+ * snapshot's. 0 or -1 with err.
+ */
+int target_save_request(struct target *t, struct err *err) WARN_UNUSED;
+
 /* Record that something may be written from here on, and none of it is proved. */
 void target_mark_unproved(struct target *t);
 

@@ -7,7 +7,6 @@
 
 #include "base/buf.h"
 #include "base/pool.h"
-#include "format/jsonout.h"
 #include "settings/request.h"
 #include "settings/snapshot.h"
 
@@ -29,28 +28,13 @@ last_checksum(char *text, size_t len)
 	return last;
 }
 
-static bool
-same_request(const struct request *a, const struct request *b)
-{
-	struct buf x = { 0 }, y = { 0 };
-	struct jsonout i = { .out = &x }, j = { .out = &y };
-	bool same;
-
-	request_write(&i, NULL, a);
-	request_write(&j, NULL, b);
-	same = x.len && x.len == y.len && !memcmp(x.data, y.data, x.len);
-	buf_free(&x);
-	buf_free(&y);
-	return same;
-}
-
 static void
 check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	size_t i;
 
 	CHECK(!strcmp(a->target, b->target) && !strcmp(a->created, b->created) &&
-		!strcmp(a->dialect, b->dialect) && same_request(a->request, b->request) &&
+		!strcmp(a->dialect, b->dialect) && request_same(a->request, b->request) &&
 		a->state == b->state && a->count == b->count,
 	    "the head differs");
 	for (i = 0; i < a->count; i++) {

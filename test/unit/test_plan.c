@@ -92,6 +92,29 @@ test_newer_listener(void **state)
 	}
 }
 
+/* The server was upgraded after the stage: it reads other keys for the relay now. */
+static void
+test_upgraded(void **state)
+{
+	struct group_count c;
+	struct world w;
+
+	(void)state;
+	world_begin(&w, DEFAULTS);
+	w.first = w.last = 12;
+	world_stage(&w, "stage " WHOLE RELAY);
+	world_plan(&w, plan_status, "status");
+	c = plan_count(&w.plan, GROUP_OUTBOUND);
+	assert_int_equal(plan_group_state(&c), GROUP_STAGED);
+	w.first = w.last = 13;
+	world_plan(&w, plan_status, "status");
+	c = plan_count(&w.plan, GROUP_OUTBOUND);
+	assert_int_not_equal(plan_group_state(&c), GROUP_STAGED);
+	c = plan_count(&w.plan, GROUP_CHECKS);
+	assert_int_equal(plan_group_state(&c), GROUP_STAGED);
+	world_end(&w);
+}
+
 /* Nothing staged: nothing right, nothing foreign, no word of what would be done. */
 static void
 test_not_staged(void **state)
@@ -306,6 +329,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_staged),
 		cmocka_unit_test(test_newer_listener),
+		cmocka_unit_test(test_upgraded),
 		cmocka_unit_test(test_not_staged),
 		cmocka_unit_test(test_strange),
 		cmocka_unit_test(test_left_out),

@@ -1,0 +1,133 @@
+"""`status` as a gate: 0 only where a restart now would do what the change set says. By which request it judges."""
+
+import json
+
+import pytest
+
+from conftest import CHANGE, HTTP, ORIGIN, RELAY, SMTP, config, listener, reach, write
+
+IMAP = listener("imap", 143, "imap")
+WITHOUT_25 = listener("in", 2525, "smtp")
+
+
+def stage(run, server, *options, status=0):
+    return run("stage", *reach(server), *CHANGE, *options, status=status)
+
+
+def judge(run, server, *options, status):
+    return run("status", *reach(server), *options, status=status)
+
+
+@pytest.mark.parametrize("parts, options", [
+    ((SMTP, HTTP, IMAP), ()), ((SMTP, HTTP, IMAP), ("--leave", "imap")), ((SMTP, HTTP, IMAP), ("--listener", "http")),
+    ((SMTP, HTTP, listener("lmtp", 24, "lmtp")), ("--also", "lmtp")), ((SMTP, HTTP), RELAY),
+    ((WITHOUT_25, HTTP), ("--relay-listener", "in")), ((SMTP, HTTP), ("--new-server", "192.0.2.5", "--allow-new-server")),
+])
+def test_by_the_stages_own_request(run, serve, parts, options):
+    server = serve(config=config(*parts))
+    stage(run, server, *options)
+    ran = judge(run, server, status=0)
+    assert "Ready for the restart." in ran.out and ran.err == ""
+    judged = next(line for line in ran.out.splitlines() if line.startswith("Judged by:"))
+    assert "--proxy 203.0.113.10/32" in judged and f"--public-url {ORIGIN}" in judged
+    assert all(word in judged for word in options if word.startswith("--"))
+    request = json.loads(judge(run, server, "--json", status=0).out)["targets"][0]["request"]
+    assert request["public_url"] == ORIGIN and request["proxy"] == ["203.0.113.10/32"]
+    # The options come first.
+    assert judge(run, server, "--proxy", "192.0.2.7", status=6).out.splitlines().count("") and \
+        "Missing: listeners." in judge(run, server, "--proxy", "192.0.2.7", status=6).out
+    run("clear", *reach(server), status=0)
+    judge(run, server, status=7)
+
+
+@pytest.mark.parametrize("options", [(), ("--relay-listener", "smtp")])
+def test_a_listener_that_came_later(run, serve, options):
+    server = serve(config=config(SMTP, HTTP))
+    stage(run, server, *options)
+    write(server, {"server.listener.imap.bind.0": "[::]:143", "server.listener.imap.protocol": "imap"})
+    ran = judge(run, server, status=6)
+    assert "Missing: listeners." in ran.out and '"imap" is not in the snapshot' in ran.err
+    stage(run, server)
+    judge(run, server, status=0)
+
+
+def test_a_listener_that_nobody_can_judge(run, serve):
+    """An open question is asked again by a stage; until it is answered, nobody knows what a restart does."""
+    server = serve(config=config(SMTP, HTTP))
+    stage(run, server)
+    write(server, {"server.listener.odd.bind.0": "[::]:2525", "server.listener.odd.protocol": "smtp"})
+    assert "Not ready for the restart: see the warnings." in judge(run, server, status=6).out
+    stage(run, server, status=1)
+    stage(run, server, "--leave", "odd")
+    judge(run, server, status=0)
+
+
+def test_port_25_on_one_of_ours(run, serve):
+    server = serve(config=config(SMTP, HTTP, IMAP))
+    stage(run, server)
+    write(server, {"server.listener.imap.bind.1": "[::]:25"})
+    assert "Missing: listeners." in judge(run, server, status=6).out
+
+
+@pytest.mark.parametrize("networks, options, status", [
+    (["192.0.2.0/24"], (), 6), (["192.0.2.0/24"], ("--new-server", "192.0.2.5"), 6),
+    (["192.0.2.0/24"], ("--new-server", "198.51.100.5"), 0), ([], (), 0)])
+def test_a_header_on_port_25(run, serve, networks, options, status):
+    """An edge proxy in front of port 25 is fine, as long as the new server's mail needs no header."""
+    server = serve(config=config(SMTP, HTTP))
+    stage(run, server)
+    write(server, {f"server.listener.smtp.proxy.trusted-networks.{i}": net for i, net in enumerate(networks)})
+    ran = judge(run, server, *options, status=status)
+    assert ("Ready" in ran.out) == (status == 0)
+    assert status == 0 or "smtp" in ran.err
+
+
+def test_halves(run, serve):
+    """After a first half it is 6, with what is missing; a later run adds its groups, and the others stay."""
+    server = serve(config=config(SMTP, HTTP, IMAP))
+    run("stage", *reach(server), "--only", "url", "--public-url", ORIGIN, status=0)
+    ran = judge(run, server, status=6)
+    assert "Missing: listeners, checks." in ran.out and "--proxy ADDR" in ran.err
+    assert "Ready" in judge(run, server, "--only", "url", status=0).out
+    run("stage", *reach(server), "--only", "listeners,checks", "--proxy", "203.0.113.10", "--leave", "imap", status=0)
+    assert "Ready" in judge(run, server, status=0).out
+
+
+def test_what_stays(run, serve):
+    """The choice of listeners stays unless one is named, and the report says so."""
+    server = serve(config=config(SMTP, HTTP, IMAP, listener("lmtp", 24, "lmtp")))
+    stage(run, server, "--leave", "imap")
+    ran = stage(run, server)
+    assert "Still holds from an earlier stage: --leave imap\n" in ran.out
+    ran = stage(run, server, "--also", "lmtp")
+    assert "Still holds from an earlier stage: --leave imap\n" in ran.out
+    assert "server.listener.imap.proxy.override" not in server.settings()
+    ran = stage(run, server, "--also", "imap")
+    assert "Still holds" not in ran.out
+    assert "server.listener.imap.proxy.override" in server.settings()
+    assert "server.listener.lmtp.proxy.override" not in server.settings()
+    stage(run, server, "--listener", "http")
+    assert "server.listener.imap.proxy.override" not in server.settings()
+    assert "Ready" in judge(run, server, status=0).out
+
+
+def test_a_left_listener_that_is_gone(run, serve):
+    server = serve(config=config(SMTP, HTTP, IMAP))
+    stage(run, server, "--leave", "imap")
+    write(server, {"server.listener.imap.bind": None, "server.listener.imap.protocol": None})
+    judge(run, server, status=0)
+    stage(run, server)
+    stage(run, server, "--leave", "typo", status=1)
+
+
+def test_nothing_to_judge_by(run, serve, tmp_path):
+    """Somebody's own curl commands, or a stage from elsewhere: shown, and never called ready."""
+    server = serve(config=config(SMTP, HTTP))
+    stage(run, server, "--snapshot-dir", tmp_path)
+    ran = judge(run, server, status=6)
+    assert "Judged by" not in ran.out and "listeners  staged" in ran.out
+    assert "--proxy ADDR, --public-url URL" in ran.err and "--snapshot" in ran.err
+    ran = judge(run, server, "--proxy", "203.0.113.10", status=6)
+    assert "Missing: url." in ran.out and "--public-url URL" in ran.err and "--proxy ADDR" not in ran.err
+    judge(run, server, *CHANGE, status=0)
+    judge(run, server, "--snapshot-dir", tmp_path, status=0)
