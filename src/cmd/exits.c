@@ -9,7 +9,7 @@ const struct exit_row exits[EXITS_COUNT] = {
 	{ EXIT_UNREACHED, "the server was not reached, or its certificate was not accepted" },
 	{ EXIT_LOGIN, "the login failed, or a permission is missing" },
 	{ EXIT_UNPROVED, "something may be written, but not all of it is proved" },
-	{ EXIT_PARTLY, "status: partly staged, or foreign values; clear: some keys left alone" },
+	{ EXIT_PARTLY, "status: not ready for the restart; clear: some keys left alone" },
 	{ EXIT_NOT_STAGED, "status: not staged" },
 	{ 128 + SIGINT, "interrupted by SIGINT before any write" },
 	{ 128 + SIGTERM, "interrupted by SIGTERM before any write" },

@@ -71,7 +71,7 @@ recognise_dialect(struct build *b)
 static bool
 looks_staged(const struct build *b, const struct request *q)
 {
-	return b->in->snapshot || q->proxy_count ||
+	return q->proxy_count ||
 	    settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
 }
 
@@ -101,14 +101,16 @@ recognise(struct build *b, struct request *q)
 	q->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : RELAY_PORT;
 }
 
-/* Is anything of the plan there, or a sign of an earlier stage? */
+/* Is anything of the plan there, or was there a stage? */
 static bool
 anything_stands(const struct build *b)
 {
 	size_t i;
 
 	for (i = 0; i < b->p->key_count; i++) {
-		if (b->p->keys[i].wanted && b->p->keys[i].now)
+		const struct plan_key *k = &b->p->keys[i];
+
+		if (k->wanted && settings_same(k->now, k->wanted))
 			return true;
 	}
 	return b->in->snapshot != NULL;
@@ -152,6 +154,19 @@ tell_new_listeners(struct build *b)
 	}
 }
 
+/* Drop the notes on what a stage would do. */
+static void
+drop_notes(struct messages *m)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < m->count; i++) {
+		if (m->items[i].level != MESSAGE_NOTE)
+			m->items[n++] = m->items[i];
+	}
+	m->count = n;
+}
+
 int
 plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
@@ -178,6 +193,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	build_add_groups(&b);
 	q->groups = in->request->groups;
 	build_add_restores(&b);
+	drop_notes(&p->messages);
 	if (build_set_states(&b) == -1)
 		return -1;
 	tell_unnamed(&b, proxy, url);

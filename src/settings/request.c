@@ -150,23 +150,39 @@ merge_ids(const char **ids, size_t *count, struct ids stored, struct ids opposit
 	}
 }
 
+static void
+copy_relay(struct request *q, const struct request *from)
+{
+	q->relay_host = from->relay_host;
+	q->relay_port = from->relay_port;
+	q->relay_id = from->relay_id;
+}
+
+static void
+copy_proxies(struct request *q, const struct request *from)
+{
+	memcpy(q->proxies, from->proxies, sizeof(q->proxies));
+	q->proxy_count = from->proxy_count;
+}
+
+static void
+copy_origin(struct request *q, const struct request *from)
+{
+	memcpy(q->public_origin, from->public_origin, sizeof(q->public_origin));
+}
+
 void
 request_merge(struct request *q, const struct request *stored)
 {
 	bool listed = q->listener_count, changed = q->also_count || q->leave_count;
 	const struct request given = *q;
 
-	if (!q->proxy_count) {
-		memcpy(q->proxies, stored->proxies, sizeof(q->proxies));
-		q->proxy_count = stored->proxy_count;
-	}
+	if (!q->proxy_count)
+		copy_proxies(q, stored);
 	if (!q->public_origin[0])
-		memcpy(q->public_origin, stored->public_origin, sizeof(q->public_origin));
-	if (!q->relay_host) {
-		q->relay_host = stored->relay_host;
-		q->relay_port = stored->relay_port;
-		q->relay_id = stored->relay_id;
-	}
+		copy_origin(q, stored);
+	if (!q->relay_host)
+		copy_relay(q, stored);
 	if (!changed)
 		merge_ids(q->listeners, &q->listener_count,
 		    (struct ids){ stored->listeners, stored->listener_count }, (struct ids){ 0 },
@@ -190,15 +206,22 @@ const struct request *
 request_keep(struct pool *pool, const struct request *q, const struct request *old)
 {
 	struct request *kept = pool_zero(pool, sizeof(*kept));
+	struct request none;
 
 	if (!kept)
 		return NULL;
+	request_init(&none);
 	*kept = *q;
-	if (!old)
-		return kept;
-	kept->groups |= old->groups;
+	old = old ? old : &none;
+	if (!(q->groups & 1u << GROUP_LISTENERS))
+		copy_proxies(kept, old);
+	if (!(q->groups & 1u << GROUP_URL))
+		copy_origin(kept, old);
+	if (!(q->groups & 1u << GROUP_OUTBOUND))
+		copy_relay(kept, old);
 	if (kept->minor == -1)
 		kept->minor = old->minor;
+	kept->groups |= old->groups;
 	return kept;
 }
 

@@ -82,8 +82,9 @@ void request_format(struct buf *out, const struct request *q);
 void request_merge(struct request *q, const struct request *stored);
 
 /*
- * A copy in the pool, for the snapshot: with the groups of the old snapshot's request (or NULL),
- * which stay staged, and with its version where q names none. NULL if memory ran out.
+ * A copy in the pool, for the snapshot. Groups that are not q's come from the old snapshot's
+ * request (or NULL), with their values: they stay staged. So does the version where q names none.
+ * NULL if memory ran out.
  */
 const struct request *request_keep(
     struct pool *pool, const struct request *q, const struct request *old);
