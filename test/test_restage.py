@@ -212,3 +212,54 @@ def test_set_back_while_it_is_staged(run, simulate):
     assert "auth.dkim.verify" in {key["key"] for key in run.snapshot()["keys"]}
     run("clear", *reach(server), status=0)
     assert state(server) == before
+
+
+# Without the first stage's snapshot
+
+@pytest.mark.parametrize("first, then, why", [
+    (CHANGE, OTHER, "all inbound checks are off, all listeners want a PROXY header from 203.0.113.10/32"),
+    (("--proxy", "203.0.113.10", "--only", "listeners"), OTHER, "all listeners want a PROXY header from 203.0.113.10/32"),
+    (("--only", "checks"), CHANGE, "all inbound checks are off"),
+    (CHANGE, (*CHANGE, *RELAY), "all inbound checks are off, "),
+])
+def test_already_staged(run, serve, tmp_path, first, then, why):
+    """Its values would be taken for the ones from before. With its snapshot nothing is lost."""
+    server = serve(config=config(SMTP, HTTP, HTTPS, 'auth.dkim.verify = "strict"\n'))
+    before = state(server)
+    run("stage", *reach(server), *first, "--snapshot-dir", tmp_path, status=0)
+    staged = state(server)
+    for options in ((), ("-n",)):
+        ran = run("stage", *reach(server), *then, *options, status=1)
+        assert f"looks staged already ({why}" in ran.err and "already-staged" in ran.err and "--snapshot FILE" in ran.err
+        assert state(server) == staged and not list(run.folder.glob("*.json"))
+    run("stage", *reach(server), *then, "--snapshot-dir", tmp_path, status=0)
+    run("clear", *reach(server), "--snapshot-dir", tmp_path, status=0)
+    assert state(server) == before
+
+
+def test_already_staged_and_forced(run, serve, tmp_path):
+    server = serve(config=config(SMTP, HTTP, HTTPS))
+    run("stage", *reach(server), *CHANGE, "--snapshot-dir", tmp_path, status=0)
+    staged = state(server)
+    run("stage", *reach(server), *OTHER, "--force", "already-staged", status=0)
+    run("clear", *reach(server), status=0)
+    assert state(server) == staged
+
+
+def test_not_staged_though_it_looks_a_little_like_it(run, serve):
+    """One listener behind another proxy, some checks off: somebody's own."""
+    server = serve(config=config(SMTP, HTTP, HTTPS))
+    write(server, {"server.listener.http.proxy.override": "true", "auth.iprev.verify": "disable",
+                   "server.listener.http.proxy.trusted-networks.0": "192.0.2.1", "auth.dkim.verify": "disable"})
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, status=0)
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
+def test_new_node_of_a_staged_cluster(run, nodes):
+    """The snapshot of another node of the run tells what stands in the database."""
+    first, second, both = nodes
+    run("stage", "--url", first.http_url, "--single-node", *CHANGE, status=0)
+    run("stage", *both, *CHANGE, status=0)
+    run("stage", "--url", second.http_url, "--single-node", *OTHER, status=0)

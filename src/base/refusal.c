@@ -46,6 +46,8 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	    "Other users could have written the snapshot that --snapshot names." },
 	[REFUSAL_NO_SNAPSHOT] = { "no-snapshot", false,
 	    "There is no snapshot, and the options do not say what was staged." },
+	[REFUSAL_ALREADY_STAGED] = { "already-staged", true,
+	    "The server looks staged, and there is no snapshot of that stage." },
 	[REFUSAL_CHANGED] = { "changed", true,
 	    "A key was changed since it was staged; clear leaves it alone." },
 	[REFUSAL_RUNNING] = { "running", true, "A server was started with this config.toml." },

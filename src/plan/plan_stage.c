@@ -6,6 +6,9 @@
 #include "plan/plan_listeners.h"
 #include "plan/plan_want.h"
 #include "settings/snapshot.h"
+#include "settings/trusted.h"
+
+#include <string.h>
 
 /* Refuse listener keys that the server would put into the database: they never take effect. */
 static void
@@ -25,6 +28,93 @@ check_local(struct build *b)
 			return;
 		}
 	}
+}
+
+/* Are all inbound checks off, as the change set has them? */
+static bool
+checks_are_ours(struct build *b)
+{
+	struct wanted w = { .groups = 1u << GROUP_CHECKS };
+	struct changeset set = { 0 };
+	size_t i;
+
+	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
+	for (i = 0; i < set.count; i++) {
+		if (!settings_same(
+			settings_get(b->in->now, set.entries[i].key), set.entries[i].value))
+			return false;
+	}
+	return true;
+}
+
+/* Does this listener want a PROXY header from that network by a list of its own? */
+static bool
+wants_header(struct build *b, const char *id, const char *network)
+{
+	struct trusted own = { 0 };
+	size_t i;
+
+	trusted_read(
+	    &own, b->pool, b->in->now, changeset_listener_key(b->pool, id, "trusted-networks"));
+	for (i = 0; i < own.count && strcmp(own.items[i].value, network) != 0; i++)
+		;
+	return i < own.count &&
+	    settings_same(
+		settings_get(b->in->now, changeset_listener_key(b->pool, id, "override")), "true");
+}
+
+/* Have all chosen listeners the override, and one network in common? Its text, or NULL. */
+static const char *
+common_network(struct build *b)
+{
+	const struct plan *p = b->p;
+	struct trusted first = { 0 };
+	size_t from, i, j;
+
+	for (from = 0; from < p->listener_count && !p->listeners[from].chosen; from++)
+		;
+	if (from == p->listener_count)
+		return NULL;
+	trusted_read(&first, b->pool, b->in->now,
+	    changeset_listener_key(b->pool, p->listeners[from].listener->id, "trusted-networks"));
+	for (i = 0; i < first.count; i++) {
+		for (j = from; j < p->listener_count; j++) {
+			const struct plan_listener *l = &p->listeners[j];
+
+			if (l->chosen && !wants_header(b, l->listener->id, first.items[i].value))
+				break;
+		}
+		if (j == p->listener_count)
+			return first.items[i].value;
+	}
+	return NULL;
+}
+
+/*
+ * Refuse to write over what another stage seems to have left: its values would be recorded as the
+ * ones from before, and no clear would take them out.
+ */
+static void
+check_first(struct build *b)
+{
+	bool checks;
+	const char *network;
+
+	if (b->in->snapshot || b->in->other || !b->p->write_count)
+		return;
+	checks = checks_are_ours(b);
+	network = common_network(b);
+	if (!checks && !network)
+		return;
+	build_refuse(b, REFUSAL_ALREADY_STAGED,
+	    "This server looks staged already (%s%s%s), and there is no snapshot of that%s%.1000s. "
+	    "A stage over it would record the earlier stage's values as the ones from before, and "
+	    "no clear would take them out. Run stalprep where it was staged, or name its snapshot: "
+	    "--snapshot FILE.",
+	    checks ? "all inbound checks are off" : "", checks && network ? ", " : "",
+	    network ? pool_printf(b->pool, "all listeners want a PROXY header from %s", network)
+		    : "",
+	    b->in->snapshot_path ? " at " : "", b->in->snapshot_path ? b->in->snapshot_path : "");
 }
 
 /*
@@ -79,6 +169,7 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	build_add_restores(&b);
 	if (build_set_states(&b) == -1)
 		return -1;
+	check_first(&b);
 	if (!in->file) {
 		check_local(&b);
 		decide_rewrite(&b);
