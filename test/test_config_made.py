@@ -70,9 +70,11 @@ def test_made_and_damaged(tmp_path, texts, damage):
 
 # Editing
 
-FIRST = ("--proxy", "203.0.113.10", "--public-url", "https://mail.example.org", "--dialect", "0.15")
+# Its only listener may have networks of its own, which look like an earlier stage's.
+FORCED = ("--dialect", "0.15", "--force", "already-staged")
+FIRST = ("--proxy", "203.0.113.10", "--public-url", "https://mail.example.org", *FORCED)
 SECOND = ("--proxy", "192.0.2.0/24", "--proxy", "2001:db8::1", "--public-url", "https://other.example.org", "--relay",
-          "new.example.org", "--dialect", "0.15")
+          "new.example.org", *FORCED)
 THIRD = (*FIRST, "--only", "listeners", "--listener", "imap")
 
 

@@ -33,9 +33,8 @@ def test_by_the_stages_own_request(run, serve, parts, options):
     assert all(word in judged for word in options if word.startswith("--"))
     request = json.loads(judge(run, server, "--json", status=0).out)["targets"][0]["request"]
     assert request["public_url"] == ORIGIN and request["proxy"] == ["203.0.113.10/32"]
-    # The options come first.
-    assert judge(run, server, "--proxy", "192.0.2.7", status=6).out.splitlines().count("") and \
-        "Missing: listeners." in judge(run, server, "--proxy", "192.0.2.7", status=6).out
+    # This command's options come first.
+    assert "Missing: listeners." in judge(run, server, "--proxy", "192.0.2.7", status=6).out
     run("clear", *reach(server), status=0)
     judge(run, server, status=7)
 
@@ -88,7 +87,7 @@ def test_halves(run, serve):
     run("stage", *reach(server), "--only", "url", "--public-url", ORIGIN, status=0)
     ran = judge(run, server, status=6)
     assert "Missing: listeners, checks." in ran.out and "--proxy ADDR" in ran.err
-    assert "Ready" in judge(run, server, "--only", "url", status=0).out
+    assert "The groups that were looked at are ready for the restart." in judge(run, server, "--only", "url", status=0).out
     run("stage", *reach(server), "--only", "listeners,checks", "--proxy", "203.0.113.10", "--leave", "imap", status=0)
     assert "Ready" in judge(run, server, status=0).out
 
@@ -131,3 +130,73 @@ def test_nothing_to_judge_by(run, serve, tmp_path):
     assert "Missing: url." in ran.out and "--public-url URL" in ran.err and "--proxy ADDR" not in ran.err
     judge(run, server, *CHANGE, status=0)
     judge(run, server, "--snapshot-dir", tmp_path, status=0)
+
+
+def test_a_relay_that_was_cleared(run, serve):
+    """What a clear of one group takes out, nobody asks for any more."""
+    server = serve(config=config(SMTP, HTTP))
+    stage(run, server, *RELAY)
+    assert "--relay" in judge(run, server, status=0).out
+    run("clear", *reach(server), "--only", "outbound", status=0)
+    ran = judge(run, server, status=0)
+    assert "Ready" in ran.out and "--relay" not in ran.out
+    stage(run, server)
+    judge(run, server, status=0)
+
+
+def test_a_forced_relay(run, serve):
+    """The refusal was about what stood before."""
+    server = serve(config=config(SMTP, HTTP))
+    write(server, {"queue.route.smarthost.type": "relay", "queue.route.smarthost.address": "old.example.org"})
+    stage(run, server, *RELAY, status=1)
+    stage(run, server, *RELAY, "--force", "relay-taken")
+    ran = judge(run, server, status=0)
+    assert "Ready" in ran.out and ran.err == ""
+
+
+def test_a_relay_listener_that_is_gone(run, serve):
+    server = serve(config=config(SMTP, HTTP, listener("in", 2525, "smtp")))
+    stage(run, server, "--relay-listener", "in", "--leave", "in")
+    write(server, {"server.listener.in.bind": None, "server.listener.in.protocol": None})
+    judge(run, server, status=0)
+    stage(run, server)
+    stage(run, server, "--relay-listener", "typo", status=1)
+
+
+@pytest.fixture
+def three(simulate):
+    """Nodes of a cluster, and the options that name so many of them."""
+    text = config(SMTP, HTTP, IMAP, '[cluster]\ncoordinator = "x"\n')
+    first = simulate(config=text)
+    servers = [first, *(simulate(config=text, database=first.shared_database) for _ in range(2))]
+    return servers, lambda number: [word for server in servers[:number] for word in ("--url", server.http_url)]
+
+
+def test_a_node_that_came_later(run, three):
+    """It gets what the others have, of the options too."""
+    servers, urls = three
+    run("stage", *urls(2), *CHANGE, "--leave", "imap", *RELAY, "--relay-id", "out", status=0)
+    ran = run("status", *urls(3), status=6)
+    assert ran.out.count("Not ready for the restart") == 1
+    assert f"Not ready for the restart, {servers[2].http_url}. Missing: listeners." in ran.out
+    run("stage", *urls(3), *CHANGE, status=0)
+    assert not any("server.listener.imap.proxy.override" in server.settings() for server in servers)
+    assert "Ready" in run("status", *urls(3), status=0).out
+
+
+def test_one_node_alone_and_then_all(run, three):
+    """--single-node is said by each run for itself: a clear of one node of three is asked about again."""
+    _, urls = three
+    run("stage", *urls(1), "--single-node", *CHANGE, status=0)
+    assert "Still holds" not in run("stage", *urls(3), *CHANGE, status=0).out
+    assert "cluster" in run("clear", *urls(1), status=1).err
+    run("clear", *urls(3), status=0)
+
+
+def test_listeners_in_a_generated_file(run, serve):
+    """They came into the source of config.toml, and only the rest is staged over the API."""
+    table = '\n'.join([HTTP, "proxy.override = true", 'proxy.trusted-networks.0 = "203.0.113.10/32"', ""])
+    server = serve(config=config(SMTP, table))
+    run("stage", *reach(server), "--skip", "listeners", "--public-url", ORIGIN, status=0)
+    assert "Ready" in judge(run, server, "--proxy", "203.0.113.10", status=0).out
+    assert "The groups that were looked at are ready" in judge(run, server, "--skip", "listeners", status=0).out

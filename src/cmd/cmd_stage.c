@@ -28,22 +28,19 @@ stage_all(struct run *r)
 	size_t i;
 
 	for (i = 0; i < r->count; i++) {
-		if (is_needed(&r->targets[i]) &&
-		    target_save_plan(&r->targets[i], (int64_t)time(NULL), &err) == -1) {
-			run_fail(r, &r->targets[i], &err);
+		struct target *t = &r->targets[i];
+
+		if ((is_needed(t) ? target_save_plan(t, (int64_t)time(NULL), &err)
+				  : target_save_request(t, &err)) == -1) {
+			run_fail(r, t, &err);
 			return;
 		}
 	}
 	for (i = 0; i < r->count; i++) {
 		if (run_stopped(r))
 			return;
-		if (is_needed(&r->targets[i])) {
-			if (run_write(r, &r->targets[i]) == -1)
-				return;
-		} else if (target_save_request(&r->targets[i], &err) == -1) {
-			run_fail(r, &r->targets[i], &err);
+		if (is_needed(&r->targets[i]) && run_write(r, &r->targets[i]) == -1)
 			return;
-		}
 	}
 }
 

@@ -168,11 +168,11 @@ next_of_clear(struct buf *out, const struct report *r)
 	buf_char(out, '\n');
 }
 
-/* The groups that are not staged as the status was asked to judge them. */
+/* Append the groups that are not staged as the status was asked to judge them. */
 static void
 add_missing(struct buf *out, const struct report *r, const struct report_target *t)
 {
-	const char *before = ". Missing: ";
+	const char *sep = "";
 	int g;
 
 	for (g = 0; g < GROUP_COUNT; g++) {
@@ -182,27 +182,45 @@ add_missing(struct buf *out, const struct report *r, const struct report_target 
 		if (state == GROUP_STAGED || !(r->options->request.groups & 1u << g) ||
 		    (state == GROUP_NONE && !(GROUPS_DEFAULT & 1u << g)))
 			continue;
-		buf_printf(out, "%s%s", before, group_name((enum group)g));
-		before = ", ";
+		buf_printf(out, "%s%s", sep, group_name((enum group)g));
+		sep = ", ";
 	}
-	buf_str(out, *before == ',' ? ".\n" : ": see the warnings.\n");
+}
+
+/* What keeps this target from being ready, if anything does. */
+static void
+add_unready(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	bool sending = t->snapshot && t->snapshot->state == SNAPSHOT_SENDING;
+	struct buf missing = { 0 };
+
+	add_missing(&missing, r, t);
+	if (missing.len || t->plan->unready || sending) {
+		buf_printf(out, "Not ready for the %s", t->is_file ? "start" : "restart");
+		if (r->count > 1)
+			buf_printf(out, ", %s", t->name);
+		buf_printf(out, "%s%s%s\n", missing.len ? ". Missing: " : ": see the warnings",
+		    missing.len ? missing.data : "", ".");
+	}
+	out->failed |= missing.failed;
+	buf_free(&missing);
 }
 
 static void
 next_of_status(struct buf *out, const struct report *r)
 {
-	const char *what = r->targets[0].is_file ? "start" : "restart";
+	bool whole = (r->options->request.groups & GROUPS_DEFAULT) == GROUPS_DEFAULT;
 	size_t i;
 
 	if (r->exit == EXIT_DONE)
-		buf_printf(out, "\nReady for the %s.\n", what);
+		buf_printf(out, "\n%s for the %s.\n",
+		    whole ? "Ready" : "The groups that were looked at are ready",
+		    r->targets[0].is_file ? "start" : "restart");
+	if (r->exit == EXIT_PARTLY)
+		buf_char(out, '\n');
 	for (i = 0; i < r->count && r->exit == EXIT_PARTLY; i++) {
-		if (!r->targets[i].plan)
-			continue;
-		buf_printf(out, "%sNot ready for the %s", i ? "" : "\n", what);
-		if (r->count > 1)
-			buf_printf(out, ", %s", r->targets[i].name);
-		add_missing(out, r, &r->targets[i]);
+		if (r->targets[i].plan)
+			add_unready(out, r, &r->targets[i]);
 	}
 	if (r->exit != EXIT_NOT_STAGED || r->targets[0].is_stream)
 		return;

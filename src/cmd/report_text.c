@@ -231,13 +231,28 @@ text_staged(struct buf *out, const struct report *r, const struct report_target 
 		add_applied(out, p);
 }
 
+/* A line with the options that ask for q, if there are any. */
+static void
+add_options(struct buf *out, const char *heading, const struct request *q)
+{
+	struct buf options = { 0 };
+
+	request_format(&options, q);
+	if (options.len) {
+		buf_printf(out, "\n%s", heading);
+		add_clean(out, options.data, (size_t)-1);
+		buf_char(out, '\n');
+	}
+	out->failed |= options.failed;
+	buf_free(&options);
+}
+
 /* The options of an earlier stage that still hold, because this run does not name others. */
 static void
 add_inherited(struct buf *out, const struct report *r, const struct report_target *t)
 {
 	const struct request *given = &r->options->request;
 	struct request q = *t->request;
-	struct buf options = { 0 };
 
 	q.groups = GROUPS_DEFAULT;
 	q.proxy_count = 0;
@@ -254,15 +269,8 @@ add_inherited(struct buf *out, const struct report *r, const struct report_targe
 		q.relay_listener = NULL;
 	if (given->new_server[0])
 		q.new_server[0] = '\0';
-	q.single_node &= !given->single_node;
-	request_format(&options, &q);
-	if (options.len) {
-		buf_str(out, "\nStill holds from an earlier stage:");
-		add_clean(out, options.data, (size_t)-1);
-		buf_char(out, '\n');
-	}
-	out->failed |= options.failed;
-	buf_free(&options);
+	q.single_node = false;
+	add_options(out, "Still holds from an earlier stage:", &q);
 }
 
 static void
@@ -476,18 +484,10 @@ static void
 add_judged(struct buf *out, const struct report_target *t)
 {
 	struct request q = *t->request;
-	struct buf options = { 0 };
 
 	q.groups = GROUPS_DEFAULT | (q.relay_host ? 1u << GROUP_OUTBOUND : 0);
 	q.groups |= q.allow_new_server ? 1u << GROUP_ALLOW : 0;
-	request_format(&options, &q);
-	if (options.len) {
-		buf_str(out, "\nJudged by:");
-		add_clean(out, options.data, (size_t)-1);
-		buf_char(out, '\n');
-	}
-	out->failed |= options.failed;
-	buf_free(&options);
+	add_options(out, "Judged by:", &q);
 }
 
 static void

@@ -140,6 +140,31 @@ load_snapshot(struct target *t, bool lock, struct err *err)
 	return failed;
 }
 
+/* The first snapshot that was found, or NULL. */
+static const struct snapshot *
+any_snapshot(const struct run *r)
+{
+	const struct snapshot *any = NULL;
+	size_t i;
+
+	for (i = 0; i < r->count && !any; i++)
+		any = target_found_snapshot(&r->targets[i]);
+	return any;
+}
+
+/* A node without a snapshot is staged, and judged, as the cluster's others are. */
+static void
+follow_other_nodes(struct run *r)
+{
+	const struct snapshot *any = any_snapshot(r);
+	size_t i;
+
+	for (i = 0; i < r->count && any && r->options->id != COMMAND_CLEAR; i++) {
+		if (!target_found_snapshot(&r->targets[i]))
+			target_merge(&r->targets[i], any->request);
+	}
+}
+
 int
 run_begin(struct run *r, const struct options *o, bool lock)
 {
@@ -170,6 +195,7 @@ run_begin(struct run *r, const struct options *o, bool lock)
 			return -1;
 		}
 	}
+	follow_other_nodes(r);
 	if (o->reach.config)
 		return 0;
 	if (trust_load(&r->trust, &o->reach, getenv("SSL_CERT_FILE"), &err) == -1 ||
@@ -279,13 +305,11 @@ edit_files(struct run *r)
 int
 run_plan(struct run *r, run_planner *planner)
 {
-	const struct snapshot *any = NULL;
+	const struct snapshot *any = any_snapshot(r);
 	size_t refused = 0, i;
 	struct err err;
 	int failed;
 
-	for (i = 0; i < r->count && !any; i++)
-		any = target_found_snapshot(&r->targets[i]);
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 		const struct snapshot *found = target_found_snapshot(t);
@@ -304,9 +328,6 @@ run_plan(struct run *r, run_planner *planner)
 			.file = t->is_file,
 		};
 
-		/* A node without a snapshot is judged as the cluster's others are. */
-		if (!found && any && r->options->id == COMMAND_STATUS)
-			request_merge(&t->request, any->request);
 		failed = planner(&t->plan, &t->pool, &in, &err);
 		memset(&t->every, 0, sizeof(t->every));
 		pool_free(&t->every_pool);

@@ -26,6 +26,7 @@ struct build {
 	struct settings base;
 	struct answer *answers; /* what build_ask asked for */
 	size_t answer_count;
+	bool judging; /* a status: what a stage would refuse, its keys show */
 	struct err *err;
 };
 

@@ -9,31 +9,19 @@ enum {
 	BINDS_MAX = 200  /* bytes of one listener's binds there */
 };
 
-static bool
-is_among(const char *const *ids, size_t count, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < count; i++) {
-		if (!strcmp(ids[i], id))
-			return true;
-	}
-	return false;
-}
-
 /* Does an option ask for this listener? Its name, or NULL. */
 static const char *
 option_for(const struct request *q, const char *id)
 {
-	return is_among(q->listeners, q->listener_count, id) ? "listener"
-	    : is_among(q->also, q->also_count, id)           ? "also"
-							     : NULL;
+	return request_names(q->listeners, q->listener_count, id) ? "listener"
+	    : request_names(q->also, q->also_count, id)           ? "also"
+								  : NULL;
 }
 
 static bool
 is_left(const struct request *q, const char *id)
 {
-	return is_among(q->leave, q->leave_count, id);
+	return request_names(q->leave, q->leave_count, id);
 }
 
 static bool
@@ -112,8 +100,9 @@ check_mixed(struct build *b, const struct listener *l)
 	else
 		build_refuse(b, REFUSAL_PORT_25,
 		    "--%s %s: this listener binds %s. Port 25 is never put behind the proxy, "
-		    "because the new server's relay sends no PROXY header. Remove this option.",
-		    option, l->id, l->binds);
+		    "because the new server's relay sends no PROXY header. Remove this "
+		    "option, or if an earlier stage named it: --leave %s.",
+		    option, l->id, l->binds, l->id);
 }
 
 /* Take the text of a list into the pool. */
@@ -141,15 +130,28 @@ listener_names(struct build *b)
 	return keep_text(b, &text);
 }
 
-/* Did an earlier stage name it? Then the server had it, and it was removed since. */
+/*
+ * Did the option of an earlier stage name it? Then the server had it, and it was removed since: no
+ * reason to refuse, and nobody could take it off that option.
+ */
 static bool
 was_named(const struct build *b, const char *id)
 {
 	const struct snapshot *s = b->in->snapshot;
+	const struct request *q = s ? s->request : NULL;
 
-	return s &&
-	    (is_among(s->request->also, s->request->also_count, id) ||
-		is_among(s->request->leave, s->request->leave_count, id));
+	return q &&
+	    (request_names(q->listeners, q->listener_count, id) ||
+		request_names(q->also, q->also_count, id) ||
+		request_names(q->leave, q->leave_count, id));
+}
+
+static void
+refuse_unknown(struct build *b, const char *option, const char *id)
+{
+	build_refuse(b, REFUSAL_NO_LISTENER,
+	    "--%s %s: the server has no listener of that name. It has %s.", option, id,
+	    listener_names(b));
 }
 
 /* Refuse a name that the server does not have. */
@@ -160,19 +162,34 @@ check_named(struct build *b, const char *option, const char *const *ids, size_t 
 
 	for (i = 0; i < count; i++) {
 		if (!listener_by_id(&b->p->all, ids[i]) && !was_named(b, ids[i]))
-			build_refuse(b, REFUSAL_NO_LISTENER,
-			    "--%s %s: the server has no listener of that name. It has %s.", option,
-			    ids[i], listener_names(b));
+			refuse_unknown(b, option, ids[i]);
 	}
 }
 
-/* Refuse a --relay-listener that the proxy is to stand in front of as well. */
+/* Does port 25 show which listener the new server relays to? */
+static bool
+anything_on_25(const struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->p->all.count && !b->p->all.items[i].on_25; i++)
+		;
+	return i < b->p->all.count;
+}
+
+/*
+ * Refuse a --relay-listener that the server does not have, or that the proxy is to stand in front
+ * of as well. One of an earlier stage that is gone is no loss where a listener binds port 25.
+ */
 static void
 check_relay_listener(struct build *b)
 {
+	const struct snapshot *s = b->in->snapshot;
 	const char *id = b->q->relay_listener, *option = option_for(b->q, id);
+	bool stored = s && settings_same(s->request->relay_listener, id);
 
-	check_named(b, "relay-listener", &id, 1);
+	if (!listener_by_id(&b->p->all, id) && !(stored && anything_on_25(b)))
+		refuse_unknown(b, "relay-listener", id);
 	if (option)
 		build_refuse(b, REFUSAL_PORT_25,
 		    "--%s and --relay-listener both name \"%s\". The listener that the new server "

@@ -92,28 +92,28 @@ common_network(struct build *b)
 
 /*
  * Refuse to write over what another stage seems to have left: its values would be recorded as the
- * ones from before, and no clear would take them out.
+ * ones from before, and no clear would take them out. With --single-node the checks show nothing:
+ * the database is the other nodes' as well.
  */
 static void
 check_first(struct build *b)
 {
 	bool checks;
-	const char *network;
+	const char *network, *why;
 
 	if (b->in->snapshot || b->in->other || !b->p->write_count)
 		return;
-	checks = checks_are_ours(b);
-	network = common_network(b);
+	checks = b->q->groups & 1u << GROUP_CHECKS && !b->q->single_node && checks_are_ours(b);
+	network = b->q->groups & 1u << GROUP_LISTENERS ? common_network(b) : NULL;
 	if (!checks && !network)
 		return;
+	why = network ? pool_printf(b->pool, "all listeners want a PROXY header from %s", network)
+		      : "";
 	build_refuse(b, REFUSAL_ALREADY_STAGED,
 	    "This server looks staged already (%s%s%s), and there is no snapshot of that%s%.1000s. "
-	    "A stage over it would record the earlier stage's values as the ones from before, and "
-	    "no clear would take them out. Run stalprep where it was staged, or name its snapshot: "
-	    "--snapshot FILE.",
-	    checks ? "all inbound checks are off" : "", checks && network ? ", " : "",
-	    network ? pool_printf(b->pool, "all listeners want a PROXY header from %s", network)
-		    : "",
+	    "A stage over it would take those values for the ones from before. Run stalprep where "
+	    "it was staged, or name its snapshot: --snapshot FILE.",
+	    checks ? "all inbound checks are off" : "", checks && network ? ", " : "", why,
 	    b->in->snapshot_path ? " at " : "", b->in->snapshot_path ? b->in->snapshot_path : "");
 }
 

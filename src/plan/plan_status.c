@@ -172,7 +172,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 {
 	struct request *q = pool_zero(pool, sizeof(*q));
 	struct plan_input with = *in;
-	struct build b = { 0 };
+	struct build b = { .judging = true };
 	bool proxy, url;
 	size_t i;
 
@@ -188,10 +188,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	build_choose_listeners(&b);
 	if (!q->values_given && !in->snapshot && !in->other)
 		recognise(&b, q);
-	if (!q->proxy_count)
-		q->groups &= ~(1u << GROUP_LISTENERS);
 	build_add_groups(&b);
-	q->groups = in->request->groups;
 	build_add_restores(&b);
 	drop_notes(&p->messages);
 	if (build_set_states(&b) == -1)

@@ -90,7 +90,7 @@ add_listeners(struct build *b)
 	struct plan *p = b->p;
 	size_t i;
 
-	for (i = 0; i < p->listener_count; i++) {
+	for (i = 0; i < p->listener_count && b->q->proxy_count; i++) {
 		if (p->listeners[i].chosen)
 			build_add_listener(b, p->listeners[i].listener->id);
 	}
@@ -187,7 +187,8 @@ build_add_groups(struct build *b)
 	for (i = 0; i < set.count; i++)
 		build_add_key(b, set.entries[i].group, set.entries[i].key, set.entries[i].value);
 	if (w.groups & 1u << GROUP_OUTBOUND) {
-		check_relay(b, &set);
+		if (!b->judging)
+			check_relay(b, &set);
 		remove_old_rule(b, &set);
 	}
 }

@@ -32,6 +32,18 @@ request_takes_listener(const char *id)
 }
 
 bool
+request_names(const char *const *ids, size_t count, const char *id)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (!strcmp(ids[i], id))
+			return true;
+	}
+	return false;
+}
+
+bool
 request_has_proxy(const struct request *q, const char *network)
 {
 	size_t i;
@@ -116,16 +128,6 @@ request_format(struct buf *out, const struct request *q)
 	add_groups(out, q);
 }
 
-static bool
-is_among(const char *const *ids, size_t count, const char *id)
-{
-	size_t i;
-
-	for (i = 0; i < count && strcmp(ids[i], id) != 0; i++)
-		;
-	return i < count;
-}
-
 /* Names of listeners, as one option has them. */
 struct ids {
 	const char *const *names;
@@ -144,7 +146,7 @@ merge_ids(const char **ids, size_t *count, struct ids stored, struct ids opposit
 	for (i = 0; i < stored.count; i++) {
 		const char *id = stored.names[i];
 
-		if (!is_among(opposite.names, opposite.count, id) &&
+		if (!request_names(opposite.names, opposite.count, id) &&
 		    !(relay_listener && !strcmp(relay_listener, id)))
 			ids[(*count)++] = id;
 	}
@@ -186,7 +188,7 @@ request_merge(struct request *q, const struct request *stored)
 	if (!changed)
 		merge_ids(q->listeners, &q->listener_count,
 		    (struct ids){ stored->listeners, stored->listener_count }, (struct ids){ 0 },
-		    given.relay_listener);
+		    NULL);
 	if (!listed) {
 		merge_ids(q->also, &q->also_count, (struct ids){ stored->also, stored->also_count },
 		    (struct ids){ given.leave, given.leave_count }, given.relay_listener);
@@ -194,12 +196,44 @@ request_merge(struct request *q, const struct request *stored)
 		    (struct ids){ stored->leave, stored->leave_count },
 		    (struct ids){ given.also, given.also_count }, NULL);
 	}
-	if (!q->relay_listener)
+	if (!q->relay_listener && stored->relay_listener &&
+	    !request_names(given.listeners, given.listener_count, stored->relay_listener) &&
+	    !request_names(given.also, given.also_count, stored->relay_listener))
 		q->relay_listener = stored->relay_listener;
+	/* the exemption is of the address that was named with it */
+	if (!q->new_server[0] || !strcmp(q->new_server, stored->new_server))
+		q->allow_new_server |= stored->allow_new_server;
 	if (!q->new_server[0])
 		memcpy(q->new_server, stored->new_server, sizeof(q->new_server));
-	q->allow_new_server |= stored->allow_new_server;
-	q->single_node |= stored->single_node;
+}
+
+/* Take what the groups that are not among `groups` ask for. */
+static void
+copy_other_groups(struct request *q, unsigned groups, const struct request *from)
+{
+	if (!(groups & 1u << GROUP_LISTENERS))
+		copy_proxies(q, from);
+	if (!(groups & 1u << GROUP_URL))
+		copy_origin(q, from);
+	if (!(groups & 1u << GROUP_OUTBOUND))
+		copy_relay(q, from);
+	q->groups |= from->groups & ~groups;
+}
+
+const struct request *
+request_without(struct pool *pool, const struct request *q, unsigned groups)
+{
+	struct request *left = pool_zero(pool, sizeof(*left));
+	struct request none;
+
+	if (!left)
+		return NULL;
+	request_init(&none);
+	*left = *q;
+	copy_other_groups(left, ~groups, &none);
+	left->groups &= ~groups;
+	left->allow_new_server &= !(groups & 1u << GROUP_ALLOW);
+	return left;
 }
 
 const struct request *
@@ -213,15 +247,9 @@ request_keep(struct pool *pool, const struct request *q, const struct request *o
 	request_init(&none);
 	*kept = *q;
 	old = old ? old : &none;
-	if (!(q->groups & 1u << GROUP_LISTENERS))
-		copy_proxies(kept, old);
-	if (!(q->groups & 1u << GROUP_URL))
-		copy_origin(kept, old);
-	if (!(q->groups & 1u << GROUP_OUTBOUND))
-		copy_relay(kept, old);
+	copy_other_groups(kept, q->groups, old);
 	if (kept->minor == -1)
 		kept->minor = old->minor;
-	kept->groups |= old->groups;
 	return kept;
 }
 

@@ -61,6 +61,9 @@ void request_init(struct request *q);
  */
 bool request_takes_listener(const char *id);
 
+/* Is this listener among those that one option names? */
+bool request_names(const char *const *ids, size_t count, const char *id);
+
 /* Does the request hold this network, spelled like this? */
 bool request_has_proxy(const struct request *q, const char *network);
 
@@ -75,9 +78,9 @@ void request_format(struct buf *out, const struct request *q);
 
 /*
  * Take from `stored`, the request of an earlier stage, what q does not name: values, listeners,
- * the exemption, --single-node. The groups and the forced refusals stay q's own. A choice of
- * listeners counts as one: --listener replaces a stored --also and --leave, and the other way
- * round. Strings are shared.
+ * the exemption of the same new server. The groups, --single-node and the forced refusals stay q's
+ * own. A choice of listeners counts as one: --listener replaces a stored --also and --leave, and
+ * the other way round. Strings are shared.
  */
 void request_merge(struct request *q, const struct request *stored);
 
@@ -88,6 +91,9 @@ void request_merge(struct request *q, const struct request *stored);
  */
 const struct request *request_keep(
     struct pool *pool, const struct request *q, const struct request *old);
+
+/* A copy in the pool that asks for nothing of these groups. NULL if memory ran out. */
+const struct request *request_without(struct pool *pool, const struct request *q, unsigned groups);
 
 /* Write it as one JSON object, a member of that name. The forced refusals are left out. */
 void request_write(struct jsonout *j, const char *name, const struct request *q);

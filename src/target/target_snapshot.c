@@ -97,6 +97,13 @@ load_cleared(struct target *t)
 		t->cleared.count = 0;
 }
 
+void
+target_merge(struct target *t, const struct request *stored)
+{
+	request_merge(&t->request, stored);
+	t->session.api.relay_id = t->request.relay_id;
+}
+
 int
 target_load_snapshot(struct target *t, bool lock, struct err *err)
 {
@@ -125,8 +132,7 @@ target_load_snapshot(struct target *t, bool lock, struct err *err)
 		    "server under another name.",
 		    t->snapshot_path, t->snapshot.target, t->snapshot_id);
 	if (target_found_snapshot(t)) {
-		request_merge(&t->request, t->loaded.request);
-		t->session.api.relay_id = t->request.relay_id;
+		target_merge(t, t->loaded.request);
 	} else if (!t->has_snapshot) {
 		load_cleared(t);
 	}
@@ -286,6 +292,9 @@ target_retire_snapshot(struct target *t, struct err *err)
 	if (pool_check(&t->pool, err) == -1)
 		return -1;
 	if (left.count) {
+		left.request = request_without(&t->pool, left.request, t->request.groups);
+		if (!left.request)
+			return err_memory(err);
 		left.state = t->loaded.state;
 		if (!snapshot_is_uncertain(&left, 0))
 			left.state = SNAPSHOT_PROVED;

@@ -21,6 +21,9 @@ int target_load_snapshot(struct target *t, bool lock, struct err *err) WARN_UNUS
  */
 const struct snapshot *target_found_snapshot(const struct target *t);
 
+/* Let what an earlier stage asked for hold where this run names nothing else. Before the read. */
+void target_merge(struct target *t, const struct request *stored);
+
 /*
  * Make the snapshot of the plan and save it as planned. The old snapshot's keys stay in groups that
  * this run does not name. now: seconds since 1970. 0 or -1 with err.

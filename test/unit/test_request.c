@@ -163,7 +163,7 @@ static const struct {
 	const char *now, *stored, *then;
 } merges[] = {
 	{ "stage " URL "--only checks", "stage " WHOLE "--also a --single-node",
-	    "stage " WHOLE "--also a --single-node" },
+	    "stage " WHOLE "--also a" },
 	{ "stage " URL "--proxy 192.0.2.7 --public-url https://b.example", "stage " WHOLE,
 	    "stage " URL "--proxy 192.0.2.7 --public-url https://b.example" },
 	{ "stage " WHOLE "--also c", "stage " WHOLE "--also a --leave b",
@@ -178,6 +178,15 @@ static const struct {
 	{ "stage " WHOLE, "stage " WHOLE "--listener a", "stage " WHOLE "--listener a" },
 	{ "stage " WHOLE "--relay-listener a", "stage " WHOLE "--also a --also b",
 	    "stage " WHOLE "--relay-listener a --also b" },
+	{ "stage " WHOLE "--relay-listener a", "stage " WHOLE "--listener a",
+	    "stage " WHOLE "--relay-listener a --listener a" },
+	{ "stage " WHOLE "--also a", "stage " WHOLE "--relay-listener a",
+	    "stage " WHOLE "--also a" },
+	{ "stage " WHOLE "--new-server 192.0.2.6",
+	    "stage " WHOLE "--new-server 192.0.2.5 --allow-new-server",
+	    "stage " WHOLE "--new-server 192.0.2.6" },
+	{ "stage " WHOLE, "stage " WHOLE "--new-server 192.0.2.5 --allow-new-server",
+	    "stage " WHOLE "--new-server 192.0.2.5 --allow-new-server" },
 	{ "stage " WHOLE, "stage " WHOLE "--relay-listener in --new-server 192.0.2.5",
 	    "stage " WHOLE "--relay-listener in --new-server 192.0.2.5" },
 };
@@ -234,6 +243,27 @@ test_keep(void **state)
 	pool_free(&pool);
 }
 
+/* After a clear of some groups. */
+static void
+test_without(void **state)
+{
+	struct request q, then;
+	struct pool pool = { 0 };
+
+	(void)state;
+	request_of(&q, &pool, "stage " WHOLE "--relay new.example.org --also a");
+	request_of(&then, &pool, "stage " WHOLE "--also a");
+	assert_true(request_same(request_without(&pool, &q, 1u << GROUP_OUTBOUND), &then));
+	request_of(&then, &pool, "stage " WHOLE "--relay new.example.org --skip url,listeners");
+	then.public_origin[0] = '\0';
+	then.proxy_count = 0;
+	then.also[0] = "a";
+	then.also_count = 1;
+	assert_true(request_same(
+	    request_without(&pool, &q, 1u << GROUP_URL | 1u << GROUP_LISTENERS), &then));
+	pool_free(&pool);
+}
+
 int
 main(void)
 {
@@ -242,6 +272,7 @@ main(void)
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_keep),
+		cmocka_unit_test(test_without),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
