@@ -108,6 +108,9 @@ def test_killed_between_nodes(run, nodes, staged):
     run.while_running(lambda call: first.faults.append(Fault(method="POST", before=call)),
                       lambda process: process.kill(), "stage", *both, *OTHER, status=-signal.SIGKILL)
     assert states(run) == ["planned", "sending"]
+    if staged:  # and so does what it asked for
+        ran = run("status", *reach(second), status=0)
+        assert "--proxy 203.0.113.10/32" in ran.out and "198.51.100.7" not in ran.out
     if not staged:
         write(second, {"server.listener.https.proxy.trusted-networks.0": "198.51.100.7/32"})
     changed = second.settings() if not staged else before["settings"]

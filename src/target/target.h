@@ -55,6 +55,8 @@ struct target {
 	bool has_snapshot;        /* the run found one */
 	struct snapshot cleared;  /* if it found none: the last one, which was cleared */
 	struct snapshot snapshot; /* as it is on disk now */
+	/* a stage: what the snapshot will say was asked for, from the first byte that is sent on */
+	const struct request *asked;
 	char snapshot_path[PATH_MAX];
 	bool snapshot_kept;  /* the file exists */
 	bool snapshot_ahead; /* the file records writes that may not have been sent */

@@ -204,9 +204,10 @@ target_save_plan(struct target *t, int64_t now, struct err *err)
 	when_format(when, now);
 	s.created = old ? old->created : pool_str(&t->pool, when);
 	s.dialect = t->plan.dialect->name;
-	s.request = request_keep(&t->pool, &t->request, old ? old->request : NULL);
-	if (!s.request)
+	t->asked = request_keep(&t->pool, &t->request, old ? old->request : NULL);
+	if (!t->asked)
 		return err_memory(err);
+	s.request = old ? old->request : t->asked;
 	if (old && old->state == SNAPSHOT_SENDING)
 		s.state = SNAPSHOT_SENDING; /* it stays so until proved */
 	plan_fill_snapshot(&t->plan, t->request.groups, old, &s, &t->pool);
@@ -238,6 +239,8 @@ target_save_sending(struct target *t, struct err *err)
 	struct snapshot s = t->snapshot;
 
 	s.state = SNAPSHOT_SENDING;
+	if (t->asked)
+		s.request = t->asked;
 	return save_file(t, &s, err);
 }
 
@@ -246,6 +249,8 @@ target_save_proved(struct target *t, struct err *err)
 {
 	struct snapshot s = t->snapshot;
 
+	if (t->asked)
+		s.request = t->asked;
 	plan_mark_proved(&t->plan, t->request.groups, t->has_snapshot ? &t->loaded : NULL, &s);
 	return save_file(t, &s, err);
 }
