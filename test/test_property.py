@@ -157,7 +157,8 @@ def choices(draw, server):
         options += ["--listener", name]
     for name in () if names else unclear(server.whole_file):
         options += draw(seldom(st.just([]), [draw(one_of("--also", "--leave")), name]))
-    skipped = draw(seldom(one_of("checks", "url", "outbound", *([] if names else ["listeners"])), None))
+    chosen = {"--listener", "--also", "--leave"} & set(options)
+    skipped = draw(seldom(one_of("checks", "url", "outbound", *([] if chosen else ["listeners"])), None))
     options += ["--skip", skipped] if skipped else []
     options += draw(seldom(one_of(["--new-server", "192.0.2.99", "--allow-new-server"],
                                   ["--new-server", "2001:db9::1"]), []))
