@@ -124,7 +124,7 @@ begin_line(struct lines *l)
 static void
 add_values(struct lines *l)
 {
-	const char *shown[VALUES_SHOWN];
+	const char *shown[VALUES_SHOWN] = { NULL };
 	const struct plan_key *k;
 	size_t i, j, n = 0;
 

@@ -280,7 +280,7 @@ write_groups(struct jsonout *j, unsigned groups)
 void
 request_write(struct jsonout *j, const char *name, const struct request *q)
 {
-	const char *proxies[PROXIES_MAX];
+	const char *proxies[PROXIES_MAX] = { NULL };
 	size_t i;
 
 	for (i = 0; i < q->proxy_count; i++)
