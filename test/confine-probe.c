@@ -1,8 +1,9 @@
 /*
- * confine-probe FREE|CONFINED FOLDER PORT ACTION [ARG]
+ * confine-probe FREE|CONFINED|LOOKING FOLDER PORT ACTION [ARG]
  *
- * Confines itself with the program's own code (unless FREE), with FOLDER and PORT kept. Then does
- * one thing that an attacker inside the process might try, and prints "done" or "errno N".
+ * Confines itself with the program's own code (unless FREE), with FOLDER (LOOKING: only to read it)
+ * and PORT kept. Then does one thing that an attacker inside the process might try, and prints
+ * "done" or "errno N".
  */
 #include "base/err.h"
 #include "sys/confine.h"
@@ -185,21 +186,19 @@ try_one(const char *name)
 int
 main(int argc, char **argv)
 {
-	char file[PATH_MAX];
 	uint16_t port;
-	struct confine_keep keep = { .file = file, .ports = &port, .count = 1 };
+	struct confine_keep keep = { .ports = &port, .count = 1 };
 	struct confined c;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (argc < 5)
 		return 2;
-	folder = argv[2];
+	folder = keep.folder = argv[2];
 	port = (uint16_t)atoi(argv[3]);
 	argument = argc > 5 ? argv[5] : "";
 	keep.terminal = !strcmp(argument, "kept");
-	if (path_in_folder(file, "x") == -1)
-		return 2;
-	if (!strcmp(argv[1], "CONFINED")) {
+	keep.writes = strcmp(argv[1], "LOOKING") != 0;
+	if (strcmp(argv[1], "FREE") != 0) {
 		confine_begin();
 		c = confine(&keep);
 		printf("no_new_privs=%d landlock=%d\n", c.no_new_privs, c.landlock);

@@ -16,6 +16,7 @@ import ipaddress
 import json
 import os
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -183,12 +184,16 @@ def spelled(values, version=NEWEST):
 
 # Running the binary
 
+FLEETING = re.compile("stalprep stage: warning: The snapshot is in .* file system, which may end with this machine.*\n")
+
+
 @dataclass
 class Ran:
     """What a run gave."""
     status: int
     out: str
-    err: str
+    err: str                # without the warning that the snapshot is in memory: the tests' folder may be, or not
+    fleeting: bool = False  # that warning was there
 
     @property
     def json(self):
@@ -213,6 +218,15 @@ def forms(user, secret):
             base64.b64encode(f"{user}:{secret}".encode()).decode()}
 
 
+def parsed_snapshot(text):
+    """A snapshot's text; "keys" has those of all parts, "state" the least that a part has reached."""
+    snapshot = json.loads(text)
+    parts = [part for part in (snapshot["database"], *snapshot["nodes"]) if part["keys"]] or [snapshot["database"]]
+    snapshot["keys"] = [{"local": part is not snapshot["database"], **key} for part in parts for key in part["keys"]]
+    snapshot["state"] = min((part["state"] for part in parts), key=["sending", "planned", "proved"].index)
+    return snapshot
+
+
 class Tool:
     """Runs the binary in a folder of its own; what a run leaves there and says must hold no secret."""
 
@@ -227,8 +241,16 @@ class Tool:
         path.chmod(mode)
         return str(path)
 
-    def start(self, *args, password=PASSWORD, env=(), wrap=(), binary=BINARY, **options):
+    def kept(self, args):
+        """Snapshots are kept in the folder, where no option says where: root's own folder is the machine's."""
+        said = any(arg in ("--snapshot", "--snapshot-dir", "--config") for arg in args)
+        takes = {"stage", "status", "clear", "reload"} & set(args[:1]) and "--url" in args
+        return () if said or not takes else ("--snapshot-dir", self.folder)
+
+    def start(self, *args, password=PASSWORD, env=(), wrap=(), binary=BINARY, keep=True, **options):
         """The process, with a clean environment, no terminal and nothing on its standard input."""
+        if keep:
+            args = (*args[:1], *self.kept(args), *args[1:])
         environment = {"PATH": os.environ["PATH"], **dict(env)}
         if password is not None:
             environment["STALPREP_PASSWORD"] = password
@@ -242,7 +264,8 @@ class Tool:
         except subprocess.TimeoutExpired:
             process.kill()
             raise
-        ran = Ran(process.returncode, (out or b"").decode(), (err or b"").decode())
+        err, fleeting = FLEETING.subn("", (err or b"").decode())
+        ran = Ran(process.returncode, (out or b"").decode(), err, fleeting > 0)
         self.check_secrets(ran)
         if status is not None:
             assert ran.status == status, f"status {ran.status}, wanted {status}\n{ran.out}\n{ran.err}"
@@ -275,7 +298,7 @@ class Tool:
     def snapshot(self):
         """The one in the folder, parsed."""
         path, = self.folder.glob("*.snapshot.json")
-        return json.loads(path.read_text())
+        return parsed_snapshot(path.read_text())
 
 
 @pytest.fixture

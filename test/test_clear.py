@@ -1,13 +1,15 @@
 """`clear`: what it brings back, what it leaves alone, and what it does without a snapshot."""
 
 import json
+import shlex
 import signal
+from pathlib import Path
 
 import pytest
 
 import oldconfig
-from conftest import (CHANGE, HTTP, HTTPS, NEWEST, ORIGIN, PROXY, REAL, RELAY, VERSIONS, SMTP, config, dialect_of,
-                      difference, guide, reach, sent, spelled, state, touched_keys, write, writes)
+from conftest import (CHANGE, HTTP, HTTPS, NEWEST, PROXY, REAL, RELAY, VERSIONS, SMTP, config, dialect_of,
+                      difference, guide, parsed_snapshot, reach, sent, spelled, state, touched_keys, write, writes)
 from oldserver import Fault
 from test_stage import REFUSALS, fail
 
@@ -129,6 +131,46 @@ def test_relay_that_is_not_staged_again(run, serve):
     assert state(server) == before
 
 
+# What was staged in config.toml while the server was stopped
+
+@pytest.fixture
+def staged_in_file(run, simulate):
+    """The server again, how it was before, and options that lead to it with the file's snapshot."""
+    server = simulate()
+    write(server, {"auth.dkim.verify": "strict"})
+    before = state(server)
+    server.stop()
+    run("stage", "--config", server.config_path, *CHANGE, "--dialect", dialect_of(NEWEST), status=0)
+    path, = Path(server.config_path).parent.glob("*.snapshot.json")
+    assert server.restart(), server.boot_error
+    server.log.clear()
+    return server, before, path
+
+
+def test_keys_of_the_database_in_the_file(run, staged_in_file):
+    """Over the API they can't be taken out of the file alone: they stay, with the command that does it."""
+    server, before, path = staged_in_file
+    ran = run("clear", *reach(server), "--snapshot", path, status=6)
+    inbound = without_group(guide(NEWEST), "listeners")
+    assert difference(before["settings"], server.settings()) == inbound and server.database() == before["database"]
+    assert "--force in-file" in ran.err and "clear --config" in ran.err
+    line, command = ran.out[ran.out.index(f"\n{len(inbound)} keys of ") + 1:].splitlines()[:2]
+    assert line.endswith("are still staged. To clear them:")
+    assert {key["key"] for key in parsed_snapshot(path.read_text())["keys"]} == set(inbound)
+    assert "in-file" in run("clear", *reach(server), "--snapshot", path, "--json", status=6).names()
+    server.stop()
+    run(*shlex.split(command)[1:], cwd="/", status=0)
+    assert server.restart() and state(server) == before and not path.exists()
+
+
+def test_keys_of_the_database_in_the_file_by_force(run, staged_in_file):
+    """Then what the database held behind them goes too."""
+    server, before, path = staged_in_file
+    run("clear", *reach(server), "--snapshot", path, "--force", "in-file", status=0)
+    assert difference(before["settings"], server.settings()) == {"auth.dkim.verify": None}
+    assert server.restart() and difference(before["settings"], server.settings()) == {"auth.dkim.verify": None}
+
+
 # Keys that somebody changed since
 
 CHANGED = [  # what an administrator did meanwhile
@@ -163,11 +205,21 @@ def test_changed_and_json(run, staged):
 
 
 def test_deleted_by_hand(run, staged):
-    """Somebody brought back by hand what stood before: that is as wanted."""
+    """Somebody brought back by hand what stood before: that is as wanted. The snapshot may be of a copy, so it stays."""
     server, before = staged
+    files = run.snapshots()
     write(server, dict.fromkeys(guide(NEWEST)))
-    assert "nothing" in run("clear", *reach(server), status=0).out
-    assert state(server) == before and [name for name in run.snapshots() if name.endswith(".cleared")]
+    ran = run("clear", *reach(server), status=0)
+    assert "nothing to restore" in ran.out and "It is kept: it may belong to a copy of this server." in ran.err
+    assert state(server) == before and run.snapshots() == files
+
+
+def test_deleted_by_hand_but_one(run, staged):
+    """What is restored with one key left standing is this server's: the snapshot is done with."""
+    server, before = staged
+    write(server, dict.fromkeys(list(guide(NEWEST))[1:]))
+    run("clear", *reach(server), status=0)
+    assert state(server) == before and [name.rpartition(".")[2] for name in run.snapshots()] == ["cleared"]
 
 
 def test_saved_in_the_administration_page(run, staged):
@@ -205,13 +257,14 @@ MISSING = [  # (options, what is missing)
 
 @pytest.mark.parametrize("options,missing", MISSING)
 def test_options_that_are_missing(run, staged, options, missing):
-    """One refusal with all of them and the snapshot that was looked for; no word of values that are removed."""
+    """One refusal with all of them and where a snapshot was looked for; no word of values that are removed."""
     server, _ = staged
     forget(run)
     now = state(server)
     refused, nothing = run("clear", *reach(server), *options, status=1).err.splitlines()
     assert f"again: {missing}." in refused and nothing.endswith("Nothing was written.")
-    assert f"no snapshot at {run.folder}/stalprep-127.0.0.1-" in refused
+    assert "refused (no-snapshot)" in refused and f"no snapshot of it in {run.folder}." in refused
+    assert "looks staged (all inbound checks are off" in refused
     assert state(server) == now and writes(server) == 0
 
 
@@ -222,23 +275,55 @@ def test_checks_alone_need_no_value(run, staged):
     assert not [key for key in difference(before["settings"], server.settings()) if key.startswith("auth.")]
 
 
-FOREIGN = [  # (what stands where ours would, what must be left of it)
-    ({"auth.dkim.verify": "strict"}, {"auth.dkim.verify": "strict"}),
-    ({"http.url": "'https://other.example.org'"}, {"http.url": "'https://other.example.org'"}),
-    ({FIRST + ".0": "192.0.2.7"}, {FIRST + ".0": "192.0.2.7", "server.listener.imap.proxy.override": "true"}),
-    ({FIRST + ".1": "192.0.2.7"}, {FIRST + ".1": "192.0.2.7", "server.listener.imap.proxy.override": "true"}),
+def without_group(keys, *groups):
+    """Keys of the guide but for those of these groups."""
+    starts = {"listeners": "server.listener.", "checks": ("auth.", "session."), "url": ("http.url", "server.http.url")}
+    return {key: value for key, value in keys.items() if not any(key.startswith(starts[group]) for group in groups)}
+
+
+FOREIGN = [  # (what stands where ours would, the groups that are removed)
+    ({"auth.dkim.verify": "strict"}, ("listeners", "url")),
+    ({"auth.dkim.verify": None}, ("listeners", "url")),
+    ({FIRST + ".0": "192.0.2.7"}, ("checks", "url")),
+    ({"server.listener.imap.proxy.override": "false"}, ("checks", "url")),
 ]
 
 
-@pytest.mark.parametrize("change,left", FOREIGN, ids=[str(case[0]) for case in FOREIGN])
-def test_values_that_are_not_ours(run, staged, change, left):
-    (server, before), change, left = staged, spelled(change), spelled(left)
+@pytest.mark.parametrize("change,removed", FOREIGN, ids=[str(case[0]) for case in FOREIGN])
+def test_group_that_is_not_whole(run, staged, change, removed):
+    """Where one key of it is another's, the rest may be too: it is left whole, and named with the key."""
+    (server, before), change = staged, spelled(change)
     forget(run)
     write(server, change)
+    now = server.settings()
     ran = run("clear", *reach(server), *CHANGE, status=6)
-    assert difference(before["settings"], server.settings()) == left
-    for key, value in change.items():
-        assert key in ran.err and value in ran.err
+    left = {**without_group(guide(NEWEST), *removed), **change}
+    assert difference(before["settings"], server.settings()) == {key: value for key, value in left.items() if value}
+    count = len(without_group(guide(NEWEST), *removed))
+    assert f"Only {count - 1} of the {count} keys of group " in ran.err and next(iter(change)).removesuffix(".0") in ran.err
+    run("clear", *reach(server), *CHANGE, status=0)  # now no group is whole
+    assert server.settings() == {key: value for key, value in now.items() if key in before["settings"] or key in left}
+
+
+def test_url_of_somebody_else(run, staged):
+    """A group of which nothing is ours is nobody's look-alike."""
+    server, before = staged
+    forget(run)
+    other = spelled({"http.url": "'https://other.example.org'"})
+    write(server, other)
+    run("clear", *reach(server), *CHANGE, status=0)
+    assert difference(before["settings"], server.settings()) == other
+
+
+def test_network_beside_ours(run, staged):
+    """The group is whole, and goes; the other network and the override of its listener stay."""
+    server, before = staged
+    forget(run)
+    write(server, {FIRST + ".1": "192.0.2.7"})
+    ran = run("clear", *reach(server), *CHANGE, status=6)
+    assert difference(before["settings"], server.settings()) == {
+        FIRST + ".1": "192.0.2.7", "server.listener.imap.proxy.override": "true"}
+    assert f"{FIRST}.1 holds 192.0.2.7" in ran.err
 
 
 def test_nothing_was_staged(run, serve):
@@ -249,24 +334,25 @@ def test_nothing_was_staged(run, serve):
 
 
 def test_a_whole_default_setting_is_not_ours(run, serve):
-    """Another address than the one given: all of it is left."""
+    """Another address than the one given: all of it is left, and what looks alike is named."""
     server = serve()
     write(server, guide(NEWEST))
     now = state(server)
-    run("clear", *reach(server), "--proxy", "192.0.2.7", "--public-url", "https://other.example.org", "--skip", "checks",
-        status=6)
-    assert state(server) == now
+    ran = run("clear", *reach(server), "--proxy", "192.0.2.7", "--public-url", "https://other.example.org", "--skip",
+              "checks", status=0)
+    assert state(server) == now and "of group listeners stand" in ran.err and ".proxy.override does" in ran.err
 
 
 def test_exemption_that_is_not_ours(run, simulate):
     """--new-server alone claims nothing; with --allow-new-server the exemption is taken for stalprep's."""
     server = simulate()
-    write(server, {"server.allowed-ip.203.0.113.20": "", "auth.dkim.verify": "disable"})
     before = server.settings()
+    exemption = {"server.allowed-ip.203.0.113.20": ""}
+    write(server, {**exemption, **without_group(guide(NEWEST), "listeners", "url")})
     run("clear", *reach(server), *CHANGE, "--new-server", "203.0.113.20", status=0)
-    assert difference(before, server.settings()) == {"auth.dkim.verify": None}
+    assert difference(before, server.settings()) == exemption
     run("clear", *reach(server), *CHANGE, "--new-server", "203.0.113.20", "--allow-new-server", status=0)
-    assert "server.allowed-ip.203.0.113.20" not in server.settings()
+    assert server.settings() == before
 
 
 def test_quiet_names_what_is_left(run, staged):
@@ -284,15 +370,27 @@ def test_one_node_of_several(run, simulate):
     other = simulate(config=table, database=one.shared_database)
     before = state(one), state(other)
     run("stage", "--url", one.http_url, "--url", other.http_url, *CHANGE, status=0)
-    now = state(one), state(other)
-    ran = run("clear", *reach(one), status=1)
-    assert "refused (cluster)" in ran.err and (state(one), state(other)) == now
-    run("clear", "--url", one.http_url, "--url", other.http_url, status=0)
+    staged = state(other)
+    # The database and this node's file come back; the other's part stays in the snapshot.
+    ran = run("clear", *reach(one), status=6)
+    assert state(one) == before[0] and state(other)["file"] == staged["file"]
+    assert f"keys of {other.http_url} are still staged" in ran.out
+    assert {key["local"] for key in run.snapshot()["keys"]} == {True}
+    run("clear", *reach(other), status=0)
     assert (state(one), state(other)) == before
     # What was staged on one alone is cleared there alone.
     run("stage", *reach(one), *CHANGE, "--single-node", status=0)
     run("clear", *reach(one), status=0)
     assert (state(one), state(other)) == before
+
+
+def test_one_node_without_a_snapshot(run, simulate):
+    """What other nodes hold can't be known then: they have to be named."""
+    server = simulate(config=config(SMTP, HTTP, HTTPS, '[cluster]\ncoordinator = "x"\n'))
+    run("stage", *reach(server), *CHANGE, "--single-node", status=0)
+    forget(run)
+    now = state(server)
+    assert "refused (cluster)" in run("clear", *reach(server), *CHANGE, status=1).err and state(server) == now
 
 
 # With --reload
@@ -310,9 +408,8 @@ def test_reload(run, staged):
 def test_reload_counts_what_was_restored(run, simulate):
     """Values that are left alone are none of the keys."""
     server = simulate()
-    write(server, {"auth.dkim.verify": "disable", "auth.arc.verify": "strict", "auth.dmarc.verify": "strict",
-                   "auth.iprev.verify": "strict"})
-    assert "Reloaded, with 1 of 1 key restored" in run("clear", *reach(server), "--only", "checks", "--reload").out
+    write(server, {**without_group(guide(NEWEST), "listeners"), "auth.dkim.verify": "strict"})
+    assert "Reloaded, with 1 of 1 key restored" in run("clear", *reach(server), *CHANGE, "--reload", status=6).out
 
 
 def test_reload_that_fails(run, staged):
@@ -428,6 +525,27 @@ def test_cleared_already(run, serve):
     run("stage", *reach(server), *CHANGE, status=0)
     run("clear", *reach(server), status=0)
     ran = run("clear", *reach(server), status=0)
-    assert "was cleared already" in ran.err and "nothing to restore" in ran.out and state(server) == before
+    assert f"There is no snapshot of this server in {run.folder}, and it does not look staged." in ran.err
+    assert "nothing to restore" in ran.out and state(server) == before
+    write(server, {"auth.dkim.verify": "disable"})
+    run("clear", *reach(server), status=0)
     write(server, guide(NEWEST))
     assert "no-snapshot" in run("clear", *reach(server), "--json", status=1).names()
+
+
+LOOKS = [  # (of the guide, a clear without options is refused)
+    (("checks", "url"), True), (("listeners", "url"), True), (("listeners", "checks"), False),
+]
+
+
+@pytest.mark.parametrize("without,refused", LOOKS, ids=str)
+def test_looks_staged(run, serve, without, refused):
+    """All seven checks, or all listeners that a stage would choose; not the URL, which anybody may have set."""
+    server = serve()
+    write(server, without_group(guide(NEWEST), *without))
+    now = state(server)
+    ran = run("clear", *reach(server), "--json", status=int(refused))
+    assert ("no-snapshot" in ran.names()) == refused and state(server) == now
+    ran = run("clear", *reach(server), *CHANGE, status=0)
+    assert not difference(state(server)["settings"], {key: value for key, value in now["settings"].items()
+                                                      if key not in guide(NEWEST)})

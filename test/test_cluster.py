@@ -33,15 +33,20 @@ class Cluster:
     def states(self):
         return [state(node) for node in self.nodes]
 
-    def snapshot(self, node):
-        return json.loads(self.path(node).read_text())
+    def kept(self):
+        """The cluster's one snapshot, or None."""
+        paths = list(self.run.folder.glob("*.snapshot.json"))
+        assert len(paths) <= 1
+        return json.loads(paths[0].read_text()) if paths else None
 
-    def path(self, node):
-        return self.run.folder / f"stalprep-127.0.0.1-{node.http_url.rpartition(':')[2]}.snapshot.json"
+    def part(self, node):
+        """Of the snapshot, the node's own; or None."""
+        parts = [part for part in (self.kept() or {"nodes": []})["nodes"] if part["url"] == node.http_url]
+        return parts[0] if parts else None
 
-    def snapshot_states(self):
-        """None: a node has no snapshot."""
-        return [self.snapshot(node)["state"] if self.path(node).exists() else None for node in self.nodes]
+    def part_states(self):
+        """None: a node has no part."""
+        return [part and part["state"] for part in map(self.part, self.nodes)]
 
 
 @pytest.fixture
@@ -77,13 +82,13 @@ def staged_keys(number):
 def check_staged(cluster):
     for number, node in enumerate(cluster.nodes, 1):
         assert difference(cluster.before[number - 1]["settings"], node.settings()) == staged_keys(number)
-        assert cluster.snapshot(node)["state"] == "proved"
+        assert cluster.part(node)["state"] == "proved"
+    assert cluster.kept()["database"]["state"] == "proved"
 
 
 def check_cleared(cluster):
-    kept = [str(cluster.path(node)) + ".cleared" for node in cluster.nodes if cluster.path(node).exists()]
     ran = cluster(CLEAR, status=0)
-    assert re.findall("The snapshot is now (.*[.]cleared)[.]\n", ran.out) == kept
+    assert len(set(re.findall("The snapshot is now (.*[.]cleared)[.]\n", ran.out))) == 1 and not cluster.kept()
     assert cluster.states() == cluster.before
     for number, node in enumerate(cluster.nodes):
         assert node.restart() and node.settings() == cluster.before[number]["settings"]
@@ -99,13 +104,14 @@ def keys_in(bodies):
 
 
 def test_stage_and_clear(cluster):
-    """Local keys go to every node, the database's once; the first node's snapshot holds them."""
+    """Local keys go to every node, the database's once; the snapshot has a part for each place."""
     ran = cluster((*STAGE, "--json"), status=0)
     check_staged(cluster)
     assert [len(sent(node)) for node in cluster.nodes] == [1, 1, 1]
     assert [all(map(local, keys_in(sent(node)))) for node in cluster.nodes] == [False, True, True]
-    kept = [{key["key"] for key in cluster.snapshot(node)["keys"]} for node in cluster.nodes]
-    assert [all(map(local, keys)) for keys in kept] == [False, True, True] and "auth.dkim.verify" in kept[0]
+    kept = cluster.kept()
+    assert all(local(key["key"]) for part in kept["nodes"] for key in part["keys"])
+    assert "auth.dkim.verify" in {key["key"] for key in kept["database"]["keys"] if not local(key["key"])}
     assert [target["target"] for target in ran.json["targets"]] == [node.http_url for node in cluster.nodes]
     assert cluster(("status",), status=0).out.count("staged") >= 3
     again = cluster(STAGE, status=0)
@@ -119,7 +125,7 @@ def test_all_is_kept_before_the_first_write(cluster):
     seen = []
 
     def look(_):
-        seen.append(([len(node.log) for node in others], cluster.snapshot_states(), [writes(node) for node in others]))
+        seen.append(([len(node.log) for node in others], cluster.part_states(), [writes(node) for node in others]))
     fail(first, "write", before=look)
     cluster(STAGE, status=0)
     (reads, states, written), = seen
@@ -180,7 +186,7 @@ def test_failure_on_a_later_node(cluster, ail, number, second):
         what = "done and read back" if at < number else "not written to" if at > number else ""
         assert f"{node.http_url}: {what}" in ran.err
         assert bool(sent(node)) == (at < number) or at == number
-    states = cluster.snapshot_states()
+    states = cluster.part_states()
     assert states[:number] == ["proved"] * number and states[number] in (None, "sending")
     assert states[number + 1:] == [None] * (2 - number)
     mend(failing)
@@ -201,7 +207,7 @@ def test_clear_that_fails_on_the_second_node(cluster, ail):
     mend(second)
     first.log.clear()
     check_cleared(cluster)
-    assert first.settings() == cluster.before[0]["settings"] and len(cluster.run.snapshots()) == 3
+    assert first.settings() == cluster.before[0]["settings"]
 
 
 def test_cleared_node_that_was_staged_again(cluster):
@@ -236,15 +242,81 @@ def test_clear_without_snapshots(cluster):
 
 
 def test_another_first_node(cluster):
-    """It would take staged values of the database for originals."""
+    """The database has a part of its own: which node is named first does not matter."""
     cluster(STAGE, status=0)
-    stood, log = cluster.states(), [len(sent(node)) for node in cluster.nodes]
-    for more in ((), ("--force", "node-order")):
-        ran = cluster((*STAGE, *more, "--json"), order=cluster.nodes[::-1], status=1)
-        assert "node-order" in ran.names()
-    assert cluster.states() == stood and [len(sent(node)) for node in cluster.nodes] == log
-    cluster((*STAGE[:1], "--proxy", "192.0.2.7", *STAGE[3:]), status=0)
+    log = [len(sent(node)) for node in cluster.nodes]
+    assert cluster(STAGE, order=cluster.nodes[::-1], status=0).out.count("nothing to do") == 3
+    assert [len(sent(node)) for node in cluster.nodes] == log
+    cluster((*STAGE[:1], "--proxy", "192.0.2.7", *STAGE[3:]), order=cluster.nodes[::-1], status=0)
     check_cleared(cluster)
+
+
+def test_dead_node_at_the_roll_back(cluster):
+    """Over any node the database and that node's file come back; the dead one's part is kept, with the command."""
+    cluster(STAGE, status=0)
+    first, second, third = cluster.nodes
+    leave(first)
+    ran = cluster(CLEAR, order=[third, second], status=6)
+    assert [state(node) for node in (second, third)] == cluster.before[1:]
+    number = len(cluster.part(first)["keys"])
+    line, command = ran.out[ran.out.index(f"{number} keys of {first.http_url} are still staged"):].splitlines()[:2]
+    assert line.endswith("To clear them:") and first.http_url in command and not cluster.kept()["database"]["keys"]
+    assert cluster.part_states()[1:] == [None, None] or not cluster.part(second)["keys"]
+    mend(first)
+    cluster.run(*shlex.split(command)[1:], cwd="/", status=0)
+    assert cluster.states() == cluster.before and not cluster.kept()
+
+
+def test_new_node(cluster, simulate):
+    """One that joined a staged cluster stages its own local keys, and the clear of all takes them out again."""
+    cluster(STAGE, status=0)
+    fresh = simulate(config=config('cluster.coordinator = "redis"\ncluster.node-id = "4"\n', SMTP, HTTP),
+                     database=cluster.nodes[0].shared_database)
+    before = fresh.settings()
+    cluster.run(*STAGE, *reach(fresh), "--single-node", status=0)
+    assert all(local(key) for key in keys_in(sent(fresh)))
+    assert "server.listener.http.proxy.override" in difference(before, fresh.settings())
+    cluster(CLEAR, order=[*cluster.nodes, fresh], status=0)
+    assert cluster.states() == cluster.before and not cluster.kept()
+    own = [key for key in fresh.settings() if ".proxy." in key]
+    assert not own
+
+
+def test_node_by_another_url(cluster):
+    """It has an id that no other has."""
+    cluster(STAGE, status=0)
+    ways = [word for node in cluster.nodes for word in ("--url", node.http_url.replace("127.0.0.1", "localhost"))]
+    cluster.run("clear", *ways, status=0)
+    assert cluster.states() == cluster.before and not cluster.kept()
+
+
+@pytest.fixture
+def twins(run, simulate):
+    """A cluster whose nodes all have one id, as a public chart gives them."""
+    text = config('cluster.coordinator = "redis"\ncluster.node-id = "1"\n', SMTP, HTTP, IMAP)
+    first = simulate(config=text)
+    return Cluster(run, [first, simulate(config=text, database=first.shared_database)])
+
+
+def test_nodes_of_one_id(twins):
+    """Staged alike, with the same before: which part is whose does not matter."""
+    twins(STAGE, status=0)
+    ways = [word for node in twins.nodes for word in ("--url", node.http_url.replace("127.0.0.1", "localhost"))]
+    twins.run("clear", *ways, status=0)
+    assert twins.states() == twins.before and not twins.kept()
+
+
+def test_nodes_of_one_id_that_differ(twins):
+    """What stood before differs, and nothing shows which is which: refused, and the old URL still works."""
+    first, second = twins.nodes
+    write(second, {"server.listener.imap.proxy.override": "false"})
+    before = twins.states()
+    twins(STAGE, status=0)
+    staged = twins.states()
+    ran = twins.run("clear", "--url", second.http_url.replace("127.0.0.1", "localhost"), "--json", status=1)
+    assert "node" in ran.names() and twins.states() == staged
+    twins(CLEAR, status=0)
+    assert twins.states() == before
 
 
 SIGNS = [("cluster.coordinator", "redis"), ("cluster.bind-addr", "[::]"), ("cluster.node-id", "1"),
@@ -264,22 +336,24 @@ def test_one_url_of_a_cluster(run, simulate, key, value):
     assert state(server) == before
 
 
-def test_no_sign_of_a_cluster(run, simulate):
-    """Separate servers have a database each: staged together, the second would get no database key."""
-    servers = [simulate(config=config('cluster.key = "x"\n', SMTP, HTTP)) for _ in range(2)]
-    run(*STAGE, *reach(servers[0]), *reach(servers[1]), "--dry-run", "--force", "no-cluster", status=0)
-    ran = run(*STAGE, *reach(servers[0]), *reach(servers[1]), "--json", status=1)
-    assert "no-cluster" in ran.names() and [writes(server) for server in servers] == [0, 0]
+@pytest.mark.parametrize("sign", ['cluster.key = "x"\n', 'cluster.coordinator = "redis"\n'])
+@pytest.mark.parametrize("command", [STAGE, CLEAR, (*STAGE, "--force", "no-cluster")])
+def test_servers_that_share_no_database(run, simulate, sign, command):
+    """Separate servers have a key each: together, the second would get no database key."""
+    servers = [simulate(config=config(sign, SMTP, HTTP)) for _ in range(2)]
+    before = [state(server) for server in servers]
+    ran = run(*command, *reach(servers[0]), *reach(servers[1]), "--json", status=1)
+    assert "no-cluster" in ran.names()
+    assert [writes(server) for server in servers] == [0, 0] and [state(server) for server in servers] == before
     for server in servers:
-        run(*STAGE, *reach(server), status=0)
+        run(*STAGE, *reach(server), "--single-node", status=0)
 
 
-def test_servers_that_share_no_database(run, simulate):
-    """It shows on reading back, when the first is done; clear undoes it."""
-    sign = 'cluster.coordinator = "redis"\n'
-    first, second = (simulate(config=config(sign, SMTP, HTTP)) for _ in range(2))
+def test_two_nodes_without_a_sign(run, simulate):
+    """One database shows that they are a cluster."""
+    first = simulate(config=config(SMTP, HTTP))
+    second = simulate(config=config(SMTP, HTTP), database=first.shared_database)
     before, both = [state(first), state(second)], (*reach(first), *reach(second))
-    ran = run(*STAGE, *both, status=5)
-    assert "share no database" in ran.err and "Run the same command again" not in ran.err
+    run(*STAGE, *both, status=0)
     run(*CLEAR, *both, status=0)
     assert [state(first), state(second)] == before

@@ -94,8 +94,8 @@ def probe(tmp_path):
     folder = tmp_path / "kept"
     folder.mkdir()
 
-    def attempt(action, argument="", confined=True, port=9, wrap=(), **options):
-        command = [*wrap, PROBE, "CONFINED" if confined else "FREE", str(folder), str(port), action, str(argument)]
+    def attempt(action, argument="", confined="CONFINED", port=9, wrap=(), **options):
+        command = [*wrap, PROBE, confined or "FREE", str(folder), str(port), action, str(argument)]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT, **options)
         *first, last = done.stdout.splitlines() or [""]
         force = dict(pair.split("=") for pair in (last if "=" in last else " ".join(first)).split())
@@ -150,6 +150,20 @@ def test_snapshot_is_still_written(probe):
     result, force = probe("snapshot")
     want(force, "landlock")
     assert result == "done" and list(probe.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize("action", ["snapshot", "create", "write", "remove"])
+def test_folder_that_is_only_read(probe, action):
+    """By a run that writes nothing: it finds the snapshots there, and changes none."""
+    kept = probe.folder / "kept"
+    kept.write_text("x")
+    target = probe.folder / "new" if action == "create" else kept
+    result, force = probe(action, target, confined="LOOKING")
+    want(force, "landlock")
+    assert result == "errno 13" and list(probe.folder.iterdir()) == [kept] and kept.read_text() == "x"
+    for look, path in (("read", kept), ("list", probe.folder)):
+        assert probe(look, path, confined="LOOKING")[0] == "done"
+    assert probe(action, target)[0] == "done"
 
 
 @pytest.mark.parametrize("action,argument,version,number", [("exec", "/bin/true", 1, 13), ("bind", "", 4, 13), ("signal", "", 6, 1)])
@@ -316,8 +330,8 @@ def test_snapshot_anywhere(run, server, options, where):
 
 def test_nodes_on_several_ports(run, simulate):
     """Each of them is reached after the confinement."""
-    servers = [simulate(), simulate()]
-    run("status", *reach(servers[0]), *reach(servers[1]), status=7)
+    first = simulate()
+    run("status", *reach(first), *reach(simulate(database=first.shared_database)), status=7)
 
 
 def test_connection_made_anew(run, simulate):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import CHANGE, NEWEST, RUNNER, difference, guide, reach, state, writes
+from conftest import CHANGE, NEWEST, RUNNER, difference, guide, reach, state, write, writes
 from test_secrets import NOBODY, public  # noqa: F401
 from test_stage import fail
 
@@ -86,36 +86,38 @@ def test_full_disk(run, simulate, mount, options, filled, what):
 
 
 def test_disk_that_fills_up_after_stage(run, simulate, mount):
-    """clear needs room too, to say that it is sending."""
+    """No reason not to roll back: what is restored is read back, and the snapshot says no more than it did."""
     disk, server = mount("size=16k"), simulate()
+    write(server, {"auth.dkim.verify": "strict"})
     before = state(server)
     on_disk(run, disk, STAGE, server, status=0)
-    staged = state(server)
     disk.fill()
-    server.log.clear()
-    ran = on_disk(run, disk, CLEAR, server, status=1)
-    assert "No space left" in ran.err and "Nothing was written" in ran.err and writes(server) == 0
-    assert state(server) == staged
-    (disk.inside / "filler").unlink()
-    on_disk(run, disk, CLEAR, server, status=0)
+    on_disk(run, disk, ("clear",), server, status=0)
+    assert state(server) == before
+    on_disk(run, disk, ("clear",), server, status=0)
     assert state(server) == before
 
 
-def test_read_only_disk(run, simulate, mount):
+@pytest.mark.parametrize("more", [(), ("--only", "checks")], ids=["all", "a group"])
+def test_read_only_disk(run, simulate, mount, more):
+    """A stage refuses, and names the way on; a roll-back works, and says what it could not do."""
     disk, server = mount("size=64k"), simulate()
+    write(server, {"auth.dkim.verify": "strict"})
     before = state(server)
     on_disk(run, disk, STAGE, server, status=0)
     staged = state(server)
     disk.remount("ro")
     server.log.clear()
-    for command in (STAGE, CLEAR):
-        ran = on_disk(run, disk, command, server, status=1)
-        assert "Read-only file system" in ran.err and "Nothing was written" in ran.err
+    ran = on_disk(run, disk, STAGE, server, status=1)
+    assert "Read-only file system" in ran.err and "Nothing was written" in ran.err
+    assert ".snapshot.json was found. Copy it" in ran.err and "--snapshot FILE" in ran.err
     on_disk(run, disk, ("status",), server, status=0)
-    on_disk(run, disk, (*CLEAR, "--dry-run"), server, status=0)
+    on_disk(run, disk, ("clear", "--dry-run"), server, status=0)
     assert writes(server) == 0 and state(server) == staged
-    disk.remount("rw")
-    on_disk(run, disk, CLEAR, server, status=0)
+    ran = on_disk(run, disk, ("clear", *more), server, status=0)
+    assert "could not be put away" in ran.err and "Read-only file system" in ran.err
+    assert server.settings()["auth.dkim.verify"] == "strict"
+    on_disk(run, disk, ("clear",), server, status=0)
     assert state(server) == before
 
 
@@ -127,11 +129,11 @@ def test_folder_without_a_right_to_write(run, simulate, public):  # noqa: F811
     os.chown(own, 65534, 65534)
     options = {"binary": str(public / "stalprep"), "cwd": own, **NOBODY}
     own.chmod(0o555)
-    ran = run(*STAGE, *reach(server), status=1, **options)
+    ran = run(*STAGE, *reach(server), "--snapshot-dir", own, status=1, **options)
     assert "--snapshot-dir" in ran.err and "Nothing was written" in ran.err and writes(server) == 0
     own.chmod(0o755)
     for command in (STAGE, CLEAR):
-        run(*command, *reach(server), status=0, **options)
+        run(*command, *reach(server), "--snapshot-dir", own, status=0, **options)
     assert state(server) == before
 
 

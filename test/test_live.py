@@ -1,5 +1,7 @@
 """Live servers are not fresh ones: each trap is seen before the first write, told in the user's words, and overcome."""
 
+import json
+
 import pytest
 
 from conftest import (CHANGE, HTTP, NEWEST, ORIGIN, PROXY, REAL, RELAY, SMTP, config, dialect_of, difference, guide,
@@ -237,7 +239,8 @@ def test_odd_listeners(run, simulate, tables, chosen):
 def test_no_listener_at_all(run, simulate):
     """An account that may not read them, perhaps: nothing is taken for granted."""
     server = simulate()
-    server.faults.append(Fault(**PLACES["keys"], times=-1, answer=(200, '{"data":{}}')))
+    key = json.dumps({"data": {"oauth.key": server.settings()["oauth.key"]}})
+    server.faults.append(Fault(**PLACES["keys"], times=-1, answer=(200, key)))
     ran = run(*LISTENERS, *reach(server), "--json", status=1)
     assert "no-listener" in ran.names() and writes(server) == 0
 

@@ -92,7 +92,6 @@ WRONG = [  # (arguments, words of the line, why)
     (("status", "--url", "https://127.0.0.1:1", "--pinnedpubkey", "sha256//AAAA"), ["--pinnedpubkey", "AAAA"],
      "no whole hash"),
     ((*STAGE, "--snapshot", "a", "--snapshot-dir", "b"), ["--snapshot", "--snapshot-dir"], "one or the other"),
-    ((*STAGE, "--url", "https://b", "--snapshot", "a"), ["--snapshot", "--snapshot-dir"], "one file for two nodes"),
     ((*STAGE, "--api-key-file", "a", "--user", "b"), ["--api-key-file", "--user"], "one or the other"),
     ((*STAGE, "--password-file", "-", "--totp-file", "-"), ["--password-file", "--totp-file"], "one standard input"),
     (("licenses", "--proxy", "203.0.113.1"), ["--proxy", "licenses"], "nothing to write"),

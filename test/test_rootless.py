@@ -35,7 +35,7 @@ def root(run, ca):
 @pytest.fixture
 def inside(run, root):
     def inside(*args, more=(), **options):
-        return run(*args, wrap=[*NEW_ROOT, *more, str(root)], binary="/stalprep", **options)
+        return run(*args, wrap=[*NEW_ROOT, *more, str(root)], binary="/stalprep", keep=False, **options)
     return inside
 
 
@@ -58,11 +58,13 @@ def test_stage_and_clear(inside, root, serve, how, host, options):
     options = ("--url", url, *options, *(resolve if host == NAME else ()))
     inside("stage", *options, *CHANGE, status=0)
     assert difference(before["settings"], server.settings()) == guide(NEWEST)
-    snapshot, = set(os.listdir(root)) - files
-    assert stat.S_IMODE((root / snapshot).stat().st_mode) == 0o600
+    folder = root / "var" / "lib" / "stalprep"
+    snapshot, = os.listdir(folder)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, folder / snapshot)] == [0o700, 0o600]
     inside("status", *options, status=0)
     inside("clear", *options, status=0)
-    assert state(server) == before and set(os.listdir(root)) == files | {snapshot + ".cleared"}
+    assert state(server) == before and os.listdir(folder) == [snapshot + ".cleared"]
+    assert set(os.listdir(root)) == files | {"var"}
 
 
 def test_by_pin(inside, simulate, ca):
@@ -105,12 +107,16 @@ def test_as_nobody_in_an_empty_root(inside, root, simulate):
     server = simulate()
     before, nobody = state(server), ["--userspec", "65534:65534"]
     inside("status", *reach(server), more=nobody, status=STAGED_NOT)
-    ran = inside("stage", *reach(server), *CHANGE, more=nobody, status=1)
-    assert "snapshot" in ran.err and state(server) == before and writes(server) == 0
+    for home in ({}, {"HOME": ""}, {"HOME": "/"}, {"HOME": "/", "XDG_STATE_HOME": "/x"}):
+        ran = inside("stage", *reach(server), *CHANGE, more=nobody, env=home, status=1)
+        assert "--snapshot-dir" in ran.err and state(server) == before and writes(server) == 0
     os.chown(root, 65534, 65534)
-    inside("stage", *reach(server), *CHANGE, more=nobody, status=0)
-    inside("clear", *reach(server), more=nobody, status=0)
-    assert state(server) == before
+    for home, folder in (({"HOME": "/"}, ".local/state/stalprep"), ({"HOME": "/", "XDG_STATE_HOME": "/x"}, "x/stalprep"),
+                         ({"HOME": "/", "XDG_STATE_HOME": "x"}, ".local/state/stalprep")):
+        inside("stage", *reach(server), *CHANGE, more=nobody, env=home, status=0)
+        assert [name.endswith(".snapshot.json") for name in os.listdir(root / folder)].count(True) == 1
+        inside("clear", *reach(server), more=nobody, env=home, status=0)
+        assert state(server) == before
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another")
@@ -121,5 +127,6 @@ def test_as_another_user(run, serve, public):  # noqa: F811
     own.mkdir()
     os.chown(own, 65534, 65534)
     for command in (("stage", *CHANGE), ("clear",)):
-        run(*command, *reach(server), binary=str(public / "stalprep"), cwd=own, status=0, **NOBODY)
+        run(*command, *reach(server), binary=str(public / "stalprep"), cwd="/", env={"HOME": str(own)}, keep=False, status=0,
+            **NOBODY)
     assert state(server) == before and [path.stat().st_uid for path in own.iterdir()] == [65534]

@@ -1,6 +1,7 @@
 """`stage`: what it writes, what it leaves alone, what it refuses, and what it leaves behind when it is cut off."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shlex
@@ -466,16 +467,20 @@ def test_fewer_listeners_restore_the_rest(run, serve):
 # Nothing to do
 
 def test_staged_by_the_guide_before(run, serve):
-    """All is there, but no snapshot says that it was proved: the server is made to write its file once more."""
+    """All is there, but no snapshot says that it was proved: the server is made to write its file once more. What stood
+    before is not known, so no snapshot is made that would say so."""
     server = serve()
     before = state(server)
     write(server, guide(NEWEST))
     staged = state(server)
-    ran = run("stage", *reach(server), *CHANGE, status=0)
-    assert writes(server) == (0 if REAL else 1) and state(server) == staged and "no snapshot" in ran.said
-    assert "nothing to do" in run("stage", *reach(server), *CHANGE, status=0).out
-    assert writes(server) == (0 if REAL else 1)
-    run("clear", *reach(server), status=0)
+    for number in (1, 2):
+        ran = run("stage", *reach(server), *CHANGE, status=0)
+        assert f"there is no snapshot of a stage that wrote them in {run.folder}." in ran.err and run.snapshots() == []
+        assert writes(server) == (0 if REAL else number) and state(server) == staged
+    assert REAL or {key.split(".")[1] for key in touched_keys(server)} == {"listener"}
+    run("stage", *reach(server), *CHANGE, "--dry-run", status=0)
+    assert writes(server) == (0 if REAL else 2) and state(server) == staged
+    run("clear", *reach(server), *CHANGE, status=0)
     assert state(server) == before
 
 
@@ -739,6 +744,11 @@ def test_no_lock_is_taken_for_ours(run):
 
 # The snapshot
 
+def identity(server):
+    """By which a snapshot knows it."""
+    return hashlib.sha256(server.settings()["oauth.key"].encode()).hexdigest()[:32]
+
+
 def test_snapshot_file(run, serve):
     server = serve()
     os.umask(0o000)
@@ -747,7 +757,8 @@ def test_snapshot_file(run, serve):
     finally:
         os.umask(0o022)
     name, = run.snapshots()
-    assert name == "stalprep-127.0.0.1-{}.snapshot.json".format(server.http_url.rpartition(":")[2])
+    assert run.snapshot()["identity"] == identity(server)
+    assert name == f"stalprep-127.0.0.1-{server.http_url.rpartition(':')[2]}-{identity(server)[:8]}.snapshot.json"
     assert stat.S_IMODE((run.folder / name).stat().st_mode) == 0o600
     assert {key["key"] for key in run.snapshot()["keys"]} == set(guide(NEWEST))
 
@@ -837,18 +848,22 @@ def test_report_fits_a_screen(run, serve):
         assert ("auth.dkim.verify: strict -> disable" in out) == (command[0] == "stage" and "nothing to do" not in out)
 
 
-def test_lock(run, serve):
+@pytest.mark.parametrize("options", [(), ("--snapshot", "s.json")], ids=["found", "named"])
+def test_lock(run, serve, options):
+    """One for each server in a folder, whatever the snapshot is called."""
     server = serve()
     before = state(server)
-    with open(run.folder / "s.json.lock", "w", encoding="utf-8") as lock:
+    with open(run.folder / f"stalprep-{identity(server)[:8]}.lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         for command in (("stage", *CHANGE), ("clear", *CHANGE)):
-            ran = run(*command, *reach(server), "--snapshot", "s.json", status=1)
+            ran = run(*command, *reach(server), *options, status=1)
             assert "another run" in ran.err and "Nothing was written" in ran.err
-        run("stage", *CHANGE, *reach(server), "--snapshot", "s.json", "--dry-run", status=0)
+        run("stage", *CHANGE, *reach(server), *options, "--dry-run", status=0)
+        run("status", *reach(server), *options, status=7)
         assert state(server) == before and writes(server) == 0
-    run("stage", *CHANGE, *reach(server), "--snapshot", "s.json", status=0)
-    assert run.snapshots() == ["s.json"]
+        run("stage", *CHANGE, *reach(serve()), status=0)  # another server's lock is another
+    run("stage", *CHANGE, *reach(server), *options, status=0)
+    assert not [file for file in run.snapshots() if file.endswith(".lock")]
 
 
 def edited(text, key, value):
@@ -878,18 +893,33 @@ def test_damaged_snapshot(run, simulate, how, change):
     assert server.log == [] and path.exists()
 
 
-def test_snapshot_of_another_server(run, serve, simulate):
+def test_snapshot_of_another_server(run, simulate):
     first, second = simulate(), simulate()
-    before = state(second)
+    before = state(first), state(second)
     run("stage", *reach(first), *CHANGE, "--snapshot", "s.json", status=0)
-    for command in (("stage", *CHANGE), ("clear",)):
+    for command in (("stage", *CHANGE), ("clear",), ("status",)):
         ran = run(*command, *reach(second), "--snapshot", "s.json", status=1)
-        assert first.http_url in ran.err and "snapshot-target" in ran.err
-    assert state(second) == before and writes(second) == 0
-    first_before = state(first)
-    run("clear", "--url", first.http_url.replace("127.0.0.1", "localhost"), "--snapshot", "s.json", "--force",
-        "snapshot-target", status=0)
-    assert state(first) != first_before
+        assert "refused (snapshot-target)" in ran.err and second.http_url in ran.err and "s.json" in ran.err
+    assert state(second) == before[1] and writes(second) == 0
+    # By another name it is the same server.
+    run("clear", "--url", first.http_url.replace("127.0.0.1", "localhost"), "--snapshot", "s.json", status=0)
+    assert state(first) == before[0]
+
+
+def test_key_of_the_server_that_was_changed(run, simulate):
+    """Then no folder's snapshot is its own; one that is named can be forced."""
+    server = simulate()
+    write(server, {"auth.dkim.verify": "strict"})
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, status=0)
+    write(server, {"oauth.key": "another"})
+    assert "refused (no-snapshot)" in run("clear", *reach(server), status=1).err
+    path, = run.folder.glob("*.snapshot.json")
+    options = (*reach(server), "--snapshot", path)
+    assert "refused (snapshot-target)" in run("clear", *options, status=1).err
+    assert writes(server) == 1
+    run("clear", *options, "--force", "snapshot-target", status=0)
+    assert difference(before, server.settings()) == {"oauth.key": "another"}
 
 
 def test_snapshot_folder_that_takes_nothing(run, serve):
@@ -985,7 +1015,7 @@ def test_environment_proxies_and_redirects_are_ignored(run, simulate):
     server = simulate()
     proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY")}
     run("stage", *reach(server), *CHANGE, env=proxies, status=0)
-    server.faults.append(Fault(number=0, method="GET", answer=(307, ""), headers=(("location", "http://127.0.0.1:1/"),)))
+    server.faults.append(Fault(**PLACES["keys"], answer=(307, ""), headers=(("location", "http://127.0.0.1:1/"),)))
     assert "does not follow redirects" in run("stage", *reach(server), *CHANGE, status=1).err
 
 

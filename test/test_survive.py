@@ -13,8 +13,8 @@ import subprocess
 
 import pytest
 
-from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, config, listener, named, reach, sample,
-                      sent, state, write)
+from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, config, difference, listener, named, reach,
+                      sample, sent, state, write)
 from test_stage import dialect_options
 
 NETWORKS = "server.listener.imap.proxy.trusted-networks"
@@ -45,8 +45,8 @@ class Scene:
         self.run, self.servers = run, servers
         self.way = [word for server in servers for word in reach(server)]
         write(servers[0], STANDING)
-        self.seen = []
-        self.before = self.state()
+        self.seen, self.old = [], set()
+        self.before, self.first = self.state(), self.moment()
 
     def __call__(self, command, *wrap, status=None, ails=None):
         for server in self.servers:
@@ -80,6 +80,12 @@ class Scene:
         for name, data in files.items():
             (self.run.folder / name).write_bytes(data)
 
+    def restore_backup(self):
+        """The servers are as they were at first, and the snapshot of what was staged since is not to be lost."""
+        files = self.moment()[2]
+        self.old = set(files.values())
+        self.go_to((*self.first[:2], files))
+
     def is_new(self):
         """Has no run left this yet? The time in a snapshot, and random names, make no difference."""
         *held, files = self.moment()
@@ -90,23 +96,31 @@ class Scene:
             self.seen.append((held, plain))
         return new
 
-    def snapshots(self):
-        """Each server's, parsed; None where there is none under its own name."""
-        paths = [self.run.folder / f"stalprep-127.0.0.1-{server.http_url.rpartition(':')[2]}.snapshot.json"
-                 for server in self.servers]
-        paths += self.run.folder.glob(f"stalprep-{NAME}-*.snapshot.json")
-        return [json.loads(path.read_text()) if path.exists() else None for path in paths]
+    def kept(self):
+        """The snapshot, parsed, or None. There is never more than one."""
+        paths = list(self.run.folder.glob("*.snapshot.json"))
+        assert len(paths) <= 1
+        return json.loads(paths[0].read_text()) if paths else None
+
+    def parts(self):
+        """Where what is kept, by the snapshot's part for it, or None: (server's number, "file" or "database", part)."""
+        kept = self.kept() or {"database": None, "nodes": []}
+        nodes = {node["url"]: node for node in kept["nodes"]}
+        yield 0, "database", kept["database"]
+        for number, server in enumerate(self.servers):
+            yield number, "file", nodes.get(server.http_url)
 
     # What must hold
 
     def check_left(self, *ends):
-        """After a run that did not end well: what is written is in a snapshot, and no snapshot says too much. The first
-        one is the database's."""
-        for number, kept in enumerate(self.snapshots()):
-            parts = ("file",) if number else ("file", "database")
-            now, before, *good = [[one[number][part] for part in parts] for one in (self.state(), self.before, *ends)]
-            assert kept or now == before
-            assert not kept or kept["state"] != "proved" or now in good
+        """After a run that did not end well: what is written is in the snapshot with what stood before, and no part says
+        too much."""
+        for number, place, part in self.parts():
+            now, before, *good = [one[number][place] for one in (self.state(), self.before, *ends)]
+            known = {key["key"]: key["before"] for key in part["keys"]} if part else {}
+            assert {key: before.get(key) for key in difference(before, now)}.items() <= known.items()
+            assert not known or part["state"] != "proved" or now in good
+        assert self.old <= set(self.moment()[2].values())
 
     def check_finishes(self, stage, staged):
         """A second stage finishes, and clear after it restores; or clear does at once."""
@@ -114,12 +128,11 @@ class Scene:
             return
         left = self.moment()
         self(stage, status=0)
-        assert self.state() == staged and {kept["state"] for kept in self.snapshots()} == {"proved"}
+        assert self.state() == staged and {part["state"] for *_, part in self.parts()} == {"proved"}
         self(CLEAR, status=0)
-        assert self.state() == self.before
+        assert self.state() == self.before and not self.kept()
         self.go_to(left)
-        kept = self.snapshots()
-        if all(kept) or any(one and one["state"] != "planned" for one in kept):
+        if self.kept():
             self(CLEAR, status=0)
         assert self.state() == self.before
 
@@ -167,6 +180,7 @@ SCENES = {  # (what was done before, the run that is killed, what ails the serve
     "clear": ((STAGE,), CLEAR, None, 1),
     "stage another": ((STAGE,), OTHER, None, 1),
     "stage fewer": ((STAGE,), FEWER, None, 1),
+    "stage after a backup": ((STAGE, Scene.restore_backup), STAGE, None, 1),
     "stage on a full disk": ((), STAGE, "full", 1),
     "stage another on a full disk": ((STAGE,), OTHER, "full", 1),
     "clear with a read-only file": ((STAGE,), CLEAR, "read-only", 1),
@@ -185,7 +199,7 @@ def test_killed(new_scene, name, part):
     done, command, ails, nodes = SCENES[name]
     scene = new_scene(nodes)
     for one in done:
-        scene(one, status=0)
+        one(scene) if callable(one) else scene(one, status=0)
     begun, stage, start = scene.state(), STAGE if command == CLEAR else command, scene.moment()
     scene(stage, status=0)
     staged = scene.state()

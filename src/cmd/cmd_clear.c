@@ -5,6 +5,8 @@
 #include "cmd/reload.h"
 #include "cmd/run.h"
 #include "plan/plan_clear.h"
+#include "settings/request.h"
+#include "target/store.h"
 #include "target/target.h"
 #include "target/target_snapshot.h"
 
@@ -42,48 +44,120 @@ apply_removal(struct run *r, struct target *t)
 	return 0;
 }
 
+/*
+ * Keep in the snapshot what was not restored, or put it away. Only when all nodes are done: until
+ * then a second run needs all of it. A folder that can't be written to is no reason to fail: what
+ * was restored is proved, and another clear finds nothing to do.
+ */
+static void
+keep_rest(struct run *r)
+{
+	struct snapshot *s = &r->store.current;
+	struct err err;
+	size_t i;
+	int failed;
+
+	for (i = 0; i < r->count; i++) {
+		if (target_forget_cleared(&r->targets[i], &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return;
+		}
+	}
+	if (snapshot_count(s)) {
+		s->request = request_without(
+		    &r->pool, s->request, r->options->request.groups & ~snapshot_groups(s));
+		if (!s->request)
+			failed = err_memory(&err);
+		else
+			failed = store_save(&r->store, &err);
+	} else {
+		failed = store_retire(&r->store, &err);
+	}
+	if (!failed) {
+		r->store.ahead = false;
+		return;
+	}
+	if (store_is_unwritable(&err))
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "The snapshot %s could not be put away: %s. It still says what was staged.",
+		    r->store.path, err.text);
+	else
+		run_fail(r, NULL, &err);
+}
+
+/* Does anything of the snapshot stand on one of the targets, or may it? */
+static bool
+anything_stands(const struct run *r)
+{
+	bool any = false, known = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		any |= target_holds_any(&r->targets[i]);
+		known |= r->targets[i].found.count > 0;
+	}
+	return any || !known;
+}
+
 static void
 clear_all(struct run *r)
 {
-	struct err err;
 	size_t i;
 
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
-		bool needed = t->plan.write_count ||
-		    (t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
+		bool needed = t->plan.write_count || t->found.state == PART_SENDING;
 
 		if (run_stopped(r))
 			return;
 		if (needed && run_write(r, t) == -1)
 			return;
 	}
-	/* Only when all nodes are done: until then a second run needs all snapshots. */
-	for (i = 0; i < r->count; i++) {
-		if (target_retire_snapshot(&r->targets[i], &err) == -1) {
-			run_fail(r, &r->targets[i], &err);
-			return;
-		}
-	}
+	if (r->store.found && !anything_stands(r))
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "Nothing of what the snapshot %s says was staged stands here. It is kept: it "
+		    "may belong to a copy of this server. If it does not, move it away.",
+		    r->store.path);
+	else if (r->store.found)
+		keep_rest(r);
 	for (i = 0; i < r->count && r->options->reload; i++) {
 		if (apply_removal(r, &r->targets[i]) == -1)
 			return;
 	}
 }
 
+/* Is something staged that this run does not reach, or that it leaves? Then it is done in part. */
+static bool
+leaves_any(const struct run *r)
+{
+	const struct snapshot *s = &r->store.current;
+	bool reached[SNAPSHOT_NODES_MAX] = { false };
+	size_t i, left = 0;
+
+	for (i = 0; i < r->count; i++) {
+		const struct target *t = &r->targets[i];
+
+		left += t->plan.left_count + t->plan.unknown_count;
+		if (t->has_node)
+			reached[t->node] = true;
+	}
+	if (r->options->reach.config)
+		left += s->database.count;
+	for (i = 0; i < s->node_count; i++)
+		left += reached[i] ? 0 : s->nodes[i].count;
+	return left > 0;
+}
+
 int
 cmd_clear(const struct options *o)
 {
 	struct run r;
-	size_t i;
 
 	memset(&r, 0, sizeof(r));
 	if (run_begin(&r, o, !o->dry_run) == 0 && run_read(&r) == 0 &&
 	    run_plan(&r, plan_clear) == 0) {
-		for (i = 0; i < r.count; i++) {
-			if (r.targets[i].plan.left_count)
-				r.exit = EXIT_PARTLY;
-		}
+		if (leaves_any(&r))
+			r.exit = EXIT_PARTLY;
 		if (!o->dry_run) {
 			clear_all(&r);
 			run_withdraw(&r);

@@ -3,6 +3,8 @@
 #include "cmd/options.h"
 #include "cmd/run.h"
 #include "plan/plan_stage.h"
+#include "sys/statedir.h"
+#include "target/store.h"
 #include "target/target.h"
 #include "target/target_file.h"
 #include "target/target_snapshot.h"
@@ -17,8 +19,33 @@
 static bool
 is_needed(const struct target *t)
 {
-	return t->plan.write_count ||
-	    (t->is_file && t->has_snapshot && t->loaded.state == SNAPSHOT_SENDING);
+	return t->plan.write_count || (t->is_file && t->found.state == PART_SENDING);
+}
+
+/* Put all plans into the snapshot, and save it before anything is written to any target. */
+static int
+save_plans(struct run *r, struct err *err)
+{
+	bool request = false, plan = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+
+		if (!is_needed(t)) {
+			request |= target_record_request(t);
+		} else if (!t->plan.unrecorded) {
+			if (target_record_plan(t, (int64_t)time(NULL), err) == -1)
+				return -1;
+			plan |= t->recorded;
+		}
+	}
+	if (!request && !plan)
+		return 0;
+	if (store_save(&r->store, err) == -1)
+		return -1;
+	r->store.ahead = plan; /* a request alone is not taken back */
+	return 0;
 }
 
 static void
@@ -27,14 +54,9 @@ stage_all(struct run *r)
 	struct err err;
 	size_t i;
 
-	for (i = 0; i < r->count; i++) {
-		struct target *t = &r->targets[i];
-
-		if ((is_needed(t) ? target_save_plan(t, (int64_t)time(NULL), &err)
-				  : target_save_request(t, &err)) == -1) {
-			run_fail(r, t, &err);
-			return;
-		}
+	if (save_plans(r, &err) == -1) {
+		run_fail(r, NULL, &err);
+		return;
 	}
 	for (i = 0; i < r->count; i++) {
 		if (run_stopped(r))
@@ -42,6 +64,32 @@ stage_all(struct run *r)
 		if (is_needed(&r->targets[i]) && run_write(r, &r->targets[i]) == -1)
 			return;
 	}
+}
+
+static void
+tell_unused(struct run *r)
+{
+	const struct store *st = &r->store;
+
+	if (*st->unused)
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "The snapshot %s is of this server, but nothing of it stands here: a backup "
+		    "was "
+		    "restored, or this is a copy of the server. It is not used%s%s.",
+		    st->unused, *st->aside ? ", and is now " : "", st->aside);
+}
+
+/* The snapshot is to outlive the machine's next start. */
+static void
+tell_fleeting(struct run *r)
+{
+	const char *kind = r->store.kept ? statedir_fleeting(r->store.folder) : NULL;
+
+	if (kind)
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "The snapshot is in %s, a %s file system, which may end with this machine. "
+		    "Copy it to a safe place, or name a folder on a disk: --snapshot-dir DIR.",
+		    r->store.folder, kind);
 }
 
 static bool
@@ -90,7 +138,9 @@ cmd_stage(const struct options *o)
 		} else {
 			stage_all(&r);
 			run_withdraw(&r);
+			tell_fleeting(&r);
 		}
+		tell_unused(&r);
 	}
 	return run_end(&r);
 }

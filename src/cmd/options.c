@@ -272,9 +272,6 @@ check_reach(const struct parse *p, struct err *err)
 		return err_set(err, ERR_USAGE,
 		    "--url URL is missing: the old server's management API%s",
 		    p->o->id == COMMAND_RELOAD ? "" : " (or --config FILE if it is stopped)");
-	if (r->snapshot && r->target_count > 1)
-		return err_set(err, ERR_USAGE,
-		    "--snapshot names one file; for several --url use --snapshot-dir");
 	if (r->snapshot && r->snapshot_dir)
 		return err_set(
 		    err, ERR_USAGE, "--snapshot and --snapshot-dir can't be used together");

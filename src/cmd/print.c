@@ -92,7 +92,7 @@ format_operation(struct jsonout *j, const struct print *p, size_t group, int loc
 	}
 	if (any) {
 		jsonout_line(j);
-		ops_close(j);
+		ops_close(j, kind);
 	}
 	return any;
 }

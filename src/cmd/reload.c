@@ -1,7 +1,6 @@
 #include "cmd/reload.h"
 
 #include "cmd/run.h"
-#include "settings/snapshot.h"
 #include "target/api.h"
 #include "target/target.h"
 
@@ -23,8 +22,8 @@ was_staged(const struct target *t, const char *key)
 
 	if (t->plan.clearing)
 		return false; /* the values from before are back */
-	for (i = 0; i < t->loaded.count; i++) {
-		if (covers(t->loaded.keys[i].key, key))
+	for (i = 0; i < t->found.count; i++) {
+		if (covers(t->found.keys[i].key, key))
 			return true;
 	}
 	return false;

@@ -9,6 +9,7 @@
 struct buf;
 struct messages;
 struct options;
+struct part;
 struct plan;
 struct request;
 struct settings;
@@ -31,8 +32,12 @@ struct report_target {
 	size_t changed;                  /* keys that this run changed, proved */
 	bool file_rewritten;             /* the server rewrote its config.toml */
 	const char *snapshot_path;       /* NULL: none is kept */
+	const char *snapshot_place;      /* in words: where one was looked for; or NULL */
 	bool snapshot_kept;              /* the file is there at the run's end */
-	const struct snapshot *snapshot; /* the one that was found, as it is on disk now; or NULL */
+	const struct snapshot *snapshot; /* the run's, as it is on disk now; NULL: none was found */
+	const struct part *part;         /* what it said of this target; or NULL */
+	bool has_node;                   /* this target has a part in it: nodes[node] */
+	size_t node;
 	const struct buf *diff;   /* the changes of a file, planned or made; NULL for a server */
 	const struct buf *stream; /* a file that goes to standard output instead of the report */
 };

@@ -6,6 +6,7 @@
 #include "plan/plan.h"
 #include "settings/message.h"
 #include "settings/request.h"
+#include "settings/snapshot.h"
 
 static const char *const level_names[] = {
 	[MESSAGE_RESULT] = "note",
@@ -54,6 +55,31 @@ add_key(struct jsonout *j, const struct plan_key *k, bool unread)
 }
 
 static void
+add_part(struct jsonout *j, const struct part *p)
+{
+	jsonout_open(j, NULL, '{');
+	jsonout_text(j, "url", p->origin);
+	jsonout_text(j, "file", p->file);
+	jsonout_text(j, "state", part_state_name(p->state));
+	jsonout_number(j, "keys", (long long)p->count);
+	jsonout_close(j, '}');
+}
+
+/* The snapshot's parts, as they are on disk. */
+static void
+add_parts(struct jsonout *j, const struct snapshot *s)
+{
+	size_t i;
+
+	jsonout_open(j, "parts", '[');
+	if (s)
+		add_part(j, &s->database);
+	for (i = 0; s && i < s->node_count; i++)
+		add_part(j, &s->nodes[i]);
+	jsonout_close(j, ']');
+}
+
+static void
 add_target(struct jsonout *j, const struct report_target *t)
 {
 	static const struct plan none;
@@ -75,6 +101,7 @@ add_target(struct jsonout *j, const struct report_target *t)
 		add_key(j, &p->keys[i], p->unread);
 	jsonout_close(j, ']');
 	jsonout_text(j, "snapshot", t->snapshot_kept ? t->snapshot_path : NULL);
+	add_parts(j, t->snapshot_kept ? t->snapshot : NULL);
 	if (t->diff)
 		jsonout_text(j, "diff", buf_text(t->diff));
 	jsonout_close(j, '}');

@@ -25,23 +25,11 @@ add_command(struct buf *out, const struct report *r, const char *command)
 	options_format_reach(out, r->options);
 }
 
-/* Append where the snapshots are: the file, or for several targets the folder that has them all. */
 static void
 add_snapshot(struct buf *out, const struct report *r)
 {
-	const char *path = r->targets[0].snapshot_path, *slash = strrchr(path, '/');
-	struct buf folder = { 0 };
-
-	if (r->count == 1) {
-		buf_str(out, " --snapshot ");
-		buf_shell(out, path);
-		return;
-	}
-	buf_add(&folder, path, slash && slash != path ? (size_t)(slash - path) : slash ? 1 : 0);
-	buf_str(out, " --snapshot-dir ");
-	buf_shell(out, slash && buf_text(&folder) ? buf_text(&folder) : ".");
-	out->failed |= folder.failed;
-	buf_free(&folder);
+	buf_str(out, " --snapshot ");
+	buf_shell(out, r->targets[0].snapshot_path);
 }
 
 /*
@@ -78,8 +66,8 @@ group_stands(const struct report_target *t, size_t group)
 {
 	size_t i;
 
-	for (i = 0; i < t->snapshot->count; i++) {
-		const struct snapshot_key *k = &t->snapshot->keys[i];
+	for (i = 0; i < t->part->count; i++) {
+		const struct part_key *k = &t->part->keys[i];
 
 		if (k->group == group && k->written &&
 		    settings_same(k->written, settings_get(t->settings, k->key)))
@@ -94,7 +82,7 @@ report_standing(struct buf *out, const struct report *r, const struct report_tar
 	struct buf names = { 0 };
 	size_t g, n = 0;
 
-	for (g = 0; g < GROUP_ALLOW && t->snapshot; g++) {
+	for (g = 0; g < GROUP_ALLOW && t->part; g++) {
 		if (r->options->request.groups & 1u << g || !group_stands(t, g))
 			continue;
 		buf_printf(&names, "%s%s", n ? "," : "", group_name((enum group)g));
@@ -108,7 +96,7 @@ report_standing(struct buf *out, const struct report *r, const struct report_tar
 	}
 	out->failed |= names.failed;
 	buf_free(&names);
-	if (t->snapshot && !r->options->request.allow_new_server && group_stands(t, GROUP_ALLOW))
+	if (t->part && !r->options->request.allow_new_server && group_stands(t, GROUP_ALLOW))
 		buf_str(out,
 		    "The exemption of the new server from bans is staged since an earlier run and\n"
 		    "stays; a clear of all groups takes it out.\n");
@@ -147,12 +135,83 @@ next_of_stage(struct buf *out, const struct report *r)
 	buf_char(out, '\n');
 }
 
+/* Append the command that clears what is left at one place. */
+static void
+add_left(struct buf *out, const struct report *r, size_t keys, const char *where,
+    const char *option, const char *value)
+{
+	if (!keys)
+		return;
+	buf_printf(out, "\n%zu key%s of %s %s still staged. To clear %s:\n  ", keys, plural(keys),
+	    where, keys == 1 ? "is" : "are", keys == 1 ? "it" : "them");
+	buf_shell(out, r->options->program);
+	buf_printf(out, " clear --%s ", option);
+	if (value)
+		buf_shell(out, value);
+	else
+		buf_str(out, strcmp(option, "url") != 0 ? "FILE" : "URL");
+	if (!r->targets[0].is_file && !strcmp(option, "url"))
+		options_format_reach(out, r->options);
+	add_snapshot(out, r);
+	buf_char(out, '\n');
+}
+
+/* The target whose part this node is, or NULL: the run did not reach it. */
+static const struct report_target *
+target_of(const struct report *r, size_t node)
+{
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (r->targets[i].has_node && r->targets[i].node == node)
+			return &r->targets[i];
+	}
+	return NULL;
+}
+
+static size_t
+count_in_file(const struct plan *p)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->key_count; i++)
+		n += p->keys[i].state == KEY_IN_FILE;
+	return n;
+}
+
+/* What the run could not reach: other nodes, the database of a file, the file below the API. */
+static void
+left_of_clear(struct buf *out, const struct report *r)
+{
+	const struct snapshot *s = r->targets[0].snapshot;
+	const char *url = NULL;
+	size_t i;
+
+	for (i = 0; i < s->node_count; i++) {
+		const struct part *node = &s->nodes[i];
+		const struct report_target *t = target_of(r, i);
+		bool by_file = t || !node->origin;
+
+		url = url ? url : node->origin;
+		add_left(out, r, t ? count_in_file(t->plan) : node->count,
+		    node->origin     ? node->origin
+			: node->file ? node->file
+				     : "config.toml",
+		    by_file ? "config" : "url", by_file ? node->file : node->origin);
+	}
+	if (r->targets[0].is_file)
+		add_left(out, r, s->database.count, "the database", "url", url);
+}
+
 /* What was applied before the clear still runs. */
 static void
 next_of_clear(struct buf *out, const struct report *r)
 {
 	bool changed = false;
 	size_t i;
+
+	if (r->exit == EXIT_PARTLY && r->targets[0].snapshot && r->targets[0].snapshot_kept)
+		left_of_clear(out, r);
 
 	for (i = 0; i < r->count; i++)
 		changed |= r->targets[i].changed && !r->targets[i].is_file;
@@ -191,7 +250,7 @@ add_missing(struct buf *out, const struct report *r, const struct report_target 
 static void
 add_unready(struct buf *out, const struct report *r, const struct report_target *t)
 {
-	bool sending = t->snapshot && t->snapshot->state == SNAPSHOT_SENDING;
+	bool sending = t->part && t->part->state == PART_SENDING;
 	struct buf missing = { 0 };
 
 	add_missing(&missing, r, t);

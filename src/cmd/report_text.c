@@ -145,10 +145,17 @@ add_applied(struct buf *out, const struct plan *p)
 		    "  from the proxy's networks would need a PROXY header.\n");
 }
 
-static void
-add_kept(struct buf *out, const struct report_target *t)
+/* What all targets share is said with the last one. */
+static bool
+is_last(const struct report *r, const struct report_target *t)
 {
-	if (t->snapshot_kept)
+	return t == &r->targets[r->count - 1];
+}
+
+static void
+add_kept(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	if (t->snapshot_kept && is_last(r, t))
 		buf_printf(
 		    out, "The values from before are in %s. Keep this file.\n", t->snapshot_path);
 }
@@ -202,7 +209,7 @@ text_would_stage(struct buf *out, const struct report *r, const struct report_ta
 		buf_str(out,
 		    "The real run makes the server rewrite its config.toml, sorted and without\n"
 		    "comments. First make a copy of the file: the API does not show all of it.\n");
-	if (t->snapshot_path)
+	if (t->snapshot_path && is_last(r, t))
 		buf_printf(out, "The values from before would be kept in %s.\n", t->snapshot_path);
 	add_diff(out, t);
 }
@@ -226,7 +233,7 @@ text_staged(struct buf *out, const struct report *r, const struct report_target 
 		return;
 	add_rewritten(out, t);
 	report_standing(out, r, t);
-	add_kept(out, t);
+	add_kept(out, r, t);
 	if (!t->is_file)
 		add_applied(out, p);
 }
@@ -287,7 +294,7 @@ text_stage(struct buf *out, const struct report *r, const struct report_target *
 	} else {
 		add_nothing_to_do(out, r, t->plan);
 		report_standing(out, r, t);
-		add_kept(out, t);
+		add_kept(out, r, t);
 	}
 }
 
@@ -327,13 +334,14 @@ add_cleared(struct buf *out, const struct report *r, const struct report_target 
 
 /* What became of the snapshot. */
 static void
-add_after_clear(struct buf *out, const struct report_target *t)
+add_after_clear(struct buf *out, const struct report *r, const struct report_target *t)
 {
 	add_rewritten(out, t);
-	if (t->snapshot && t->snapshot_kept)
-		buf_printf(out, "The snapshot stays at %s: some of its keys are not restored.\n",
-		    t->snapshot_path);
-	else if (t->snapshot)
+	if (!t->snapshot || !is_last(r, t))
+		return;
+	if (t->snapshot_kept)
+		buf_printf(out, "The snapshot stays at %s.\n", t->snapshot_path);
+	else
 		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
 }
 
@@ -354,7 +362,7 @@ text_clear(struct buf *out, const struct report *r, const struct report_target *
 		buf_printf(
 		    out, "\nThere was nothing%s to restore.\n", t->plan->left_count ? " else" : "");
 	if (t->proved || !t->written)
-		add_after_clear(out, t);
+		add_after_clear(out, r, t);
 }
 
 static const char *
@@ -471,11 +479,11 @@ add_found_snapshot(struct buf *out, const struct report_target *t)
 {
 	if (t->snapshot) {
 		buf_printf(out, "\nSnapshot: %s (%s, made ", t->snapshot_path,
-		    snapshot_state_name(t->snapshot->state));
+		    part_state_name(t->part ? t->part->state : PART_PLANNED));
 		add_clean(out, t->snapshot->created, VALUE_MAX);
 		buf_str(out, ").\n");
-	} else if (t->snapshot_path) {
-		buf_printf(out, "\nThere is no snapshot at %s.\n", t->snapshot_path);
+	} else if (t->snapshot_place) {
+		buf_printf(out, "\nThere is no snapshot %s.\n", t->snapshot_place);
 	}
 }
 

@@ -3,9 +3,11 @@
 #include "cmd/exits.h"
 #include "cmd/options.h"
 #include "cmd/report.h"
+#include "cmd/run_store.h"
 #include "cmd/say.h"
 #include "sys/confine.h"
 #include "sys/interrupt.h"
+#include "target/target.h"
 #include "target/target_file.h"
 #include "target/target_snapshot.h"
 #include "tls/tls.h"
@@ -101,7 +103,8 @@ confine_run(struct run *r, bool writes)
 {
 	uint16_t ports[TARGETS_MAX];
 	struct confine_keep keep = {
-		.file = writes ? r->targets[0].snapshot_path : NULL, /* all are in one folder */
+		.folder = store_has_folder(&r->store) ? r->store.folder : NULL,
+		.writes = writes,
 		.terminal = r->credentials.asks ||
 		    (!r->credentials.complete && !r->credentials.code.len),
 		.ports = ports,
@@ -129,44 +132,8 @@ forget_password(void)
 		secret_wipe(&mine);
 }
 
-/* The snapshot of a file lies beside it, so a folder that is read-only shows here. */
-static int
-load_snapshot(struct target *t, bool lock, struct err *err)
-{
-	int failed = target_load_snapshot(t, lock, err);
-
-	if (failed && lock)
-		target_file_explain(t, err);
-	return failed;
-}
-
-/* The first snapshot that was found, or NULL. */
-static const struct snapshot *
-any_snapshot(const struct run *r)
-{
-	const struct snapshot *any = NULL;
-	size_t i;
-
-	for (i = 0; i < r->count && !any; i++)
-		any = target_found_snapshot(&r->targets[i]);
-	return any;
-}
-
-/* A node without a snapshot is staged, and judged, as the cluster's others are. */
-static void
-follow_other_nodes(struct run *r)
-{
-	const struct snapshot *any = any_snapshot(r);
-	size_t i;
-
-	for (i = 0; i < r->count && any && r->options->id != COMMAND_CLEAR; i++) {
-		if (!target_found_snapshot(&r->targets[i]))
-			target_merge(&r->targets[i], any->request);
-	}
-}
-
 int
-run_begin(struct run *r, const struct options *o, bool lock)
+run_begin(struct run *r, const struct options *o, bool writes)
 {
 	enum purpose purpose = o->id == COMMAND_STAGE ? TO_STAGE
 	    : o->id == COMMAND_CLEAR                  ? TO_CLEAR
@@ -184,18 +151,26 @@ run_begin(struct run *r, const struct options *o, bool lock)
 		run_fail(r, NULL, &err);
 		return -1;
 	}
+	r->writes = writes;
+	r->store.lock = -1;
 	for (i = 0; i < r->count; i++)
-		r->targets[i].lock = -1;
+		r->targets[i].store = &r->store;
 	for (i = 0; i < r->count; i++) {
-		r->targets[i].session.in_child = forget_password;
-		if (target_begin(&r->targets[i], purpose, &o->request, &o->reach,
-			&o->reach.targets[i], &err) == -1 ||
-		    load_snapshot(&r->targets[i], lock, &err) == -1) {
-			run_fail(r, &r->targets[i], &err);
+		struct target *t = &r->targets[i];
+
+		t->alone = r->count == 1;
+		t->has_database = !o->reach.config && i == 0;
+		t->session.in_child = forget_password;
+		if (target_begin(t, purpose, &o->request, &o->reach, &o->reach.targets[i], &err) ==
+		    -1) {
+			run_fail(r, t, &err);
 			return -1;
 		}
 	}
-	follow_other_nodes(r);
+	if (run_store_open(r, &err) == -1) {
+		run_fail(r, &r->targets[0], &err);
+		return -1;
+	}
 	if (o->reach.config)
 		return 0;
 	if (trust_load(&r->trust, &o->reach, getenv("SSL_CERT_FILE"), &err) == -1 ||
@@ -204,7 +179,7 @@ run_begin(struct run *r, const struct options *o, bool lock)
 		run_fail(r, NULL, &err);
 		return -1;
 	}
-	confine_run(r, lock);
+	confine_run(r, writes);
 	return 0;
 }
 
@@ -254,7 +229,10 @@ run_read(struct run *r)
 			    tls_pin(r->targets[i].session.tls));
 	}
 	credentials_finish(&r->credentials);
-	return 0;
+	if (run_store_find(r, &err) == 0)
+		return 0;
+	run_fail(r, &r->targets[0], &err);
+	return -1;
 }
 
 /* Add a target's messages to the run's. Returns the number of refusals, which status never has. */
@@ -290,7 +268,7 @@ edit_files(struct run *r)
 			    "Whether a server runs with %s can't be seen for certain: there is no "
 			    "/proc here, or not all of it can be read. Make sure that none does.",
 			    t->origin);
-		if (t->is_file && !t->snapshot_path[0] && r->options->id == COMMAND_STAGE)
+		if (t->is_file && !*r->store.folder && r->options->id == COMMAND_STAGE)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "No snapshot is kept (--snapshot FILE keeps one). Keep the file that "
 			    "was given: nothing else can bring back values that are replaced.");
@@ -305,23 +283,21 @@ edit_files(struct run *r)
 int
 run_plan(struct run *r, run_planner *planner)
 {
-	const struct snapshot *any = any_snapshot(r);
 	size_t refused = 0, i;
 	struct err err;
 	int failed;
 
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
-		const struct snapshot *found = target_found_snapshot(t);
 		struct plan_input in = {
 			.now = &t->facts.settings,
 			.every = t->is_file ? NULL : &t->every,
 			.request = &t->request,
 			.node_count = r->options->reach.target_count,
-			.snapshot = found,
-			.snapshot_path = t->snapshot_path[0] ? t->snapshot_path : NULL,
-			.other = found ? NULL : any,
-			.cleared = !found && t->cleared.count ? &t->cleared : NULL,
+			.part = target_found_part(t),
+			.stored = r->store.found ? r->store.loaded.request : NULL,
+			.new_node = r->store.found && !t->has_node,
+			.snapshot_place = *r->place ? r->place : NULL,
 			.minor_first = t->facts.minor_first,
 			.minor_last = t->facts.minor_last,
 			.shared_elsewhere = i > 0,
@@ -382,14 +358,22 @@ run_write(struct run *r, struct target *t)
 void
 run_withdraw(struct run *r)
 {
+	bool unsent = false;
 	struct err err;
 	size_t i;
 
+	if (!r->store.ahead)
+		return;
 	for (i = 0; i < r->count; i++) {
-		if (target_withdraw(&r->targets[i], &err) == -1)
-			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-			    "The snapshot may have keys that were not sent: %s.", err.text);
+		if (r->targets[i].progress != PROGRESS_NONE || !r->targets[i].recorded)
+			continue;
+		target_forget_plan(&r->targets[i]);
+		unsent = true;
 	}
+	if (!anything_written(r) ? store_restore(&r->store, &err) == -1
+				 : unsent && store_save(&r->store, &err) == -1)
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "The snapshot may have keys that were not sent: %s.", err.text);
 }
 
 /* The text of a file that goes to standard output in place of the report; or NULL. */
@@ -424,9 +408,13 @@ report_of(const struct run *r, const struct target *t, struct buf *diff)
 		.proved = t->progress == PROGRESS_PROVED,
 		.changed = t->changed,
 		.file_rewritten = t->local_changed,
-		.snapshot_path = t->snapshot_path[0] ? t->snapshot_path : NULL,
-		.snapshot_kept = t->snapshot_kept,
-		.snapshot = t->has_snapshot ? &t->snapshot : NULL,
+		.snapshot_path = *r->store.path ? r->store.path : NULL,
+		.snapshot_place = *r->place ? r->place : NULL,
+		.snapshot_kept = r->store.kept,
+		.snapshot = r->store.found ? &r->store.current : NULL,
+		.part = target_found_part(t),
+		.has_node = t->has_node,
+		.node = t->node,
 		.diff = t->is_file ? diff : NULL,
 		.stream = stream_of(r, t),
 	};
@@ -479,6 +467,7 @@ run_end(struct run *r)
 	}
 	for (i = 0; i < r->count; i++)
 		target_close(&r->targets[i]);
+	store_close(&r->store);
 	free(r->targets);
 	trust_free(&r->trust);
 	pool_free(&r->pool);

@@ -9,7 +9,9 @@
 #include "settings/message.h"
 #include "target/credentials.h"
 #include "target/session.h"
+#include "target/store.h"
 
+#include <limits.h>
 #include <stdbool.h>
 
 struct options;
@@ -24,18 +26,22 @@ struct run {
 	struct credentials credentials;
 	struct target *targets;
 	size_t count;
+	bool writes; /* the snapshot may be written */
+	struct store store;
+	char place[2 * PATH_MAX]; /* in words: where a snapshot was looked for; "": nowhere */
 	int exit;
 };
 
 /*
- * Look up all addresses, load the snapshots (and lock them, with lock), the certificates to trust
- * and the secret, and confine the process. 0; or -1 with a message added and r->exit set.
+ * Look up all addresses, load the certificates to trust and the secret, and confine the process.
+ * writes: the snapshot may be written. 0; or -1 with a message added and r->exit set.
  */
-int run_begin(struct run *r, const struct options *o, bool lock) WARN_UNUSED;
+int run_begin(struct run *r, const struct options *o, bool writes) WARN_UNUSED;
 
 /*
- * Read all targets; ask for the password first if need be, once their certificates are accepted. 0;
- * or -1 with a message added and r->exit set. Nothing is written.
+ * Read all targets; ask for the password first if need be, once their certificates are accepted.
+ * Then find the snapshot, and lock it if it may be written. 0; or -1 with a message added and
+ * r->exit set. Nothing is written.
  */
 int run_read(struct run *r) WARN_UNUSED;
 
@@ -52,7 +58,7 @@ int run_plan(struct run *r, run_planner *planner) WARN_UNUSED;
 /* Write one target, by target_write. 0; or -1 with a message added and r->exit set. */
 int run_write(struct run *r, struct target *t) WARN_UNUSED;
 
-/* Take the plans of targets that nothing was sent to out of their snapshots again. */
+/* Take the plans of targets that nothing was sent to out of the snapshot again. */
 void run_withdraw(struct run *r);
 
 /*

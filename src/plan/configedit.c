@@ -6,8 +6,8 @@
 #include "format/edits.h"
 #include "format/toml.h"
 #include "plan/plan.h"
+#include "settings/part.h"
 #include "settings/settings.h"
-#include "settings/snapshot.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -91,7 +91,7 @@ wanted_value(const struct work *w, const struct toml_entry *e)
 static const char *
 spelling(struct work *w, const char *key, const char *value)
 {
-	const struct snapshot_key *old = w->c->snapshot ? snapshot_find(w->c->snapshot, key) : NULL;
+	const struct part_key *old = w->c->snapshot ? part_find(w->c->snapshot, key) : NULL;
 	struct buf text = { 0 };
 	const char *copy = NULL;
 
@@ -262,8 +262,8 @@ original_text(struct work *w, size_t statement, struct buf *out)
 
 	for (i = 0; i < t->entry_count; i++) {
 		const struct toml_entry *e = &t->entries[i];
-		const struct snapshot_key *old = e->statement == statement && w->c->snapshot
-		    ? snapshot_find(w->c->snapshot, e->key)
+		const struct part_key *old = e->statement == statement && w->c->snapshot
+		    ? part_find(w->c->snapshot, e->key)
 		    : NULL;
 		const char *text;
 

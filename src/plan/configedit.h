@@ -11,7 +11,7 @@ struct edits;
 struct err;
 struct plan;
 struct pool;
-struct snapshot;
+struct part;
 struct toml;
 
 /* All of it is the caller's. */
@@ -22,7 +22,7 @@ struct configedit {
 	bool old_keys;           /* parse it as a server up to 0.12 does */
 	const struct plan *plan;
 	/* of this file, or NULL: it says how the originals were written */
-	const struct snapshot *snapshot;
+	const struct part *snapshot;
 };
 
 /*

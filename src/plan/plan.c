@@ -1,8 +1,8 @@
 #include "plan/plan.h"
 
 #include "base/pool.h"
+#include "settings/part.h"
 #include "settings/settings.h"
-#include "settings/snapshot.h"
 
 static const char *const state_names[KEY_STATE_COUNT] = {
 	[KEY_AS_WANTED] = "as-wanted",
@@ -13,12 +13,19 @@ static const char *const state_names[KEY_STATE_COUNT] = {
 	[KEY_TO_RESTORE] = "to-restore",
 	[KEY_RESTORED] = "restored",
 	[KEY_CHANGED] = "changed",
+	[KEY_IN_FILE] = "in-file",
 };
 
 const char *
 key_state_name(enum key_state s)
 {
 	return state_names[s];
+}
+
+bool
+plan_key_is_left(const struct plan_key *k)
+{
+	return k->state == KEY_CHANGED || k->state == KEY_IN_FILE;
 }
 
 enum key_state
@@ -41,7 +48,7 @@ plan_compare(struct plan *p, const struct settings *after)
 	for (i = 0; i < p->key_count; i++) {
 		k = &p->keys[i];
 		k->after = settings_get(after, k->key);
-		if (k->state == KEY_CHANGED)
+		if (plan_key_is_left(k))
 			continue;
 		if (p->clearing)
 			k->state = settings_same(k->after, k->wanted) ? KEY_RESTORED
@@ -54,28 +61,29 @@ plan_compare(struct plan *p, const struct settings *after)
 }
 
 void
-plan_fill_snapshot(const struct plan *p, unsigned groups, const struct snapshot *old,
-    struct snapshot *s, struct pool *pool)
+plan_fill_part(const struct plan *p, unsigned groups, const struct part *old, struct part *s,
+    struct pool *pool)
 {
 	size_t i;
 
 	for (i = 0; old && i < old->count; i++) {
-		struct snapshot_key key = old->keys[i];
+		struct part_key key = old->keys[i];
 
-		if (s->state == SNAPSHOT_PLANNED)
+		if (s->state == PART_PLANNED)
 			key.maybe_present = key.written;
 		if (!(groups & 1u << key.group))
-			snapshot_add(s, pool, &key);
+			part_add(s, pool, &key);
 	}
 	for (i = 0; i < p->key_count; i++) {
 		const struct plan_key *k = &p->keys[i];
-		const struct snapshot_key *known = old ? snapshot_find(old, k->key) : NULL;
-		struct snapshot_key key = {
+		const struct part_key *known = old ? part_find(old, k->key) : NULL;
+		struct part_key key = {
 			.key = k->key,
 			.before = k->original,
 			.written = k->wanted,
 			.group = k->group,
-			.local = k->local,
+			.local = k->local || (k->in_file && !k->write),
+			.unknown = k->unknown,
 			.text = known && settings_same(known->before, k->original) ? known->text
 										   : NULL,
 			/* A key with the wanted value is deleted before the insert. */
@@ -87,14 +95,13 @@ plan_fill_snapshot(const struct plan *p, unsigned groups, const struct snapshot 
 		 * A key that goes back to its original is recorded too: until that is proved, it
 		 * may hold a value of ours.
 		 */
-		if (k->write || (known && (k->recorded || k->original)))
-			snapshot_add(s, pool, &key);
+		if (k->write || k->unknown || (known && (k->recorded || k->original)))
+			part_add(s, pool, &key);
 	}
 }
 
 void
-plan_mark_proved(
-    const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s)
+plan_mark_proved(const struct plan *p, unsigned groups, const struct part *old, struct part *s)
 {
 	bool rewritten = false, local = false;
 	size_t i;
@@ -103,11 +110,11 @@ plan_mark_proved(
 		rewritten |= p->keys[i].write && p->keys[i].local;
 	for (i = 0; old && i < old->count; i++)
 		local |= old->keys[i].local;
-	s->state = old && old->state == SNAPSHOT_SENDING &&
-		((local && !rewritten && !p->file) || snapshot_is_uncertain(old, groups))
-	    ? SNAPSHOT_SENDING
-	    : SNAPSHOT_PROVED;
-	snapshot_mark_written(s, s->state == SNAPSHOT_PROVED ? ~0u : groups);
+	s->state = old && old->state == PART_SENDING &&
+		((local && !rewritten && !p->file) || part_is_uncertain(old, groups))
+	    ? PART_SENDING
+	    : PART_PROVED;
+	part_mark_written(s, s->state == PART_PROVED ? ~0u : groups);
 }
 
 struct group_count

@@ -16,7 +16,7 @@ struct err;
 struct request;
 struct pool;
 struct settings;
-struct snapshot;
+struct part;
 
 /* What a plan is made from. All of it is the caller's. */
 struct plan_input {
@@ -26,14 +26,12 @@ struct plan_input {
 	 * status */
 	const struct settings *every;
 	const struct request *request;
-	size_t node_count;               /* nodes named by --url; 0: a file */
-	const struct snapshot *snapshot; /* of this target, or NULL */
-	const char *snapshot_path;       /* where one was looked for; NULL: nowhere */
-	int minor_first, minor_last;     /* the versions 0.minor that fit the server's answers */
-	/* if there is no snapshot: this target's last one, which was cleared, or NULL */
-	const struct snapshot *cleared;
-	/* if there is no snapshot: the one of another node of this run, or NULL */
-	const struct snapshot *other;
+	size_t node_count;            /* nodes named by --url; 0: a file */
+	const struct part *part;      /* what the snapshot says of this target, or NULL */
+	const struct request *stored; /* what it says was asked for; NULL: there is none */
+	const char *snapshot_place;   /* in words: where one was looked for; NULL: nowhere */
+	int minor_first, minor_last;  /* the versions 0.minor that fit the server's answers */
+	bool new_node;         /* there is a snapshot, and no part in it for this node's file */
 	bool shared_elsewhere; /* another node of the run writes the database's keys */
 	bool file;             /* now is the config.toml of a stopped server */
 };
@@ -55,6 +53,7 @@ enum key_state {
 	KEY_TO_RESTORE, /* clear: not yet the original */
 	KEY_RESTORED,   /* clear: the original again */
 	KEY_CHANGED,    /* clear: somebody changed it after the stage; left alone */
+	KEY_IN_FILE, /* clear: it stands in config.toml, where the API can't reach it alone; left */
 	KEY_STATE_COUNT
 };
 
@@ -69,6 +68,8 @@ struct plan_key {
 	const char *written;  /* clear: the value that the stage wrote; NULL: absent */
 	const char *after;    /* as read back (plan_compare); NULL: absent */
 	bool kept;            /* somebody else's value that already does the job */
+	bool in_file;         /* the database's by its name, but staged in config.toml */
+	bool unknown;         /* what stood before a stage that nobody recorded is not known */
 	bool recorded;        /* it belongs in the snapshot */
 	bool write;           /* this run changes it */
 	enum key_state state; /* from now; after the read-back, from after */
@@ -83,10 +84,13 @@ struct plan {
 	size_t key_count;
 	size_t write_count;
 	size_t left_count; /* clear: keys that are left alone */
+	size_t
+	    unknown_count; /* clear: keys that are removed, because what stood there is not known */
 	/* also delete and insert keys that are right already, so that the server writes its file */
 	bool rewrite;
-	bool clearing; /* the plan of a clear */
-	bool file;     /* the plan for a file, which is written whole or not at all */
+	bool unrecorded; /* a stage: there is nothing that a snapshot would have to bring back */
+	bool clearing;   /* the plan of a clear */
+	bool file;       /* the plan for a file, which is written whole or not at all */
 	/* status: a restart now would not do what the change set says, and the keys do not show it;
 	 * the messages say why */
 	bool unready;
@@ -96,6 +100,9 @@ struct plan {
 	struct messages messages;
 };
 
+/* Does the plan of a clear leave the key alone? */
+bool plan_key_is_left(const struct plan_key *k);
+
 /* The state of k if it held this value (NULL: absent). */
 enum key_state plan_key_state(const struct plan_key *k, const char *value);
 
@@ -103,19 +110,19 @@ enum key_state plan_key_state(const struct plan_key *k, const char *value);
 size_t plan_compare(struct plan *p, const struct settings *after);
 
 /*
- * Add the plan's keys to the snapshot s, whose state is set. Keys of groups that are not among
- * `groups` come from the old snapshot (or NULL). Strings live in the pool.
+ * Add the plan's keys to the part s, whose state is set. Keys of groups that are not among `groups`
+ * come from the old part (or NULL). Strings live in the pool.
  */
-void plan_fill_snapshot(const struct plan *p, unsigned groups, const struct snapshot *old,
-    struct snapshot *s, struct pool *pool);
+void plan_fill_part(const struct plan *p, unsigned groups, const struct part *old, struct part *s,
+    struct pool *pool);
 
 /*
- * Set the snapshot's state after the plan was carried out and read back. A write of any local key
+ * Set the part's state after the plan was carried out and read back. A write of any local key
  * makes the server write its whole file. Without one, local keys that were "sending" in the old
- * snapshot still are.
+ * part still are.
  */
 void plan_mark_proved(
-    const struct plan *p, unsigned groups, const struct snapshot *old, struct snapshot *s);
+    const struct plan *p, unsigned groups, const struct part *old, struct part *s);
 
 /* The keys of one group, counted by their states. */
 struct group_count {

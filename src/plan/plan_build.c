@@ -4,7 +4,7 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "settings/localkeys.h"
-#include "settings/snapshot.h"
+#include "settings/part.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ build_add_key(struct build *b, enum group group, const char *key, const char *wa
 	struct plan_key *k;
 
 	/* build_set_states will refuse so many: no more work is done for them. */
-	if (b->p->key_count > SNAPSHOT_KEYS_MAX)
+	if (b->p->key_count > PART_KEYS_MAX)
 		return memset(&beyond, 0, sizeof(beyond));
 	k = build_find_key(b, key);
 	if (!k)
@@ -112,7 +112,7 @@ build_begin(struct build *b, struct plan *p, struct pool *pool, const struct pla
 
 /* Is the snapshot's key in a group of this run? */
 static bool
-in_groups(const struct build *b, const struct snapshot_key *k)
+in_groups(const struct build *b, const struct part_key *k)
 {
 	return b->q->groups & 1u << k->group;
 }
@@ -124,18 +124,17 @@ in_groups(const struct build *b, const struct snapshot_key *k)
 static bool
 is_our_scalar(const struct build *b, const struct setting *scalar)
 {
-	const struct snapshot *s = b->in->snapshot;
+	const struct part *s = b->in->part;
 	size_t len = strlen(scalar->key), i;
 
 	for (i = 0; s && i < s->count; i++) {
-		const struct snapshot_key *k = &s->keys[i];
+		const struct part_key *k = &s->keys[i];
 
 		if (k->group == GROUP_LISTENERS && in_groups(b, k) &&
 		    !strncmp(k->key, scalar->key, len) && k->key[len] == '.' &&
-		    k->key[len + 1] <= '9' && !k->before &&
-		    snapshot_accounts_for(k, scalar->value) &&
+		    k->key[len + 1] <= '9' && !k->before && part_accounts_for(k, scalar->value) &&
 		    !settings_same(settings_get(b->in->now, k->key), scalar->value))
-			return !snapshot_find(s, scalar->key);
+			return !part_find(s, scalar->key);
 	}
 	return false;
 }
@@ -145,11 +144,11 @@ is_our_scalar(const struct build *b, const struct setting *scalar)
  * new value is the original.
  */
 static void
-add_original(struct build *b, const struct snapshot_key *k)
+add_original(struct build *b, const struct part_key *k)
 {
 	const char *value = settings_get(b->in->now, k->key);
 
-	if (snapshot_accounts_for(k, value))
+	if (part_accounts_for(k, value))
 		value = k->before;
 	else if (!b->p->clearing)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
@@ -164,8 +163,8 @@ int
 build_base(struct build *b)
 {
 	const struct settings *now = b->in->now;
-	const struct snapshot *s = b->in->snapshot;
-	const struct snapshot_key *k;
+	const struct part *s = b->in->part;
+	const struct part_key *k;
 	size_t i;
 
 	if (!s) {
@@ -173,7 +172,7 @@ build_base(struct build *b)
 		return 0;
 	}
 	for (i = 0; i < now->count; i++) {
-		k = snapshot_find(s, now->items[i].key);
+		k = part_find(s, now->items[i].key);
 		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i]))
 			settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value);
 	}
@@ -203,8 +202,7 @@ build_dialect(struct build *b)
 {
 	const struct dialect *low = changeset_dialect(b->in->minor_first),
 			     *high = changeset_dialect(b->in->minor_last);
-	const struct snapshot *s = b->in->snapshot;
-	int named = b->q->minor, before = s ? s->request->minor : -1;
+	int named = b->q->minor, before = b->in->stored ? b->in->stored->minor : -1;
 	size_t refused;
 
 	b->p->dialect = high;
@@ -245,24 +243,28 @@ build_dialect(struct build *b)
 int
 build_set_states(struct build *b)
 {
+	const struct part_key *known;
 	struct plan_key *k;
 	size_t i;
 
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
+		known = b->in->part ? part_find(b->in->part, k->key) : NULL;
 		k->local = b->in->file || localkeys_match(b->in->now, b->p->dialect->last, k->key);
 		if (b->in->file)
 			k->applies = APPLIES_RESTART;
-		k->recorded = !settings_same(k->original, k->wanted);
+		k->in_file = known && known->local && !k->local;
+		k->unknown |= known && known->unknown && !k->original;
+		k->recorded = !settings_same(k->original, k->wanted) || k->unknown;
 		k->after = k->now;
 		k->state = plan_key_state(k, k->now);
 		k->write = !settings_same(k->now, k->wanted) &&
 		    (k->local || !b->in->shared_elsewhere);
 		b->p->write_count += k->write;
 	}
-	if (b->p->key_count > SNAPSHOT_KEYS_MAX)
+	if (b->p->key_count > PART_KEYS_MAX)
 		return err_set(b->err, ERR_REFUSED,
 		    "More than %d keys would change: choose fewer listeners with --listener",
-		    SNAPSHOT_KEYS_MAX);
+		    PART_KEYS_MAX);
 	return pool_check(b->pool, b->err);
 }

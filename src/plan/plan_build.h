@@ -16,6 +16,12 @@ struct answer {
 	bool open;                  /* value is a placeholder */
 };
 
+/* What looks staged, in the groups of the request, where no snapshot says so. */
+struct looks {
+	bool checks;         /* all inbound checks are off, as the change set has them */
+	const char *network; /* all chosen listeners want a header from it; or NULL */
+};
+
 /* A plan that is being made. */
 struct build {
 	struct plan *p;
@@ -26,7 +32,8 @@ struct build {
 	struct settings base;
 	struct answer *answers; /* what build_ask asked for */
 	size_t answer_count;
-	bool judging; /* a status: what a stage would refuse, its keys show */
+	struct looks looks; /* a stage without a snapshot */
+	bool judging;       /* a status: what a stage would refuse, its keys show */
 	struct err *err;
 };
 

@@ -5,7 +5,7 @@
 #include "format/rewrite.h"
 #include "settings/localkeys.h"
 #include "settings/message.h"
-#include "settings/snapshot.h"
+#include "settings/part.h"
 #include "settings/trusted.h"
 
 #include <stdio.h>
@@ -255,37 +255,12 @@ build_check_cluster(struct build *b)
 		sign = settings_get(b->in->now, signs[i]) ? signs[i] : NULL;
 	for (i = 0; i < b->p->key_count && !(b->p->keys[i].local && b->p->keys[i].write); i++)
 		;
-	if (!sign && b->in->node_count > 1 && !b->p->clearing)
-		build_refuse(b, REFUSAL_NO_CLUSTER,
-		    "Several --url options name the nodes of one cluster, but this server has no "
-		    "cluster.* setting. Run stalprep once for each separate server.");
 	if (sign && i < b->p->key_count && b->in->node_count == 1 && !b->q->single_node)
 		build_refuse(b, REFUSAL_CLUSTER,
 		    "This server is a node of a cluster (%s is set), and each node has the "
 		    "listener keys in its own config.toml. Give --url once for every node. If this "
 		    "is the only node, or the others are left out on purpose: --single-node.",
 		    sign);
-}
-
-/*
- * The first node's snapshot has the database's originals. With another node first, a stage would
- * record staged values as originals.
- */
-static void
-check_order(struct build *b)
-{
-	const struct snapshot *s = b->in->snapshot;
-	size_t i;
-
-	for (i = 0; s && b->in->shared_elsewhere && i < s->count; i++) {
-		if (!s->keys[i].local && b->q->groups & 1u << s->keys[i].group) {
-			build_refuse(b, REFUSAL_NODE_ORDER,
-			    "This node was the first --url when the cluster was staged: its "
-			    "snapshot has the originals of the shared database. Name it first "
-			    "again.");
-			return;
-		}
-	}
 }
 
 /* Tell what differs when keys are written to a file, and what can't be seen in one. */
@@ -319,7 +294,6 @@ build_check(struct build *b)
 	if (b->q->groups & 1u << GROUP_LISTENERS)
 		check_listeners(b);
 	build_check_cluster(b);
-	check_order(b);
 	check_ban(b);
 	check_acme(b);
 }
@@ -371,13 +345,12 @@ build_check_rewrite(struct build *b)
 	struct lost local = { 0 }, unseen = { 0 };
 	const struct plan_key *k;
 	/* a clear after a broken write sends a dummy key to make the server write its file */
-	bool rewrites = b->p->clearing && b->in->snapshot &&
-	    b->in->snapshot->state == SNAPSHOT_SENDING;
+	bool rewrites = b->p->clearing && b->in->part && b->in->part->state == PART_SENDING;
 	size_t i;
 
 	for (i = 0; b->in->every && i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
-		rewrites |= k->local && k->write;
+		rewrites |= (k->local || k->in_file) && k->write;
 		if (k->local && k->write && k->wanted)
 			check_value(b, k->key, k->wanted, REWRITE_CHANGES, &local);
 	}

@@ -4,8 +4,9 @@
 #include "base/pool.h"
 #include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
+#include "plan/plan_looks.h"
+#include "settings/part.h"
 #include "settings/settings.h"
-#include "settings/snapshot.h"
 #include "settings/trusted.h"
 
 #include <string.h>
@@ -32,16 +33,79 @@ leave_changed(struct build *b, struct plan_key *k)
 	    ->refusal = REFUSAL_CHANGED;
 }
 
+/* Does the text of this key begin another key's? Then a clear of the one takes the other too. */
+static bool
+begins_another(const struct build *b, const char *key)
+{
+	const struct settings *s = b->in->every ? b->in->every : b->in->now;
+	size_t i = settings_first(s, key);
+
+	return settings_below(s, i, key) &&
+	    (*settings_below(s, i, key) || settings_below(s, i + 1, key));
+}
+
+/*
+ * Leave keys of the database that were staged in config.toml, unless forced: the server's clear
+ * would remove what the database holds behind them as well (server-facts).
+ */
+static void
+leave_in_file(struct build *b)
+{
+	bool forced = b->q->forced[REFUSAL_IN_FILE];
+	const char *first = NULL;
+	size_t i, count = 0;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		struct plan_key *k = &b->p->keys[i];
+
+		if (!k->in_file || !k->write || (forced && !begins_another(b, k->key)))
+			continue;
+		k->write = false;
+		k->state = KEY_IN_FILE;
+		b->p->write_count--;
+		b->p->left_count++;
+		first = first ? first : k->key;
+		count++;
+	}
+	if (!count)
+		return;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "%s%s staged in config.toml while the server was stopped, though the server keeps such "
+	    "keys in its database. Over the API they can only be removed from both places at once. "
+	    "They are left alone. Stop the server and use clear --config%s.",
+	    first, count == 1 ? " was" : pool_printf(b->pool, " and %zu more were", count - 1),
+	    forced ? "" : ", or --force in-file to remove them from both")
+	    ->refusal = REFUSAL_IN_FILE;
+}
+
+static void
+tell_unknown(struct build *b)
+{
+	struct plan *p = b->p;
+	size_t i;
+
+	for (i = 0; i < p->key_count; i++)
+		p->unknown_count += p->keys[i].unknown && p->keys[i].write;
+	if (p->unknown_count)
+		message_add(&p->messages, b->pool, MESSAGE_WARNING,
+		    "%zu key%s staged over another stage's (--force already-staged), so what stood "
+		    "there before is not known. They are removed. If you had other values, restore "
+		    "them from your copy of config.toml.",
+		    p->unknown_count, p->unknown_count == 1 ? " was" : "s were");
+}
+
 static int
 from_snapshot(struct build *b)
 {
-	const struct snapshot *s = b->in->snapshot;
-	const struct snapshot_key *old;
+	const struct part *s = b->in->part;
+	const struct part_key *old;
 	struct plan_key *k;
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
-		if (b->q->groups & 1u << s->keys[i].group)
+		/* The run's first node restores the database. */
+		if (b->q->groups & 1u << s->keys[i].group &&
+		    (s->keys[i].local || !b->in->shared_elsewhere))
 			build_add_key(b, s->keys[i].group, s->keys[i].key, s->keys[i].before);
 	}
 	if (build_set_states(b) == -1)
@@ -49,14 +113,19 @@ from_snapshot(struct build *b)
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
 		k->state = KEY_TO_RESTORE;
-		old = snapshot_find(s, k->key);
+		old = part_find(s, k->key);
 		if (!old)
 			continue; /* our network that became a scalar */
 		k->written = old->written;
-		if (k->write && !snapshot_accounts_for(old, k->now))
+		if (k->write && !part_accounts_for(old, k->now))
 			leave_changed(b, k);
 	}
-	return 0;
+	leave_in_file(b);
+	tell_unknown(b);
+	if (b->in->new_node)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "The snapshot says nothing of this node's config.toml, so that is left alone.");
+	return pool_check(b->pool, b->err);
 }
 
 /* Leave a key alone, and say why. */
@@ -68,74 +137,123 @@ warn_not_ours(struct build *b, const char *key, const char *value)
 	    "%s holds %s, which is not part of this change set. It is left alone.", key, value);
 }
 
-/* Does a listener's list hold only our networks and copies of global ones, at least one ours? */
-static bool
-list_is_ours(const struct build *b, const struct trusted *own, const struct trusted *global)
+/* Without a snapshot: how much of one group stands as its options say. */
+struct whole {
+	size_t keys, ours;
+	const char *ours_key, *other_key; /* the first that is ours, and that is not; or NULL */
+};
+
+static void
+count_key(struct whole *w, const char *key, bool ours)
 {
-	bool ours = false;
-	size_t i, j;
-
-	for (i = 0; i < own->count; i++) {
-		bool known = request_has_proxy(b->q, own->items[i].value);
-
-		ours |= known;
-		for (j = 0; j < global->count; j++)
-			known |= !strcmp(own->items[i].value, global->items[j].value);
-		if (!known)
-			return false;
-	}
-	return ours;
+	w->keys++;
+	w->ours += ours;
+	if (ours && !w->ours_key)
+		w->ours_key = key;
+	if (!ours && !w->other_key)
+		w->other_key = key;
 }
 
-/*
- * Without a snapshot: remove the whole list and the override if all of the list is ours, else only
- * our own entries.
- */
+/* The list's own entry of exactly this network, or NULL. */
+static const struct trusted_entry *
+entry_of(const struct trusted *own, const char *network)
+{
+	size_t i;
+
+	for (i = 0; i < own->count; i++) {
+		if (!strcmp(own->items[i].value, network))
+			return &own->items[i];
+	}
+	return NULL;
+}
+
 static void
-recognise_listener(struct build *b, const char *id)
+count_listener(struct build *b, const char *id, struct whole *w)
 {
 	const char *override = changeset_listener_key(b->pool, id, "override");
 	const char *list = changeset_listener_key(b->pool, id, "trusted-networks");
-	struct trusted own = { 0 }, global = { 0 };
-	bool all, ours = false;
+	struct trusted own = { 0 };
 	size_t i;
 
+	count_key(w, override, settings_same(settings_get(b->in->now, override), "true"));
 	trusted_read(&own, b->pool, b->in->now, list);
-	trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL);
-	all = list_is_ours(b, &own, &global);
-	if ((all || !own.count) && settings_same(settings_get(b->in->now, override), "true"))
-		build_add_key(b, GROUP_LISTENERS, override, NULL);
-	for (i = 0; i < own.count; i++) {
-		if (all || request_has_proxy(b->q, own.items[i].value)) {
-			ours = true;
-			build_add_key(b, GROUP_LISTENERS, own.items[i].key, NULL);
-			continue;
-		}
-		warn_not_ours(b, own.items[i].key, own.items[i].value);
+	for (i = 0; i < b->q->proxy_count; i++) {
+		const struct trusted_entry *e = entry_of(&own, b->q->proxies[i]);
+
+		count_key(w, e ? e->key : list, e != NULL);
 	}
-	if (ours && !all && settings_get(b->in->now, override))
+}
+
+static struct whole
+count_group(struct build *b, enum group g, const struct changeset *set)
+{
+	struct whole w = { 0, 0, NULL, NULL };
+	size_t i;
+
+	for (i = 0; i < b->p->listener_count && g == GROUP_LISTENERS; i++) {
+		if (b->p->listeners[i].chosen)
+			count_listener(b, b->p->listeners[i].listener->id, &w);
+	}
+	for (i = 0; i < set->count; i++) {
+		const struct entry *e = &set->entries[i];
+
+		if (e->group == g)
+			count_key(
+			    &w, e->key, settings_same(settings_get(b->in->now, e->key), e->value));
+	}
+	return w;
+}
+
+/*
+ * Remove our networks and the copies of the global ones. Others were there before, or came since:
+ * then the list stays, and so does the override.
+ */
+static void
+remove_listener(struct build *b, const char *id)
+{
+	const char *override = changeset_listener_key(b->pool, id, "override");
+	struct trusted own = { 0 }, global = { 0 };
+	size_t i, left = 0;
+
+	trusted_read(
+	    &own, b->pool, b->in->now, changeset_listener_key(b->pool, id, "trusted-networks"));
+	trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL);
+	for (i = 0; i < own.count; i++)
+		left += !request_has_proxy(b->q, own.items[i].value) &&
+		    !entry_of(&global, own.items[i].value);
+	for (i = 0; i < own.count; i++) {
+		if (!left || request_has_proxy(b->q, own.items[i].value))
+			build_add_key(b, GROUP_LISTENERS, own.items[i].key, NULL);
+		else
+			warn_not_ours(b, own.items[i].key, own.items[i].value);
+	}
+	if (!left)
+		build_add_key(b, GROUP_LISTENERS, override, NULL);
+	else
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s is left alone, because the listener has other networks too. Remove it if "
 		    "you did not set it.",
 		    override);
 }
 
-/* Without a snapshot: a key with a fixed value is ours if it holds that value. */
 static void
-recognise_fixed(struct build *b, const struct entry *e)
+remove_group(struct build *b, enum group g, const struct changeset *set)
 {
-	const char *now = settings_get(b->in->now, e->key);
+	size_t i;
 
-	if (settings_same(now, e->value)) {
-		build_add_key(b, e->group, e->key, NULL);
-	} else if (now) {
-		warn_not_ours(b, e->key, now);
+	for (i = 0; i < b->p->listener_count && g == GROUP_LISTENERS; i++) {
+		if (b->p->listeners[i].chosen)
+			remove_listener(b, b->p->listeners[i].listener->id);
+	}
+	for (i = 0; i < set->count; i++) {
+		if (set->entries[i].group == g)
+			build_add_key(b, g, set->entries[i].key, NULL);
 	}
 }
 
-/* Without a snapshot: refuse if options are missing that are needed to find our values. */
-static void
-check_options(struct build *b)
+/* The options of the stage that are missing, or NULL. */
+static const char *
+missing_options(struct build *b)
 {
 	const struct request *q = b->q;
 	bool proxy = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count,
@@ -143,115 +261,117 @@ check_options(struct build *b)
 	     relay = q->groups_named && q->groups & 1u << GROUP_OUTBOUND && !q->relay_host;
 
 	if (!proxy && !url && !relay)
-		return;
-	build_refuse(b, REFUSAL_NO_SNAPSHOT,
-	    "There is no snapshot%s%.1000s. Without one, clear removes only what the options of "
-	    "the stage show to be stalprep's. Name the snapshot with --snapshot, or give these "
-	    "options of the stage again:%s%s%s%s%s.",
-	    b->in->snapshot_path ? " at " : "", b->in->snapshot_path ? b->in->snapshot_path : "",
-	    proxy ? " --proxy (or --skip listeners)" : "", proxy && (url || relay) ? "," : "",
-	    url ? " --public-url (or --skip url)" : "", url && relay ? "," : "",
-	    relay ? " --relay (or --skip outbound)" : "");
+		return NULL;
+	return pool_printf(b->pool, "%s%s%s%s%s", proxy ? "--proxy (or --skip listeners)" : "",
+	    proxy && (url || relay) ? ", " : "", url ? "--public-url (or --skip url)" : "",
+	    url && relay ? ", " : "", relay ? "--relay (or --skip outbound)" : "");
 }
 
+/* Without a snapshot nor the options nothing can be told apart: refuse, if there is anything. */
+static void
+refuse_without_options(struct build *b, const char *missing)
+{
+	const char *place = b->in->snapshot_place;
+	struct looks l = build_looks(b, ~0u);
+
+	if (looks_staged(&l)) {
+		build_refuse(b, REFUSAL_NO_SNAPSHOT,
+		    "This server looks staged (%s), and there is no snapshot of it%s%.1000s. "
+		    "Without one, clear removes only what the options of the stage show to be "
+		    "stalprep's. Name the snapshot with --snapshot, or give these options of the "
+		    "stage again: %s.",
+		    looks_words(b, &l), place ? " " : "", place ? place : "", missing);
+		return;
+	}
+	/* Which listeners or which version a stage would need does not matter. */
+	b->p->messages.count = 0;
+	b->answer_count = 0;
+	message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
+	    "There is no snapshot of this server%s%.1000s, and it does not look staged.",
+	    place ? " " : "", place ? place : "");
+}
+
+/*
+ * Without a snapshot: a group is ours if every key of it stands as the options say. One of which
+ * only some do may be the administrator's own.
+ */
 static int
 from_options(struct build *b)
 {
-	const struct request *q = b->q;
 	struct changeset set = { 0 };
-	struct wanted w = request_wanted(q);
-	size_t i;
+	struct wanted w = request_wanted(b->q);
+	const char *missing = missing_options(b), *place = b->in->snapshot_place;
+	unsigned partly = 0, whole = 0;
+	struct whole counts[GROUP_COUNT];
+	int g;
 
-	if (!q->relay_host && !q->groups_named)
+	if (!b->q->relay_host)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
-	if (!q->allow_new_server) /* an exemption may be the administrator's own */
+	if (!b->q->allow_new_server) /* an exemption may be the administrator's own */
 		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->unknown_before = true;
-	check_options(b);
-	if (message_refusals(&b->p->messages))
-		return 0;
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-	    "There is no snapshot here, so the original values are not known. stalprep's own "
-	    "values are removed, and nothing is put back. If you had other values, restore them "
-	    "from your copy of config.toml.");
 	build_choose_listeners(b);
-	for (i = 0; i < b->p->listener_count && q->groups & 1u << GROUP_LISTENERS; i++) {
-		if (b->p->listeners[i].chosen)
-			recognise_listener(b, b->p->listeners[i].listener->id);
-	}
+	if (missing)
+		refuse_without_options(b, missing);
+	if (missing || message_refusals(&b->p->messages))
+		return 0;
 	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
-	for (i = 0; i < set.count; i++)
-		recognise_fixed(b, &set.entries[i]);
-	return build_set_states(b);
-}
-
-/*
- * Is there such a snapshot, and does the server have none of the values that it says were written?
- * all: the database's keys count too.
- */
-static bool
-has_nothing_of(const struct build *b, const struct snapshot *s, bool all)
-{
-	size_t i;
-
-	for (i = 0; s && i < s->count; i++) {
-		const struct snapshot_key *k = &s->keys[i];
-
-		if ((k->local || all) && k->written &&
-		    settings_same(k->written, settings_get(b->in->now, k->key)))
-			return false;
+	for (g = 0; g < GROUP_COUNT; g++) {
+		counts[g] = (b->q->groups | 1u << GROUP_ALLOW) & 1u << g
+		    ? count_group(b, (enum group)g, &set)
+		    : (struct whole){ 0, 0, NULL, NULL };
+		if (counts[g].ours)
+			*(counts[g].ours == counts[g].keys ? &whole : &partly) |= 1u << g;
 	}
-	return s != NULL;
-}
-
-/*
- * Without a snapshot: was this server cleared before, or is it a node that the stage left out? Then
- * say so.
- */
-static bool
-was_left_out(const struct build *b)
-{
-	bool cleared = has_nothing_of(b, b->in->cleared, true);
-
-	if (!cleared && !has_nothing_of(b, b->in->other, false))
-		return false;
-	message_add(&b->p->messages, b->pool, MESSAGE_WARNING, "%s",
-	    cleared ? "This server was cleared already: nothing of its last snapshot is staged "
-		      "there now."
-		    : "This node has no snapshot, and nothing of what was staged on another node. "
-		      "It is left alone.");
-	return true;
+	for (g = 0; g < GROUP_COUNT; g++) {
+		if (whole & 1u << g)
+			remove_group(b, (enum group)g, &set);
+		if (!(partly & 1u << g))
+			continue;
+		b->p->left_count += whole ? counts[g].ours : 0;
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "Only %zu of the %zu keys of group %s stand as stalprep writes them (%s does, "
+		    "%s does not). They may be your own, so they are left alone.",
+		    counts[g].ours, counts[g].keys, group_name((enum group)g), counts[g].ours_key,
+		    counts[g].other_key);
+	}
+	if (whole)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "There is no snapshot here, so the original values are not known. stalprep's "
+		    "own values are removed, and nothing is put back. If you had other values, "
+		    "restore them from your copy of config.toml.");
+	else if (!partly)
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
+		    "There is no snapshot of this server%s%.1000s, and nothing of these options is "
+		    "staged.",
+		    place ? " " : "", place ? place : "");
+	return build_set_states(b);
 }
 
 int
 plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
-	struct plan_input own = *in;
-	struct build b = { .p = p, .pool = pool, .in = &own, .q = in->request, .err = err };
+	struct build b = { .p = p, .pool = pool, .in = in, .q = in->request, .err = err };
 	size_t i;
 
-	/* A snapshot says what its own node restores, whatever the order of the nodes is now. */
-	own.shared_elsewhere = in->shared_elsewhere && !in->snapshot;
 	memset(p, 0, sizeof(*p));
 	p->clearing = true;
 	p->dialect = changeset_dialect(in->minor_last);
-	if (!in->snapshot && was_left_out(&b))
-		return pool_check(pool, err);
-	if (!in->snapshot) {
+	if (!in->part) {
 		build_dialect(&b);
 		b.base = *in->now;
 	} else if (build_base(&b) == -1) {
 		return -1;
 	}
-	if ((in->snapshot ? from_snapshot(&b) : from_options(&b)) == -1)
+	if ((in->part ? from_snapshot(&b) : from_options(&b)) == -1)
 		return -1;
-	/* A stage of this node alone is cleared on this node alone. */
-	if (!in->snapshot || !in->snapshot->request->single_node)
+	/* With a snapshot, what this run does not reach stays in it. */
+	if (!in->part)
 		build_check_cluster(&b);
 	build_check_rewrite(&b);
 	build_tell_answers(&b);
 	for (i = 0; i < p->key_count; i++) {
-		if (p->keys[i].state != KEY_CHANGED)
+		if (!plan_key_is_left(&p->keys[i]))
 			p->keys[i].state = p->keys[i].write ? KEY_TO_RESTORE : KEY_RESTORED;
 	}
 	return pool_check(pool, err);

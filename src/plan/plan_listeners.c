@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "base/pool.h"
-#include "settings/snapshot.h"
+#include "settings/part.h"
 
 enum {
 	LIST_MAX = 1000, /* from so many bytes on, nothing is added to a list in a message */
@@ -137,8 +137,7 @@ listener_names(struct build *b)
 static bool
 was_named(const struct build *b, const char *id)
 {
-	const struct snapshot *s = b->in->snapshot;
-	const struct request *q = s ? s->request : NULL;
+	const struct request *q = b->in->stored;
 
 	return q &&
 	    (request_names(q->listeners, q->listener_count, id) ||
@@ -184,9 +183,8 @@ anything_on_25(const struct build *b)
 static void
 check_relay_listener(struct build *b)
 {
-	const struct snapshot *s = b->in->snapshot;
 	const char *id = b->q->relay_listener, *option = option_for(b->q, id);
-	bool stored = s && settings_same(s->request->relay_listener, id);
+	bool stored = b->in->stored && settings_same(b->in->stored->relay_listener, id);
 
 	if (!listener_by_id(&b->p->all, id) && !(stored && anything_on_25(b)))
 		refuse_unknown(b, "relay-listener", id);

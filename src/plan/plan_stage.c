@@ -4,8 +4,10 @@
 #include "base/pool.h"
 #include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
+#include "plan/plan_looks.h"
 #include "plan/plan_want.h"
-#include "settings/snapshot.h"
+#include "settings/part.h"
+#include "settings/settings.h"
 #include "settings/trusted.h"
 
 #include <string.h>
@@ -30,145 +32,145 @@ check_local(struct build *b)
 	}
 }
 
-/* Are all inbound checks off, as the change set has them? */
-static bool
-checks_are_ours(struct build *b)
+/* Take another stage's networks out of what counts as the settings from before. */
+static void
+forget_network(struct build *b, const char *network)
 {
-	struct wanted w = { .groups = 1u << GROUP_CHECKS };
-	struct changeset set = { 0 };
-	size_t i;
+	const struct settings all = b->base;
+	size_t i, j;
 
-	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
-	for (i = 0; i < set.count; i++) {
-		if (!settings_same(
-			settings_get(b->in->now, set.entries[i].key), set.entries[i].value))
-			return false;
-	}
-	return true;
-}
+	for (i = 0; i < b->p->listener_count; i++) {
+		const char *list = changeset_listener_key(
+		    b->pool, b->p->listeners[i].listener->id, "trusted-networks");
+		struct trusted own = { 0 };
 
-/* Does this listener want a PROXY header from that network by a list of its own? */
-static bool
-wants_header(struct build *b, const char *id, const char *network)
-{
-	struct trusted own = { 0 };
-	size_t i;
-
-	trusted_read(
-	    &own, b->pool, b->in->now, changeset_listener_key(b->pool, id, "trusted-networks"));
-	for (i = 0; i < own.count && strcmp(own.items[i].value, network) != 0; i++)
-		;
-	return i < own.count &&
-	    settings_same(
-		settings_get(b->in->now, changeset_listener_key(b->pool, id, "override")), "true");
-}
-
-/* Have all chosen listeners the override, and one network in common? Its text, or NULL. */
-static const char *
-common_network(struct build *b)
-{
-	const struct plan *p = b->p;
-	struct trusted first = { 0 };
-	size_t from, i, j;
-
-	for (from = 0; from < p->listener_count && !p->listeners[from].chosen; from++)
-		;
-	if (from == p->listener_count)
-		return NULL;
-	trusted_read(&first, b->pool, b->in->now,
-	    changeset_listener_key(b->pool, p->listeners[from].listener->id, "trusted-networks"));
-	for (i = 0; i < first.count; i++) {
-		for (j = from; j < p->listener_count; j++) {
-			const struct plan_listener *l = &p->listeners[j];
-
-			if (l->chosen && !wants_header(b, l->listener->id, first.items[i].value))
-				break;
+		if (b->p->listeners[i].chosen)
+			trusted_read(&own, b->pool, &all, list);
+		for (j = 0; j < own.count; j++) {
+			if (!strcmp(own.items[j].value, network))
+				build_add_key(b, GROUP_LISTENERS, own.items[j].key, NULL)
+				    ->original = NULL;
 		}
-		if (j == p->listener_count)
-			return first.items[i].value;
 	}
-	return NULL;
+	memset(&b->base, 0, sizeof(b->base));
+	for (i = 0; i < all.count; i++) {
+		if (!build_find_key(b, all.items[i].key))
+			settings_add(&b->base, b->pool, all.items[i].key, all.items[i].value);
+	}
 }
 
 /*
  * Refuse to write over what another stage seems to have left: its values would be recorded as the
- * ones from before, and no clear would take them out. With --single-node the checks show nothing:
- * the database is the other nodes' as well.
+ * ones from before, and no clear would take them out. Forced, they are replaced. With --single-node
+ * the checks show nothing: the database is the other nodes' as well.
  */
+static bool
+replaces_other_stage(struct build *b)
+{
+	struct looks l;
+
+	if (b->in->part || b->in->stored)
+		return false;
+	l = build_looks(b, b->q->groups);
+	l.checks &= !b->q->single_node;
+	if (!looks_staged(&l))
+		return false;
+	b->looks = l;
+	if (!b->q->forced[REFUSAL_ALREADY_STAGED])
+		return false;
+	if (l.network)
+		forget_network(b, l.network);
+	return true;
+}
+
+/*
+ * What stood before another stage is not known, and the keys that this one writes may all hold a
+ * value of that one's.
+ */
+static void
+mark_unknown(struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		struct plan_key *k = &b->p->keys[i];
+
+		if (!k->wanted || !k->now || k->kept)
+			continue;
+		k->unknown = k->recorded = true;
+		k->original = NULL;
+	}
+}
+
 static void
 check_first(struct build *b)
 {
-	bool checks;
-	const char *network, *why;
+	const char *place = b->in->snapshot_place;
 
-	if (b->in->snapshot || b->in->other || !b->p->write_count)
+	if (!looks_staged(&b->looks) || !b->p->write_count)
 		return;
-	checks = b->q->groups & 1u << GROUP_CHECKS && !b->q->single_node && checks_are_ours(b);
-	network = b->q->groups & 1u << GROUP_LISTENERS ? common_network(b) : NULL;
-	if (!checks && !network)
-		return;
-	why = network ? pool_printf(b->pool, "all listeners want a PROXY header from %s", network)
-		      : "";
 	build_refuse(b, REFUSAL_ALREADY_STAGED,
-	    "This server looks staged already (%s%s%s), and there is no snapshot of that%s%.1000s. "
-	    "A stage over it would take those values for the ones from before. Run stalprep where "
-	    "it was staged, or name its snapshot: --snapshot FILE.",
-	    checks ? "all inbound checks are off" : "", checks && network ? ", " : "", why,
-	    b->in->snapshot_path ? " at " : "", b->in->snapshot_path ? b->in->snapshot_path : "");
+	    "This server looks staged already (%s), and there is no snapshot of that%s%.1000s. A "
+	    "stage over it could not bring back what stood before. Run stalprep where it was "
+	    "staged, or name its snapshot: --snapshot FILE. Forced, what looks staged is replaced, "
+	    "and a later clear removes it.",
+	    looks_words(b, &b->looks), place ? " " : "", place ? place : "");
 }
 
 /*
  * If the server failed to write its file, or a run was cut off, our values may be in the server's
  * memory alone. To write the same values again changes nothing there, and the answer is 200. So
- * they are deleted and inserted (server-facts: a plain 500). Without a snapshot, only listener keys
- * are a sure sign of a stage: the administrator may have set the others.
+ * they are deleted and inserted (server-facts: a plain 500). Without a snapshot only the local
+ * keys: the database's are read from the database.
  */
 static void
 decide_rewrite(struct build *b)
 {
-	const struct snapshot *s = b->in->snapshot;
+	const struct part *s = b->in->part;
 	struct plan *p = b->p;
-	bool staged = s != NULL;
 	size_t i;
 
-	for (i = 0; i < p->key_count; i++)
-		staged |= p->keys[i].group == GROUP_LISTENERS && !p->keys[i].kept;
-	if (!staged || (s ? s->state != SNAPSHOT_SENDING : p->write_count))
+	if (s ? s->state != PART_SENDING : p->write_count > 0)
 		return;
 	for (i = 0; i < p->key_count; i++) {
 		struct plan_key *k = &p->keys[i];
 
 		if (!k->wanted || k->kept || (!k->local && b->in->shared_elsewhere) ||
-		    (s && !k->recorded))
+		    (s ? !k->recorded : !k->local))
 			continue;
-		if (!s) {
-			k->original = NULL;
-			k->recorded = true;
-		}
 		p->rewrite = true;
 		p->write_count += !k->write;
 		k->write = true;
 	}
-	if (p->rewrite && !s)
+	p->unrecorded = p->rewrite && !s;
+	if (!s && (p->rewrite || looks_staged(&b->looks)))
 		message_add(&p->messages, b->pool, MESSAGE_WARNING,
-		    "The server already has all of these values, but there is no snapshot of it "
-		    "here. If you have one, stop and name it with --snapshot. Else the values are "
-		    "written again, so that the server saves its file, and the new snapshot says "
-		    "that there was nothing before.");
+		    "The server has all of these values already, and there is no snapshot of a "
+		    "stage that wrote them%s%s. So what stood before is not known, and no snapshot "
+		    "is made.%s To take all of it out: stalprep clear with these options.",
+		    b->in->snapshot_place ? " " : "",
+		    b->in->snapshot_place ? b->in->snapshot_place : "",
+		    p->rewrite ? " The listeners' keys are written once more, so that the server "
+				 "saves its file."
+			       : "");
 }
 
 int
 plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
 	struct build b = { 0 };
+	bool replaces;
 
 	if (build_begin(&b, p, pool, in, err) == -1)
 		return -1;
 	build_choose_listeners(&b);
+	replaces = replaces_other_stage(&b);
 	build_add_groups(&b);
 	build_add_restores(&b);
 	if (build_set_states(&b) == -1)
 		return -1;
+	if (replaces)
+		mark_unknown(&b);
 	check_first(&b);
 	if (!in->file) {
 		check_local(&b);

@@ -6,8 +6,8 @@
 #include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
 #include "plan/plan_want.h"
+#include "settings/part.h"
 #include "settings/settings.h"
-#include "settings/snapshot.h"
 #include "settings/trusted.h"
 
 #include <stdio.h>
@@ -113,7 +113,7 @@ anything_stands(const struct build *b)
 		if (k->wanted && settings_same(k->now, k->wanted))
 			return true;
 	}
-	return b->in->snapshot != NULL;
+	return b->in->stored != NULL;
 }
 
 /* Say which values nobody named, if something stands that they would be compared with. */
@@ -136,17 +136,17 @@ tell_unnamed(struct build *b, bool proxy, bool url)
 static void
 tell_new_listeners(struct build *b)
 {
-	const struct snapshot *s = b->in->snapshot;
+	const struct part *s = b->in->part;
 	size_t i;
 
-	if (!s || !(s->request->groups & 1u << GROUP_LISTENERS))
+	if (!s || !(b->in->stored->groups & 1u << GROUP_LISTENERS))
 		return;
 	for (i = 0; i < b->p->listener_count; i++) {
 		const char *id = b->p->listeners[i].listener->id;
 		const char *override = changeset_listener_key(b->pool, id, "override");
 		const struct plan_key *k = build_find_key(b, override);
 
-		if (k && k->wanted && k->state == KEY_MISSING && !snapshot_find(s, override))
+		if (k && k->wanted && k->state == KEY_MISSING && !part_find(s, override))
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "Listener \"%s\" is not in the snapshot and would not be behind the "
 			    "proxy. If it is new, stage again with the same options.",
@@ -186,7 +186,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 		return -1;
 	recognise_dialect(&b);
 	build_choose_listeners(&b);
-	if (!q->values_given && !in->snapshot && !in->other)
+	if (!q->values_given && !in->stored)
 		recognise(&b, q);
 	build_add_groups(&b);
 	build_add_restores(&b);

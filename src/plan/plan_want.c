@@ -1,7 +1,7 @@
 #include "plan/plan_want.h"
 
 #include "base/pool.h"
-#include "settings/snapshot.h"
+#include "settings/part.h"
 #include "settings/trusted.h"
 
 /* Add one network at the list's next free index. */
@@ -196,7 +196,7 @@ build_add_groups(struct build *b)
 void
 build_add_restores(struct build *b)
 {
-	const struct snapshot *s = b->in->snapshot;
+	const struct part *s = b->in->part;
 	size_t i;
 
 	for (i = 0; s && i < s->count; i++) {

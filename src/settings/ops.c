@@ -21,6 +21,10 @@ ops_open(struct jsonout *j, enum op_kind kind, bool capital)
 		jsonout_open(j, "keys", '[');
 		return;
 	}
+	if (kind == OP_CLEAR) {
+		jsonout_text(j, "type", capital ? "Clear" : "clear");
+		return;
+	}
 	jsonout_text(j, "type", capital ? "Insert" : "insert");
 	jsonout_text(j, "prefix", NULL);
 	jsonout_bool(j, "assert_empty", false);
@@ -30,8 +34,8 @@ ops_open(struct jsonout *j, enum op_kind kind, bool capital)
 void
 ops_entry(struct jsonout *j, const struct op *op)
 {
-	if (op->kind == OP_DELETE) {
-		jsonout_text(j, NULL, op->key);
+	if (op->kind != OP_INSERT) {
+		jsonout_text(j, op->kind == OP_CLEAR ? "prefix" : NULL, op->key);
 		return;
 	}
 	jsonout_open(j, NULL, '[');
@@ -41,9 +45,10 @@ ops_entry(struct jsonout *j, const struct op *op)
 }
 
 void
-ops_close(struct jsonout *j)
+ops_close(struct jsonout *j, enum op_kind kind)
 {
-	jsonout_close(j, ']');
+	if (kind != OP_CLEAR)
+		jsonout_close(j, ']');
 	jsonout_close(j, '}');
 }
 
@@ -59,9 +64,10 @@ ops_format(const struct ops *o, size_t from, bool capital, struct buf *out)
 
 		before = j;
 		len = out->len;
-		if (!last || last->kind != op->kind || last->step != op->step) {
+		if (!last || last->kind != op->kind || last->step != op->step ||
+		    op->kind == OP_CLEAR) {
 			if (last)
-				ops_close(&j);
+				ops_close(&j, last->kind);
 			ops_open(&j, op->kind, capital);
 		}
 		ops_entry(&j, op);
@@ -72,7 +78,7 @@ ops_format(const struct ops *o, size_t from, bool capital, struct buf *out)
 		}
 	}
 	if (from < o->count)
-		ops_close(&j);
+		ops_close(&j, o->items[i - 1].kind);
 	jsonout_close(&j, ']');
 	return i;
 }

@@ -12,7 +12,11 @@ struct pool;
 
 enum { OPS_BODY_MAX = 1000000 }; /* the server reads at most 1 MiB of body (server-facts) */
 
-enum op_kind { OP_DELETE, OP_INSERT };
+/*
+ * clear: the key, and every key that its text begins, in config.toml and in the database
+ * (server-facts). An operation each.
+ */
+enum op_kind { OP_DELETE, OP_INSERT, OP_CLEAR };
 
 struct op {
 	enum op_kind kind;
@@ -32,7 +36,7 @@ void ops_add(struct ops *o, struct pool *pool, const struct op *op);
 /* The parts of a body: begin an operation, add an entry of its kind, end it. capital: as below. */
 void ops_open(struct jsonout *j, enum op_kind kind, bool capital);
 void ops_entry(struct jsonout *j, const struct op *op);
-void ops_close(struct jsonout *j);
+void ops_close(struct jsonout *j, enum op_kind kind);
 
 /*
  * Append one body to out, with as many entries from index `from` on as the bound allows, and at

@@ -73,6 +73,17 @@ settings_get(const struct settings *s, const char *key)
 	return i < s->count && !strcmp(s->items[i].key, key) ? s->items[i].value : NULL;
 }
 
+void
+settings_remove(struct settings *s, const char *key)
+{
+	size_t i = lower_bound(s, key);
+
+	if (i == s->count || strcmp(s->items[i].key, key) != 0)
+		return;
+	s->count--;
+	memmove(&s->items[i], &s->items[i + 1], (s->count - i) * sizeof(*s->items));
+}
+
 bool
 settings_same(const char *a, const char *b)
 {

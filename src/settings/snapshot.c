@@ -17,76 +17,103 @@ static const char FORMAT[] = "stalprep-snapshot";
 /* the checksum covers all text before this */
 static const char CHECK[] = ",\n  \"checksum\": \"";
 
-static const char *const state_names[SNAPSHOT_STATE_COUNT] = {
-	[SNAPSHOT_PLANNED] = "planned",
-	[SNAPSHOT_SENDING] = "sending",
-	[SNAPSHOT_PROVED] = "proved",
-};
-
-const char *
-snapshot_state_name(enum snapshot_state state)
+struct part *
+snapshot_add_node(struct snapshot *s, struct pool *pool, const struct part *node)
 {
-	return state_names[state];
+	struct part *added = pool_add(pool, s->nodes, s->node_count);
+
+	*added = *node;
+	return added;
 }
 
-void
-snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key)
+size_t
+snapshot_count(const struct snapshot *s)
 {
-	struct snapshot_key *added = pool_add(pool, s->keys, s->count);
+	size_t i, n = s->database.count;
 
-	*added = *key;
-}
-
-const struct snapshot_key *
-snapshot_find(const struct snapshot *s, const char *key)
-{
-	size_t i;
-
-	for (i = 0; i < s->count; i++) {
-		if (!strcmp(s->keys[i].key, key))
-			return &s->keys[i];
-	}
-	return NULL;
+	for (i = 0; i < s->node_count; i++)
+		n += s->nodes[i].count;
+	return n;
 }
 
 bool
-snapshot_accounts_for(const struct snapshot_key *k, const char *value)
+snapshot_is_too_long(const struct snapshot *s)
 {
-	return settings_same(value, k->before) || settings_same(value, k->written) ||
-	    settings_same(value, k->maybe_present);
+	size_t i;
+
+	for (i = 0; i < s->node_count; i++) {
+		if (s->nodes[i].count > PART_KEYS_MAX)
+			return true;
+	}
+	return s->database.count > PART_KEYS_MAX || s->node_count > SNAPSHOT_NODES_MAX;
+}
+
+unsigned
+snapshot_groups(const struct snapshot *s)
+{
+	unsigned groups = part_groups(&s->database);
+	size_t i;
+
+	for (i = 0; i < s->node_count; i++)
+		groups |= part_groups(&s->nodes[i]);
+	return groups;
+}
+
+struct part
+snapshot_join(const struct snapshot *s, const struct part *node, bool database, struct pool *pool)
+{
+	struct part joined = { 0 };
+	size_t i;
+
+	if (node) {
+		joined = *node;
+		joined.keys = NULL;
+		joined.count = 0;
+	}
+	for (i = 0; node && i < node->count; i++)
+		part_add(&joined, pool, &node->keys[i]);
+	for (i = 0; database && i < s->database.count; i++) {
+		if (!node || !part_find(node, s->database.keys[i].key))
+			part_add(&joined, pool, &s->database.keys[i]);
+	}
+	if (database && s->database.count &&
+	    (joined.state == PART_PLANNED || s->database.state == PART_SENDING))
+		joined.state = s->database.state;
+	return joined;
 }
 
 void
-snapshot_mark_written(struct snapshot *s, unsigned groups)
+snapshot_split(struct snapshot *s, struct part *node, bool database, const struct part *joined,
+    struct pool *pool)
 {
-	size_t i, n = 0;
+	const struct part hiding = *node, old = s->database;
+	size_t i;
 
-	for (i = 0; i < s->count; i++) {
-		struct snapshot_key k = s->keys[i];
+	node->keys = NULL;
+	node->count = 0;
+	node->state = joined->state;
+	if (database) {
+		s->database = (struct part){ .state = joined->state };
+		for (i = 0; i < old.count; i++) {
+			const struct part_key *k = part_find(joined, old.keys[i].key);
 
-		if (groups & 1u << k.group) {
-			k.maybe_present = k.before;
-			if (settings_same(k.before, k.written))
-				continue;
+			if (part_find(&hiding, old.keys[i].key) && (!k || k->local))
+				part_add(&s->database, pool, &old.keys[i]);
 		}
-		s->keys[n++] = k;
 	}
-	s->count = n;
-}
+	for (i = 0; i < joined->count; i++) {
+		struct part_key k = joined->keys[i];
+		const struct part_key *hidden = part_find(&old, k.key);
 
-bool
-snapshot_is_uncertain(const struct snapshot *s, unsigned groups)
-{
-	size_t i;
-
-	for (i = 0; i < s->count; i++) {
-		const struct snapshot_key *k = &s->keys[i];
-
-		if (!(groups & 1u << k->group) && !settings_same(k->maybe_present, k->before) &&
-		    !settings_same(k->maybe_present, k->written))
-			return s->state == SNAPSHOT_SENDING;
+		if (k.local) {
+			part_add(node, pool, &k);
+		} else if (database) {
+			/* It left the file: what the database held behind it comes back. */
+			if (hidden && !k.before && part_find(&hiding, k.key))
+				k.before = k.maybe_present = hidden->before;
+			part_add(&s->database, pool, &k);
+		}
 	}
-	return false;
 }
 
 void
@@ -94,11 +121,12 @@ snapshot_forget_plan(struct snapshot *s)
 {
 	size_t i;
 
-	for (i = 0; i < s->count; i++)
-		s->keys[i].written = s->keys[i].maybe_present;
-	snapshot_mark_written(s, ~0u);
-	if (s->count)
-		s->state = SNAPSHOT_PROVED;
+	if (s->database.state == PART_PLANNED)
+		part_forget_plan(&s->database);
+	for (i = 0; i < s->node_count; i++) {
+		if (s->nodes[i].state == PART_PLANNED)
+			part_forget_plan(&s->nodes[i]);
+	}
 }
 
 static int
@@ -119,10 +147,11 @@ read_string(const char **out, struct pool *pool, const struct json *from, const 
 	return j && (text || (nullable && json_is_null(j))) ? 0 : damaged(err, name);
 }
 
+/* local: it is a node's. */
 static int
-read_key(struct snapshot *s, struct pool *pool, const struct json *from, struct err *err)
+read_key(struct part *p, struct pool *pool, const struct json *from, bool local, struct err *err)
 {
-	struct snapshot_key k = { 0 };
+	struct part_key k = { .local = local };
 	const char *group;
 
 	if (read_string(&k.key, pool, from, "key", false, err) == -1 ||
@@ -136,51 +165,122 @@ read_key(struct snapshot *s, struct pool *pool, const struct json *from, struct 
 	if (json_member(from, "stood") &&
 	    read_string(&k.maybe_present, pool, from, "stood", true, err) == -1)
 		return -1;
+	if (json_member(from, "unknown") &&
+	    (!json_is_bool(json_member(from, "unknown"), &k.unknown) || k.before))
+		return damaged(err, "unknown");
 	if (!group_find(&k.group, group, strlen(group)))
 		return damaged(err, "group");
-	if (!json_is_bool(json_member(from, "local"), &k.local))
-		return damaged(err, "local");
-	if (s->count == SNAPSHOT_KEYS_MAX || snapshot_find(s, k.key))
+	if (p->count == PART_KEYS_MAX || part_find(p, k.key))
 		return damaged(err, "keys");
-	snapshot_add(s, pool, &k);
+	part_add(p, pool, &k);
 	return 0;
 }
 
 /* Was this written value moved from the scalar at its list's own key? Such a one may be any text.
  */
 static bool
-was_moved(const struct snapshot *s, const struct snapshot_key *k)
+was_moved(const struct part *p, const struct part_key *k)
 {
 	size_t len = strlen(k->key), i;
 
 	while (len && k->key[len - 1] != '.')
 		len--;
-	for (i = 0; i < s->count; i++) {
-		if (len && strlen(s->keys[i].key) == len - 1 &&
-		    !memcmp(s->keys[i].key, k->key, len - 1) &&
-		    settings_same(s->keys[i].before, k->written))
+	for (i = 0; i < p->count; i++) {
+		if (len && strlen(p->keys[i].key) == len - 1 &&
+		    !memcmp(p->keys[i].key, k->key, len - 1) &&
+		    settings_same(p->keys[i].before, k->written))
 			return true;
 	}
 	return false;
 }
 
-/* A run may restore any value. What the snapshot says that it wrote may not be any. */
+/*
+ * A run may restore any value. What the snapshot says that it wrote may not be any. A value that
+ * somebody else's stage left (unknown) is only ever removed.
+ */
 static int
-check_keys(const struct snapshot *s, struct err *err)
+check_keys(const struct part *p, struct err *err)
 {
 	size_t i;
 
-	for (i = 0; i < s->count; i++) {
-		const struct snapshot_key *k = &s->keys[i];
+	for (i = 0; i < p->count; i++) {
+		const struct part_key *k = &p->keys[i];
 
 		if (!changeset_can_write(k->group, k->key, NULL) ||
 		    (!settings_same(k->written, k->before) &&
-			!changeset_can_write(k->group, k->key, k->written) && !was_moved(s, k)))
+			!changeset_can_write(k->group, k->key, k->written) && !was_moved(p, k)))
 			return err_set(err, ERR_SYSTEM,
 			    "it says that stalprep wrote %.120s, or a value that stalprep never "
 			    "writes there",
 			    k->key);
 	}
+	return 0;
+}
+
+static int
+read_listener(struct part *p, struct pool *pool, const struct json *from, struct err *err)
+{
+	struct part_listener l = { 0 };
+
+	if (read_string(&l.id, pool, from, "id", false, err) == -1 ||
+	    read_string(&l.protocol, pool, from, "protocol", false, err) == -1 ||
+	    read_string(&l.binds, pool, from, "binds", false, err) == -1 ||
+	    read_string(&l.why, pool, from, "why", false, err) == -1)
+		return -1;
+	if (!json_is_bool(json_member(from, "tls_implicit"), &l.tls_implicit) ||
+	    !json_is_bool(json_member(from, "chosen"), &l.chosen) ||
+	    p->listener_count == PART_LISTENERS_MAX)
+		return damaged(err, "listeners");
+	part_add_listener(p, pool, &l);
+	return 0;
+}
+
+static int
+read_part(struct part *p, struct pool *pool, const struct json *from, bool local, struct err *err)
+{
+	const struct json *keys = json_member(from, "keys"), *j;
+	const char *state;
+	size_t i;
+
+	if (read_string(&state, pool, from, "state", false, err) == -1)
+		return -1;
+	for (i = 0; i < PART_STATE_COUNT && strcmp(part_state_name((enum part_state)i), state); i++)
+		;
+	if (i == PART_STATE_COUNT)
+		return damaged(err, "state");
+	p->state = (enum part_state)i;
+	if (!json_is_array(keys))
+		return damaged(err, "keys");
+	for (j = json_first(keys); j; j = json_next(j)) {
+		if (read_key(p, pool, j, local, err) == -1)
+			return -1;
+	}
+	return check_keys(p, err);
+}
+
+static int
+read_node(struct snapshot *s, struct pool *pool, const struct json *from, struct err *err)
+{
+	const struct json *listeners = json_member(from, "listeners"), *j;
+	struct part node = { 0 };
+
+	if (s->node_count == SNAPSHOT_NODES_MAX)
+		return damaged(err, "nodes");
+	if (read_string(&node.origin, pool, from, "url", true, err) == -1 ||
+	    read_string(&node.file, pool, from, "file", true, err) == -1 ||
+	    read_string(&node.id, pool, from, "id", true, err) == -1)
+		return -1;
+	if (!node.origin && !node.file)
+		return damaged(err, "url");
+	if (!json_is_array(listeners))
+		return damaged(err, "listeners");
+	for (j = json_first(listeners); j; j = json_next(j)) {
+		if (read_listener(&node, pool, j, err) == -1)
+			return -1;
+	}
+	if (read_part(&node, pool, from, true, err) == -1)
+		return -1;
+	snapshot_add_node(s, pool, &node);
 	return 0;
 }
 
@@ -198,31 +298,39 @@ read_request(struct snapshot *s, struct pool *pool, const struct json *from, str
 	return damaged(err, why.text);
 }
 
+/* Hexadecimal digits, or null where the server shows no key of its own. */
+static int
+read_identity(struct snapshot *s, const struct json *from, struct err *err)
+{
+	const char *text = json_string(from);
+
+	if (json_is_null(from))
+		return 0;
+	if (!text || strlen(text) != IDENTITY_DIGITS ||
+	    strspn(text, "0123456789abcdef") != IDENTITY_DIGITS)
+		return damaged(err, "identity");
+	memcpy(s->identity, text, IDENTITY_MAX);
+	return 0;
+}
+
 static int
 read_members(struct snapshot *s, struct pool *pool, const struct json *doc, struct err *err)
 {
-	const struct json *keys = json_member(doc, "keys"), *j;
-	const char *state;
-	size_t i;
+	const struct json *nodes = json_member(doc, "nodes"), *j;
 
-	if (read_string(&s->target, pool, doc, "target", false, err) == -1 ||
+	if (read_identity(s, json_member(doc, "identity"), err) == -1 ||
 	    read_string(&s->created, pool, doc, "created", false, err) == -1 ||
 	    read_string(&s->dialect, pool, doc, "dialect", false, err) == -1 ||
 	    read_request(s, pool, json_member(doc, "request"), err) == -1 ||
-	    read_string(&state, pool, doc, "state", false, err) == -1)
+	    read_part(&s->database, pool, json_member(doc, "database"), false, err) == -1)
 		return -1;
-	for (i = 0; i < SNAPSHOT_STATE_COUNT && strcmp(state_names[i], state) != 0; i++)
-		;
-	if (i == SNAPSHOT_STATE_COUNT)
-		return damaged(err, "state");
-	s->state = (enum snapshot_state)i;
-	if (!json_is_array(keys))
-		return damaged(err, "keys");
-	for (j = json_first(keys); j; j = json_next(j)) {
-		if (read_key(s, pool, j, err) == -1)
+	if (!json_is_array(nodes))
+		return damaged(err, "nodes");
+	for (j = json_first(nodes); j; j = json_next(j)) {
+		if (read_node(s, pool, j, err) == -1)
 			return -1;
 	}
-	return check_keys(s, err);
+	return 0;
 }
 
 /* The checksum of zip and PNG (ISO 3309): against damage, not against intent. */
@@ -243,7 +351,7 @@ crc32(const char *data, size_t len)
 
 /* The checksum covers the bytes in front of it, so the text is checked, not what was parsed. */
 static int
-check_sum(const char *text, size_t len, struct err *err)
+check_sum(struct snapshot *s, const char *text, size_t len, struct err *err)
 {
 	size_t n = strlen(CHECK);
 	const char *last;
@@ -253,7 +361,8 @@ check_sum(const char *text, size_t len, struct err *err)
 		;
 	if (last == text)
 		return damaged(err, "no checksum");
-	if (strtoul(last + strlen(CHECK), &end, 16) != crc32(text, (size_t)(last - text)) ||
+	s->checksum = crc32(text, (size_t)(last - text));
+	if (strtoul(last + strlen(CHECK), &end, 16) != s->checksum ||
 	    end != last + strlen(CHECK) + 8)
 		return damaged(err, "its checksum is wrong");
 	return 0;
@@ -278,7 +387,7 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 		err_set(err, ERR_SYSTEM,
 		    "it has version %lld of the format; this stalprep reads version %d", version,
 		    SNAPSHOT_VERSION);
-	else if (check_sum(text, len, err) == 0)
+	else if (check_sum(s, text, len, err) == 0)
 		r = read_members(s, pool, doc, err);
 	if (pool_check(pool, err) == -1) /* so it may only look damaged */
 		r = -1;
@@ -287,24 +396,68 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 }
 
 static void
-format_key(struct jsonout *j, const struct snapshot_key *k)
+format_key(struct jsonout *j, const struct part_key *k)
 {
 	jsonout_line(j);
 	jsonout_open(j, NULL, '{');
 	jsonout_text(j, "key", k->key);
 	jsonout_text(j, "group", group_name(k->group));
-	jsonout_bool(j, "local", k->local);
 	jsonout_text(j, "before", k->before);
 	jsonout_text(j, "written", k->written);
 	if (k->text)
 		jsonout_text(j, "text", k->text);
 	if (!settings_same(k->maybe_present, k->before))
 		jsonout_text(j, "stood", k->maybe_present);
+	if (k->unknown)
+		jsonout_bool(j, "unknown", true);
+	jsonout_close(j, '}');
+}
+
+/* The members that every part has. */
+static void
+format_part(struct jsonout *j, const struct part *p)
+{
+	size_t i;
+
+	jsonout_text(j, "state", part_state_name(p->state));
+	jsonout_open(j, "keys", '[');
+	for (i = 0; i < p->count; i++)
+		format_key(j, &p->keys[i]);
+	jsonout_line(j);
+	jsonout_close(j, ']');
+}
+
+static void
+format_node(struct jsonout *j, const struct part *node)
+{
+	size_t i;
+
+	jsonout_line(j);
+	jsonout_open(j, NULL, '{');
+	jsonout_text(j, "url", node->origin);
+	jsonout_text(j, "file", node->file);
+	jsonout_text(j, "id", node->id);
+	jsonout_open(j, "listeners", '[');
+	for (i = 0; i < node->listener_count; i++) {
+		const struct part_listener *l = &node->listeners[i];
+
+		jsonout_line(j);
+		jsonout_open(j, NULL, '{');
+		jsonout_text(j, "id", l->id);
+		jsonout_text(j, "protocol", l->protocol);
+		jsonout_bool(j, "tls_implicit", l->tls_implicit);
+		jsonout_text(j, "binds", l->binds);
+		jsonout_bool(j, "chosen", l->chosen);
+		jsonout_text(j, "why", l->why);
+		jsonout_close(j, '}');
+	}
+	jsonout_close(j, ']');
+	format_part(j, node);
 	jsonout_close(j, '}');
 }
 
 void
-snapshot_format(struct buf *out, const struct snapshot *s)
+snapshot_format(struct buf *out, struct snapshot *s)
 {
 	struct jsonout j = { .out = out };
 	size_t from = out->len, i;
@@ -312,17 +465,22 @@ snapshot_format(struct buf *out, const struct snapshot *s)
 	jsonout_open(&j, NULL, '{');
 	jsonout_text(&j, "format", FORMAT);
 	jsonout_number(&j, "version", SNAPSHOT_VERSION);
-	jsonout_text(&j, "target", s->target);
+	jsonout_text(&j, "identity", s->identity[0] ? s->identity : NULL);
 	jsonout_text(&j, "created", s->created);
 	jsonout_text(&j, "dialect", s->dialect);
 	request_write(&j, "request", s->request);
-	jsonout_text(&j, "state", state_names[s->state]);
-	jsonout_open(&j, "keys", '[');
-	for (i = 0; i < s->count; i++)
-		format_key(&j, &s->keys[i]);
+	jsonout_open(&j, "database", '{');
+	format_part(&j, &s->database);
+	jsonout_close(&j, '}');
+	jsonout_open(&j, "nodes", '[');
+	for (i = 0; i < s->node_count; i++) {
+		if (s->nodes[i].origin || s->nodes[i].file) /* else nothing was planned there */
+			format_node(&j, &s->nodes[i]);
+	}
 	jsonout_line(&j);
 	jsonout_close(&j, ']');
-	if (!out->failed)
-		buf_printf(out, "%s%08x\"\n}\n", CHECK,
-		    (unsigned)crc32(out->data + from, out->len - from));
+	if (out->failed)
+		return;
+	s->checksum = crc32(out->data + from, out->len - from);
+	buf_printf(out, "%s%08x\"\n}\n", CHECK, (unsigned)s->checksum);
 }

@@ -3,81 +3,77 @@
 #define SNAPSHOT_H
 
 #include "base/def.h"
-#include "settings/changeset.h"
+#include "settings/part.h"
 
-#include <stdbool.h>
+#include <stdint.h>
 
 struct buf;
 struct err;
+struct listeners;
 struct pool;
 struct request;
 
 enum {
 	SNAPSHOT_VERSION = 1,
-	SNAPSHOT_MAX = 4 * 1024 * 1024, /* longest file in bytes */
-	SNAPSHOT_KEYS_MAX = 5000
+	SNAPSHOT_MAX = 16 * 1024 * 1024, /* longest file in bytes */
+	SNAPSHOT_NODES_MAX = 64
+};
+
+enum {
+	IDENTITY_DIGITS = 32, /* of a server: hexadecimal, from its oauth.key (server-facts) */
+	IDENTITY_MAX = IDENTITY_DIGITS + 1
 };
 
 /*
- * planned: nothing was sent. sending: a write may have reached the server. proved: all was read
- * back.
+ * One server or cluster: a part for the database, and one for each node's config.toml. Strings live
+ * in the pool that it was made with. Zero-initialise.
  */
-enum snapshot_state { SNAPSHOT_PLANNED, SNAPSHOT_SENDING, SNAPSHOT_PROVED, SNAPSHOT_STATE_COUNT };
-
-struct snapshot_key {
-	const char *key;
-	const char *before;  /* NULL: it was absent */
-	const char *written; /* NULL: it was removed */
-	enum group group;
-	bool local;       /* it lives in this node's config.toml */
-	const char *text; /* in a file: how the value before was spelled; or NULL */
-	/* until a write is proved: another value of ours that may still be there; else as before */
-	const char *maybe_present;
-};
-
-/* Strings live in the pool that it was made with. Zero-initialise. */
 struct snapshot {
-	const char *target;            /* the origin that it belongs to */
+	char identity[IDENTITY_MAX];   /* of the server; "": it shows none */
 	const char *created;           /* RFC 3339, UTC */
 	const char *dialect;           /* "0.13 to 0.15" */
 	const struct request *request; /* what the stages asked for, of all of its groups */
-	enum snapshot_state state;
-	struct snapshot_key *keys;
-	size_t count;
+	struct part database;
+	struct part *nodes;
+	size_t node_count;
+	uint32_t checksum; /* of the text that it was read from or written to */
 };
 
-/* Add a key; its strings must outlive the snapshot. pool_check tells whether memory ran out. */
-void snapshot_add(struct snapshot *s, struct pool *pool, const struct snapshot_key *key);
+/* Add a part for a node. Returns it; valid until the next one is added. */
+struct part *snapshot_add_node(struct snapshot *s, struct pool *pool, const struct part *node);
 
-/* The entry of that key, or NULL. */
-const struct snapshot_key *snapshot_find(const struct snapshot *s, const char *key);
+/* Keys of all parts. */
+size_t snapshot_count(const struct snapshot *s);
+
+/* Has a part more keys, or the snapshot more nodes, than snapshot_parse takes? */
+bool snapshot_is_too_long(const struct snapshot *s);
+
+/* The groups that have a key in any part: a set of 1u << group. */
+unsigned snapshot_groups(const struct snapshot *s);
 
 /*
- * Is it a value (NULL: absent) that was there before or that we may have left? Any other was set by
- * somebody since.
+ * What one target holds: the keys of its node's part, and of the database those that do not stand
+ * in that node's file as well. Sending if either is, else proved if either is. node: NULL for none.
+ * Keys are copied to the pool.
  */
-bool snapshot_accounts_for(const struct snapshot_key *k, const char *value);
+struct part snapshot_join(
+    const struct snapshot *s, const struct part *node, bool database, struct pool *pool);
 
 /*
- * Nothing of the plan was sent: the settings are what they were. If no key of ours is left the
- * state stays "planned".
+ * Put the keys of a joined part back: local ones into node, the others into s->database if
+ * `database`, where keys that the join hid stay. Both get its state. The arrays live in the pool.
  */
+void snapshot_split(struct snapshot *s, struct part *node, bool database, const struct part *joined,
+    struct pool *pool);
+
+/* Nothing of what is only planned was sent: see part_forget_plan. Of all parts. */
 void snapshot_forget_plan(struct snapshot *s);
-
-/* The keys of these groups are as written. Those that are as before the stage are removed. */
-void snapshot_mark_written(struct snapshot *s, unsigned groups);
-
-/* Is there a key outside of these groups whose value is not known, since a write was cut off? */
-bool snapshot_is_uncertain(const struct snapshot *s, unsigned groups);
 
 /* Parse a snapshot's text. Damage, a newer version, a wrong shape: -1 with err; else 0. */
 int snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t len,
     struct err *err) WARN_UNUSED;
 
-/* Append its text, checksum included. */
-void snapshot_format(struct buf *out, const struct snapshot *s);
-
-/* The word for a state. */
-const char *snapshot_state_name(enum snapshot_state state);
+/* Append its text, checksum included, and set s->checksum. */
+void snapshot_format(struct buf *out, struct snapshot *s);
 
 #endif

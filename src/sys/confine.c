@@ -33,7 +33,8 @@ enum {
 	FS_ALL_ABI_2 = 0x3fff, /* and REFER */
 	FS_ALL_ABI_3 = 0x7fff, /* and TRUNCATE */
 	FS_ALL_ABI_5 = 0xffff, /* and IOCTL_DEV */
-	FS_SNAPSHOT = FS_WRITE_FILE | FS_READ_FILE | FS_READ_DIR | FS_REMOVE_FILE | FS_MAKE_REG,
+	FS_LOOK = FS_READ_FILE | FS_READ_DIR,
+	FS_KEEP = FS_LOOK | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_REG,
 	FS_TERMINAL = FS_WRITE_FILE | FS_READ_FILE | FS_IOCTL_DEV
 };
 enum { NET_BIND_TCP = 1 << 0, NET_CONNECT_TCP = 1 << 1 };
@@ -82,17 +83,6 @@ allow_path(int ruleset, const char *path, uint64_t access)
 }
 
 static bool
-allow_folder_of(int ruleset, const char *file)
-{
-	const char *slash = strrchr(file, '/');
-	char folder[PATH_MAX] = ".";
-
-	if (slash)
-		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - file) + 1, file);
-	return allow_path(ruleset, folder, FS_SNAPSHOT);
-}
-
-static bool
 allow_port(int ruleset, uint16_t port)
 {
 	const struct landlock_net_port_attr rule = { NET_CONNECT_TCP, port };
@@ -105,7 +95,7 @@ allow_all(int ruleset, const struct landlock_ruleset_attr *rights, const struct 
 {
 	size_t i;
 
-	if (keep->file && !allow_folder_of(ruleset, keep->file))
+	if (keep->folder && !allow_path(ruleset, keep->folder, keep->writes ? FS_KEEP : FS_LOOK))
 		return false;
 	/* A failure is ignored: without a terminal, the question itself fails and says so. */
 	if (keep->terminal)

@@ -9,8 +9,8 @@
 
 /* What the process still needs. */
 struct confine_keep {
-	/* Files in this file's folder are made, read, replaced and removed. NULL: in none. */
-	const char *file;
+	const char *folder;    /* files in it are read; NULL: in none */
+	bool writes;           /* and made, replaced and removed */
 	bool terminal;         /* a question may still be asked on /dev/tty */
 	const uint16_t *ports; /* the TCP ports to connect to */
 	size_t count;

@@ -348,8 +348,8 @@ file_lock(int *fd, const char *path, struct err *err)
 		*fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
 		if (*fd == -1)
 			return err_system(err, ERR_SYSTEM, errno,
-			    "the snapshot can't be kept there (run this in a folder that you can "
-			    "write to, or name one with --snapshot-dir): %s",
+			    "the snapshot can't be kept there (name another folder with "
+			    "--snapshot-dir): %s",
 			    name);
 		if (flock(*fd, LOCK_EX | LOCK_NB) == -1) {
 			number = errno;

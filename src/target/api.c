@@ -8,6 +8,7 @@
 #include "settings/changeset.h"
 #include "target/http1.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /*
@@ -33,6 +34,7 @@ static const char *const prefixes[] = {
  * queue.route.* could return secrets.
  */
 static const char *const keys[] = {
+	"oauth.key", /* for the server's identity alone */
 	"queue.route.local.type",
 	"queue.route.mx.type",
 	"queue.outbound.next-hop",
@@ -214,9 +216,29 @@ settings_of_answer(
 	return pool_check(pool, err) == -1 ? -1 : settings_sort(out, err);
 }
 
+/* Is it the server of the first read? Behind a balancing front another may answer. */
+static int
+confirm_server(
+    struct api *a, const struct settings *s, char identity[FINGERPRINT_MAX], struct err *err)
+{
+	const char *key = settings_get(s, "oauth.key");
+	char server[FINGERPRINT_MAX];
+
+	fingerprint(server, key ? key : "");
+	snprintf(identity, FINGERPRINT_MAX, "%s", key && *key && !strstr(key, "%{") ? server : "");
+	if (!a->known)
+		memcpy(a->server, server, sizeof(server));
+	a->known = a->confirmed = true;
+	if (!strcmp(a->server, server))
+		return 0;
+	return err_refuse(err, REFUSAL_TWO_SERVERS,
+	    "Two servers answer at this URL: their oauth.key differs. A front spreads requests "
+	    "over them. Give the URL of one server alone, by its own address or with --resolve.");
+}
+
 static int
 receive_settings(struct api *a, struct pool *pool, bool list, struct settings *out,
-    struct http1_answer *answer, struct err *err)
+    char identity[FINGERPRINT_MAX], struct err *err, struct http1_answer *answer)
 {
 	struct json *doc;
 	int r;
@@ -226,6 +248,10 @@ receive_settings(struct api *a, struct pool *pool, bool list, struct settings *o
 		return -1;
 	r = settings_of_answer(out, pool, doc, list, err);
 	json_free(doc);
+	if (r == 0)
+		r = confirm_server(a, out, identity, err);
+	if (!list)
+		settings_remove(out, "oauth.key"); /* a secret, and needed no more */
 	return r;
 }
 
@@ -233,10 +259,11 @@ int
 api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct err *err)
 {
 	struct http1_answer answer = { 0 };
+	char identity[FINGERPRINT_MAX];
 	int r = -1;
 
 	if (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0)
-		r = receive_settings(a, pool, false, out, &answer, err);
+		r = receive_settings(a, pool, false, out, identity, err, &answer);
 	if (r == -1)
 		err_end(err);
 	http1_answer_free(&answer);
@@ -247,11 +274,12 @@ int
 api_read_every(struct api *a, struct pool *pool, struct settings *out, struct err *err)
 {
 	struct http1_answer answer = { 0 };
+	char identity[FINGERPRINT_MAX];
 	int r = -1;
 
 	if (queue(a, "GET", "/api/settings/list", NULL, err) == 0 && http1_flush(a->http, err) == 0)
-		r = receive_settings(a, pool, true, out, &answer, err);
-	if (r == -1)
+		r = receive_settings(a, pool, true, out, identity, err, &answer);
+	if (r == -1 && err->refusal == REFUSAL_NONE)
 		err_add(err, "This was the list of all settings.");
 	http1_answer_free(&answer);
 	return r;
@@ -364,35 +392,14 @@ read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct er
 	return r;
 }
 
-/* The second answer of api_read. A server that closed after the first needs the request again. */
-static int
-receive_session(struct api *a, bool closed, struct http1_answer *answer, struct err *err)
-{
-	if (closed &&
-	    (queue(a, "GET", "/jmap/session", NULL, err) == -1 || http1_flush(a->http, err) == -1))
-		return -1;
-	return http1_receive(a->http, answer, err);
-}
-
-/*
- * The settings were not given. Take the second answer too, so that the connection stays usable, and
- * explain a 404: a new server does not have this API.
- */
+/* The settings were not given: explain a 404. A new server does not have this API. */
 static int
 explain_no_settings(
-    struct api *a, struct pool *pool, struct api_facts *f, bool closed, struct err *err)
+    struct pool *pool, struct api_facts *f, const struct http1_answer *session, struct err *err)
 {
-	struct http1_answer session = { 0 };
-	bool has_session, missing = err->kind == ERR_SERVER && err->code == 404;
-
-	if (err->kind != ERR_SERVER && err->kind != ERR_AUTH)
+	if (err->kind != ERR_SERVER || err->code != 404)
 		return -1;
-	has_session = receive_session(a, closed && missing, &session, NULL) == 0 &&
-	    facts_of_session(f, pool, &session);
-	http1_answer_free(&session);
-	if (!missing)
-		return -1;
-	if (has_session)
+	if (facts_of_session(f, pool, session))
 		return err_refuse(err, REFUSAL_NEW_SERVER,
 		    "This is a new server (0.16 or later). It has no settings API, and it is not "
 		    "the server to prepare. Give the old server's URL.");
@@ -402,37 +409,73 @@ explain_no_settings(
 	    "serves its administration page.");
 }
 
+/*
+ * Both requests in one write. The settings come last: next to the list of all settings, so that a
+ * front that takes turns between two servers shows two keys before anything is written.
+ */
+static int
+read_both(struct api *a, struct pool *pool, struct api_facts *f, struct http1_answer *session,
+    struct http1_answer *settings, struct err *err)
+{
+	if (queue(a, "GET", "/jmap/session", NULL, err) == -1 || queue_read(a, err) == -1 ||
+	    http1_flush(a->http, err) == -1 || http1_receive(a->http, session, err) == -1)
+		return -1;
+	/* A server that closed after the first answer needs the second request again. */
+	if (session->close && (queue_read(a, err) == -1 || http1_flush(a->http, err) == -1))
+		return -1;
+	if (receive_settings(a, pool, false, &f->settings, f->identity, err, settings) == 0)
+		return 0;
+	return explain_no_settings(pool, f, session, err);
+}
+
 int
 api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 {
 	struct http1_answer settings = { 0 }, session = { 0 };
-	int r = -1;
+	int r;
 
 	memset(f, 0, sizeof(*f));
 	f->minor_first = 12;
 	f->minor_last = MINOR_LAST;
-	if (queue_read(a, err) == -1 || queue(a, "GET", "/jmap/session", NULL, err) == -1 ||
-	    http1_flush(a->http, err) == -1)
-		goto done;
-	if (receive_settings(a, pool, false, &f->settings, &settings, err) == -1) {
-		r = explain_no_settings(a, pool, f, settings.close, err);
-		goto done;
-	}
-	if (receive_session(a, settings.close, &session, err) == -1)
-		goto done;
-	r = 0;
-	if (!facts_of_session(f, pool, &session)) {
+	r = read_both(a, pool, f, &session, &settings, err);
+	if (r == 0 && !facts_of_session(f, pool, &session)) {
 		f->minor_first = MINOR_FIRST;
 		if (shows_no_session(f, &session))
 			f->minor_last = 11;
 		r = read_well_known(a, pool, f, err);
 	}
-	narrow_by_settings(f);
-	a->capital = f->minor_last <= 10;
-	a->spelling_known = f->minor_last <= 10 || f->minor_first >= 11;
-done:
+	if (r == 0) {
+		narrow_by_settings(f);
+		a->capital = f->minor_last <= 10;
+		a->spelling_known = f->minor_last <= 10 || f->minor_first >= 11;
+	}
 	http1_answer_free(&settings);
 	http1_answer_free(&session);
+	return r;
+}
+
+/*
+ * A new connection may lead to another server than the one that was read. Ask before anything is
+ * written to it.
+ */
+static int
+confirm_connection(struct api *a, struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	char identity[FINGERPRINT_MAX];
+	struct pool pool = { 0 };
+	struct settings s;
+	int r = -1;
+
+	if (a->http->closed && a->reopen && a->reopen(a->ctx, err) == -1)
+		return -1;
+	if (a->confirmed || !a->known)
+		return 0;
+	if (queue(a, "GET", "/api/settings/keys?keys=oauth.key", NULL, err) == 0 &&
+	    http1_flush(a->http, err) == 0)
+		r = receive_settings(a, &pool, false, &s, identity, err, &answer);
+	http1_answer_free(&answer);
+	pool_free(&pool);
 	return r;
 }
 
@@ -471,6 +514,9 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 	size_t from = 0, next;
 	int r = 0;
 
+	*written = API_WRITTEN_NOTHING;
+	if (confirm_connection(a, err) == -1)
+		return -1;
 	a->http->sent_bytes = false;
 	while (from < ops->count && r == 0) {
 		buf_reset(&body);

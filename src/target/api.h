@@ -5,6 +5,7 @@
 #include "base/def.h"
 #include "settings/ops.h"
 #include "settings/settings.h"
+#include "tls/fingerprint.h"
 
 #include <stdbool.h>
 
@@ -26,13 +27,23 @@ struct api {
 	/* more keys to read: those of a snapshot that no prefix covers */
 	const char *const *extra;
 	size_t extra_count;
-	bool capital;        /* operations are spelled as up to 0.10 */
+	/* whose settings the first read showed; known: there was one */
+	char server[FINGERPRINT_MAX];
+	bool known;
+	bool confirmed; /* this connection showed the same; the owner resets it with the connection
+			 */
+	bool capital;   /* operations are spelled as up to 0.10 */
 	bool spelling_known; /* the other spelling need not be tried */
 };
 
 /* What a server says about itself. Strings live in the pool of the read. */
 struct api_facts {
-	struct settings settings;    /* sorted */
+	struct settings settings; /* sorted */
+	/*
+	 * the fingerprint of oauth.key, which a server makes at its first start (server-facts); "":
+	 * there is none, or a macro stands for it
+	 */
+	char identity[FINGERPRINT_MAX];
 	int minor_first, minor_last; /* the answers fit versions 0.minor in this range */
 	const char *version;         /* as the server gives it ("0.11.8"), or NULL */
 	/* the origin that the running server advertises, or NULL when not visible */
@@ -51,7 +62,8 @@ enum api_written {
 /*
  * Read the settings, and what shows the server's version. 0; or -1 with err: ERR_AUTH (code is the
  * HTTP status; 402: the second factor is missing), ERR_REFUSED (a new server, or no Stalwart
- * server), ERR_SERVER, ERR_REACH.
+ * server), ERR_SERVER, ERR_REACH. In this read and all later ones, another server's settings than
+ * those of the first read are REFUSAL_TWO_SERVERS.
  */
 int api_read(
     struct api *a, struct pool *pool, struct api_facts *facts, struct err *err) WARN_UNUSED;
@@ -67,7 +79,10 @@ int api_read_every(
 int api_read_settings(
     struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
 
-/* Send the operations, in as few requests as the server accepts. 0; or -1 with err and *written. */
+/*
+ * Send the operations, in as few requests as the server accepts. On a connection that has shown no
+ * settings yet, whose server it is is read first. 0; or -1 with err and *written.
+ */
 int api_write(
     struct api *a, const struct ops *ops, enum api_written *written, struct err *err) WARN_UNUSED;
 

@@ -181,6 +181,7 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	s->api.ctx = s;
 	s->api.host = s->authority;
 	s->api.authorization = &c->header;
+	s->api.confirmed = false;
 	return 0;
 }
 

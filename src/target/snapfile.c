@@ -54,16 +54,18 @@ snapfile_load(struct snapshot *s, struct pool *pool, const char *path,
 }
 
 int
-snapfile_save(const struct snapshot *s, const char *path, struct err *err)
+snapfile_save(struct snapshot *s, const char *path, struct err *err)
 {
 	struct buf text = { 0 };
 	int r;
 
 	snapshot_format(&text, s);
-	if (!text.failed && (text.len > SNAPSHOT_MAX || s->count > SNAPSHOT_KEYS_MAX))
+	if (!text.failed && (text.len > SNAPSHOT_MAX || snapshot_is_too_long(s)))
 		r = err_set(err, ERR_SYSTEM,
-		    "the snapshot %s would be larger than %d bytes or have more than %d keys", path,
-		    SNAPSHOT_MAX, SNAPSHOT_KEYS_MAX);
+		    "the snapshot %s would be larger than %d bytes, or have more than %d keys in "
+		    "one "
+		    "part",
+		    path, SNAPSHOT_MAX, PART_KEYS_MAX);
 	else
 		r = text.failed ? err_memory(err)
 				: file_replace(path, text.data, text.len, -1, err);

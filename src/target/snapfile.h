@@ -33,6 +33,6 @@ int snapfile_check_folder(
  * Write the snapshot in place of the file, with mode 0600, and fsync both file and folder. 0, or -1
  * with err, as for file_replace.
  */
-int snapfile_save(const struct snapshot *s, const char *path, struct err *err) WARN_UNUSED;
+int snapfile_save(struct snapshot *s, const char *path, struct err *err) WARN_UNUSED;
 
 #endif

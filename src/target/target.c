@@ -3,11 +3,9 @@
 #include "base/err.h"
 #include "plan/guard.h"
 #include "settings/request.h"
-#include "sys/file.h"
 #include "target/reach.h"
 #include "target/target_api.h"
 #include "target/target_file.h"
-#include "target/target_snapshot.h"
 
 #include <stdio.h>
 
@@ -24,46 +22,50 @@ name_server(char name[ORIGIN_MAX], const struct url *url)
 	}
 }
 
-/*
- * The snapshot lies beside the file, because a rescue system's current folder is soon gone. In
- * --snapshot-dir its name has the file's whole path, because every node's file is config.toml.
- * Standard input may have none.
- */
 static int
 begin_file(struct target *t, struct err *err)
 {
-	const char *path = t->config.path, *base = "config.toml";
-	char folder[PATH_MAX] = "", *name, *at;
-	bool has_path;
-
 	t->is_file = true;
 	if (configfile_find(&t->config, t->reach->config, err) == -1)
 		return -1;
-	has_path = path[0] != '\0';
-	if (has_path) {
-		base = strrchr(path, '/') + 1;
-		/* without the last slash, except in "/" */
-		snprintf(
-		    folder, sizeof(folder), "%.*s", (int)(base - path - (base - path > 1)), path);
-	}
-	snprintf(t->origin, sizeof(t->origin), "%s", has_path ? path : "standard input");
-	t->snapshot_id = pool_printf(&t->pool, "file:%s", has_path ? path : "/-");
-	if (!has_path && !t->reach->snapshot && !t->reach->snapshot_dir)
+	snprintf(t->origin, sizeof(t->origin), "%s",
+	    t->config.path[0] ? t->config.path : "standard input");
+	snprintf(t->name, sizeof(t->name), "config");
+	return 0;
+}
+
+/*
+ * It lies beside the file, because a rescue system's current folder is soon gone. In --snapshot-dir
+ * its name has the file's whole path, because every node's file is config.toml.
+ */
+int
+target_file_snapshot(
+    const struct target *t, const char *folder, char out[PATH_MAX], struct err *err)
+{
+	const char *path = t->config.path, *base = strrchr(path, '/');
+	char name[PATH_MAX], *at;
+	int n;
+
+	out[0] = '\0';
+	if (!base && !folder)
 		return 0;
-	name = pool_str(&t->pool, has_path && t->reach->snapshot_dir ? path + 1 : base);
-	if (pool_check(&t->pool, err) == -1)
-		return -1;
+	snprintf(name, sizeof(name), "%s", !base ? "config.toml" : folder ? path + 1 : base + 1);
 	for (at = name; *at; at++)
 		*at = *at == '/' ? '_' : *at;
-	return target_name_snapshot(t, folder, name, err);
+	if (folder)
+		n = snprintf(out, PATH_MAX, "%s/stalprep-%s.snapshot.json", folder, name);
+	else
+		n = snprintf(out, PATH_MAX, "%.*s/stalprep-%s.snapshot.json", (int)(base - path),
+		    path, name);
+	if (n < PATH_MAX)
+		return 0;
+	return err_set(err, ERR_USAGE, "the snapshot's name is too long: %.120s...", out);
 }
 
 int
 target_begin(struct target *t, enum purpose purpose, const struct request *q, const struct reach *r,
     const struct url *url, struct err *err)
 {
-	char name[ORIGIN_MAX];
-
 	t->purpose = purpose;
 	t->request = *q;
 	t->reach = r;
@@ -72,10 +74,7 @@ target_begin(struct target *t, enum purpose purpose, const struct request *q, co
 	t->session.api.relay_id = t->request.relay_id;
 	t->session.api.new_server = t->request.new_server;
 	url_format(url, t->origin);
-	t->snapshot_id = t->origin;
-	name_server(name, url);
-	if (target_name_snapshot(t, "", name, err) == -1)
-		return -1;
+	name_server(t->name, url);
 	return session_resolve(&t->session, r, url, err);
 }
 
@@ -83,6 +82,21 @@ int
 target_read(struct target *t, const struct trust *trust, struct credentials *c, struct err *err)
 {
 	return t->is_file ? target_file_read(t, err) : target_api_read(t, trust, c, err);
+}
+
+int
+target_read_again(struct target *t, struct err *err)
+{
+	struct api *a = &t->session.api;
+
+	if (t->is_file)
+		return 0;
+	if (api_read_settings(a, &t->pool, &t->facts.settings, err) == -1)
+		return -1;
+	if (t->purpose == TO_LOOK)
+		return 0;
+	pool_free(&t->every_pool);
+	return api_read_every(a, &t->every_pool, &t->every, err);
 }
 
 int
@@ -98,8 +112,6 @@ void
 target_close(struct target *t)
 {
 	session_close(&t->session);
-	file_unlock(t->lock, t->lock_path);
-	t->lock = -1;
 	configfile_free(&t->config);
 	buf_free(&t->edited);
 	pool_free(&t->every_pool);

@@ -20,6 +20,7 @@
 
 struct credentials;
 struct reach;
+struct store;
 
 /* What the run is for. What is read, and what is refused, depends on it. */
 enum purpose { TO_LOOK, TO_STAGE, TO_CLEAR };
@@ -31,13 +32,13 @@ enum progress {
 	PROGRESS_PROVED    /* all of it was read back */
 };
 
-/* The caller holds it, never moved. Zero-initialise, with lock -1; target_close when done. */
+/* The caller holds it, never moved. Zero-initialise; target_close when done. */
 struct target {
 	struct request request; /* with what the snapshot says of earlier stages */
 	const struct reach *reach;
 	enum purpose purpose;
-	char origin[PATH_MAX];   /* of the URL, or the file's path */
-	const char *snapshot_id; /* its name in the snapshot: the origin, or "file:PATH" */
+	char origin[PATH_MAX]; /* of the URL, or the file's path */
+	char name[ORIGIN_MAX]; /* for the names of files: HOST-PORT */
 	bool is_file;
 	struct session session;   /* for a server only */
 	struct configfile config; /* this and the next four: for a file only */
@@ -50,18 +51,17 @@ struct target {
 	bool read; /* facts is filled */
 	/* for every, which holds secrets; freed right after the plan */
 	struct pool every_pool;
-	struct settings every;    /* for the check of the server's rewrite of its file */
-	struct snapshot loaded;   /* as the run found it */
-	bool has_snapshot;        /* the run found one */
-	struct snapshot cleared;  /* if it found none: the last one, which was cleared */
-	struct snapshot snapshot; /* as it is on disk now */
+	struct settings every; /* for the check of the server's rewrite of its file */
+	struct store *store;   /* the run's */
+	bool alone;            /* the run's only target */
+	bool has_database;     /* this target writes the database's keys, for all nodes */
+	struct part found;     /* what the store's snapshot says of it */
+	bool has_node;         /* it has a part there: nodes[node] */
+	size_t node;
+	const struct dialect *staged_dialect; /* a file: the one that the snapshot names, or NULL */
 	/* a stage: what the snapshot will say was asked for, from the first byte that is sent on */
 	const struct request *asked;
-	char snapshot_path[PATH_MAX];
-	bool snapshot_kept;  /* the file exists */
-	bool snapshot_ahead; /* the file records writes that may not have been sent */
-	char lock_path[PATH_MAX];
-	int lock; /* -1: none */
+	bool recorded; /* its plan is in the store's snapshot */
 	struct plan plan;
 	bool planned;
 	enum progress progress;
@@ -72,7 +72,7 @@ struct target {
 	size_t shadowed;    /* keys that config.toml outranks, deleted from the database again */
 };
 
-/* Fill in the origin and the snapshot's path, and find the addresses. Needs no secret. 0 or -1. */
+/* Fill in the origin, and find the file or the addresses. Needs no secret. 0 or -1. */
 int target_begin(struct target *t, enum purpose purpose, const struct request *q,
     const struct reach *r, const struct url *url, struct err *err) WARN_UNUSED;
 
@@ -83,13 +83,23 @@ int target_begin(struct target *t, enum purpose purpose, const struct request *q
 int target_read(struct target *t, const struct trust *trust, struct credentials *c,
     struct err *err) WARN_UNUSED;
 
+/* Read a server's settings again, since the first read asked for too little or was too early. */
+int target_read_again(struct target *t, struct err *err) WARN_UNUSED;
+
+/*
+ * For a file: where its snapshot lies if no option says it, in `folder` (NULL: beside the file). ""
+ * for standard input beside nothing. 0, or -1 with err.
+ */
+int target_file_snapshot(
+    const struct target *t, const char *folder, char out[PATH_MAX], struct err *err) WARN_UNUSED;
+
 /*
  * Write what is planned, read it back, and update the snapshot. 0 when all is proved; or -1 with
  * err, and progress says how far it came.
  */
 int target_write(struct target *t, struct err *err) WARN_UNUSED;
 
-/* Close the connection, release the lock, free the memory. */
+/* Close the connection, free the memory. */
 void target_close(struct target *t);
 
 #endif

@@ -3,6 +3,7 @@
 #include "settings/ops.h"
 #include "settings/request.h"
 #include "target/credentials.h"
+#include "target/store.h"
 #include "target/target_file.h"
 #include "target/target_snapshot.h"
 
@@ -59,7 +60,8 @@ enum step {
 
 /*
  * A key that has its wanted value is deleted before it is inserted: without a change the server
- * would not write its file (server-facts).
+ * would not write its file (server-facts). One of the database that stands in the file is cleared
+ * from both, among the local ones, because that writes the file too.
  */
 static bool
 belongs_to_step(const struct plan_key *k, enum step step)
@@ -67,7 +69,11 @@ belongs_to_step(const struct plan_key *k, enum step step)
 	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
 	bool local = step == STEP_LOCAL_DELETE || step == STEP_LOCAL_INSERT;
 
-	if (!k->write || k->local != local)
+	if (!k->write)
+		return false;
+	if (k->in_file)
+		return step == STEP_LOCAL_DELETE || (k->wanted && step == STEP_DATABASE_INSERT);
+	if (k->local != local)
 		return false;
 	return insert ? k->wanted != NULL : !k->wanted || settings_same(k->now, k->wanted);
 }
@@ -82,6 +88,8 @@ add_step(struct ops *ops, struct target *t, enum step step)
 		const struct plan_key *k = &t->plan.keys[i];
 		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->wanted, step };
 
+		if (k->in_file && !insert)
+			op.kind = OP_CLEAR;
 		if (belongs_to_step(k, step))
 			ops_add(ops, &t->pool, &op);
 	}
@@ -96,10 +104,10 @@ needs_dummy(const struct target *t)
 {
 	size_t i;
 
-	if (!t->plan.clearing || !t->has_snapshot || t->loaded.state != SNAPSHOT_SENDING)
+	if (!t->plan.clearing || t->found.state != PART_SENDING)
 		return false;
-	for (i = 0; i < t->loaded.count; i++) {
-		if (t->loaded.keys[i].local)
+	for (i = 0; i < t->found.count; i++) {
+		if (t->found.keys[i].local)
 			return true;
 	}
 	return false;
@@ -227,8 +235,8 @@ explain_500(struct target *t, const struct err *why, struct err *err)
 	    "again. The API may show the old values even if the file is damaged.",
 	    left ? "Some of stalprep's keys may still be in the server's memory."
 		 : "stalprep removed its keys from the server's memory again.");
-	if (t->snapshot_kept)
-		err_add(err, "Snapshot: %s.", t->snapshot_path);
+	if (t->store->kept)
+		err_add(err, "Snapshot: %s.", t->store->path);
 	if (!t->plan.clearing)
 		err_add(err, "%s", target_source_words(t));
 	err->code = why->code;
@@ -290,7 +298,7 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 static bool
 is_not_as_planned(const struct plan_key *k)
 {
-	return k->state != KEY_CHANGED && !settings_same(k->after, k->wanted);
+	return !plan_key_is_left(k) && !settings_same(k->after, k->wanted);
 }
 
 /*
@@ -343,7 +351,7 @@ send_and_compare(struct target *t, const struct ops *ops, struct settings *s, st
 }
 
 static void
-forget_key(struct snapshot *s, const char *key)
+forget_key(struct part *s, const char *key)
 {
 	size_t i, n;
 
@@ -384,7 +392,7 @@ delete_shadowed(struct target *t, size_t wrong, struct err *err)
 
 		op.kind = OP_INSERT;
 		if (settings_get(&s, op.key)) {
-			forget_key(&t->snapshot, op.key);
+			forget_key(&t->store->current.database, op.key);
 			t->shadowed++;
 		} else {
 			ops_add(&inserts, &t->pool, &op);
@@ -473,7 +481,7 @@ target_api_write(struct target *t, struct err *err)
 	make_ops(&ops, t);
 	if (pool_check(&t->pool, err) == -1)
 		return -1;
-	if (t->snapshot_kept && ops.count && target_save_sending(t, err) == -1)
+	if (ops.count && target_save_sending(t, err) == -1)
 		return -1;
 	session_begin_phase(&t->session, false);
 	if (send_all(t, &ops, err) == -1 || prove_write(t, err) == -1)

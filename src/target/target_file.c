@@ -68,18 +68,13 @@ read_text(struct target *t, struct err *err)
 int
 target_file_read(struct target *t, struct err *err)
 {
-	size_t i;
-
 	if (read_text(t, err) == -1 || check_running(t, err) == -1)
 		return -1;
 	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
 	t->facts.minor_last = MINOR_LAST;
-	/* Without --dialect the one that was staged still holds. */
-	for (i = 0; i < DIALECT_COUNT && t->has_snapshot && t->request.minor == -1; i++) {
-		if (!strcmp(changeset_dialects[i].name, t->loaded.dialect)) {
-			t->facts.minor_first = changeset_dialects[i].first;
-			t->facts.minor_last = changeset_dialects[i].last;
-		}
+	if (t->staged_dialect && t->request.minor == -1) {
+		t->facts.minor_first = t->staged_dialect->first;
+		t->facts.minor_last = t->staged_dialect->last;
 	}
 	t->read = true;
 	return 0;
@@ -94,7 +89,7 @@ target_file_edit(struct target *t, struct err *err)
 		.toml = &t->toml,
 		.plan = &t->plan,
 		.old_keys = t->plan.dialect->last <= 12 && !t->toml.new_keys,
-		.snapshot = t->has_snapshot ? &t->loaded : NULL,
+		.snapshot = target_found_part(t),
 	};
 	struct err why;
 
@@ -163,7 +158,7 @@ replace_file(struct target *t, struct err *err)
 {
 	bool torn = false;
 
-	if (t->snapshot_kept && target_save_sending(t, err) == -1)
+	if (target_save_sending(t, err) == -1)
 		return -1;
 	if (configfile_write(
 		&t->config, &t->edited, t->request.forced[REFUSAL_IN_PLACE], &torn, err) == -1) {
@@ -190,7 +185,7 @@ target_file_write(struct target *t, struct err *err)
 		replace_file(t, err) == -1) ||
 	    record_keys(t, err) == -1)
 		return -1;
-	if (t->plan.clearing || !t->snapshot_kept || target_save_proved(t, &why) == 0)
+	if (t->plan.clearing || target_save_proved(t, &why) == 0)
 		return 0;
 	return err_set(err, ERR_SYSTEM,
 	    "%s is written and read back, but the snapshot could not be updated: %s. Run the same "

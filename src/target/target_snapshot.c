@@ -1,55 +1,31 @@
 #include "target/target_snapshot.h"
 
-#include "base/err.h"
 #include "base/when.h"
 #include "settings/request.h"
-#include "sys/file.h"
 #include "target/reach.h"
-#include "target/snapfile.h"
+#include "target/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
-
-int
-target_name_snapshot(struct target *t, const char *folder, const char *whose, struct err *err)
-{
-	char here[PATH_MAX], name[PATH_MAX];
-
-	if (t->reach->snapshot_dir)
-		folder = t->reach->snapshot_dir;
-	if (t->reach->snapshot)
-		snprintf(name, sizeof(name), "%s", t->reach->snapshot);
-	else
-		snprintf(name, sizeof(name), "%s%sstalprep-%s.snapshot.json", folder,
-		    *folder ? "/" : "", whose);
-	/* Absolute, so that what the report prints works in any folder. */
-	if (*name == '/' || !getcwd(here, sizeof(here)) || *here != '/')
-		here[0] = '\0';
-	if (snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s%s%s", here,
-		*here && strcmp(here, "/") != 0 ? "/" : "", name) >= (int)sizeof(t->snapshot_path))
-		return err_set(err, ERR_USAGE, "the snapshot's name is too long: %.120s...", name);
-	return 0;
-}
 
 /*
  * A snapshot may hold keys of another relay, or of another new server, than this run names. Those
  * are read one by one; prefixes find all others. Keys with other characters are not stalprep's.
  */
 static int
-add_extra_keys(struct target *t, const struct snapshot *s, struct err *err)
+add_extra_keys(struct target *t, const struct part *p, struct err *err)
 {
 	static const char plain[] =
 	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
-	const char **extra = pool_zero(&t->pool, (s->count + 1) * sizeof(*extra));
+	const char **extra = pool_zero(&t->pool, (p->count + 1) * sizeof(*extra));
 	size_t i, n = 0;
 
 	if (!extra)
 		return err_memory(err);
-	for (i = 0; i < s->count; i++) {
-		const char *key = s->keys[i].key;
+	for (i = 0; i < p->count; i++) {
+		const char *key = p->keys[i].key;
 
-		if ((s->keys[i].group == GROUP_OUTBOUND || s->keys[i].group == GROUP_ALLOW) &&
+		if ((p->keys[i].group == GROUP_OUTBOUND || p->keys[i].group == GROUP_ALLOW) &&
 		    strspn(key, plain) == strlen(key))
 			extra[n++] = key;
 	}
@@ -58,201 +34,395 @@ add_extra_keys(struct target *t, const struct snapshot *s, struct err *err)
 	return 0;
 }
 
+int
+target_expect(struct target *t, const struct snapshot *guess, struct err *err)
+{
+	struct request q = t->request;
+	struct part all = { 0 };
+	size_t i, j;
+
+	request_merge(&q, guess->request);
+	t->session.api.relay_id = q.relay_id;
+	all = snapshot_join(guess, NULL, true, &t->pool);
+	for (i = 0; i < guess->node_count; i++) {
+		for (j = 0; j < guess->nodes[i].count; j++)
+			part_add(&all, &t->pool, &guess->nodes[i].keys[j]);
+	}
+	/* Without --dialect the one that was staged still holds. */
+	for (i = 0; i < DIALECT_COUNT && t->is_file; i++) {
+		if (!strcmp(changeset_dialects[i].name, guess->dialect))
+			t->staged_dialect = &changeset_dialects[i];
+	}
+	return pool_check(&t->pool, err) == -1 ? -1 : add_extra_keys(t, &all, err);
+}
+
+/* ---- which node is it? ---- */
+
 /* A snapshot beside its config.toml belongs to it, even if both are mounted elsewhere now. */
 static bool
-lies_beside_file(const struct target *t)
+is_file_of(const struct target *t, const struct part *node)
 {
-	const char *own = strrchr(t->config.path, '/'), *its = strrchr(t->loaded.target, '/'), *end;
+	const char *own = strrchr(t->config.path, '/'), *its, *end;
 	char path[PATH_MAX];
 
-	if (!t->is_file || !own || !its || strcmp(own, its) != 0 ||
-	    !realpath(t->snapshot_path, path))
+	if (!node->file || !own)
+		return false;
+	if (!strcmp(node->file, t->config.path))
+		return true;
+	its = strrchr(node->file, '/');
+	if (!its || strcmp(own, its) != 0 || !realpath(t->store->path, path))
 		return false;
 	end = strrchr(path, '/');
 	return end - path == own - t->config.path &&
 	    !memcmp(path, t->config.path, (size_t)(own - t->config.path));
 }
 
-/* Beside a config.toml its owner may write, too: he could change the file itself. */
-static struct snapfile_trust
-trust_of(const struct target *t)
+/* Keys of a node's part as they are now. */
+struct tally {
+	size_t local;   /* keys that live in the node's file */
+	size_t known;   /* of them: as they were before, or as a stage left them */
+	size_t written; /* of them: a value that a stage wrote */
+};
+
+static struct tally
+tally_of(const struct target *t, const struct part *node)
 {
-	return (struct snapfile_trust){
-		.also = t->reach->snapshot_dir ? (uid_t)-1 : configfile_owner(&t->config),
-		.all = t->reach->snapshot && t->request.forced[REFUSAL_SNAPSHOT_OWNER],
-	};
+	struct tally y = { 0, 0, 0 };
+	size_t i;
+
+	for (i = 0; i < node->count; i++) {
+		const struct part_key *k = &node->keys[i];
+		const char *now = settings_get(&t->facts.settings, k->key);
+
+		if (k->group != GROUP_LISTENERS)
+			continue; /* over the API it may be the database's */
+		y.local++;
+		y.known += part_accounts_for(k, now);
+		y.written += k->written && settings_same(now, k->written);
+	}
+	return y;
 }
 
-/* A cleared snapshot tells a second clear that nothing is left to do. It may be unreadable. */
-static void
-load_cleared(struct target *t)
+static bool
+same_originals(const struct part *a, const struct part *b)
 {
-	struct snapfile_trust trust = trust_of(t);
-	char path[PATH_MAX];
-	struct err ignored;
+	const struct part_key *k;
+	size_t i;
 
-	if (t->purpose == TO_CLEAR &&
-	    snprintf(path, sizeof(path), "%s.cleared", t->snapshot_path) < (int)sizeof(path) &&
-	    snapfile_load(&t->cleared, &t->pool, path, &trust, &ignored) != 0)
-		t->cleared.count = 0;
+	for (i = 0; i < a->count && a->count == b->count; i++) {
+		k = part_find(b, a->keys[i].key);
+		if (!k || !settings_same(k->before, a->keys[i].before))
+			return false;
+	}
+	return a->count == b->count;
 }
 
-void
-target_merge(struct target *t, const struct request *stored)
+/* The part that names this node: by URL or path, else by an id that one part alone has; or NULL. */
+static struct part *
+named_part(const struct target *t, const bool *others)
 {
-	request_merge(&t->request, stored);
-	t->session.api.relay_id = t->request.relay_id;
+	const char *id = settings_get(&t->facts.settings, "cluster.node-id");
+	const struct snapshot *s = &t->store->current;
+	struct part *found = NULL;
+	size_t i, same = 0;
+
+	for (i = 0; i < s->node_count; i++) {
+		if (t->is_file ? is_file_of(t, &s->nodes[i])
+			       : settings_same(s->nodes[i].origin, t->origin))
+			return &s->nodes[i];
+	}
+	for (i = 0; i < s->node_count && id && !t->is_file; i++) {
+		same += settings_same(s->nodes[i].id, id);
+		if (!others[i] && settings_same(s->nodes[i].id, id))
+			found = &s->nodes[i];
+	}
+	return same == 1 ? found : NULL;
+}
+
+static int
+refuse_node(const struct target *t, struct err *err)
+{
+	return err_refuse(err, REFUSAL_NODE,
+	    "The snapshot %s has several nodes, and which of them %s is does not show: no URL, id "
+	    "or keys tell. Give the URL by which it was staged (the snapshot has them).",
+	    t->store->path, t->origin);
+}
+
+/*
+ * The part whose keys stand on this node as they were written. Several may: nodes are often staged
+ * alike, and if what stood before is the same too, each will do.
+ */
+static int
+matching_part(const struct target *t, const bool *others, struct part **out, struct err *err)
+{
+	const struct snapshot *s = &t->store->current;
+	bool any = false;
+	size_t i;
+
+	*out = NULL;
+	for (i = 0; i < s->node_count; i++) {
+		struct tally y = tally_of(t, &s->nodes[i]);
+
+		if (others[i])
+			continue;
+		any |= y.written > 0;
+		if (!y.written || y.known != y.local)
+			continue;
+		if (*out && !same_originals(*out, &s->nodes[i]))
+			return refuse_node(t, err);
+		*out = *out ? *out : &s->nodes[i];
+	}
+	return any && !*out ? refuse_node(t, err) : 0;
+}
+
+/*
+ * A snapshot that names no such URL or file, given by --snapshot: it is this server's if all of one
+ * node's keys stand as they were before or as a stage left them.
+ */
+static int
+fitting_part(const struct target *t, struct part **out, struct err *err)
+{
+	const struct snapshot *s = &t->store->current;
+	bool forced = t->request.forced[REFUSAL_SNAPSHOT_TARGET];
+	size_t i, fit = 0;
+
+	for (i = 0; i < s->node_count; i++) {
+		struct tally y = tally_of(t, &s->nodes[i]);
+
+		if (y.known != y.local && !(forced && s->node_count == 1))
+			continue;
+		if (fit++ && !same_originals(*out, &s->nodes[i]))
+			return refuse_node(t, err);
+		*out = &s->nodes[i];
+	}
+	if (fit || forced)
+		return 0;
+	return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
+	    "The snapshot %s does not seem to be of %s: the listeners' keys are neither as they "
+	    "were before nor as they were staged.",
+	    t->store->path, t->origin);
+}
+
+static bool
+is_alone(const struct target *t)
+{
+	return t->store->current.node_count == 1 && t->alone &&
+	    !settings_has_prefix(&t->facts.settings, "cluster.");
+}
+
+static int
+find_node(struct target *t, const bool *others, struct part **out, struct err *err)
+{
+	struct store *st = t->store;
+	bool same = t->facts.identity[0] && !strcmp(t->facts.identity, st->current.identity);
+
+	*out = named_part(t, others);
+	if (*out && (same || t->is_file || !strcmp(t->facts.identity, st->current.identity)))
+		return 0;
+	if (!t->is_file && t->facts.identity[0] && st->current.identity[0] && !same &&
+	    !t->request.forced[REFUSAL_SNAPSHOT_TARGET])
+		return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
+		    "The snapshot %s is of another server than %s: its oauth.key was another. "
+		    "Force this only if the server's key was changed since.",
+		    st->path, t->origin);
+	if (*out)
+		return 0;
+	if (t->is_file || !same)
+		return fitting_part(t, out, err);
+	if (is_alone(t)) {
+		*out = &st->current.nodes[0];
+		return 0;
+	}
+	return matching_part(t, others, out, err);
 }
 
 int
-target_load_snapshot(struct target *t, bool lock, struct err *err)
+target_attach(struct target *t, const bool others[SNAPSHOT_NODES_MAX], struct err *err)
 {
-	struct snapfile_trust trust = trust_of(t);
-	int r;
+	struct store *st = t->store;
+	struct part *node;
 
-	if (!t->snapshot_path[0])
+	if (!st->found)
 		return 0;
-	if (lock && snapfile_check_folder(t->snapshot_path, &trust, err) == -1)
+	if (find_node(t, others, &node, err) == -1)
 		return -1;
-	memcpy(t->lock_path, t->snapshot_path, sizeof(t->lock_path));
-	if (lock && file_lock(&t->lock, t->lock_path, err) == -1)
+	t->has_node = node != NULL;
+	t->node = node ? (size_t)(node - st->current.nodes) : 0;
+	t->found = snapshot_join(&st->loaded, node, !t->is_file, &t->pool);
+	request_merge(&t->request, st->loaded.request);
+	if (pool_check(&t->pool, err) == -1)
 		return -1;
-	r = snapfile_load(&t->loaded, &t->pool, t->snapshot_path, &trust, err);
-	if (r == -1)
-		return -1;
-	t->has_snapshot = r == 0;
-	if (t->loaded.state == SNAPSHOT_PLANNED)
-		snapshot_forget_plan(&t->loaded);
-	t->snapshot_kept = t->has_snapshot;
-	t->snapshot = t->loaded;
-	if (t->has_snapshot && strcmp(t->snapshot.target, t->snapshot_id) != 0 &&
-	    !lies_beside_file(t) && !t->request.forced[REFUSAL_SNAPSHOT_TARGET])
-		return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
-		    "The snapshot %s belongs to %s, not to %s. Force this only if it is the same "
-		    "server under another name.",
-		    t->snapshot_path, t->snapshot.target, t->snapshot_id);
-	if (target_found_snapshot(t)) {
-		target_merge(t, t->loaded.request);
-	} else if (!t->has_snapshot) {
-		load_cleared(t);
-	}
-	return add_extra_keys(t, t->has_snapshot ? &t->loaded : &t->cleared, err);
+	if (!t->is_file)
+		t->session.api.relay_id = t->request.relay_id;
+	return t->is_file ? 0 : add_extra_keys(t, &t->found, err);
 }
 
-const struct snapshot *
-target_found_snapshot(const struct target *t)
+const struct part *
+target_found_part(const struct target *t)
 {
-	return t->has_snapshot && (t->loaded.state != SNAPSHOT_PLANNED || t->purpose == TO_CLEAR)
-	    ? &t->loaded
-	    : NULL;
+	if (!t->store->found || (t->found.state == PART_PLANNED && t->purpose != TO_CLEAR))
+		return NULL;
+	return &t->found;
+}
+
+/* ---- saved step by step ---- */
+
+static struct part *
+own_node(struct target *t)
+{
+	struct snapshot *s = &t->store->current;
+	struct part node = { 0 };
+
+	if (t->has_node)
+		return &s->nodes[t->node];
+	t->has_node = true;
+	t->node = s->node_count;
+	return snapshot_add_node(s, &t->store->pool, &node);
 }
 
 /* For a file: record how its old values were spelled. */
 static void
-add_texts(struct snapshot *s, struct target *t)
+add_texts(struct part *p, struct target *t)
 {
 	const struct toml_entry *e;
 	size_t i;
 
-	for (i = 0; t->is_file && i < s->count; i++) {
-		e = s->keys[i].text ? NULL : toml_find(&t->toml, s->keys[i].key);
-		if (!e || !e->len || !settings_same(e->value, s->keys[i].before))
+	for (i = 0; t->is_file && i < p->count; i++) {
+		e = p->keys[i].text ? NULL : toml_find(&t->toml, p->keys[i].key);
+		if (!e || !e->len || !settings_same(e->value, p->keys[i].before))
 			continue;
-		s->keys[i].text = pool_copy(&t->pool, t->config.text.data + e->at, e->len);
+		p->keys[i].text = pool_copy(&t->pool, t->config.text.data + e->at, e->len);
 	}
 }
 
-/* Would the next run believe what was saved? If not, nothing may be sent. */
-static int
-check_saved(const struct target *t, const struct snapshot *s, struct err *err)
+static void
+add_listeners(struct part *node, struct target *t)
 {
-	struct snapfile_trust trust = trust_of(t);
-	struct pool pool = { 0 };
-	struct snapshot again;
-	int r = snapfile_load(&again, &pool, t->snapshot_path, &trust, err);
+	size_t i;
 
-	if (r == 1 || (r == 0 && (again.count != s->count || again.state != s->state)))
-		r = err_set(
-		    err, ERR_SYSTEM, "%s does not read as it was written", t->snapshot_path);
-	pool_free(&pool);
-	return r;
+	node->listeners = NULL;
+	node->listener_count = 0;
+	for (i = 0; i < t->plan.listener_count; i++) {
+		const struct plan_listener *l = &t->plan.listeners[i];
+		struct part_listener own = {
+			.id = l->listener->id,
+			.protocol = l->listener->protocol_text,
+			.binds = l->listener->binds,
+			.why = l->why,
+			.tls_implicit = l->listener->tls_implicit,
+			.chosen = l->chosen,
+		};
+
+		part_add_listener(node, &t->store->pool, &own);
+	}
 }
 
-/* Write the snapshot's file. It counts only once something was sent: see target_withdraw. */
-static int
-save_file(struct target *t, const struct snapshot *s, struct err *err)
+/* Who it is, as this run knows it. */
+static void
+describe(struct part *node, struct target *t)
 {
-	if (pool_check(&t->pool, err) == -1)
-		return -1;
-	t->snapshot_ahead = true;
-	if (snapfile_save(s, t->snapshot_path, err) == -1)
-		return -1;
-	t->snapshot = *s;
-	t->snapshot_kept = true;
-	return check_saved(t, s, err);
+	const char *id = settings_get(&t->facts.settings, "cluster.node-id");
+
+	if (t->is_file)
+		node->file = t->config.path[0] ? t->config.path : "-";
+	else
+		node->origin = t->origin;
+	node->id = id ? id : node->id;
 }
 
 int
-target_save_plan(struct target *t, int64_t now, struct err *err)
+target_record_plan(struct target *t, int64_t now, struct err *err)
 {
-	struct snapshot s = { .target = t->snapshot_id, .state = SNAPSHOT_PLANNED };
-	const struct snapshot *old = target_found_snapshot(t);
+	struct store *st = t->store;
+	struct snapshot *s = &st->current;
+	const struct part *old = target_found_part(t);
+	struct part joined = { 0 }, *node;
 	char when[WHEN_MAX];
 
-	if (!t->snapshot_path[0])
+	if (!*st->folder)
 		return 0;
 	when_format(when, now);
-	s.created = old ? old->created : pool_str(&t->pool, when);
-	s.dialect = t->plan.dialect->name;
-	t->asked = request_keep(&t->pool, &t->request, old ? old->request : NULL);
+	if (!s->created)
+		s->created = pool_str(&st->pool, when);
+	s->dialect = t->plan.dialect->name;
+	if (!t->is_file)
+		memcpy(s->identity, t->facts.identity, sizeof(s->identity));
+	t->asked = request_keep(&t->pool, &t->request, st->found ? st->loaded.request : NULL);
 	if (!t->asked)
 		return err_memory(err);
-	s.request = old ? old->request : t->asked;
-	if (old && old->state == SNAPSHOT_SENDING)
-		s.state = SNAPSHOT_SENDING; /* it stays so until proved */
-	plan_fill_snapshot(&t->plan, t->request.groups, old, &s, &t->pool);
-	add_texts(&s, t);
-	return save_file(t, &s, err);
+	if (!s->request)
+		s->request = t->asked;
+	if (old && old->state == PART_SENDING)
+		joined.state = PART_SENDING; /* it stays so until proved */
+	plan_fill_part(&t->plan, t->request.groups, old, &joined, &t->pool);
+	add_texts(&joined, t);
+	node = own_node(t);
+	describe(node, t);
+	add_listeners(node, t);
+	snapshot_split(s, node, t->has_database, &joined, &st->pool);
+	t->recorded = true;
+	return pool_check(&t->pool, err);
 }
 
-int
-target_save_request(struct target *t, struct err *err)
+bool
+target_record_request(struct target *t)
 {
-	struct snapshot s = t->loaded;
+	struct store *st = t->store;
+	const struct request *asked;
 
-	if (!target_found_snapshot(t))
-		return 0;
-	s.request = request_keep(&t->pool, &t->request, t->loaded.request);
-	if (pool_check(&t->pool, err) == -1)
-		return -1;
-	if (request_same(s.request, t->loaded.request))
-		return 0;
-	if (snapfile_save(&s, t->snapshot_path, err) == -1)
-		return -1;
-	t->snapshot = t->loaded = s;
-	return check_saved(t, &s, err);
+	if (!st->found)
+		return false;
+	asked = request_keep(&t->pool, &t->request, st->loaded.request);
+	if (!asked || request_same(asked, st->current.request))
+		return false;
+	st->current.request = asked;
+	return true;
+}
+
+/* Do the store's parts know anything of this target? Without a folder nothing is kept. */
+static bool
+is_kept(const struct target *t)
+{
+	return *t->store->folder && (t->recorded || t->store->found);
 }
 
 int
 target_save_sending(struct target *t, struct err *err)
 {
-	struct snapshot s = t->snapshot;
+	struct snapshot *s = &t->store->current;
 
-	s.state = SNAPSHOT_SENDING;
+	if (!is_kept(t))
+		return 0;
+	if (t->has_node)
+		s->nodes[t->node].state = PART_SENDING;
+	if (t->has_database && s->database.count)
+		s->database.state = PART_SENDING;
 	if (t->asked)
-		s.request = t->asked;
-	return save_file(t, &s, err);
+		s->request = t->asked;
+	if (store_save(t->store, err) == 0)
+		return 0;
+	/* A roll-back goes on: what it restores is read back, whatever the snapshot says. */
+	if (t->purpose != TO_CLEAR || !store_is_unwritable(err))
+		return -1;
+	t->store->unwritable = *err;
+	return 0;
 }
 
 int
 target_save_proved(struct target *t, struct err *err)
 {
-	struct snapshot s = t->snapshot;
+	struct snapshot *s = &t->store->current;
+	struct part joined, *node;
 
+	if (!is_kept(t))
+		return 0;
+	node = own_node(t);
+	joined = snapshot_join(s, node, t->has_database, &t->store->pool);
 	if (t->asked)
-		s.request = t->asked;
-	plan_mark_proved(&t->plan, t->request.groups, t->has_snapshot ? &t->loaded : NULL, &s);
-	return save_file(t, &s, err);
+		s->request = t->asked;
+	plan_mark_proved(&t->plan, t->request.groups, target_found_part(t), &joined);
+	snapshot_split(s, node, t->has_database, &joined, &t->store->pool);
+	return store_save(t->store, err);
 }
 
 void
@@ -262,56 +432,72 @@ target_mark_unproved(struct target *t)
 	t->plan.unread = true;
 }
 
-int
-target_withdraw(struct target *t, struct err *err)
+void
+target_forget_plan(struct target *t)
 {
-	if (!t->snapshot_ahead || t->progress != PROGRESS_NONE)
-		return 0;
-	t->snapshot_ahead = false;
-	t->snapshot = t->loaded;
-	t->snapshot_kept = t->has_snapshot;
-	return t->has_snapshot ? snapfile_save(&t->loaded, t->snapshot_path, err)
-			       : file_remove(t->snapshot_path, err);
+	struct store *st = t->store;
+	const struct part none = { 0 };
+
+	if (!t->recorded)
+		return;
+	st->current.nodes[t->node] = t->node < st->loaded.node_count ? st->loaded.nodes[t->node]
+								     : none;
+	if (t->has_database)
+		st->current.database = st->loaded.database;
+}
+
+bool
+target_holds_any(const struct target *t)
+{
+	size_t i;
+
+	if (t->found.state == PART_SENDING)
+		return true;
+	for (i = 0; i < t->found.count; i++) {
+		const struct part_key *k = &t->found.keys[i];
+
+		if (k->written &&
+		    settings_same(k->written, settings_get(&t->facts.settings, k->key)))
+			return true;
+	}
+	return false;
+}
+
+/* Was the key restored by this run? One that the plan left alone was not. */
+static bool
+is_restored(const struct target *t, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		if (!strcmp(t->plan.keys[i].key, key))
+			return !plan_key_is_left(&t->plan.keys[i]);
+	}
+	return false;
 }
 
 int
-target_retire_snapshot(struct target *t, struct err *err)
+target_forget_cleared(struct target *t, struct err *err)
 {
-	struct snapshot left = t->snapshot;
-	char to[PATH_MAX];
+	struct store *st = t->store;
+	struct part joined, left = { 0 };
 	size_t i;
 
-	if (!t->has_snapshot)
+	if (!st->found)
 		return 0;
-	left.keys = NULL;
-	left.count = 0;
-	for (i = 0; i < t->snapshot.count; i++) {
-		const struct snapshot_key *k = &t->snapshot.keys[i];
-		size_t j;
-
-		for (j = 0; j < t->plan.key_count && strcmp(t->plan.keys[j].key, k->key) != 0; j++)
-			;
-		if (j == t->plan.key_count || t->plan.keys[j].state == KEY_CHANGED)
-			snapshot_add(&left, &t->pool, k);
+	joined = snapshot_join(&st->current, t->has_node ? &st->current.nodes[t->node] : NULL,
+	    t->has_database, &st->pool);
+	left.state = t->found.state;
+	for (i = 0; i < joined.count; i++) {
+		if (!is_restored(t, joined.keys[i].key))
+			part_add(&left, &st->pool, &joined.keys[i]);
 	}
-	if (pool_check(&t->pool, err) == -1)
-		return -1;
-	if (left.count) {
-		left.request = request_without(&t->pool, left.request, t->request.groups);
-		if (!left.request)
-			return err_memory(err);
-		left.state = t->loaded.state;
-		if (!snapshot_is_uncertain(&left, 0))
-			left.state = SNAPSHOT_PROVED;
-		t->snapshot = left;
-		return snapfile_save(&left, t->snapshot_path, err);
-	}
-	if (snprintf(to, sizeof(to), "%s.cleared", t->snapshot_path) >= (int)sizeof(to))
-		return err_set(
-		    err, ERR_SYSTEM, "the name %s.cleared is too long", t->snapshot_path);
-	if (file_rename(t->snapshot_path, to, err) == -1)
-		return -1;
-	snprintf(t->snapshot_path, sizeof(t->snapshot_path), "%s", to);
-	t->snapshot_kept = false;
-	return 0;
+	if (!part_is_uncertain(&left, 0))
+		left.state = PART_PROVED;
+	if (t->has_node)
+		snapshot_split(
+		    &st->current, &st->current.nodes[t->node], t->has_database, &left, &st->pool);
+	else if (t->has_database)
+		st->current.database = left;
+	return pool_check(&st->pool, err);
 }

@@ -1,4 +1,4 @@
-/* target_snapshot.h - a target's snapshot: loaded, saved step by step, withdrawn, retired */
+/* target_snapshot.h - a target and its parts of the run's snapshot: matched, saved step by step */
 #ifndef TARGET_SNAPSHOT_H
 #define TARGET_SNAPSHOT_H
 
@@ -6,50 +6,51 @@
 #include "target/target.h"
 
 /*
- * Set the snapshot's path: from the options, else in this folder, with a name made of `whose`.
- * 0 or -1 with err.
+ * Before the read, of the snapshot that was guessed: let the read include what it names. For a
+ * file, whose dialect only the snapshot may know, that too. 0 or -1 with err.
  */
-int target_name_snapshot(
-    struct target *t, const char *folder, const char *whose, struct err *err) WARN_UNUSED;
-
-/* Load the snapshot if there is one; with `lock` lock it first. 0 or -1 with err. */
-int target_load_snapshot(struct target *t, bool lock, struct err *err) WARN_UNUSED;
+int target_expect(struct target *t, const struct snapshot *guess, struct err *err) WARN_UNUSED;
 
 /*
- * The snapshot that the run found, or NULL. One that was only planned counts for clear alone, which
- * can end it.
+ * Find the target's own parts in the store's snapshot, if it has one, and let what was asked for
+ * before hold where this run names nothing else. others: the nodes' parts that this run's other
+ * targets have, by index. 0; or -1 with err (REFUSAL_NODE, REFUSAL_SNAPSHOT_TARGET).
  */
-const struct snapshot *target_found_snapshot(const struct target *t);
-
-/* Let what an earlier stage asked for hold where this run names nothing else. Before the read. */
-void target_merge(struct target *t, const struct request *stored);
-
-/*
- * Make the snapshot of the plan and save it as planned. The old snapshot's keys stay in groups that
- * this run does not name. now: seconds since 1970. 0 or -1 with err.
- */
-int target_save_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED;
+int target_attach(
+    struct target *t, const bool others[SNAPSHOT_NODES_MAX], struct err *err) WARN_UNUSED;
 
 /*
- * For a stage that has nothing to write: keep its request, if it says more than the found
- * snapshot's. 0 or -1 with err.
+ * What the snapshot says of this target: its node's part and the database's, joined; or NULL. One
+ * that was only planned counts for a clear alone, which can end it.
  */
-int target_save_request(struct target *t, struct err *err) WARN_UNUSED;
+const struct part *target_found_part(const struct target *t);
+
+/*
+ * Put the plan into the store's snapshot, as planned; keys of groups that this run does not name
+ * stay. Nothing is saved. now: seconds since 1970. 0 or -1 with err.
+ */
+int target_record_plan(struct target *t, int64_t now, struct err *err) WARN_UNUSED;
+
+/*
+ * For a stage that has nothing to write: put its request into the snapshot that was found. True if
+ * it says more than that one's.
+ */
+bool target_record_request(struct target *t);
 
 /* Record that something may be written from here on, and none of it is proved. */
 void target_mark_unproved(struct target *t);
 
-/* Record in the file that a write may reach the server, or that a stage is proved. 0 or -1. */
+/* Save that a write may reach the server, or that a stage is proved. 0 or -1 with err. */
 int target_save_sending(struct target *t, struct err *err) WARN_UNUSED;
 int target_save_proved(struct target *t, struct err *err) WARN_UNUSED;
 
-/*
- * If nothing was sent after all, restore the snapshot's file as it was, or remove a new one. Every
- * run that may have saved a plan calls this at its end. 0 or -1 with err.
- */
-int target_withdraw(struct target *t, struct err *err) WARN_UNUSED;
+/* Nothing was sent to this target: its parts are what they were. Nothing is saved. */
+void target_forget_plan(struct target *t);
 
-/* After a clear: save what is left of the snapshot, or rename the file to ".cleared". 0 or -1. */
-int target_retire_snapshot(struct target *t, struct err *err) WARN_UNUSED;
+/* After a clear: keep of its parts what was not restored. Nothing is saved. 0 or -1 with err. */
+int target_forget_cleared(struct target *t, struct err *err) WARN_UNUSED;
+
+/* Does a value of the parts that this target sees stand, or may a write be on its way? */
+bool target_holds_any(const struct target *t);
 
 #endif

@@ -14,8 +14,8 @@
 #include "plan/plan_clear.h"
 #include "plan/plan_stage.h"
 #include "plan/plan_status.h"
+#include "settings/part.h"
 #include "settings/settings.h"
-#include "settings/snapshot.h"
 
 enum { WORDS_MAX = 24, STAGES = 3 };
 
@@ -35,8 +35,9 @@ struct world {
 	struct toml toml;
 	struct settings now;
 	struct options o;
-	struct snapshot snapshot;
-	bool has_snapshot;
+	struct part part; /* what the snapshot says of it */
+	bool has_part;
+	const struct request *stored; /* and what was asked for */
 	struct plan plan;
 };
 
@@ -114,7 +115,7 @@ edit(struct world *w)
 		.len = w->text.len,
 		.toml = &w->toml,
 		.plan = &w->plan,
-		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.snapshot = w->has_part ? &w->part : NULL,
 	};
 	struct settings before = w->now;
 	struct edits edits = { 0 };
@@ -135,20 +136,16 @@ edit(struct world *w)
 	return true;
 }
 
-/* The snapshot after this run, as target.c makes it; the edit goes by the one before. */
-static struct snapshot
-next_snapshot(struct world *w)
+/* The part after this run, as target_snapshot.c makes it; the edit goes by the one before. */
+static struct part
+next_part(struct world *w)
 {
-	struct snapshot s = {
-		.target = "", .created = "", .dialect = "", .state = SNAPSHOT_PLANNED
-	};
-	const struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
+	struct part s = { .state = PART_PLANNED };
+	const struct part *old = w->has_part ? &w->part : NULL;
 	const struct toml_entry *e;
 	size_t i;
 
-	s.request = request_keep(&w->pool, &w->o.request, old ? old->request : NULL);
-	CHECK(s.request, "no memory");
-	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
+	plan_fill_part(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	for (i = 0; i < s.count; i++) {
 		if (s.keys[i].written) /* it may be the options', which the next stage overwrites */
 			s.keys[i].written = pool_str(&w->pool, s.keys[i].written);
@@ -167,7 +164,8 @@ make_plan(struct world *w,
 	struct plan_input in = {
 		.now = &w->now,
 		.request = &w->o.request,
-		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.part = w->has_part ? &w->part : NULL,
+		.stored = w->stored,
 		.minor_first = 8,
 		.minor_last = 15,
 		.file = true,
@@ -185,7 +183,7 @@ go(const uint8_t *data, size_t size, int times)
 {
 	static const char *const clear[] = { "clear", "--config", "x", NULL };
 	struct world w = { 0 };
-	struct snapshot next;
+	struct part next;
 	int i;
 
 	buf_add(&w.text, (const char *)data, size);
@@ -196,11 +194,13 @@ go(const uint8_t *data, size_t size, int times)
 		take_options(&w, stages[i]);
 		if (!make_plan(&w, plan_stage))
 			goto done;
-		next = next_snapshot(&w);
+		next = next_part(&w);
 		if (w.plan.write_count && !edit(&w))
 			goto done;
-		w.snapshot = next;
-		w.has_snapshot = true;
+		w.stored = request_keep(&w.pool, &w.o.request, w.stored);
+		CHECK(w.stored, "no memory");
+		w.part = next;
+		w.has_part = true;
 	}
 	take_options(&w, clear);
 	CHECK(make_plan(&w, plan_clear), "clear is refused");

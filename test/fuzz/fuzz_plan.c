@@ -13,8 +13,8 @@
 #include "plan/plan_clear.h"
 #include "plan/plan_stage.h"
 #include "plan/plan_status.h"
+#include "settings/part.h"
 #include "settings/settings.h"
-#include "settings/snapshot.h"
 #include "settings/trusted.h"
 
 enum { WORDS_MAX = 40, SETTINGS_MAX = 200, STAGES = 2 };
@@ -43,11 +43,12 @@ struct world {
 	bool rewrites;
 	/* which of eight of the next write's keys never arrive, as bits */
 	unsigned lost;
-	/* something was recorded as absent before although it stood there */
-	bool rewrite;
+	/* something was staged over what another stage left: clear does not bring that back */
+	bool unknown;
 	struct options o;
-	struct snapshot snapshot;
-	bool has_snapshot;
+	struct part part; /* what the snapshot says of it */
+	bool has_part;
+	const struct request *stored; /* and what was asked for */
 	struct plan plan;
 };
 
@@ -102,7 +103,8 @@ plan(struct world *w, planner *make, struct plan *p, const struct options *o)
 		.every = w->rewrites ? &w->now : NULL,
 		.request = &o->request,
 		.node_count = o->reach.target_count,
-		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.part = w->has_part ? &w->part : NULL,
+		.stored = w->stored,
 		.minor_first = w->minor_first,
 		.minor_last = w->minor_last,
 		.shared_elsewhere = w->shared,
@@ -223,19 +225,17 @@ kept(struct world *w, const char *value)
 	return value ? pool_str(&w->pool, value) : NULL;
 }
 
-/* As target_save_plan does it, and what follows. */
+/* As target_record_plan does it, and what follows. */
 static void
 keep(struct world *w, bool proved)
 {
-	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
-	struct snapshot s = {
-		.target = "", .created = "", .dialect = "", .state = SNAPSHOT_SENDING
-	};
+	struct part *old = w->has_part ? &w->part : NULL;
+	struct part s = { .state = PART_SENDING };
 	size_t i;
 
-	s.request = request_keep(&w->pool, &w->o.request, old ? old->request : NULL);
-	CHECK(s.request, "no memory");
-	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
+	w->stored = request_keep(&w->pool, &w->o.request, w->stored);
+	CHECK(w->stored, "no memory");
+	plan_fill_part(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	if (proved)
 		plan_mark_proved(&w->plan, w->o.request.groups, old, &s);
 	for (i = 0; i < s.count; i++) {
@@ -243,8 +243,8 @@ keep(struct world *w, bool proved)
 		s.keys[i].written = kept(w, s.keys[i].written);
 		s.keys[i].maybe_present = kept(w, s.keys[i].maybe_present);
 	}
-	w->snapshot = s;
-	w->has_snapshot = true;
+	w->part = s;
+	w->has_part = true;
 }
 
 /* The list that counts for a listener: its own, else the global one. */
@@ -274,7 +274,7 @@ check_trust(struct world *w)
 		trusted_by(w, &w->first, id, &before);
 		trusted_by(w, &w->now, id, &after);
 		for (j = 0; j < before.count; j++)
-			CHECK(!before.items[j].valid ||
+			CHECK(w->unknown || !before.items[j].valid ||
 				trusted_covering(&after, &before.items[j].net),
 			    "listener %s trusts %s no more", id, before.items[j].value);
 		for (j = 0; j < w->o.request.proxy_count; j++) {
@@ -301,8 +301,7 @@ check_staged(struct world *w)
 		    "%s is %s", p.keys[i].key, key_state_name(p.keys[i].state));
 	CHECK(w->shared || plan_compare(&p, &w->now) == 0, "not as planned");
 	plan(w, plan_stage, &p, &w->o);
-	CHECK((!p.write_count || w->snapshot.state == SNAPSHOT_SENDING) &&
-		!message_refusals(&p.messages),
+	CHECK((!p.write_count || w->part.state == PART_SENDING) && !message_refusals(&p.messages),
 	    "again: %zu writes, %zu refusals", p.write_count, message_refusals(&p.messages));
 }
 
@@ -331,7 +330,8 @@ check_forgotten(const struct world *w)
 	size_t i, j;
 
 	memset(&other.pool, 0, sizeof(other.pool));
-	other.has_snapshot = other.rewrites = false;
+	other.has_part = other.rewrites = false;
+	other.stored = NULL;
 	other.o.id = COMMAND_CLEAR;
 	plan(&other, plan_clear, &other.plan, &other.o);
 	if (message_refusals(&other.plan.messages))
@@ -353,7 +353,8 @@ check_forgotten(const struct world *w)
 		trusted_by(&other, &w->first, other.plan.listeners[i].listener->id, &before);
 		trusted_by(&other, &other.now, other.plan.listeners[i].listener->id, &after);
 		for (j = 0; j < before.count; j++)
-			CHECK(!before.items[j].valid || is_proxy(&w->o, before.items[j].value) ||
+			CHECK(w->unknown || !before.items[j].valid ||
+				is_proxy(&w->o, before.items[j].value) ||
 				trusted_covering(&after, &before.items[j].net),
 			    "%s is trusted no more", before.items[j].value);
 	}
@@ -361,11 +362,26 @@ done:
 	pool_free(&other.pool);
 }
 
+/* Without a snapshot, and all as wanted: what is written again stood there, and is not recorded. */
+static void
+check_unrecorded(struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->plan.key_count; i++) {
+		const struct plan_key *k = &w->plan.keys[i];
+
+		CHECK(!k->recorded && !k->unknown, "%s is recorded", k->key);
+		CHECK(!k->write || (k->local && same_text(k->now, k->wanted)), "%s is written",
+		    k->key);
+	}
+}
+
 /* One stage, if nothing is refused. */
 static void
 stage(struct world *w, char *line)
 {
-	bool had = w->has_snapshot;
+	size_t i;
 
 	if (!read_options(w, line))
 		return;
@@ -373,7 +389,12 @@ stage(struct world *w, char *line)
 	if (message_refusals(&w->plan.messages) || !w->plan.write_count)
 		return;
 	check_untouched(w);
-	w->rewrite |= w->plan.rewrite && !had;
+	if (w->plan.unrecorded) {
+		check_unrecorded(w);
+		return;
+	}
+	for (i = 0; i < w->plan.key_count; i++)
+		w->unknown |= w->plan.keys[i].unknown;
 	keep(w, !w->lost);
 	apply(w);
 	if (w->lost) {
@@ -399,13 +420,13 @@ clear(struct world *w)
 	    "clear leaves %zu keys, refuses %zu", w->plan.left_count,
 	    message_refusals(&w->plan.messages));
 	apply(w);
-	for (i = 0; !w->rewrite && i < w->first.count && i < w->now.count; i++) {
+	for (i = 0; !w->unknown && i < w->first.count && i < w->now.count; i++) {
 		const struct setting *a = &w->first.items[i], *b = &w->now.items[i];
 
 		CHECK(!strcmp(a->key, b->key) && !strcmp(a->value, b->value),
 		    "%s = %s is now %s = %s", a->key, a->value, b->key, b->value);
 	}
-	CHECK(w->rewrite || w->now.count == w->first.count, "%zu keys were %zu", w->now.count,
+	CHECK(w->unknown || w->now.count == w->first.count, "%zu keys were %zu", w->now.count,
 	    w->first.count);
 }
 
@@ -430,7 +451,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	w.first = w.now;
 	for (i = 0; i < STAGES; i++)
 		stage(&w, lines[i]);
-	if (w.has_snapshot)
+	if (w.has_part)
 		clear(&w);
 	for (i = 0; i < STAGES; i++)
 		free(lines[i]);

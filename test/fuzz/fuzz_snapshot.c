@@ -29,23 +29,89 @@ last_checksum(char *text, size_t len)
 }
 
 static void
+check_same_listeners(const struct part *a, const struct part *b)
+{
+	size_t i;
+
+	CHECK(a->listener_count == b->listener_count, "%zu listeners, then %zu", a->listener_count,
+	    b->listener_count);
+	for (i = 0; i < a->listener_count; i++) {
+		const struct part_listener *x = &a->listeners[i], *y = &b->listeners[i];
+
+		CHECK(!strcmp(x->id, y->id) && !strcmp(x->protocol, y->protocol) &&
+			!strcmp(x->binds, y->binds) && !strcmp(x->why, y->why) &&
+			x->tls_implicit == y->tls_implicit && x->chosen == y->chosen,
+		    "listener %s differs", x->id);
+	}
+}
+
+static void
+check_same_part(const struct part *a, const struct part *b)
+{
+	size_t i;
+
+	CHECK(same_text(a->origin, b->origin) && same_text(a->file, b->file) &&
+		same_text(a->id, b->id) && a->state == b->state && a->count == b->count,
+	    "a part's head differs");
+	CHECK(a->state < PART_STATE_COUNT && part_state_name(a->state), "state %d", a->state);
+	check_same_listeners(a, b);
+	for (i = 0; i < a->count; i++) {
+		const struct part_key *x = &a->keys[i], *y = &b->keys[i];
+
+		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) &&
+			same_text(x->written, y->written) && same_text(x->text, y->text) &&
+			same_text(x->maybe_present, y->maybe_present) && x->group == y->group &&
+			x->local == y->local && x->unknown == y->unknown,
+		    "%s differs", x->key);
+		CHECK(part_find(a, x->key) == x, "%s is there twice", x->key);
+		CHECK(!x->unknown || !x->before, "%s is unknown and known", x->key);
+	}
+}
+
+static void
 check_same(const struct snapshot *a, const struct snapshot *b)
 {
 	size_t i;
 
-	CHECK(!strcmp(a->target, b->target) && !strcmp(a->created, b->created) &&
+	CHECK(!strcmp(a->identity, b->identity) && !strcmp(a->created, b->created) &&
 		!strcmp(a->dialect, b->dialect) && request_same(a->request, b->request) &&
-		a->state == b->state && a->count == b->count,
+		a->checksum == b->checksum && a->node_count == b->node_count,
 	    "the head differs");
-	for (i = 0; i < a->count; i++) {
-		const struct snapshot_key *x = &a->keys[i], *y = &b->keys[i];
+	check_same_part(&a->database, &b->database);
+	for (i = 0; i < a->node_count; i++)
+		check_same_part(&a->nodes[i], &b->nodes[i]);
+}
 
-		CHECK(!strcmp(x->key, y->key) && same_text(x->before, y->before) &&
-			same_text(x->written, y->written) && x->group == y->group &&
-			x->local == y->local,
-		    "%s differs", x->key);
-		CHECK(snapshot_find(a, x->key) == x, "%s is there twice", x->key);
+/* One that has neither URL nor file is not written. */
+static void
+drop_nameless(struct snapshot *s)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < s->node_count; i++) {
+		if (s->nodes[i].origin || s->nodes[i].file)
+			s->nodes[n++] = s->nodes[i];
 	}
+	s->node_count = n;
+}
+
+/* What is joined for a node and split again is what it was; only the order may be another. */
+static void
+check_split(struct snapshot *s, struct part *node, struct pool *pool)
+{
+	size_t count = snapshot_count(s), i;
+	unsigned groups = snapshot_groups(s);
+	struct part before = s->database, joined = snapshot_join(s, node, true, pool);
+
+	for (i = 0; i < joined.count; i++)
+		CHECK(part_find(joined.keys[i].local ? node : &s->database, joined.keys[i].key),
+		    "%s is nobody's", joined.keys[i].key);
+	snapshot_split(s, node, true, &joined, pool);
+	CHECK(snapshot_count(s) == count && snapshot_groups(s) == groups, "%zu keys were %zu",
+	    snapshot_count(s), count);
+	for (i = 0; i < before.count; i++)
+		CHECK(
+		    part_find(&s->database, before.keys[i].key), "%s is gone", before.keys[i].key);
 }
 
 /* One byte changed in front of the checksum: that is never missed. */
@@ -72,10 +138,10 @@ check(const char *text, size_t len)
 	struct snapshot s, again;
 	struct err err;
 	bool ok = snapshot_parse(&s, &pool, text, len, &err) == 0;
+	size_t i;
 
 	if (ok) {
-		CHECK(s.state < SNAPSHOT_STATE_COUNT && snapshot_state_name(s.state), "state %d",
-		    s.state);
+		drop_nameless(&s);
 		snapshot_format(&once, &s);
 		CHECK(snapshot_parse(&again, &pool, once.data, once.len, &err) == 0, "%s: %s",
 		    once.data, err.text);
@@ -83,6 +149,9 @@ check(const char *text, size_t len)
 		snapshot_format(&twice, &again);
 		CHECK(!strcmp(once.data, twice.data), "%s, then %s", once.data, twice.data);
 		check_damage(once.data, once.len, len * 31);
+		for (i = 0; i < s.node_count; i++)
+			check_split(&s, &s.nodes[i], &pool);
+		snapshot_forget_plan(&s);
 	} else {
 		check_err(&err);
 	}

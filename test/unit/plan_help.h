@@ -11,7 +11,7 @@
 #include "plan/plan_clear.h"
 #include "plan/plan_stage.h"
 #include "plan/plan_status.h"
-#include "settings/snapshot.h"
+#include "settings/part.h"
 
 /* Lines of settings. */
 #define LISTENER(id, protocol, bind) \
@@ -22,6 +22,11 @@
 #define OURS(id) \
 	"server.listener." id ".proxy.override = true\n" \
 	"server.listener." id ".proxy.trusted-networks.0 = 203.0.113.10/32\n"
+
+#define CHECKS_OFF \
+	"auth.arc.verify = disable\nauth.dkim.verify = disable\nauth.dmarc.verify = disable\n" \
+	"auth.iprev.verify = disable\nauth.spf.verify.ehlo = disable\n" \
+	"auth.spf.verify.mail-from = disable\nsession.ehlo.reject-non-fqdn = false\n"
 
 /* The ten listeners of a new 0.10 to 0.15 (server-facts: default listeners). */
 /* clang-format off */
@@ -47,10 +52,12 @@ struct world {
 	struct settings now;
 	struct options o;
 	struct request q; /* the options' request, with what earlier stages said */
-	struct snapshot snapshot;
-	bool has_snapshot;
+	struct part part; /* what a snapshot says */
+	const struct request *stored;
+	bool has_part;
 	int first, last; /* what the answers allow */
-	bool shared;
+	bool shared, new_node;
+	const char *place;            /* in words: where a snapshot was looked for; or NULL */
 	const struct settings *every; /* all settings, or NULL */
 	struct plan plan;
 };
@@ -80,17 +87,20 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 		.now = &w->now,
 		.every = w->every,
 		.request = &w->q,
-		.snapshot = w->has_snapshot ? &w->snapshot : NULL,
+		.part = w->has_part ? &w->part : NULL,
+		.stored = w->has_part ? w->stored : NULL,
+		.snapshot_place = w->place,
 		.minor_first = w->first,
 		.minor_last = w->last,
+		.new_node = w->new_node,
 		.shared_elsewhere = w->shared,
 	};
 
 	options_of(
 	    &w->o, &w->pool, pool_printf(&w->pool, "%s --url https://old.example.org", line));
 	w->q = w->o.request;
-	if (w->has_snapshot)
-		request_merge(&w->q, w->snapshot.request);
+	if (w->has_part)
+		request_merge(&w->q, w->stored);
 	in.node_count = w->o.reach.target_count;
 	return make(&w->plan, &w->pool, &in, err);
 }
@@ -203,28 +213,25 @@ world_write(struct world *w)
 	w->now = after;
 }
 
-/* Keep the snapshot of the plan as target_save_plan does, and what follows it. */
+/* Keep the plan in the snapshot as target_record_plan does, and what follows it. */
 static inline void
-world_keep(struct world *w, enum snapshot_state state)
+world_keep(struct world *w, enum part_state state)
 {
-	struct snapshot s = {
-		.target = "https://old.example.org", .created = "", .dialect = "", .state = state
-	};
-	struct snapshot *old = w->has_snapshot ? &w->snapshot : NULL;
+	struct part s = { .state = state };
+	struct part *old = w->has_part ? &w->part : NULL;
 	size_t i;
 
-	s.request = request_keep(&w->pool, &w->q, old ? old->request : NULL);
-	assert_non_null(s.request);
-	if (state == SNAPSHOT_PROVED)
-		s.state = old && old->state == SNAPSHOT_SENDING ? SNAPSHOT_SENDING
-								: SNAPSHOT_PLANNED;
-	plan_fill_snapshot(&w->plan, w->o.request.groups, old, &s, &w->pool);
+	w->stored = request_keep(&w->pool, &w->q, old ? w->stored : NULL);
+	assert_non_null(w->stored);
+	if (state == PART_PROVED)
+		s.state = old && old->state == PART_SENDING ? PART_SENDING : PART_PLANNED;
+	plan_fill_part(&w->plan, w->o.request.groups, old, &s, &w->pool);
 	for (i = 0; i < s.count; i++)
 		s.keys[i].written = kept(w, s.keys[i].written);
-	if (state == SNAPSHOT_PROVED)
+	if (state == PART_PROVED)
 		plan_mark_proved(&w->plan, w->o.request.groups, old, &s);
-	w->snapshot = s;
-	w->has_snapshot = true;
+	w->part = s;
+	w->has_part = true;
 }
 
 /* A whole stage: planned without a refusal, kept, written. */
@@ -233,7 +240,7 @@ world_stage(struct world *w, const char *line)
 {
 	world_plan(w, plan_stage, line);
 	CHECK(!refusal_of(&w->plan), "%s: refused (%s)", line, refusal_of(&w->plan));
-	world_keep(w, SNAPSHOT_PROVED);
+	world_keep(w, PART_PROVED);
 	world_write(w);
 }
 

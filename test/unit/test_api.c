@@ -157,7 +157,7 @@ asks_for(const char *sent, const char *parameter, const char *name)
 	return false;
 }
 
-/* One write holds both requests, and the first asks for all that a plan looks at. */
+/* One write holds both requests, and the second asks for all that a plan looks at. */
 static void
 test_read_bytes(void **state)
 {
@@ -173,7 +173,7 @@ test_read_bytes(void **state)
 		"queue.route.out2",
 		"remote.out2",
 	};
-	static const struct answer answers[] = { { 200, SETTINGS }, { 200, SESSION } };
+	static const struct answer answers[] = { { 200, SESSION }, { 200, SETTINGS } };
 	struct api_facts facts;
 	struct talk t;
 	struct err err;
@@ -185,7 +185,7 @@ test_read_bytes(void **state)
 	CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%s", err.text);
 	assert_int_equal(t.peer.writes, 1);
 	assert_int_equal(requests(&t.peer), 2);
-	assert_int_equal(strncmp(t.peer.sent.data, "GET /api/settings/keys?", 23), 0);
+	assert_int_equal(strncmp(t.peer.sent.data, "GET /jmap/session HTTP/1.1\r\n", 28), 0);
 	for (i = 0; i < COUNT(prefixes); i++)
 		CHECK(asks_for(t.peer.sent.data, "prefixes=", prefixes[i]),
 		    "the prefix %s is not read", prefixes[i]);
@@ -193,8 +193,8 @@ test_read_bytes(void **state)
 	    asks_for(t.peer.sent.data, "prefixes=", "config.local-keys"));
 	assert_false(
 	    asks_for(t.peer.sent.data, "prefixes=", "") || asks_for(t.peer.sent.data, "keys=", ""));
-	assert_true(has(t.peer.sent.data,
-	    " HTTP/1.1\r\n" FIELDS "\r\nGET /jmap/session HTTP/1.1\r\n" FIELDS "\r\n"));
+	assert_true(
+	    has(t.peer.sent.data, " HTTP/1.1\r\n" FIELDS "\r\nGET /api/settings/keys?keys="));
 	assert_string_equal(settings_get(&facts.settings, "auth.dkim.verify"), "strict");
 	assert_int_equal(facts.settings.count, 2);
 	assert_string_equal(facts.url_in_force, "https://mail.example.org");
@@ -205,7 +205,7 @@ test_read_bytes(void **state)
 static void
 test_read_new_server(void **state)
 {
-	static const struct answer answers[] = { { 200, SETTINGS }, { 200, SESSION } };
+	static const struct answer answers[] = { { 200, SESSION }, { 200, SETTINGS } };
 	struct api_facts facts;
 	struct talk t;
 	struct err err;
@@ -244,7 +244,7 @@ test_read_every(void **state)
 static void
 test_read_slowly(void **state)
 {
-	static const struct answer answers[] = { { 200, SETTINGS }, { 200, SESSION } };
+	static const struct answer answers[] = { { 200, SESSION }, { 200, SETTINGS } };
 	struct api_facts facts;
 	struct talk t;
 	struct err err;
@@ -258,6 +258,15 @@ test_read_slowly(void **state)
 		    err.text);
 		talk_end(&t);
 	}
+}
+
+/* The rows of the tables have the settings first: the server is asked for the session first. */
+static void
+in_order(struct answer out[3], const struct answer rows[3])
+{
+	out[0] = rows[1];
+	out[1] = rows[0];
+	out[2] = rows[2];
 }
 
 /* Answers to the two requests of a read, and the failure that comes of them. */
@@ -297,7 +306,7 @@ static const struct {
 	{ { { 200, "{\"data\":{\"a\":\"1\",\"a\":\"2\"}}" }, { 200, SESSION } }, ERR_SERVER, 0,
 	    NULL, "does not understand", "a key twice" },
 	{ { { 200, "{}" }, { 200, SESSION } }, ERR_SERVER, 0, NULL, NULL, "no data" },
-	{ { { 200, SETTINGS }, { 0, NULL } }, ERR_REACH, 0, NULL, NULL, "cut off after the first" },
+	{ { { 0, NULL }, { 200, SESSION } }, ERR_REACH, 0, NULL, NULL, "cut off after the first" },
 	{ { { 0, NULL } }, ERR_REACH, 0, NULL, NULL, "cut off before the first" },
 };
 
@@ -308,11 +317,13 @@ test_unread(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(unread); i++) {
+		struct answer answers[3];
 		struct api_facts facts;
 		struct err err = { 0 };
 		struct talk t;
 
-		talk_begin(&t, unread[i].answers, COUNT(unread[i].answers));
+		in_order(answers, unread[i].answers);
+		talk_begin(&t, answers, COUNT(answers));
 		CHECK(api_read(&t.api, &t.pool, &facts, &err) == -1, "%s: read", unread[i].why);
 		CHECK(err.kind == unread[i].kind && err.code == unread[i].code &&
 			same_text(refusals[err.refusal].name, unread[i].name),
@@ -332,8 +343,8 @@ test_second_factor(void **state)
 	static const struct answer answers[] = {
 		{ 402, PROBLEM(402, "x") },
 		{ 402, PROBLEM(402, "x") },
-		{ 200, SETTINGS },
 		{ 200, SESSION },
+		{ 200, SETTINGS },
 	};
 	struct api_facts facts;
 	struct talk t;
@@ -352,13 +363,13 @@ static void
 test_detail(void **state)
 {
 	static const struct answer answers[] = {
+		{ 404, "" },
 		{ 500,
 		    "{\"detail\":\"a\\u001b[31m\\nb"
 		    "012345678901234567890123456789012345678901234567890123456789012345678901234501"
 		    "234567890123456789012345678901234567890123456789012345678901234567890123456789"
 		    "012345678901234567890123456789012345678901234567890123456789012345678901234567"
 		    "890123456789THE END\"}" },
-		{ 404, "" },
 	};
 	struct api_facts facts;
 	struct talk t;
@@ -492,8 +503,8 @@ test_versions(void **state)
 		struct talk t;
 
 		talk_begin(&t, answers, COUNT(answers));
-		recorded(&answers[0], &t.pool, doc, shared, "version", "/api/settings/keys");
-		recorded(&answers[1], &t.pool, doc, shared, "version", "/jmap/session");
+		recorded(&answers[0], &t.pool, doc, shared, "version", "/jmap/session");
+		recorded(&answers[1], &t.pool, doc, shared, "version", "/api/settings/keys");
 		recorded(&answers[2], &t.pool, doc, shared, "version", "/.well-known/jmap");
 		CHECK(
 		    api_read(&t.api, &t.pool, &f, &err) == 0, "%s: %s", versions[i].name, err.text);
@@ -565,11 +576,13 @@ test_no_session(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(sessions); i++) {
+		struct answer answers[3];
 		struct api_facts f;
 		struct talk t;
 		struct err err = { 0 };
 
-		talk_begin(&t, sessions[i].answers, COUNT(sessions[i].answers));
+		in_order(answers, sessions[i].answers);
+		talk_begin(&t, answers, COUNT(answers));
 		CHECK(
 		    api_read(&t.api, &t.pool, &f, &err) == 0, "%s: %s", sessions[i].why, err.text);
 		CHECK(f.minor_first == sessions[i].first && f.minor_last == sessions[i].last,
@@ -705,7 +718,8 @@ test_writes(void **state)
 		some_ops(&ops, &t);
 		CHECK(api_write(&t.api, &ops, &written, &err) == writes[i].r, "%s: %s",
 		    writes[i].why, err.text);
-		CHECK(written == writes[i].written, "%s: written is %d", writes[i].why, written);
+		CHECK(!writes[i].r || written == writes[i].written, "%s: written is %d",
+		    writes[i].why, written);
 		CHECK(err.kind == writes[i].kind && err.code == writes[i].code,
 		    "%s: kind %d, code %d", writes[i].why, err.kind, err.code);
 		CHECK(requests(&t.peer) == writes[i].requests, "%s: %u requests", writes[i].why,
@@ -738,6 +752,116 @@ test_write_unsent(void **state)
 	assert_int_equal(api_write(&t.api, &ops, &written, &err), -1);
 	assert_int_equal(written, API_WRITTEN_MAYBE);
 	talk_end(&t);
+}
+
+/* ---- whose server it is ---- */
+
+#define KEYED(key) "{\"data\":{\"oauth.key\":\"" key "\",\"auth.dkim.verify\":\"strict\"}}"
+
+/* What shows which server it is; the key itself is a secret, and is not kept. */
+static void
+test_identity(void **state)
+{
+	static const struct {
+		const char *settings;
+		bool known;
+		const char *why;
+	} cases[] = {
+		{ KEYED("s3cret"), true, "a key" },
+		{ KEYED(""), false, "an empty one" },
+		{ KEYED("%{env:KEY}%"), false, "a macro" },
+		{ SETTINGS, false, "none" },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct answer answers[] = { { 200, SESSION }, { 200, cases[i].settings } };
+		char expected[FINGERPRINT_MAX];
+		struct api_facts facts;
+		struct talk t;
+		struct err err;
+
+		fingerprint(expected, "s3cret");
+		talk_begin(&t, answers, COUNT(answers));
+		CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%s", err.text);
+		CHECK(!strcmp(facts.identity, cases[i].known ? expected : ""), "%s: %s",
+		    cases[i].why, facts.identity);
+		CHECK(!settings_get(&facts.settings, "oauth.key"), "%s: the key is kept",
+		    cases[i].why);
+		assert_true(asks_for(t.peer.sent.data, "keys=", "oauth.key"));
+		talk_end(&t);
+	}
+}
+
+/* Another server's settings behind the same URL: every later read is refused. */
+static void
+test_two_servers(void **state)
+{
+	static const struct answer answers[] = { { 200, SESSION }, { 200, KEYED("one") },
+		{ 200, KEYED("one") }, { 200, KEYED("two") },
+		{ 200, "{\"data\":{\"total\":1,\"items\":{\"oauth.key\":\"two\"}}}" },
+		{ 200, SETTINGS } };
+	struct api_facts facts;
+	struct settings s;
+	struct talk t;
+	struct err err;
+
+	(void)state;
+	talk_begin(&t, answers, COUNT(answers));
+	assert_int_equal(api_read(&t.api, &t.pool, &facts, &err), 0);
+	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), 0);
+	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), -1);
+	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
+	err_clear(&err);
+	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &err), -1);
+	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
+	err_clear(&err);
+	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), -1); /* without a key */
+	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
+	talk_end(&t);
+}
+
+/* On a new connection whose server it is is read before a write. */
+static void
+test_write_confirmed(void **state)
+{
+	static const struct {
+		const char *shown;
+		int r;
+		unsigned requests;
+	} cases[] = {
+		{ KEYED("one"), 0, 4 },
+		{ KEYED("two"), -1, 3 },
+		{ "{\"data\":{}}", -1, 3 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct answer answers[] = { { 200, SESSION }, { 200, KEYED("one") },
+			{ 200, cases[i].shown }, { 200, "{\"data\":null}" } };
+		enum api_written written = API_WRITTEN_MAYBE;
+		struct api_facts facts;
+		struct ops ops;
+		struct talk t;
+		struct err err;
+
+		err_clear(&err);
+		talk_begin(&t, answers, COUNT(answers));
+		assert_int_equal(api_read(&t.api, &t.pool, &facts, &err), 0);
+		t.api.confirmed = false;
+		some_ops(&ops, &t);
+		CHECK(api_write(&t.api, &ops, &written, &err) == cases[i].r, "case %zu: %s", i,
+		    err.text);
+		CHECK(requests(&t.peer) == cases[i].requests, "case %zu: %u requests", i,
+		    requests(&t.peer));
+		CHECK(!cases[i].r ||
+			(err.refusal == REFUSAL_TWO_SERVERS && written == API_WRITTEN_NOTHING),
+		    "case %zu: %s", i, err.text);
+		CHECK(cases[i].r == 0 || !has(t.peer.sent.data, "POST"), "case %zu: written", i);
+		talk_end(&t);
+	}
 }
 
 /*
@@ -867,6 +991,9 @@ main(void)
 		cmocka_unit_test(test_write_bytes),
 		cmocka_unit_test(test_writes),
 		cmocka_unit_test(test_write_unsent),
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_two_servers),
+		cmocka_unit_test(test_write_confirmed),
 		cmocka_unit_test(test_write_second),
 		cmocka_unit_test(test_reload),
 		cmocka_unit_test(test_reload_failed),

@@ -11,7 +11,7 @@
 #include "plan/plan_clear.h"
 #include "plan/plan_stage.h"
 #include "plan/plan_status.h"
-#include "settings/snapshot.h"
+#include "settings/part.h"
 
 enum { KEYS_MAX = 12 };
 
@@ -27,7 +27,7 @@ struct bench {
 	struct toml toml;
 	struct plan plan;
 	struct plan_key keys[KEYS_MAX];
-	struct snapshot snapshot;
+	struct part snapshot;
 	struct edits edits;
 	struct buf out;
 	struct err err;
@@ -229,7 +229,7 @@ test_cleared(void **state)
 static void
 test_spelling(void **state)
 {
-	struct snapshot_key key = {
+	struct part_key key = {
 		.key = "a", .before = "x", .text = "'''x'''", .group = GROUP_CHECKS
 	};
 	struct bench b = { 0 };
@@ -255,7 +255,7 @@ test_spelling(void **state)
 static void
 test_commented_as_it_was(void **state)
 {
-	struct snapshot_key key = {
+	struct part_key key = {
 		.key = "a.c", .before = "x\ny", .text = "'x\ny'", .group = GROUP_CHECKS
 	};
 	struct bench b = { 0 };

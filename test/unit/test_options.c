@@ -111,8 +111,6 @@ static const struct {
 	{ "print" WHOLE " --format yaml", { "--format", "yaml", "toml" } },
 	{ "stage" URL WHOLE " --force ,", { "--force" } },
 	{ "stage" URL WHOLE " -q -v", { "--quiet", "--verbose" } },
-	{ "stage" URL " --url https://b.example" WHOLE " --snapshot x",
-	    { "--snapshot", "--snapshot-dir" } },
 	{ "stage" URL WHOLE " --snapshot x --snapshot-dir y", { "--snapshot", "--snapshot-dir" } },
 	{ "stage" URL WHOLE " --api-key-file k --user joe", { "--api-key-file", "--user" } },
 	{ "stage" URL WHOLE " --api-key-file k --password-file p",

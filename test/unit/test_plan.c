@@ -56,8 +56,8 @@ test_staged(void **state)
 		world_stage(&w, pool_printf(&w.pool, "stage %s", staged[i].stage));
 		world_plan(&w, plan_status, pool_printf(&w.pool, "status %s", staged[i].status));
 		check_staged(&w, staged[i].why);
-		CHECK(w.plan.key_count >= w.snapshot.count, "%s: %zu keys of %zu", staged[i].why,
-		    w.plan.key_count, w.snapshot.count);
+		CHECK(w.plan.key_count >= w.part.count, "%s: %zu keys of %zu", staged[i].why,
+		    w.plan.key_count, w.part.count);
 		world_end(&w);
 	}
 }

@@ -82,24 +82,24 @@ end_run(struct world *w, enum end end)
 static void
 stage(struct world *w)
 {
-	struct snapshot old = w->snapshot;
-	bool had = w->has_snapshot;
+	struct part old = w->part;
+	bool had = w->has_part;
 	enum end end = (enum end)dice(END_COUNT);
 
 	world_plan(w, plan_stage, stages[dice(COUNT(stages))]);
 	if (refusal_of(&w->plan) || !w->plan.write_count)
 		return;
 	world_keep(w,
-	    end == PROVED                                                  ? SNAPSHOT_PROVED
-		: end == CUT_OFF || (had && old.state == SNAPSHOT_SENDING) ? SNAPSHOT_SENDING
-									   : SNAPSHOT_PLANNED);
+	    end == PROVED                                              ? PART_PROVED
+		: end == CUT_OFF || (had && old.state == PART_SENDING) ? PART_SENDING
+								       : PART_PLANNED);
 	end_run(w, end);
 	if (end == UNSENT) {
-		w->snapshot = old;
-		w->has_snapshot = had;
-	} else if (w->snapshot.state == SNAPSHOT_PLANNED) {
-		snapshot_forget_plan(&w->snapshot); /* as the next run loads it */
-		w->has_snapshot = w->snapshot.count > 0;
+		w->part = old;
+		w->has_part = had;
+	} else if (w->part.state == PART_PLANNED) {
+		part_forget_plan(&w->part); /* as the next run loads it */
+		w->has_part = w->part.count > 0;
 	}
 }
 
@@ -107,10 +107,10 @@ stage(struct world *w)
 static void
 begin_clear(struct world *w)
 {
-	if (!w->has_snapshot)
+	if (!w->has_part)
 		return;
 	world_plan(w, plan_clear, "clear");
-	w->snapshot.state = SNAPSHOT_SENDING;
+	w->part.state = PART_SENDING;
 	end_run(w, dice(2) ? CUT_OFF : UNSENT);
 }
 
@@ -120,10 +120,9 @@ change(struct world *w, struct world *truth)
 {
 	static unsigned n;
 	size_t i = dice(COUNT(hands)), j;
-	const struct snapshot_key *old = w->has_snapshot ? snapshot_find(&w->snapshot, hands[i].key)
-							 : NULL;
+	const struct part_key *old = w->has_part ? part_find(&w->part, hands[i].key) : NULL;
 	bool away = !dice(4) && settings_get(&w->now, hands[i].key) &&
-	    !(old && snapshot_accounts_for(old, NULL));
+	    !(old && part_accounts_for(old, NULL));
 
 	n = n % 250 + 1;
 	for (j = 0; j < 2; j++) {
@@ -195,7 +194,7 @@ test_runs(void **state)
 				stage(&w);
 			}
 		}
-		if (w.has_snapshot)
+		if (w.has_part)
 			check_back(&w, &truth, round);
 		else
 			CHECK(!strcmp(lines_of(&w.pool, &w.now), lines_of(&truth.pool, &truth.now)),

@@ -777,21 +777,27 @@ test_shared_elsewhere(void **state)
 	world_end(&w);
 }
 
-/*
- * The node whose snapshot holds the database's keys must stay the first, or they would be recorded
- * twice.
- */
+/* Any node may be named first: the other sees the database's keys, and leaves them to that one. */
 static void
-test_node_order(void **state)
+test_other_node_first(void **state)
 {
 	struct world w;
+	size_t i;
 
 	(void)state;
 	world_begin(&w, DEFAULTS);
 	world_stage(&w, "stage " WHOLE);
 	w.shared = true;
 	world_plan(&w, plan_stage, "stage " WHOLE);
-	assert_string_equal(refusal_of(&w.plan), "node-order");
+	assert_null(refusal_of(&w.plan));
+	assert_int_equal(w.plan.write_count, 0);
+	w.part.state = PART_SENDING;
+	world_plan(&w, plan_stage, "stage --public-url https://other.example.org " PROXY);
+	assert_null(refusal_of(&w.plan));
+	assert_true(w.plan.rewrite);
+	assert_int_equal(w.plan.write_count, 18);
+	for (i = 0; i < w.plan.key_count; i++)
+		CHECK(w.plan.keys[i].write == w.plan.keys[i].local, "%s", w.plan.keys[i].key);
 	world_end(&w);
 }
 
@@ -799,7 +805,7 @@ test_node_order(void **state)
 static void
 test_restage_other_proxy(void **state)
 {
-	static const enum snapshot_state states[] = { SNAPSHOT_SENDING, SNAPSHOT_PROVED };
+	static const enum part_state states[] = { PART_SENDING, PART_PROVED };
 	size_t i;
 
 	(void)state;
@@ -811,7 +817,7 @@ test_restage_other_proxy(void **state)
 		world_begin(&w, SMTP IMAP LIST("imap") " = 10.0.0.5\n");
 		before = lines_of(&w.pool, &w.now);
 		world_stage(&w, "stage " LEAD);
-		w.snapshot.state = states[i];
+		w.part.state = states[i];
 		world_plan(&w, plan_stage, "stage --only listeners --proxy 198.51.100.7");
 		k = key_of(&w.plan, LIST("imap") ".1");
 		CHECK(k && same_text(k->wanted, "198.51.100.7/32") && !k->original && k->write,
@@ -819,9 +825,9 @@ test_restage_other_proxy(void **state)
 		k = key_of(&w.plan, LIST("imap"));
 		CHECK(k && !k->wanted && same_text(k->original, "10.0.0.5"),
 		    "state %zu: the first original", i);
-		CHECK(w.plan.rewrite == (states[i] == SNAPSHOT_SENDING),
+		CHECK(w.plan.rewrite == (states[i] == PART_SENDING),
 		    "state %zu: rewrite is %d, %zu writes", i, w.plan.rewrite, w.plan.write_count);
-		world_keep(&w, SNAPSHOT_PROVED);
+		world_keep(&w, PART_PROVED);
 		world_write(&w);
 		CHECK(!has(lines_of(&w.pool, &w.now), "203.0.113.10"),
 		    "state %zu: the first proxy is still there", i);
@@ -849,8 +855,8 @@ test_restage_less(void **state)
 	assert_null(key_of(&w.plan, "server.listener.https.proxy.override")->wanted);
 	assert_null(key_of(&w.plan, "auth.dkim.verify"));
 	assert_null(key_of(&w.plan, "queue.route.smarthost.address"));
-	world_keep(&w, SNAPSHOT_PROVED);
-	assert_non_null(snapshot_find(&w.snapshot, "queue.route.smarthost.address"));
+	world_keep(&w, PART_PROVED);
+	assert_non_null(part_find(&w.part, "queue.route.smarthost.address"));
 	world_end(&w);
 }
 
@@ -881,17 +887,17 @@ test_restage_other_relay(void **state)
 
 /* When all is deleted and inserted anew, so that the server writes its file or fails. */
 static const struct {
-	enum snapshot_state state;
+	enum part_state state;
 	bool snapshot, on_server, rewrite;
 	unsigned writes;
 	const char *why;
 } full_writes[] = {
-	{ SNAPSHOT_PROVED, false, false, false, 26, "a first stage" },
-	{ SNAPSHOT_PROVED, false, true, true, 26, "all there, no snapshot" },
-	{ SNAPSHOT_PROVED, true, true, false, 0, "all there and proved" },
-	{ SNAPSHOT_SENDING, true, true, true, 26, "all there, cut off while sending" },
-	{ SNAPSHOT_SENDING, true, false, true, 26, "nothing there, cut off while sending" },
-	{ SNAPSHOT_PROVED, true, false, false, 26, "proved, and taken away by somebody since" },
+	{ PART_PROVED, false, false, false, 26, "a first stage" },
+	{ PART_PROVED, false, true, true, 18, "all there, no snapshot: the local ones" },
+	{ PART_PROVED, true, true, false, 0, "all there and proved" },
+	{ PART_SENDING, true, true, true, 26, "all there, cut off while sending" },
+	{ PART_SENDING, true, false, true, 26, "nothing there, cut off while sending" },
+	{ PART_PROVED, true, false, false, 26, "proved, and taken away by somebody since" },
 };
 
 static void
@@ -907,8 +913,8 @@ test_full_write(void **state)
 		world_begin(&w, DEFAULTS);
 		clean = w.now;
 		world_stage(&w, "stage " WHOLE);
-		w.snapshot.state = full_writes[i].state;
-		w.has_snapshot = full_writes[i].snapshot;
+		w.part.state = full_writes[i].state;
+		w.has_part = full_writes[i].snapshot;
 		if (!full_writes[i].on_server)
 			w.now = clean;
 		world_plan(&w, plan_stage, "stage " WHOLE);
@@ -1011,11 +1017,11 @@ test_macro_in_global_list(void **state)
 }
 
 /*
- * With no snapshot at all, all that stands is recorded as absent before, where listener keys are
- * among it.
+ * All as wanted and no snapshot: another run's 500 may have left the local keys in memory alone, so
+ * those are written again. What stood before is not known, so nothing is recorded.
  */
 static void
-test_full_write_without_snapshot(void **state)
+test_unrecorded(void **state)
 {
 	struct world w;
 	size_t i;
@@ -1023,24 +1029,210 @@ test_full_write_without_snapshot(void **state)
 	(void)state;
 	world_begin(&w, DEFAULTS);
 	world_stage(&w, "stage " WHOLE);
-	w.has_snapshot = false;
+	w.has_part = false;
+	w.place = "in /var/lib/stalprep";
 	world_plan(&w, plan_stage, "stage " WHOLE);
+	assert_null(refusal_of(&w.plan));
+	assert_true(w.plan.unrecorded && w.plan.rewrite);
 	for (i = 0; i < w.plan.key_count; i++) {
 		const struct plan_key *k = &w.plan.keys[i];
 
-		CHECK(k->recorded && !k->original, "%s", k->key);
+		CHECK(!k->recorded && !k->unknown && k->write == k->local, "%s", k->key);
 	}
-	assert_true(said(&w.plan, MESSAGE_WARNING, "written again"));
-	world_keep(&w, SNAPSHOT_PLANNED);
-	assert_int_equal(w.snapshot.count, w.plan.key_count);
-	snapshot_forget_plan(&w.snapshot);
-	assert_int_equal(w.snapshot.count, 0); /* nothing was sent, so nothing is ours */
-	world_keep(&w, SNAPSHOT_PROVED);
+	assert_true(said(&w.plan, MESSAGE_WARNING,
+	    "there is no snapshot of a stage that wrote them in /var/lib/stalprep."));
+	w.shared = true; /* a second node */
+	world_plan(&w, plan_stage, "stage " WHOLE);
+	assert_true(w.plan.unrecorded);
+	assert_int_equal(w.plan.write_count, 18);
+	w.shared = false;
+	world_set(
+	    &w, "http.url", NULL); /* one is missing: a stage as any, but for what it looks like */
+	world_plan(&w, plan_stage, "stage " WHOLE);
+	assert_false(w.plan.unrecorded || w.plan.rewrite);
 	world_end(&w);
+
 	world_begin(&w, SMTP IMAP "http.url = 'https://mail.example.org'\n");
 	world_plan(&w, plan_stage, "stage --only url --public-url https://mail.example.org");
 	assert_int_equal(w.plan.write_count, 0);
-	assert_false(said(&w.plan, MESSAGE_WARNING, "written again"));
+	assert_false(w.plan.unrecorded);
+	assert_int_equal(w.plan.messages.count, 0);
+	world_end(&w);
+}
+
+/* When a stage would write over what another one seems to have left, which no snapshot knows. */
+#define BY(id, network) OVERRIDE(id) LIST(id) ".0 = " network "\n"
+#define URL             "--public-url https://mail.example.org"
+static const struct {
+	const char *settings, *words;
+	const char *looks; /* what the refusal says; NULL: there is none */
+	const char *why;
+} already[] = {
+	{ SMTP IMAP CHECKS_OFF, WHOLE, "(all inbound checks are off)", "the checks" },
+	{ SMTP IMAP CHECKS_OFF, "--skip listeners " URL, "(all inbound checks are off)",
+	    "the checks, and the URL is missing" },
+	{ SMTP IMAP OURS("imap"), WHOLE, "(all listeners want a PROXY header from 203.0.113.10/32)",
+	    "the listeners" },
+	{ SMTP IMAP BY("imap", "198.51.100.9"), LEAD, "PROXY header from 198.51.100.9)",
+	    "another proxy's" },
+	{ SMTP IMAP BY("imap", "203.0.113.0/24") CHECKS_OFF, WHOLE,
+	    "(all inbound checks are off, all listeners want a PROXY header from 203.0.113.0/24)",
+	    "both, and a network that covers the proxy" },
+	{ SMTP IMAP BY("imap", "10.0.0.5") LIST("imap") ".1 = 10.0.0.6\n" LISTENER(
+	      "pop3", "pop3", "[::]:110") BY("pop3", "10.0.0.6"),
+	    LEAD, "from 10.0.0.6)", "one network in common" },
+	{ SMTP IMAP BY("imap", "10.0.0.5") LISTENER("pop3", "pop3", "[::]:110"),
+	    LEAD "--listener imap", "from 10.0.0.5)", "the only one that is chosen" },
+	{ SMTP IMAP BY("imap", "10.0.0.5") LISTENER("pop3", "pop3", "[::]:110"), LEAD, NULL,
+	    "one listener of two" },
+	{ SMTP IMAP BY("imap", "10.0.0.5") LISTENER("pop3", "pop3", "[::]:110")
+		BY("pop3", "10.0.0.6"),
+	    LEAD, NULL, "no network in common" },
+	{ SMTP IMAP LIST("imap") ".0 = 203.0.113.10/32\n", WHOLE, NULL, "no override" },
+	{ SMTP BY("smtp", "10.0.0.5") IMAP, LEAD, NULL, "port 25" },
+	{ SMTP IMAP "auth.dkim.verify = disable\nauth.arc.verify = disable\n", WHOLE, NULL,
+	    "some of the checks" },
+	{ SMTP IMAP OURS("imap"), "--skip listeners " URL, NULL, "a group that is left out" },
+	{ SMTP IMAP CHECKS_OFF, "--only listeners " PROXY, NULL, "the checks are left out" },
+	{ SMTP IMAP CHECKS_OFF, "--single-node " WHOLE, NULL,
+	    "one node of several: the database is the other nodes' as well" },
+	{ SMTP IMAP OURS("imap") CHECKS_OFF, "--single-node " WHOLE,
+	    "(all listeners want a PROXY header from 203.0.113.10/32)", "but the file is its own" },
+	{ SMTP IMAP OURS("imap") CHECKS_OFF "http.url = 'https://mail.example.org'\n", WHOLE, NULL,
+	    "all as wanted: nothing is written over" },
+};
+
+static void
+test_already_staged(void **state)
+{
+	static const struct request earlier = { .groups = 1u << GROUP_OUTBOUND, .minor = -1 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(already); i++) {
+		const char *looks = already[i].looks;
+		struct world w;
+
+		world_begin(&w, already[i].settings);
+		w.place = "at /srv/s.json";
+		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", already[i].words));
+		CHECK(same_text(refusal_of(&w.plan), looks ? "already-staged" : NULL), "%s: %s",
+		    already[i].why, shown(refusal_of(&w.plan)));
+		CHECK(!looks ||
+			(said(&w.plan, MESSAGE_REFUSAL, looks) &&
+			    said(&w.plan, MESSAGE_REFUSAL, "no snapshot of that at /srv/s.json.")),
+		    "%s: %s", already[i].why, w.plan.messages.items[0].text);
+		/* with a snapshot, also one of another group, it is known who staged what */
+		w.part = (struct part){ .state = PART_PROVED };
+		w.stored = &earlier;
+		w.has_part = true;
+		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", already[i].words));
+		CHECK(!refusal_of(&w.plan), "%s: with a snapshot: %s", already[i].why,
+		    shown(refusal_of(&w.plan)));
+		world_end(&w);
+	}
+}
+
+/*
+ * Forced, the first stage's network is replaced, and what else stands is recorded as unknown: a
+ * clear from that removes it. What is neither staged nor wanted is not touched.
+ */
+static const struct {
+	const char *settings, *words, *after;
+	size_t unknown;
+	const char *why;
+} forced[] = {
+	{ SMTP IMAP CHECKS_OFF "http.url = 'https://first.example.org'\n", WHOLE, SMTP IMAP, 8,
+	    "the checks, and the URL before" },
+	{ SMTP IMAP OURS("imap") "auth.dkim.verify = strict\n", WHOLE, SMTP IMAP, 3,
+	    "the same proxy" },
+	{ SMTP IMAP BY("imap", "198.51.100.9"), LEAD, SMTP IMAP, 2, "another proxy" },
+	{ SMTP IMAP BY("imap", "198.51.100.9") LIST("imap") ".1 = 10.0.0.5\n", LEAD,
+	    SMTP IMAP LIST("imap") ".1 = 10.0.0.5\n", 2, "beside somebody else's network" },
+	{ SMTP IMAP BY("imap", "203.0.113.0/24") CHECKS_OFF, WHOLE, SMTP IMAP, 9,
+	    "a network that covers the proxy" },
+	{ SMTP IMAP BY("imap", "198.51.100.9") LIST("imap") ".1 = 203.0.113.0/24\n",
+	    LEAD "--proxy 192.0.2.1", SMTP IMAP LIST("imap") ".1 = 203.0.113.0/24\n", 2,
+	    "a network that covers the proxy, beside the common one" },
+	{ SMTP IMAP CHECKS_OFF, "--only checks,outbound " RELAY, SMTP IMAP, 7,
+	    "with a group that was not staged" },
+	{ SMTP IMAP CHECKS_OFF "queue.strategy.route = 'mx'\n", "--only checks,outbound " RELAY,
+	    SMTP IMAP "queue.strategy.route = 'mx'\n", 7, "an old rule is what it is" },
+	{ SMTP IMAP OVERRIDE("imap") LIST("imap") " = 198.51.100.9\n", LEAD, SMTP IMAP, 1,
+	    "a network that the page made a scalar" },
+};
+
+static void
+test_already_staged_forced(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(forced); i++) {
+		const char *line, *after;
+		struct settings wanted;
+		struct world w;
+
+		world_begin(&w, forced[i].settings);
+		line = pool_printf(&w.pool, "stage --force already-staged %s", forced[i].words);
+		world_stage(&w, line);
+		CHECK(plan_compare(&w.plan, &w.now) == 0, "%s: not as planned", forced[i].why);
+		CHECK(!has(lines_of(&w.pool, &w.now), "198.51.100.9"), "%s: the first network",
+		    forced[i].why);
+		world_plan(&w, plan_clear, "clear");
+		CHECK(w.plan.unknown_count == forced[i].unknown && !w.plan.left_count,
+		    "%s: %zu are unknown, %zu left", forced[i].why, w.plan.unknown_count,
+		    w.plan.left_count);
+		world_write(&w);
+		after = lines_of(&w.pool, &w.now);
+		settings_of(&wanted, &w.pool, forced[i].after);
+		CHECK(!strcmp(after, lines_of(&w.pool, &wanted)), "%s: clear leaves\n%s",
+		    forced[i].why, after);
+		world_end(&w);
+	}
+}
+
+/* The same again changes nothing. */
+static void
+test_already_staged_again(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(forced); i++) {
+		const char *line;
+		struct world w;
+
+		world_begin(&w, forced[i].settings);
+		line = pool_printf(&w.pool, "stage --force already-staged %s", forced[i].words);
+		world_stage(&w, line);
+		world_plan(&w, plan_stage, line);
+		CHECK(!refusal_of(&w.plan) && !w.plan.write_count, "%s: again: writes\n%s",
+		    forced[i].why, writes_of(&w.pool, &w.plan));
+		world_plan(&w, plan_status, pool_printf(&w.pool, "status %s", forced[i].words));
+		CHECK(plan_compare(&w.plan, &w.now) == 0, "%s: status", forced[i].why);
+		world_end(&w);
+	}
+}
+
+/* A key of the database that was staged in config.toml stays the file's, until it is written. */
+static void
+test_restage_in_file(void **state)
+{
+	struct world w;
+	size_t i;
+
+	(void)state;
+	world_begin(&w, SMTP IMAP);
+	world_stage(&w, "stage " WHOLE);
+	for (i = 0; i < w.part.count; i++)
+		w.part.keys[i].local = true;
+	world_set(&w, "auth.arc.verify", "strict");
+	world_stage(&w, "stage " WHOLE);
+	for (i = 0; i < w.part.count; i++)
+		CHECK(w.part.keys[i].local == (strcmp(w.part.keys[i].key, "auth.arc.verify") != 0),
+		    "%s", w.part.keys[i].key);
+	assert_int_equal(w.part.count, 10);
 	world_end(&w);
 }
 
@@ -1079,7 +1271,7 @@ test_restage_changed(void **state)
 	    "auth.dkim.verify was changed to strict after it was staged"));
 	assert_string_equal(key_of(&w.plan, LIST("imap") ".1")->wanted, "203.0.113.10/32");
 	assert_false(key_of(&w.plan, LIST("imap") ".0")->write);
-	assert_null(snapshot_find(&w.snapshot, LIST("imap") ".0"));
+	assert_null(part_find(&w.part, LIST("imap") ".0"));
 	world_plan(&w, plan_clear, "clear");
 	assert_int_equal(w.plan.left_count, 0);
 	world_write(&w);
@@ -1108,7 +1300,7 @@ test_restage_scalar(void **state)
 	world_stage(&w, "stage " LEAD);
 	assert_null(settings_get(&w.now, LIST("imap")));
 	assert_string_equal(settings_get(&w.now, LIST("imap") ".0"), "203.0.113.10/32");
-	assert_int_equal(w.snapshot.count, 2);
+	assert_int_equal(w.part.count, 2);
 	world_plan(&w, plan_clear, "clear");
 	world_write(&w);
 	assert_string_equal(lines_of(&w.pool, &w.now), before);
@@ -1143,8 +1335,8 @@ test_as_wanted(void **state)
 	(void)state;
 	world_begin(&w, DEFAULTS "auth.dkim.verify = disable\n");
 	world_stage(&w, "stage --only checks");
-	assert_int_equal(w.snapshot.count, 6);
-	w.snapshot.state = SNAPSHOT_SENDING;
+	assert_int_equal(w.part.count, 6);
+	w.part.state = PART_SENDING;
 	world_plan(&w, plan_stage, "stage --only checks");
 	k = key_of(&w.plan, "auth.dkim.verify");
 	assert_int_equal(k->state, KEY_AS_WANTED);
@@ -1171,7 +1363,7 @@ main(void)
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_listeners_left_out),
 		cmocka_unit_test(test_shared_elsewhere),
-		cmocka_unit_test(test_node_order),
+		cmocka_unit_test(test_other_node_first),
 		cmocka_unit_test(test_restage_other_proxy),
 		cmocka_unit_test(test_restage_less),
 		cmocka_unit_test(test_restage_changed),
@@ -1181,7 +1373,11 @@ main(void)
 		cmocka_unit_test(test_full_write),
 		cmocka_unit_test(test_rewrites),
 		cmocka_unit_test(test_macro_in_global_list),
-		cmocka_unit_test(test_full_write_without_snapshot),
+		cmocka_unit_test(test_unrecorded),
+		cmocka_unit_test(test_already_staged),
+		cmocka_unit_test(test_already_staged_forced),
+		cmocka_unit_test(test_already_staged_again),
+		cmocka_unit_test(test_restage_in_file),
 		cmocka_unit_test(test_full_write_keeps_foreign_network),
 		cmocka_unit_test(test_as_wanted),
 	};

@@ -10,10 +10,14 @@
 #include "cmd/report.h"
 #include "cmd/say.h"
 #include "format/json.h"
+#include "settings/snapshot.h"
+
+#define PATH "stalprep-old.example.org-443.snapshot.json"
 
 /* A run over one target, as plain data. */
 struct run_of {
 	struct world w;
+	struct snapshot snapshot;
 	struct report_target t;
 	struct messages messages;
 	struct report r;
@@ -26,7 +30,9 @@ begin(struct run_of *x, const char *lines)
 	memset(x, 0, sizeof(*x));
 	world_begin(&x->w, lines);
 	x->t.name = "https://old.example.org";
-	x->t.snapshot_path = "stalprep-old.example.org-443.snapshot.json";
+	x->t.snapshot_path = PATH;
+	x->t.snapshot_place = "in /var/lib/stalprep";
+	x->snapshot.created = "2026-01-02T03:04:05Z";
 	x->t.settings = &x->w.now;
 	x->t.request = &x->w.q;
 	x->t.read = true;
@@ -50,7 +56,8 @@ planned(struct run_of *x, planner *make, const char *line)
 	world_plan(&x->w, make, line);
 	x->w.o.program = "stalprep";
 	x->t.plan = &x->w.plan;
-	x->t.snapshot = x->w.has_snapshot ? &x->w.snapshot : NULL;
+	x->t.snapshot = x->w.has_part ? &x->snapshot : NULL;
+	x->t.part = x->w.has_part ? &x->w.part : NULL;
 }
 
 /* Plan, and then as after a write that was proved. */
@@ -113,7 +120,7 @@ test_stage(void **state)
 	    has(text, "http.url: (absent) -> 'https://mail.example.org'"));
 	assert_true(has(text, "smtp") && has(text, "never touched") && has(text, "[::]:143"));
 	assert_true(has(text, "applied nothing"));
-	assert_true(has(text, "stalprep-old.example.org-443.snapshot.json"));
+	assert_true(has(text, PATH));
 	assert_true(has(text, "stalprep clear --url https://old.example.org"));
 	assert_true(has(text, "config.toml"));
 	end(&x);
@@ -296,7 +303,7 @@ test_length(void **state)
 			lines++;
 		CHECK(lines <= 40, "%s: %zu lines\n%s", runs[i].line, lines, text);
 		if (runs[i].make == plan_stage && !x.w.o.dry_run)
-			world_keep(&x.w, SNAPSHOT_PROVED);
+			world_keep(&x.w, PART_PROVED);
 	}
 	end(&x);
 }
@@ -316,16 +323,16 @@ test_commands(void **state)
 	x.w.o.program = "/opt/my tools/stalprep";
 	assert_true(has(text_of(&x),
 	    "\nTo undo: '/opt/my tools/stalprep' clear --url https://old.example.org --cacert "
-	    "'a b.pem' --snapshot stalprep-old.example.org-443.snapshot.json --force "
+	    "'a b.pem' --snapshot " PATH " --force "
 	    "open-secret\n"));
 	both[0] = both[1] = x.t;
-	both[0].snapshot_path = "/var/one";
+	both[0].snapshot_path = both[1].snapshot_path = "/var/lib/stalprep/one 1";
 	both[1].name = "https://two.example.org";
 	x.r.targets = both;
 	x.r.count = 2;
 	assert_true(has(text_of(&x),
 	    " clear --url https://old.example.org --url https://two.example.org --cacert "
-	    "'a b.pem' --snapshot-dir /var --force open-secret\n"));
+	    "'a b.pem' --snapshot '/var/lib/stalprep/one 1' --force open-secret\n"));
 	assert_ptr_equal(strstr(strstr(text_of(&x), "To undo") + 1, "To undo"), NULL);
 	end(&x);
 
@@ -390,11 +397,106 @@ test_clear(void **state)
 	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
 	world_stage(&x.w, "stage " WHOLE);
 	done(&x, plan_clear, "clear");
-	x.t.snapshot = &x.w.snapshot;
-	x.t.snapshot_path = "stalprep-old.example.org-443.snapshot.json.cleared";
 	assert_true(has(text_of(&x), "auth.dkim.verify: disable -> strict") &&
-	    has(text_of(&x), ".cleared"));
+	    has(text_of(&x), "\nThe snapshot stays at " PATH ".\n"));
+	x.t.snapshot_path = PATH ".cleared";
+	x.t.snapshot_kept = false;
+	assert_true(has(text_of(&x), "\nThe snapshot is now " PATH ".cleared.\n"));
 	assert_true(has(text_of(&x), "10 of 10 keys"));
+	x.t.snapshot = NULL;
+	assert_false(has(text_of(&x), "snapshot is now") || has(text_of(&x), "snapshot stays"));
+	end(&x);
+}
+
+static struct part_key staged_url = {
+	.key = "http.url", .written = "'https://mail.example.org'", .group = GROUP_URL
+};
+
+/* What a clear could not reach, and the command for each place. */
+static void
+test_left(void **state)
+{
+	struct part_key two[] = { staged_url, staged_url };
+	struct part nodes[] = {
+		{ .origin = "https://old.example.org", .keys = &staged_url, .count = 1 },
+		{ .origin = "https://two.example.org", .keys = two, .count = 2 },
+		{ .file = "/srv/a b/config.toml", .keys = &staged_url, .count = 1 },
+		{ .origin = "https://four.example.org" },
+	};
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	world_stage(&x.w, "stage " WHOLE);
+	done(&x, plan_clear, "clear");
+	x.snapshot.nodes = nodes;
+	x.snapshot.node_count = COUNT(nodes);
+	x.snapshot.database = (struct part){ .keys = &staged_url, .count = 1 };
+	x.t.has_node = true; /* of its own node the plan tells what is left, and that is nothing */
+	x.r.exit = EXIT_DONE;
+	assert_false(has(text_of(&x), "still staged"));
+	x.r.exit = EXIT_PARTLY;
+	assert_true(has(text_of(&x),
+	    "\n2 keys of https://two.example.org are still staged. To clear them:\n"
+	    "  stalprep clear --url https://two.example.org --snapshot " PATH "\n"
+	    "\n1 key of /srv/a b/config.toml is still staged. To clear it:\n"
+	    "  stalprep clear --config '/srv/a b/config.toml' --snapshot " PATH "\n"));
+	assert_false(has(text_of(&x), "the database") || has(text_of(&x), "four.example.org") ||
+	    has(text_of(&x), "of https://old.example.org"));
+	x.t.snapshot_kept = false;
+	assert_false(has(text_of(&x), "still staged"));
+	end(&x);
+}
+
+/* The keys of its own node's file that the API can't reach. */
+static void
+test_left_in_file(void **state)
+{
+	struct part nodes[] = { { .origin = "https://old.example.org" } };
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	world_stage(&x.w, "stage --only url,checks --public-url https://mail.example.org");
+	x.w.part.keys[0].local = x.w.part.keys[1].local = true;
+	done(&x, plan_clear, "clear");
+	assert_int_equal(x.w.plan.left_count, 2);
+	x.snapshot.nodes = nodes;
+	x.snapshot.node_count = 1;
+	x.t.has_node = true;
+	x.r.exit = EXIT_PARTLY;
+	assert_true(has(text_of(&x),
+	    "\n2 keys of https://old.example.org are still staged. To clear them:\n"
+	    "  stalprep clear --config FILE --snapshot " PATH "\n"));
+	nodes[0].file = "/opt/stalwart/etc/config.toml";
+	assert_true(has(text_of(&x),
+	    "  stalprep clear --config /opt/stalwart/etc/config.toml --snapshot " PATH "\n"));
+	end(&x);
+}
+
+/* The clear of a file leaves the database, which any node's URL reaches. */
+static void
+test_left_database(void **state)
+{
+	struct part nodes[] = { { .file = "/etc/config.toml" },
+		{ .origin = "https://two.example.org" } };
+	struct run_of x;
+
+	(void)state;
+	begin(&x, SMTP IMAP);
+	world_stage(&x.w, "stage " WHOLE);
+	done(&x, plan_clear, "clear");
+	x.t.is_file = x.t.has_node = true;
+	x.t.name = "/etc/config.toml";
+	x.snapshot.nodes = nodes;
+	x.snapshot.node_count = 2;
+	x.snapshot.database = (struct part){ .keys = &staged_url, .count = 1 };
+	x.r.exit = EXIT_PARTLY;
+	assert_true(has(text_of(&x),
+	    "\n1 key of the database is still staged. To clear it:\n"
+	    "  stalprep clear --url https://two.example.org --snapshot " PATH "\n"));
+	x.snapshot.node_count = 1;
+	assert_true(has(text_of(&x), "  stalprep clear --url URL --snapshot " PATH "\n"));
 	end(&x);
 }
 
@@ -406,13 +508,19 @@ test_status(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP "auth.dkim.verify = strict\n");
 	planned(&x, plan_status, "status");
-	x.t.snapshot = NULL;
-	assert_true(has(text_of(&x), "not staged") && has(text_of(&x), "no snapshot"));
+	assert_true(has(text_of(&x), "not staged") &&
+	    has(text_of(&x), "\nThere is no snapshot in /var/lib/stalprep.\n"));
+	x.t.snapshot_place = NULL;
+	assert_false(has(text_of(&x), "snapshot"));
 	assert_true(has(text_of(&x), "auth.dkim.verify: strict"));
 	assert_false(has(text_of(&x), "applied"));
 	world_stage(&x.w, "stage " WHOLE);
 	planned(&x, plan_status, "status");
 	assert_false(has(text_of(&x), "not staged") || has(text_of(&x), "partly"));
+	assert_true(
+	    has(text_of(&x), "\nSnapshot: " PATH " (proved, made 2026-01-02T03:04:05Z).\n"));
+	x.t.part = NULL; /* what was never sent does not count */
+	assert_true(has(text_of(&x), " (planned, made "));
 	end(&x);
 }
 
@@ -444,8 +552,7 @@ test_json(void **state)
 	target = json_first(json_member(doc, "targets"));
 	assert_string_equal(member(target, "target"), "https://old.example.org");
 	assert_string_equal(member(target, "dialect"), "0.13 to 0.15");
-	assert_string_equal(
-	    member(target, "snapshot"), "stalprep-old.example.org-443.snapshot.json");
+	assert_string_equal(member(target, "snapshot"), PATH);
 	listener = json_first(json_member(target, "listeners"));
 	assert_string_equal(member(listener, "id"), "imap");
 	assert_string_equal(member(listener, "binds"), "[::]:143");
@@ -573,8 +680,8 @@ test_terminal_snapshot(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP);
 	planned(&x, plan_status, "status");
-	x.w.snapshot.created = "\x1b[2Jnow";
-	x.t.snapshot = &x.w.snapshot;
+	x.snapshot.created = "\x1b[2Jnow";
+	x.t.snapshot = &x.snapshot;
 	check_clean(text_of(&x), false, "the snapshot's date");
 	end(&x);
 }
@@ -593,6 +700,9 @@ main(void)
 		cmocka_unit_test(test_next),
 		cmocka_unit_test(test_unproved),
 		cmocka_unit_test(test_clear),
+		cmocka_unit_test(test_left),
+		cmocka_unit_test(test_left_in_file),
+		cmocka_unit_test(test_left_database),
 		cmocka_unit_test(test_status),
 		cmocka_unit_test(test_json),
 		cmocka_unit_test(test_json_unread),

@@ -1,0 +1,109 @@
+#include "settings/part.h"
+
+#include "base/pool.h"
+#include "settings/settings.h"
+
+#include <string.h>
+
+static const char *const state_names[PART_STATE_COUNT] = {
+	[PART_PLANNED] = "planned",
+	[PART_SENDING] = "sending",
+	[PART_PROVED] = "proved",
+};
+
+const char *
+part_state_name(enum part_state state)
+{
+	return state_names[state];
+}
+
+void
+part_add(struct part *p, struct pool *pool, const struct part_key *key)
+{
+	struct part_key *added = pool_add(pool, p->keys, p->count);
+
+	*added = *key;
+}
+
+void
+part_add_listener(struct part *p, struct pool *pool, const struct part_listener *l)
+{
+	struct part_listener *added = pool_add(pool, p->listeners, p->listener_count);
+
+	*added = *l;
+}
+
+unsigned
+part_groups(const struct part *p)
+{
+	unsigned groups = 0;
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		groups |= 1u << p->keys[i].group;
+	return groups;
+}
+
+const struct part_key *
+part_find(const struct part *p, const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		if (!strcmp(p->keys[i].key, key))
+			return &p->keys[i];
+	}
+	return NULL;
+}
+
+bool
+part_accounts_for(const struct part_key *k, const char *value)
+{
+	return settings_same(value, k->before) || settings_same(value, k->written) ||
+	    settings_same(value, k->maybe_present);
+}
+
+void
+part_mark_written(struct part *p, unsigned groups)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->count; i++) {
+		struct part_key k = p->keys[i];
+
+		if (groups & 1u << k.group) {
+			k.maybe_present = k.before;
+			if (settings_same(k.before, k.written))
+				continue;
+		}
+		p->keys[n++] = k;
+	}
+	p->count = n;
+}
+
+bool
+part_is_uncertain(const struct part *p, unsigned groups)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		const struct part_key *k = &p->keys[i];
+
+		if (!(groups & 1u << k->group) && !settings_same(k->maybe_present, k->before) &&
+		    !settings_same(k->maybe_present, k->written))
+			return p->state == PART_SENDING;
+	}
+	return false;
+}
+
+void
+part_forget_plan(struct part *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		p->keys[i].written = p->keys[i].maybe_present;
+	part_mark_written(p, ~0u);
+	if (p->count)
+		p->state = PART_PROVED;
+}
