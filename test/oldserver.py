@@ -419,7 +419,8 @@ def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--version", default="0.15.5", help="which server to play (%(default)s)")
     options.add_argument("--folder", required=True, help="where config.toml is (or is written)")
-    options.add_argument("--config", help="a config.toml to start with; default: the quickstart's")
+    options.add_argument("--start-with", help="a text for config.toml; default: the quickstart's")
+    options.add_argument("--config", action="append", help="ignored: so that the arguments can name a file, as a real one's do")
     options.add_argument("--tls-cert", help="PEM chain")
     options.add_argument("--tls-key", help="PEM key")
     options.add_argument("--ready-file", help="gets the line of JSON too, once the server answers")
@@ -429,8 +430,8 @@ def main():
     options.add_argument("--listeners", action="store_true", help="all listeners, not only http")
     given = options.parse_args()
     os.makedirs(given.folder, exist_ok=True)
-    if given.config:
-        with open(given.config, encoding="utf-8", newline="") as file:
+    if given.start_with:
+        with open(given.start_with, encoding="utf-8", newline="") as file:
             config = file.read()
     else:
         config = default_config(given.version, os.path.abspath(given.folder), given.tls_cert and os.path.abspath(

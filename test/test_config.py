@@ -663,7 +663,7 @@ class Scene:
         self.mend()
         self.bench(*stage, *more)
         assert self.bench.text == (self.old if stage == STAGE and self.done else self.new)
-        self.bench("status", *stage[1:])
+        self.bench("status", *stage[1:], "--skip", "outbound")
         self.backup.unlink(missing_ok=True)
         self.bench(*CLEAR, *more)
         assert self.bench.text == PLAIN
@@ -694,6 +694,28 @@ def test_killed(bench, name):
         if scene.is_new():
             scene.check_finishes()
     assert killed >= 0.9 * len(tried) and len(scene.seen) > 3
+
+
+# The gate
+
+def test_a_rule_in_the_database_is_not_seen(bench):
+    """Two halves of a routing rule block the start's settings, so a file alone is never ready for it."""
+    bench.put(PLAIN)
+    bench(*STAGE, "--relay", "new.example.org")
+    for options in ((), (*CHANGE, "--relay", "new.example.org")):
+        ran = bench("status", *options, status=6)
+        assert "can't be seen in a file" in ran.err and "status --url" in ran.err and "Not ready for the start" in ran.out
+        assert "outbound   staged (9 of 9 keys)" in ran.out
+    assert "Ready for the start." in bench("status", "--skip", "outbound").out
+    bench(*CLEAR)
+    bench(*STAGE)
+    assert "Ready for the start." in bench("status").out
+
+
+def test_what_blocks_a_reload(bench):
+    bench.put(PLAIN + '\n[auth.dkim]\nsign = [ { if = "x", then = "y" } ]\n')
+    bench(*STAGE)
+    assert "auth.dkim.sign has no" in bench("status", status=6).err
 
 
 # A server that runs on it

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import CHANGE, HTTP, ORIGIN, RELAY, SMTP, config, listener, reach, write
+from conftest import CHANGE, HTTP, ORIGIN, RELAY, SMTP, config, listener, reach, spelled, write
 
 IMAP = listener("imap", 143, "imap")
 WITHOUT_25 = listener("in", 2525, "smtp")
@@ -200,3 +200,57 @@ def test_listeners_in_a_generated_file(run, serve):
     run("stage", *reach(server), "--skip", "listeners", "--public-url", ORIGIN, status=0)
     assert "Ready" in judge(run, server, "--proxy", "203.0.113.10", status=0).out
     assert "The groups that were looked at are ready" in judge(run, server, "--skip", "listeners", status=0).out
+
+
+@pytest.mark.parametrize("values, named", [
+    ({"server.listener.smtp.proxy.trusted-networks.0": "example.org"}, "server.listener.smtp.proxy.trusted-networks.0"),
+    ({"server.listener.lmtp.proxy.trusted-networks": "10.0.0.0/7"}, "server.listener.lmtp.proxy.trusted-networks"),
+    ({"server.proxy.trusted-networks.7": ""}, "server.proxy.trusted-networks.7 is empty"),
+    ({"auth.dkim.sign.0.if": "is_local_domain('*', sender_domain)", "auth.dkim.sign.0.then": "'x'"}, "auth.dkim.sign has no"),
+    ({"auth.arc.seal.0000.if": "x", "auth.arc.seal.0000.then": "true", "auth.arc.seal.0001.else": "false",
+      "auth.arc.seal.0002.else": "false"}, "auth.arc.seal.0002.else is a second"),
+    ({"session.ehlo.require.0.else": "true"}, "session.ehlo.require.0.else"),
+])
+def test_what_blocks_a_reload(run, serve, values, named):
+    """Keys that nobody staged, and that make the server refuse every reload. It says the same itself."""
+    server = serve(config=config(SMTP, HTTP, listener("lmtp", 24, "lmtp")))
+    stage(run, server)
+    judge(run, server, status=0)
+    assert not faults(server)
+    write(server, values)
+    ran = judge(run, server, status=6)
+    assert "would refuse every reload" in ran.err and named in ran.err and "see the warnings" in ran.out
+    assert faults(server)
+    write(server, dict.fromkeys(values))
+    judge(run, server, status=0)
+
+
+@pytest.mark.parametrize("values", [
+    {"auth.dkim.verify.0.else": "x"}, {"auth.dkim.sign": "false", "auth.dkim.sign.0.else": "x"},
+    {"auth.dkim.sign.0.if": "is_local_domain('*', sender_domain)", "auth.dkim.sign.0.then": "false",
+     "auth.dkim.sign.1.else": "false"},
+    {"server.listener.ghost.proxy.trusted-networks.0": "nobody"},
+])
+def test_what_blocks_no_reload(run, serve, values):
+    """A scalar wins over whatever stands below it; a whole rule; a listener that is none."""
+    server = serve(config=config(SMTP, HTTP))
+    stage(run, server)
+    write(server, values)
+    judge(run, server, status=0)
+    assert not faults(server)
+
+
+def test_a_url_that_is_no_expression(run, serve):
+    """It is not looked at as a group, and blocks the reload all the same."""
+    server = serve(config=config(SMTP, HTTP))
+    run("stage", *reach(server), "--proxy", "203.0.113.10", "--skip", "url", status=0)
+    judge(run, server, "--skip", "url", status=0)
+    write(server, spelled({"http.url": "https://old.example.org"}))
+    assert "needs quotes inside the value" in judge(run, server, "--skip", "url", status=6).err
+    assert faults(server)
+
+
+def faults(server):
+    _, _, answer = server.request("GET", "/api/reload?dry-run=1")
+    errors = json.loads(answer)["data"]["errors"]
+    return {key: error for key, error in errors.items() if not key.startswith("spam-filter")}

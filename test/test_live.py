@@ -165,14 +165,21 @@ ROUTES = {"longer": LONGER, "four digits": FOUR, "scalar": [("", "'mx'")], "both
 @pytest.mark.parametrize("parts", ROUTES.values(), ids=ROUTES)
 @pytest.mark.parametrize("version", ["0.9.4", OLD, NEW])
 def test_left_overs_of_the_routing_rule(run, simulate, version, parts):
-    """They would break every reload, or win in silence: gone in the same POST, shown, and brought back."""
+    """They would break every reload, or win in silence: seen to be gone before the new rule comes, shown, and brought
+    back."""
     server = simulate(version)
     rule = {f"{route(version)}.{part}".rstrip("."): value for part, value in parts}
     write(server, rule)
     before, ours = state(server), guide(version, relay=True)
     server.log.clear()
     ran = run(*STAGE, *RELAY, "--dialect", dialect_of(version), *reach(server), status=0)
-    assert len(sent(server)) == 1 and not server.reload(dry_run=True).errors
+    first, second = sent(server)
+    deleted = {key for change in first for key in change.get("keys", ())}
+    inserted = [{key for change in body for key, _ in change.get("values", ())} for body in (first, second)]
+    assert deleted == set(rule) - set(ours)
+    assert not [key for key in inserted[0] if key.startswith(("queue.", "remote."))]
+    assert all(key.startswith(("queue.", "remote.")) for key in inserted[1])
+    assert not server.reload(dry_run=True).errors
     assert {key: value for key, value in server.settings().items() if key.startswith(route(version))} == {
         key: value for key, value in ours.items() if key.startswith(route(version))}
     gone = set(rule) - set(ours)

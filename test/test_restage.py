@@ -207,24 +207,25 @@ def test_outranked_when_staged(run, simulate):
     server = simulate(config=config(SMTP, HTTP, HTTPS))
     outrank(server, 'auth.dkim.verify = "strict"')
     before = state(server)
-    ran = run("stage", *reach(server), *CHANGE, status=5)
-    assert "This server's config.toml has 1 of them" in ran.err and "auth.dkim.verify" not in server.database()
+    ran = run("stage", *reach(server), *CHANGE, status=6)
+    assert "This server's config.toml has auth.dkim.verify" in ran.err
+    assert not [key for key in server.database() if key.startswith("auth.")]
     assert run.snapshot()["state"] == "proved"
     run("clear", *reach(server), status=0)
     assert state(server) == before
 
 
 def test_set_back_while_it_is_staged(run, simulate):
-    """It reads as if config.toml outranked it, and it is somebody's own: put back, and known."""
+    """It reads as if config.toml outranked it, and it is somebody's own: the whole group is taken back."""
     server = simulate()
     write(server, {"auth.dkim.verify": "strict"})
     before = state(server)
     server.faults.append(Fault(method="POST", path="/api/settings",
                                after=lambda one: one.store.set([("auth.dkim.verify", "strict")])))
-    ran = run("stage", *reach(server), *CHANGE, status=5)
-    assert "auth.dkim.verify" in ran.err and "This server's config.toml has" not in ran.err
-    assert server.settings()["auth.dkim.verify"] == "strict"
-    assert "auth.dkim.verify" in {key["key"] for key in run.snapshot()["keys"]}
+    ran = run("stage", *reach(server), *CHANGE, status=6)
+    assert "Somebody else set auth.dkim.verify at the same time" in ran.err
+    assert {key: value for key, value in server.settings().items() if key.startswith("auth.")} == {"auth.dkim.verify": "strict"}
+    assert "checks" not in {key["group"] for key in run.snapshot()["keys"]}
     run("clear", *reach(server), status=0)
     assert state(server) == before
 

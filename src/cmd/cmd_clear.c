@@ -106,7 +106,8 @@ clear_all(struct run *r)
 
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
-		bool needed = t->plan.write_count || t->found.state == PART_SENDING;
+		bool needed = t->plan.write_count || t->plan.touch ||
+		    t->found.state == PART_SENDING;
 
 		if (run_stopped(r))
 			return;

@@ -19,7 +19,8 @@
 static bool
 is_needed(const struct target *t)
 {
-	return t->plan.write_count || (t->is_file && t->found.state == PART_SENDING);
+	return t->plan.write_count || t->plan.touch ||
+	    (t->is_file && t->found.state == PART_SENDING);
 }
 
 /* Put all plans into the snapshot, and save it before anything is written to any target. */

@@ -50,7 +50,8 @@ cmd_status(const struct options *o)
 		const struct target *t = &r.targets[i];
 
 		status = exit_of_target(t, o->request.groups);
-		if (status == EXIT_DONE && !t->is_file && t->found.state == PART_SENDING) {
+		if (status == EXIT_DONE && !t->is_file && !t->boot.name[0] &&
+		    t->found.state == PART_SENDING) {
 			status = EXIT_PARTLY;
 			message_add(&r.messages, &r.pool, MESSAGE_WARNING,
 			    "%s: the last write was not proved. The settings show all keys, but "

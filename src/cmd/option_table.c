@@ -255,6 +255,14 @@ set_url(struct parse *p, const struct option *opt, const char *value, struct err
 }
 
 static int
+set_boot_config(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	struct reach *r = &p->o->reach;
+
+	return append(r->boot_configs, &r->boot_config_count, TARGETS_MAX, opt, value, err);
+}
+
+static int
 set_public_url(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
 	struct url u;
@@ -338,6 +346,9 @@ const struct option option_table[OPT_COUNT] = {
 	    .at = AT(reach.config) },
 	[OPT_URL] = { "url", 0, "URL", IN_PRINT | IN_API, OPTION_SERVER,
 	    "the old server's management API, such as https://mail.internal:443", .set = set_url },
+	[OPT_BOOT_CONFIG] = { "boot-config", 0, "FILE", IN_PLAN, OPTION_SERVER,
+	    "the config.toml of the server's next start, which is looked at too",
+	    .set = set_boot_config },
 	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "PEM certificates to trust, in place of the system's", .at = AT(reach.cacert) },
 	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_API, OPTION_SERVER | OPTION_REPEAT,

@@ -272,6 +272,10 @@ check_reach(const struct parse *p, struct err *err)
 		return err_set(err, ERR_USAGE,
 		    "--url URL is missing: the old server's management API%s",
 		    p->o->id == COMMAND_RELOAD ? "" : " (or --config FILE if it is stopped)");
+	if (r->boot_config_count && r->boot_config_count != r->target_count)
+		return err_set(err, ERR_USAGE,
+		    "--boot-config FILE has to be given once for each --url, in the same order, or "
+		    "not at all");
 	if (r->snapshot && r->snapshot_dir)
 		return err_set(
 		    err, ERR_USAGE, "--snapshot and --snapshot-dir can't be used together");

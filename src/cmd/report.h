@@ -38,6 +38,8 @@ struct report_target {
 	const struct part *part;         /* what it said of this target; or NULL */
 	bool has_node;                   /* this target has a part in it: nodes[node] */
 	size_t node;
+	const char *boot_name;    /* the config.toml of its next start; NULL: not looked at */
+	bool boot_found;          /* no option named it */
 	const struct buf *diff;   /* the changes of a file, planned or made; NULL for a server */
 	const struct buf *stream; /* a file that goes to standard output instead of the report */
 };

@@ -80,6 +80,21 @@ add_parts(struct jsonout *j, const struct snapshot *s)
 }
 
 static void
+add_boot(struct jsonout *j, const struct report_target *t, const struct plan *p)
+{
+	size_t i;
+
+	jsonout_open(j, "boot_config", '{');
+	jsonout_text(j, "path", t->boot_name);
+	jsonout_bool(j, "found", t->boot_found);
+	jsonout_open(j, "differs", '[');
+	for (i = 0; i < p->differing_count; i++)
+		jsonout_text(j, NULL, p->differing[i]);
+	jsonout_close(j, ']');
+	jsonout_close(j, '}');
+}
+
+static void
 add_target(struct jsonout *j, const struct report_target *t)
 {
 	static const struct plan none;
@@ -100,6 +115,8 @@ add_target(struct jsonout *j, const struct report_target *t)
 	for (i = 0; i < p->key_count; i++)
 		add_key(j, &p->keys[i], p->unread);
 	jsonout_close(j, ']');
+	if (t->boot_name)
+		add_boot(j, t, p);
 	jsonout_text(j, "snapshot", t->snapshot_kept ? t->snapshot_path : NULL);
 	add_parts(j, t->snapshot_kept ? t->snapshot : NULL);
 	if (t->diff)

@@ -22,6 +22,12 @@ add_command(struct buf *out, const struct report *r, const char *command)
 		buf_str(out, r->targets[i].is_file ? " --config " : " --url ");
 		buf_shell(out, r->targets[i].name);
 	}
+	for (i = 0; i < r->count && strcmp(command, "reload") != 0; i++) {
+		if (r->targets[i].boot_name && !r->targets[i].boot_found) {
+			buf_str(out, " --boot-config ");
+			buf_shell(out, r->targets[i].boot_name);
+		}
+	}
 	options_format_reach(out, r->options);
 }
 
@@ -250,7 +256,7 @@ add_missing(struct buf *out, const struct report *r, const struct report_target 
 static void
 add_unready(struct buf *out, const struct report *r, const struct report_target *t)
 {
-	bool sending = t->part && t->part->state == PART_SENDING;
+	bool sending = t->part && t->part->state == PART_SENDING && !t->boot_name;
 	struct buf missing = { 0 };
 
 	add_missing(&missing, r, t);

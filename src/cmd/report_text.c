@@ -53,6 +53,11 @@ add_server(struct buf *out, const struct report_target *t)
 	else
 		buf_printf(out, ", version 0.%d to 0.%d", t->minor_first, t->minor_last);
 	buf_str(out, ".\n");
+	if (t->boot_found) {
+		buf_str(out, "Its process was started with ");
+		add_clean(out, t->boot_name, (size_t)-1);
+		buf_str(out, ".\n");
+	}
 	if (t->url_in_force) {
 		buf_str(out, "It advertises ");
 		add_clean(out, t->url_in_force, VALUE_MAX);
@@ -487,6 +492,26 @@ add_found_snapshot(struct buf *out, const struct report_target *t)
 	}
 }
 
+/* By which side of a server the status was judged. */
+static void
+add_judged_file(struct buf *out, const struct report_target *t)
+{
+	if (t->is_file)
+		return;
+	if (!t->boot_name) {
+		buf_str(out,
+		    "\nJudged as the server holds it in memory: config.toml was not looked at. "
+		    "Where\n"
+		    "somebody may have changed that file: --boot-config FILE.\n");
+		return;
+	}
+	buf_str(out, "\nJudged by ");
+	add_clean(out, t->boot_name, (size_t)-1);
+	buf_str(out,
+	    ", with the database behind it.\nWhat a start script does to the file can't be "
+	    "known.\n");
+}
+
 /* By which values the status was judged. */
 static void
 add_judged(struct buf *out, const struct report_target *t)
@@ -496,6 +521,7 @@ add_judged(struct buf *out, const struct report_target *t)
 	q.groups = GROUPS_DEFAULT | (q.relay_host ? 1u << GROUP_OUTBOUND : 0);
 	q.groups |= q.allow_new_server ? 1u << GROUP_ALLOW : 0;
 	add_options(out, "Judged by:", &q);
+	add_judged_file(out, t);
 }
 
 static void

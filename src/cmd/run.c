@@ -7,6 +7,7 @@
 #include "cmd/say.h"
 #include "sys/confine.h"
 #include "sys/interrupt.h"
+#include "target/boot.h"
 #include "target/target.h"
 #include "target/target_file.h"
 #include "target/target_snapshot.h"
@@ -26,6 +27,21 @@ anything_written(const struct run *r)
 			return true;
 	}
 	return false;
+}
+
+/* Did the run end because a group had to be taken back, and is all of that proved? */
+static bool
+group_given_up(const struct run *r)
+{
+	bool given_up = false;
+	size_t i;
+
+	for (i = 0; i < r->count; i++) {
+		if (r->targets[i].progress == PROGRESS_UNPROVED)
+			return false;
+		given_up |= r->targets[i].outranked != 0;
+	}
+	return given_up;
 }
 
 static int
@@ -78,7 +94,9 @@ run_fail(struct run *r, const struct target *t, const struct err *err)
 	add_message(r, &m);
 	if (untouched && m.refusal != REFUSAL_NONE)
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, "Nothing was written.");
-	r->exit = anything_written(r) ? EXIT_UNPROVED : exit_of_error(err);
+	r->exit = group_given_up(r) ? EXIT_PARTLY
+	    : anything_written(r)   ? EXIT_UNPROVED
+				    : exit_of_error(err);
 }
 
 bool
@@ -132,6 +150,24 @@ forget_password(void)
 		secret_wipe(&mine);
 }
 
+/* What the servers read at their next start. A reload has nothing to do with it. */
+static int
+read_boot_files(struct run *r)
+{
+	const struct reach *reach = &r->options->reach;
+	struct err err;
+	size_t i;
+
+	for (i = 0; i < r->count && r->options->id != COMMAND_RELOAD; i++) {
+		if (boot_read(&r->targets[i],
+			reach->boot_config_count ? reach->boot_configs[i] : NULL, &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+	}
+	return 0;
+}
+
 int
 run_begin(struct run *r, const struct options *o, bool writes)
 {
@@ -173,6 +209,8 @@ run_begin(struct run *r, const struct options *o, bool writes)
 	}
 	if (o->reach.config)
 		return 0;
+	if (read_boot_files(r) == -1)
+		return -1;
 	if (trust_load(&r->trust, &o->reach, getenv("SSL_CERT_FILE"), &err) == -1 ||
 	    credentials_load(
 		&r->credentials, &o->reach, o->request.forced[REFUSAL_OPEN_SECRET], &err) == -1) {
@@ -229,10 +267,17 @@ run_read(struct run *r)
 			    tls_pin(r->targets[i].session.tls));
 	}
 	credentials_finish(&r->credentials);
-	if (run_store_find(r, &err) == 0)
-		return 0;
-	run_fail(r, &r->targets[0], &err);
-	return -1;
+	if (run_store_find(r, &err) == -1) {
+		run_fail(r, &r->targets[0], &err);
+		return -1;
+	}
+	for (i = 0; i < r->count; i++) {
+		if (boot_use(&r->targets[i], &err) == -1) {
+			run_fail(r, &r->targets[i], &err);
+			return -1;
+		}
+	}
+	return 0;
 }
 
 /* Add a target's messages to the run's. Returns the number of refusals, which status never has. */
@@ -292,6 +337,10 @@ run_plan(struct run *r, run_planner *planner)
 		struct plan_input in = {
 			.now = &t->facts.settings,
 			.every = t->is_file ? NULL : &t->every,
+			.boot = t->boot.name[0] ? &t->boot.settings : NULL,
+			.boot_name = t->boot.name,
+			.boot_found = t->boot.found,
+			.boot_broken = t->boot.broken,
 			.request = &t->request,
 			.node_count = r->options->reach.target_count,
 			.part = target_found_part(t),
@@ -306,6 +355,7 @@ run_plan(struct run *r, run_planner *planner)
 
 		failed = planner(&t->plan, &t->pool, &in, &err);
 		memset(&t->every, 0, sizeof(t->every));
+		memset(&t->boot.settings, 0, sizeof(t->boot.settings));
 		pool_free(&t->every_pool);
 		if (failed) {
 			run_fail(r, t, &err);
@@ -328,7 +378,8 @@ add_node_messages(struct run *r)
 	size_t i;
 
 	for (i = 0; i < r->count && r->count > 1; i++) {
-		if (r->targets[i].progress != PROGRESS_UNPROVED)
+		if (r->targets[i].progress != PROGRESS_UNPROVED && !r->targets[i].outranked &&
+		    !r->targets[i].taken)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING, "%s: %s",
 			    r->targets[i].origin,
 			    r->targets[i].progress == PROGRESS_PROVED ? "done and read back."
@@ -336,11 +387,27 @@ add_node_messages(struct run *r)
 	}
 }
 
+/* The database's keys were written through the first node, but this node's file outranks them. */
+static void
+take_back_shared(struct run *r, const struct target *t, struct err *err)
+{
+	struct err why;
+
+	if (target_take_back(&r->targets[0], t->outranked, &why) == -1)
+		err_set(err, why.kind,
+		    "This server's config.toml outranks keys of group %s, so it has to be taken "
+		    "back through %s. %s",
+		    group_list(&r->pool, t->outranked), r->targets[0].origin, why.text);
+}
+
 int
 run_write(struct run *r, struct target *t)
 {
 	struct err err;
 	int failed = target_write(t, &err);
+
+	if (failed && t->outranked && !t->taken && t != r->targets)
+		take_back_shared(r, t, &err);
 
 	if (t->rewritten)
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
@@ -370,8 +437,9 @@ run_withdraw(struct run *r)
 		target_forget_plan(&r->targets[i]);
 		unsent = true;
 	}
-	if (!anything_written(r) ? store_restore(&r->store, &err) == -1
-				 : unsent && store_save(&r->store, &err) == -1)
+	if (!anything_written(r) || (!r->store.found && !snapshot_count(&r->store.current))
+		? store_restore(&r->store, &err) == -1
+		: unsent && store_save(&r->store, &err) == -1)
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 		    "The snapshot may have keys that were not sent: %s.", err.text);
 }
@@ -415,6 +483,8 @@ report_of(const struct run *r, const struct target *t, struct buf *diff)
 		.part = target_found_part(t),
 		.has_node = t->has_node,
 		.node = t->node,
+		.boot_name = t->boot.name[0] ? t->boot.name : NULL,
+		.boot_found = t->boot.found,
 		.diff = t->is_file ? diff : NULL,
 		.stream = stream_of(r, t),
 	};

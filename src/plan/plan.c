@@ -50,6 +50,11 @@ plan_compare(struct plan *p, const struct settings *after)
 		k->after = settings_get(after, k->key);
 		if (plan_key_is_left(k))
 			continue;
+		if (k->taken) {
+			k->state = plan_key_state(k, k->after);
+			wrong += !settings_same(k->after, k->now);
+			continue;
+		}
 		if (p->clearing)
 			k->state = settings_same(k->after, k->wanted) ? KEY_RESTORED
 								      : KEY_TO_RESTORE;
@@ -86,9 +91,10 @@ plan_fill_part(const struct plan *p, unsigned groups, const struct part *old, st
 			.unknown = k->unknown,
 			.text = known && settings_same(known->before, k->original) ? known->text
 										   : NULL,
-			/* A key with the wanted value is deleted before the insert. */
-			.maybe_present = k->write && settings_same(k->now, k->wanted) ? NULL
-										      : k->now,
+			/* A local key with the wanted value is deleted before the insert. */
+			.maybe_present = !(k->write && settings_same(k->now, k->wanted)) ? k->now
+			    : k->local                                                   ? NULL
+				       : k->original,
 		};
 
 		/*

@@ -34,6 +34,12 @@ struct plan_input {
 	bool new_node;         /* there is a snapshot, and no part in it for this node's file */
 	bool shared_elsewhere; /* another node of the run writes the database's keys */
 	bool file;             /* now is the config.toml of a stopped server */
+	/* all of the config.toml that the server reads at its next start; NULL: not looked at. A
+	 * status has it in `now` already, with the database behind it, and needs `every` too */
+	const struct settings *boot;
+	const char *boot_name;
+	bool boot_found;  /* no option named it */
+	bool boot_broken; /* it is cut off: it has no listener, or can't be read */
 };
 
 /* A listener, and whether the plan chose it. */
@@ -72,6 +78,8 @@ struct plan_key {
 	bool unknown;         /* what stood before a stage that nobody recorded is not known */
 	bool recorded;        /* it belongs in the snapshot */
 	bool write;           /* this run changes it */
+	bool taken;           /* written, and then taken back: as before the run */
+	bool stood;           /* it stood after its deletion, so config.toml has it */
 	enum key_state state; /* from now; after the read-back, from after */
 };
 
@@ -86,8 +94,10 @@ struct plan {
 	size_t left_count; /* clear: keys that are left alone */
 	size_t
 	    unknown_count; /* clear: keys that are removed, because what stood there is not known */
-	/* also delete and insert keys that are right already, so that the server writes its file */
+	/* also delete and insert local keys that are right already: the server writes its file */
 	bool rewrite;
+	/* make the server write its file, though no key of it is changed */
+	bool touch;
 	bool unrecorded; /* a stage: there is nothing that a snapshot would have to bring back */
 	bool clearing;   /* the plan of a clear */
 	bool file;       /* the plan for a file, which is written whole or not at all */
@@ -96,6 +106,9 @@ struct plan {
 	bool unready;
 	bool unread;         /* the read-back failed: `after` says nothing */
 	bool unknown_before; /* clear: without a snapshot, the originals are not known */
+	/* keys that the boot file has otherwise than the server's memory */
+	const char **differing;
+	size_t differing_count;
 	const struct dialect *dialect;
 	struct messages messages;
 };

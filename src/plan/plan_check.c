@@ -11,8 +11,6 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { NAMED_MAX = 5 }; /* most keys that one message names */
-
 static const char BANS[] = "server.blocked-ip.";
 static const char REWRITES[] = "The server rewrites its config.toml when a key in it changes.";
 static const char BOOT_FAILS[] = "the next boot would fail and mail would stop";
@@ -53,7 +51,7 @@ tell_networks(
 		const struct trusted_entry *e = &list->items[i];
 
 		if (!e->valid && !has_macro(e)) {
-			if (!tell_faults)
+			if (!tell_faults || b->judging) /* a status finds all faults */
 				continue;
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "%s is %s%s%s, which is no network for the server. It trusts nobody "
@@ -301,8 +299,7 @@ build_check(struct build *b)
 /* Keys that do not survive the server's rewrite, for a message. */
 struct lost {
 	enum rewrite worst;
-	size_t count;
-	char names[512];
+	struct names names;
 };
 
 /*
@@ -315,14 +312,11 @@ check_value(const struct build *b, const char *key, const char *value, enum rewr
 {
 	enum rewrite fate = rewrite_fate(
 	    b->q->minor != -1 ? b->q->minor : b->in->minor_first, key, value);
-	size_t len = strlen(lost->names);
 
 	if (fate < least)
 		return;
 	lost->worst = fate > lost->worst ? fate : lost->worst;
-	if (lost->count++ < NAMED_MAX)
-		snprintf(
-		    lost->names + len, sizeof(lost->names) - len, "%s%.90s", len ? ", " : "", key);
+	names_add(&lost->names, key);
 }
 
 /*
@@ -345,7 +339,8 @@ build_check_rewrite(struct build *b)
 	struct lost local = { 0 }, unseen = { 0 };
 	const struct plan_key *k;
 	/* a clear after a broken write sends a dummy key to make the server write its file */
-	bool rewrites = b->p->clearing && b->in->part && b->in->part->state == PART_SENDING;
+	bool rewrites = b->p->touch ||
+	    (b->p->clearing && b->in->part && b->in->part->state == PART_SENDING);
 	size_t i;
 
 	for (i = 0; b->in->every && i < b->p->key_count; i++) {
@@ -366,19 +361,19 @@ build_check_rewrite(struct build *b)
 		if (!k || !k->write)
 			check_value(b, s->key, s->value, REWRITE_CHANGES, &local);
 	}
-	if (rewrites && local.count)
+	if (rewrites && local.names.count)
 		build_refuse(b,
 		    local.worst == REWRITE_BREAKS ? REFUSAL_REWRITE : REFUSAL_REWRITE_CHANGES,
-		    "%s It would write %s%s wrongly, so %s. Fix: %s", REWRITES, local.names,
-		    local.count > NAMED_MAX ? " and more" : "",
+		    "%s It would write %s%s wrongly, so %s. Fix: %s", REWRITES, local.names.text,
+		    names_more(&local.names),
 		    local.worst == REWRITE_BREAKS ? BOOT_FAILS
 						  : "the next boot would read other keys or values",
 		    REWRITE_WAY_OUT);
-	if (unseen.count)
+	if (unseen.names.count)
 		build_refuse(b, REFUSAL_REWRITE_UNSEEN,
 		    "%s If that file holds one of these keys, %s: %s%s. They are usually in the "
 		    "database, but the API does not show where they are. Search config.toml for "
 		    "them. If one is there: %s",
-		    REWRITES, BOOT_FAILS, unseen.names, unseen.count > NAMED_MAX ? " and more" : "",
+		    REWRITES, BOOT_FAILS, unseen.names.text, names_more(&unseen.names),
 		    REWRITE_WAY_OUT);
 }

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "plan/plan_boot.h"
 #include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
 #include "plan/plan_looks.h"
@@ -368,6 +369,7 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	/* With a snapshot, what this run does not reach stays in it. */
 	if (!in->part)
 		build_check_cluster(&b);
+	build_check_boot(&b);
 	build_check_rewrite(&b);
 	build_tell_answers(&b);
 	for (i = 0; i < p->key_count; i++) {

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "plan/plan_boot.h"
 #include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
 #include "plan/plan_looks.h"
@@ -117,6 +118,21 @@ check_first(struct build *b)
 	    looks_words(b, &b->looks), place ? " " : "", place ? place : "");
 }
 
+/* Does the file that the server reads at its next start show all local keys as wanted? */
+static bool
+file_has_all(const struct build *b)
+{
+	size_t i;
+
+	for (i = 0; b->in->boot && i < b->p->key_count; i++) {
+		const struct plan_key *k = &b->p->keys[i];
+
+		if (k->local && !settings_same(settings_get(b->in->boot, k->key), k->wanted))
+			return false;
+	}
+	return b->in->boot != NULL;
+}
+
 /*
  * If the server failed to write its file, or a run was cut off, our values may be in the server's
  * memory alone. To write the same values again changes nothing there, and the answer is 200. So
@@ -130,7 +146,7 @@ decide_rewrite(struct build *b)
 	struct plan *p = b->p;
 	size_t i;
 
-	if (s ? s->state != PART_SENDING : p->write_count > 0)
+	if (s ? s->state != PART_SENDING : p->write_count > 0 || file_has_all(b))
 		return;
 	for (i = 0; i < p->key_count; i++) {
 		struct plan_key *k = &p->keys[i];
@@ -175,6 +191,8 @@ plan_stage(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	if (!in->file) {
 		check_local(&b);
 		decide_rewrite(&b);
+		build_write_unseen(&b);
+		build_check_boot(&b);
 	}
 	build_check(&b);
 	build_check_rewrite(&b);

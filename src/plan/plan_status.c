@@ -3,9 +3,11 @@
 #include "base/err.h"
 #include "base/pool.h"
 #include "format/addr.h"
+#include "plan/plan_boot.h"
 #include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
 #include "plan/plan_want.h"
+#include "settings/faults.h"
 #include "settings/part.h"
 #include "settings/settings.h"
 #include "settings/trusted.h"
@@ -13,6 +15,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { NAMED_MAX = 5 }; /* most faults that a message names */
 
 /* The text inside 'single quotes' if it is an https origin, else NULL. */
 static const char *
@@ -154,6 +158,40 @@ tell_new_listeners(struct build *b)
 	}
 }
 
+/* Tell which keys would make the server refuse a reload, if there are any that can be seen. */
+static void
+tell_faults(struct build *b)
+{
+	struct faults f = { 0 };
+	const char *text = "";
+	size_t i;
+
+	faults_find(&f, b->pool, b->in->now, b->p->dialect);
+	for (i = 0; i < f.count && i < NAMED_MAX; i++)
+		text = pool_printf(
+		    b->pool, "%s%s%s %s", text, *text ? "; " : "", f.items[i].key, f.items[i].why);
+	if (!f.count)
+		return;
+	b->p->unready = true;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "The server would refuse every reload: %s%s. Fix that first.", text,
+	    f.count > i ? "; and more" : "");
+}
+
+/* In a file nobody sees the database's half of a routing rule. */
+static void
+tell_unseen_rule(struct build *b)
+{
+	if (!b->in->file || !(b->q->groups & 1u << GROUP_OUTBOUND) || !b->q->relay_host)
+		return;
+	b->p->unready = true;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "Whether the database has a routing rule too (%s) can't be seen in a file, and two "
+	    "halves of a rule block every reload. Start the server and run stalprep status --url, "
+	    "which sees it; or leave the group out: --skip outbound.",
+	    b->p->dialect->rule);
+}
+
 /* Drop the notes on what a stage would do. */
 static void
 drop_notes(struct messages *m)
@@ -195,6 +233,9 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 		return -1;
 	tell_unnamed(&b, proxy, url);
 	tell_new_listeners(&b);
+	tell_faults(&b);
+	tell_unseen_rule(&b);
+	build_judge_boot(&b);
 	if (q->groups & 1u << GROUP_LISTENERS)
 		build_check_relay(&b);
 	p->unready |= message_refusals(&p->messages) > 0;

@@ -142,6 +142,32 @@ group_words(enum group g)
 	return groups[g].words;
 }
 
+const char *
+group_list(struct pool *pool, unsigned set)
+{
+	const char *text = "";
+	int g;
+
+	for (g = 0; g < GROUP_COUNT; g++) {
+		if (set & 1u << g)
+			text = pool_printf(
+			    pool, "%s%s%s", text, *text ? "," : "", group_name((enum group)g));
+	}
+	return text;
+}
+
+const char *
+group_way_out(struct pool *pool, unsigned set)
+{
+	unsigned named = set & ~(1u << GROUP_ALLOW);
+	const char *allow = named == set ? "" : "without --allow-new-server";
+
+	if (!named)
+		return allow;
+	return pool_printf(
+	    pool, "--skip %s%s%s", group_list(pool, named), *allow ? ", and " : "", allow);
+}
+
 bool
 group_find(enum group *g, const char *name, size_t len)
 {

@@ -49,6 +49,10 @@ enum applies group_applies(enum group g);
 const char *group_name(enum group g);
 const char *group_words(enum group g);
 
+/* The names of these groups, commas between; and how a command leaves them out. In the pool. */
+const char *group_list(struct pool *pool, unsigned set);
+const char *group_way_out(struct pool *pool, unsigned set);
+
 /* Find a group by name of len bytes; false when there is none. */
 bool group_find(enum group *g, const char *name, size_t len);
 

@@ -3,6 +3,8 @@
 #include "base/pool.h"
 
 #include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
 
 struct message *
 message_add(struct messages *m, struct pool *pool, enum message_level level, const char *fmt, ...)
@@ -38,4 +40,19 @@ message_refusals(const struct messages *m)
 	for (i = 0; i < m->count; i++)
 		n += m->items[i].level == MESSAGE_REFUSAL && !m->items[i].forced;
 	return n;
+}
+
+void
+names_add(struct names *n, const char *key)
+{
+	size_t len = strlen(n->text);
+
+	if (n->count++ < NAMES_MAX)
+		snprintf(n->text + len, sizeof(n->text) - len, "%s%.90s", len ? ", " : "", key);
+}
+
+const char *
+names_more(const struct names *n)
+{
+	return n->count > NAMES_MAX ? " and more" : "";
 }

@@ -43,6 +43,20 @@ struct message *message_add(struct messages *m, struct pool *pool, enum message_
 struct message *message_refuse(
     struct messages *m, struct pool *pool, enum refusal refusal, bool forced, const char *text);
 
+enum { NAMES_MAX = 5 }; /* as many keys are named in one message */
+
+/* Keys for a message. Zero-initialise. */
+struct names {
+	char text[512]; /* the first of them, ", " between */
+	size_t count;
+};
+
+/* Add a key. */
+void names_add(struct names *n, const char *key);
+
+/* What follows the text: " and more", or "". */
+const char *names_more(const struct names *n);
+
 /* How many refusals were not overridden. */
 size_t message_refusals(const struct messages *m);
 

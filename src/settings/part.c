@@ -73,7 +73,7 @@ part_mark_written(struct part *p, unsigned groups)
 
 		if (groups & 1u << k.group) {
 			k.maybe_present = k.before;
-			if (settings_same(k.before, k.written))
+			if (settings_same(k.before, k.written) && (k.local || !k.before))
 				continue;
 		}
 		p->keys[n++] = k;
@@ -99,10 +99,15 @@ part_is_uncertain(const struct part *p, unsigned groups)
 void
 part_forget_plan(struct part *p)
 {
-	size_t i;
+	size_t i, n = 0;
 
 	for (i = 0; i < p->count; i++)
 		p->keys[i].written = p->keys[i].maybe_present;
+	for (i = 0; i < p->count; i++) {
+		if (!settings_same(p->keys[i].before, p->keys[i].written))
+			p->keys[n++] = p->keys[i];
+	}
+	p->count = n;
 	part_mark_written(p, ~0u);
 	if (p->count)
 		p->state = PART_PROVED;

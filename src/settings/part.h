@@ -76,7 +76,10 @@ bool part_accounts_for(const struct part_key *k, const char *value);
  */
 void part_forget_plan(struct part *p);
 
-/* The keys of these groups are as written. Those that are as before the stage are removed. */
+/*
+ * The keys of these groups are as written. Those that are as before the stage are removed; but a
+ * value of the database that was written again stays: it is there for certain.
+ */
 void part_mark_written(struct part *p, unsigned groups);
 
 /* Is there a key outside of these groups whose value is not known, since a write was cut off? */

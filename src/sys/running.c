@@ -28,9 +28,8 @@ read_proc(struct buf *out, pid_t pid, const char *name)
 
 enum seen { NO, YES, UNSEEN };
 
-/* Does it have a root of its own, in which an absolute link leads elsewhere? */
-static bool
-has_own_root(pid_t pid)
+bool
+running_has_own_root(pid_t pid)
 {
 	struct stat own, its;
 	char path[64];
@@ -54,16 +53,12 @@ is_file(pid_t pid, const char *name, const struct stat *st)
 		*name == '/' ? "root" : "cwd", name) >= (int)sizeof(path))
 		return NO;
 	if (stat(path, &there) == -1)
-		return errno == EACCES || errno == EPERM || has_own_root(pid) ? UNSEEN : NO;
+		return errno == EACCES || errno == EPERM || running_has_own_root(pid) ? UNSEEN : NO;
 	return there.st_dev == st->st_dev && there.st_ino == st->st_ino ? YES : NO;
 }
 
-/*
- * The value after "--config=", "-c=" and the like; "" where it is the next argument; NULL for any
- * other argument.
- */
-static const char *
-config_value(const char *arg)
+const char *
+running_config_value(const char *arg)
 {
 	static const char *const names[] = { "config", "c" };
 	size_t i, n;
@@ -88,7 +83,7 @@ strings_name(pid_t pid, const struct buf *strings, bool environment, const struc
 	enum seen seen = NO, one;
 
 	for (s = strings->data; s && s < end; s += strlen(s) + 1) {
-		value = !environment                          ? config_value(s)
+		value = !environment                          ? running_config_value(s)
 		    : !strncmp(s, variable, strlen(variable)) ? s + strlen(variable)
 							      : NULL;
 		if (value && !*value && !environment && s + strlen(s) + 1 < end)
@@ -139,9 +134,8 @@ is_no_server(pid_t pid)
 	return false;
 }
 
-/* The command name of a process, on one line. */
-static void
-read_name(char name[RUNNING_NAME_MAX], pid_t pid)
+void
+running_read_name(char name[RUNNING_NAME_MAX], pid_t pid)
 {
 	struct buf text = { 0 };
 	size_t i;
@@ -166,7 +160,7 @@ look_at(struct running *r, pid_t pid, const struct stat *st)
 	struct buf text = { 0 };
 	enum seen seen = NO, in_environment = NO;
 
-	read_name(r->name, pid);
+	running_read_name(r->name, pid);
 	if (read_proc(&text, pid, "cmdline"))
 		seen = strings_name(pid, &text, false, st);
 	if (seen != YES && text.len) /* the kernel's own have no arguments */

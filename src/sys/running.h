@@ -26,4 +26,16 @@ struct running {
  */
 void running_find(struct running *r, const struct stat *st);
 
+/*
+ * Of a process's argument: the value after "--config=", "-c=" and the like; "" where it is the next
+ * argument; NULL for any other argument.
+ */
+const char *running_config_value(const char *arg);
+
+/* Does it have a root of its own, in which an absolute link leads elsewhere? */
+bool running_has_own_root(pid_t pid);
+
+/* The command name of a process, on one line. */
+void running_read_name(char name[RUNNING_NAME_MAX], pid_t pid);
+
 #endif

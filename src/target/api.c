@@ -191,6 +191,38 @@ queue_read(struct api *a, struct err *err)
 	return r;
 }
 
+static bool
+is_below(const char *key, const char *prefix, const char *more)
+{
+	size_t len = strlen(prefix), n = strlen(more);
+
+	return !strncmp(key, prefix, len) && !strncmp(key + len, more, n) && key[len + n] == '.';
+}
+
+bool
+api_covers(const struct api *a, const char *key)
+{
+	static const char allowed[] = "server.allowed-ip.";
+	size_t i;
+
+	for (i = 0; i < COUNT(prefixes); i++) {
+		if (is_below(key, prefixes[i], ""))
+			return true;
+	}
+	for (i = 0; i < COUNT(keys); i++) {
+		if (!strcmp(key, keys[i]))
+			return true;
+	}
+	for (i = 0; i < a->extra_count; i++) {
+		if (!strcmp(key, a->extra[i]))
+			return true;
+	}
+	return is_below(key, "queue.route.", a->relay_id) ||
+	    is_below(key, "remote.", a->relay_id) ||
+	    (*a->new_server && !strncmp(key, allowed, strlen(allowed)) &&
+		!strcmp(key + strlen(allowed), a->new_server));
+}
+
 /* Make a sorted map of {"data":{"key":"value",…}}; a list has them in data's "items". */
 static int
 settings_of_answer(

@@ -75,6 +75,9 @@ int api_read(
 int api_read_every(
     struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
 
+/* Would the reads of settings show this key, if it were there? */
+bool api_covers(const struct api *a, const char *key);
+
 /* Read only the settings, to prove a write. 0, or -1 as for api_read. */
 int api_read_settings(
     struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;

@@ -16,6 +16,9 @@ enum {
 struct reach {
 	struct url targets[TARGETS_MAX];
 	size_t target_count;
+	/* for each target the config.toml of its next start, or none */
+	const char *boot_configs[TARGETS_MAX];
+	size_t boot_config_count;
 	const char *config; /* the file, when no server is given; "-" is standard input */
 	const char *cacert, *pinnedpubkey;
 	const char *resolve[RESOLVE_OPTIONS_MAX]; /* HOST:PORT:ADDR, not yet parsed */

@@ -93,7 +93,7 @@ target_read_again(struct target *t, struct err *err)
 		return 0;
 	if (api_read_settings(a, &t->pool, &t->facts.settings, err) == -1)
 		return -1;
-	if (t->purpose == TO_LOOK)
+	if (t->purpose == TO_LOOK && !t->boot.name[0])
 		return 0;
 	pool_free(&t->every_pool);
 	return api_read_every(a, &t->every_pool, &t->every, err);
@@ -113,6 +113,7 @@ target_close(struct target *t)
 {
 	session_close(&t->session);
 	configfile_free(&t->config);
+	buf_free(&t->boot.text);
 	buf_free(&t->edited);
 	pool_free(&t->every_pool);
 	pool_free(&t->pool);

@@ -32,6 +32,18 @@ enum progress {
 	PROGRESS_PROVED    /* all of it was read back */
 };
 
+/* The config.toml that a server reads at its next start. */
+struct boot {
+	char name[PATH_MAX]; /* "": it is not looked at */
+	bool found;          /* no option named it: its process did */
+	bool surely;         /* if it was found: it is a server's, whatever it holds */
+	struct buf text;     /* until it is parsed */
+	/* it is cut off: it has no listener, or can't be read by the server's rules. The settings
+	 * live in every_pool */
+	bool broken;
+	struct settings settings;
+};
+
 /* The caller holds it, never moved. Zero-initialise; target_close when done. */
 struct target {
 	struct request request; /* with what the snapshot says of earlier stages */
@@ -46,6 +58,7 @@ struct target {
 	struct edits edits;
 	struct buf edited; /* the new text, once planned */
 	bool unseen;       /* it is not known whether a server runs with this file */
+	struct boot boot;  /* for a server only */
 	struct pool pool;  /* what was read and planned */
 	struct api_facts facts;
 	bool read; /* facts is filled */
@@ -67,9 +80,13 @@ struct target {
 	enum progress progress;
 	size_t changed;     /* keys that this run changed, proved */
 	bool local_changed; /* the server rewrote its config.toml */
-	bool sent_dummy;    /* a dummy key made the server rewrite it */
-	size_t rewritten;   /* keys that the server lost and that were written again */
-	size_t shadowed;    /* keys that config.toml outranks, deleted from the database again */
+	/* the new routing rule is not sent before the old one is seen to be gone */
+	bool rule_waits;
+	bool sent_dummy;  /* a dummy key made the server rewrite it */
+	size_t rewritten; /* keys that the server lost and that were written again */
+	/* groups (a set) of which config.toml outranks a key: taken back here, or to be taken back
+	 * through the first node */
+	unsigned taken, outranked;
 };
 
 /* Fill in the origin, and find the file or the addresses. Needs no secret. 0 or -1. */
@@ -98,6 +115,12 @@ int target_file_snapshot(
  * err, and progress says how far it came.
  */
 int target_write(struct target *t, struct err *err) WARN_UNUSED;
+
+/*
+ * Take these groups back: bring the database's keys of them to what the plan read, and prove it.
+ * They leave the snapshot. 0; or -1 with err, and progress says that it is not proved.
+ */
+int target_take_back(struct target *t, unsigned groups, struct err *err) WARN_UNUSED;
 
 /* Close the connection, free the memory. */
 void target_close(struct target *t);

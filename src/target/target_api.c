@@ -10,10 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	RESTORE_ROUNDS = 3, /* tries to remove our keys from the server's memory */
-	NAMED_MAX = 5       /* at most this many keys are named in a message */
-};
+/* tries to remove our keys from the server's memory */
+enum { RESTORE_ROUNDS = 3 };
 
 /* Makes the server write its file. No server reads this key (server-facts: it accepts any name). */
 static const char DUMMY[] = "server.stalprep.touch";
@@ -43,7 +41,7 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 	t->read = true;
 	if (t->request.minor != -1)
 		t->session.api.capital = t->request.minor <= 10;
-	if (t->purpose == TO_LOOK)
+	if (t->purpose == TO_LOOK && !t->boot.name[0])
 		return 0;
 	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
 }
@@ -59,9 +57,9 @@ enum step {
 };
 
 /*
- * A key that has its wanted value is deleted before it is inserted: without a change the server
- * would not write its file (server-facts). One of the database that stands in the file is cleared
- * from both, among the local ones, because that writes the file too.
+ * A local key that has its wanted value is deleted before it is inserted: without a change the
+ * server would not write its file (server-facts). One of the database that stands in the file is
+ * cleared from both, among the local ones, because that writes the file too.
  */
 static bool
 belongs_to_step(const struct plan_key *k, enum step step)
@@ -75,11 +73,13 @@ belongs_to_step(const struct plan_key *k, enum step step)
 		return step == STEP_LOCAL_DELETE || (k->wanted && step == STEP_DATABASE_INSERT);
 	if (k->local != local)
 		return false;
-	return insert ? k->wanted != NULL : !k->wanted || settings_same(k->now, k->wanted);
+	return insert ? k->wanted != NULL
+		      : !k->wanted || (local && settings_same(k->now, k->wanted));
 }
 
+/* Add a step's operations for the keys of these groups. */
 static void
-add_step(struct ops *ops, struct target *t, enum step step)
+add_step(struct ops *ops, struct target *t, enum step step, unsigned groups)
 {
 	bool insert = step == STEP_LOCAL_INSERT || step == STEP_DATABASE_INSERT;
 	size_t i;
@@ -90,9 +90,34 @@ add_step(struct ops *ops, struct target *t, enum step step)
 
 		if (k->in_file && !insert)
 			op.kind = OP_CLEAR;
-		if (belongs_to_step(k, step))
+		if (groups & 1u << k->group && belongs_to_step(k, step))
 			ops_add(ops, &t->pool, &op);
 	}
+}
+
+/* Is it a key of an old routing rule, which has to go before the new rule comes? */
+static bool
+is_old_rule(const struct target *t, const struct plan_key *k)
+{
+	const char *rule = t->plan.dialect->rule;
+
+	return !t->plan.clearing && k->group == GROUP_OUTBOUND && k->write && !k->local &&
+	    !k->wanted && !strncmp(k->key, rule, strlen(rule));
+}
+
+/* Does an old rule stand, by `now`; or still, by the read after its deletion? */
+static bool
+has_old_rule(const struct target *t, bool after)
+{
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+
+		if (is_old_rule(t, k) && (!after || k->after))
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -104,6 +129,8 @@ needs_dummy(const struct target *t)
 {
 	size_t i;
 
+	if (t->plan.touch)
+		return true;
 	if (!t->plan.clearing || t->found.state != PART_SENDING)
 		return false;
 	for (i = 0; i < t->found.count; i++) {
@@ -113,9 +140,11 @@ needs_dummy(const struct target *t)
 	return false;
 }
 
+/* The inserts of an outbound rule wait until the old rule is seen to be gone. */
 static void
 make_ops(struct ops *ops, struct target *t)
 {
+	unsigned outbound = 1u << GROUP_OUTBOUND;
 	struct op dummy = { OP_INSERT, DUMMY, "1", STEP_DUMMY };
 	enum step step;
 
@@ -126,8 +155,10 @@ make_ops(struct ops *ops, struct target *t)
 		dummy.step = STEP_LOCAL_DELETE;
 		ops_add(ops, &t->pool, &dummy);
 	}
+	t->rule_waits = has_old_rule(t, false);
 	for (step = STEP_LOCAL_DELETE; step < STEP_COUNT; step++)
-		add_step(ops, t, step);
+		add_step(
+		    ops, t, step, step == STEP_DATABASE_INSERT && t->rule_waits ? ~outbound : ~0u);
 }
 
 /* Connect again, unless the connection is still open. */
@@ -338,112 +369,236 @@ rewrite_lost(struct target *t, size_t *wrong, struct err *err)
 	    why.text, WAY_OUT);
 }
 
-/* Send the operations, and compare all keys again. */
+/* Count what this run changed, now that it is proved. */
+static void
+count_changes(struct target *t)
+{
+	size_t i;
+
+	t->changed = 0;
+	t->local_changed |= t->sent_dummy;
+	for (i = 0; i < t->plan.key_count; i++) {
+		t->changed += t->plan.keys[i].write;
+		t->local_changed |= t->plan.keys[i].write && t->plan.keys[i].local;
+	}
+}
+
+/* A step of a take-back. Gives whether there is anything to do for the key. */
+static bool
+belongs_to_take_back(const struct target *t, const struct plan_key *k, unsigned groups, bool insert)
+{
+	bool sent = !(t->rule_waits && k->group == GROUP_OUTBOUND);
+
+	if (!k->write || k->local || !(groups & 1u << k->group))
+		return false;
+	return insert ? k->now && !k->after : k->wanted && sent;
+}
+
+/* Send one step of a take-back, and read all keys again. */
 static int
-send_and_compare(struct target *t, const struct ops *ops, struct settings *s, struct err *err)
+send_take_back(struct target *t, unsigned groups, bool insert, struct err *err)
 {
 	enum api_written written;
-
-	if (post(t, ops, &written, err) == -1 || read_back(t, s, err) == -1)
-		return -1;
-	plan_compare(&t->plan, s);
-	return 0;
-}
-
-static void
-forget_key(struct part *s, const char *key)
-{
-	size_t i, n;
-
-	for (i = n = 0; i < s->count; i++) {
-		if (strcmp(s->keys[i].key, key) != 0)
-			s->keys[n++] = s->keys[i];
-	}
-	s->count = n;
-}
-
-/*
- * A database key that reads back as before may be shadowed by config.toml. Delete it from the
- * database and read again. If it is still there, it is the file's: our value had no effect, and the
- * key leaves the snapshot (what the database held before is not known). If it is gone, somebody set
- * the value since: put it back.
- */
-static int
-delete_shadowed(struct target *t, size_t wrong, struct err *err)
-{
-	struct ops deletes = { 0 }, inserts = { 0 };
+	struct ops ops = { 0 };
 	struct settings s;
 	size_t i;
 
 	for (i = 0; i < t->plan.key_count; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
-		struct op op = { OP_DELETE, k->key, k->now, 0 };
+		struct op op = { insert ? OP_INSERT : OP_DELETE, k->key, k->now, 0 };
 
-		if (k->write && !k->local && k->now && is_not_as_planned(k) &&
-		    settings_same(k->after, k->now))
-			ops_add(&deletes, &t->pool, &op);
+		if (belongs_to_take_back(t, k, groups, insert))
+			ops_add(&ops, &t->pool, &op);
 	}
-	if (!deletes.count)
-		return 0;
-	if (send_and_compare(t, &deletes, &s, err) == -1)
+	if (!ops.count)
+		return pool_check(&t->pool, err);
+	if (post(t, &ops, &written, err) == -1 || read_back(t, &s, err) == -1)
 		return -1;
-	for (i = 0; i < deletes.count; i++) {
-		struct op op = deletes.items[i];
-
-		op.kind = OP_INSERT;
-		if (settings_get(&s, op.key)) {
-			forget_key(&t->store->current.database, op.key);
-			t->shadowed++;
-		} else {
-			ops_add(&inserts, &t->pool, &op);
-		}
-	}
-	if (inserts.count && send_and_compare(t, &inserts, &s, err) == -1)
-		return -1;
-	return t->shadowed == wrong ? target_save_proved(t, err) : target_save_sending(t, err);
+	plan_compare(&t->plan, &s);
+	return 0;
 }
 
-/* Name the keys that are wrong, and say why if that is known. */
-static int
-explain_wrong(struct target *t, size_t wrong, struct err *err)
+/*
+ * Delete what was written, and insert what stood before where it does not stand now: what still
+ * stands after the deletes is config.toml's.
+ */
+int
+target_take_back(struct target *t, unsigned groups, struct err *err)
 {
-	char names[512] = "";
 	struct err why;
-	size_t i, len, n = 0, not_shared = 0;
+	size_t i;
+	int r;
+
+	session_begin_phase(&t->session, false);
+	r = send_take_back(t, groups, false, &why);
+	for (i = 0; i < t->plan.key_count && r == 0; i++) {
+		struct plan_key *k = &t->plan.keys[i];
+
+		k->stood = k->after && (!k->wanted || belongs_to_take_back(t, k, groups, false));
+	}
+	if (r == -1 || send_take_back(t, groups, true, &why) == -1) {
+		target_mark_unproved(t);
+		return err_set(err, why.kind, "To take it back failed: %s %s", why.text, WAY_OUT);
+	}
+	for (i = 0; i < t->plan.key_count; i++) {
+		struct plan_key *k = &t->plan.keys[i];
+
+		if (!k->write || k->local || !(groups & 1u << k->group))
+			continue;
+		if (!settings_same(k->after, k->now)) {
+			target_mark_unproved(t);
+			return err_set(err, ERR_SERVER,
+			    "To take it back failed: %.120s does not read back as before. %s",
+			    k->key, WAY_OUT);
+		}
+		k->write = false;
+		k->taken = true;
+		k->state = plan_key_state(k, k->after);
+		t->plan.write_count--;
+	}
+	t->taken |= groups;
+	count_changes(t);
+	if (target_save_taken(t, t->taken, err) == 0)
+		return 0;
+	t->progress = PROGRESS_UNPROVED;
+	return -1;
+}
+
+/* The keys that do not read back as planned, by what is wrong. */
+struct wrong {
+	struct names all, outranked;
+	size_t missing;  /* written through the first node, and absent on this one */
+	unsigned groups; /* of the outranked keys */
+	bool ours;       /* this node wrote them */
+	size_t others;   /* keys outside of these groups */
+};
+
+/*
+ * A key of the database that reads back as it was read before the write is outranked by this
+ * server's config.toml. With another value, or none, somebody else wrote at the same time.
+ */
+static void
+find_wrong(const struct target *t, struct wrong *w)
+{
+	size_t i;
 
 	for (i = 0; i < t->plan.key_count; i++) {
 		const struct plan_key *k = &t->plan.keys[i];
 
-		len = strlen(names);
-		not_shared += is_not_as_planned(k) && !k->local && !k->write;
-		if (is_not_as_planned(k) && n < NAMED_MAX)
-			snprintf(
-			    names + len, sizeof(names) - len, "%s%.90s", n++ ? ", " : "", k->key);
+		if (!is_not_as_planned(k))
+			continue;
+		names_add(&w->all, k->key);
+		if (k->local)
+			continue;
+		if (!k->write && !k->after)
+			w->missing++;
+		if (!k->after || !settings_same(k->after, k->now))
+			continue;
+		names_add(&w->outranked, k->key);
+		w->groups |= 1u << k->group;
+		w->ours |= k->write;
+	}
+	if (w->missing) /* the servers share no database: this says nothing of a file */
+		w->groups = 0;
+	for (i = 0; i < t->plan.key_count; i++) {
+		const struct plan_key *k = &t->plan.keys[i];
+
+		w->others += is_not_as_planned(k) && (k->local || !(w->groups & 1u << k->group));
+	}
+}
+
+/* Of the groups that were taken back: name the keys that config.toml has. */
+static struct names
+name_file_keys(const struct target *t)
+{
+	struct names names = { 0 };
+	size_t i;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		if (t->plan.keys[i].taken && t->plan.keys[i].stood)
+			names_add(&names, t->plan.keys[i].key);
+	}
+	return names;
+}
+
+/*
+ * The groups of which keys are outranked are not staged: what of them is written goes again. If it
+ * was written through the first node, the caller takes it back there. 0; or -1 with err. What is to
+ * say is in err in any case.
+ */
+static int
+give_up_groups(struct target *t, const struct wrong *w, struct err *err)
+{
+	const char *groups = group_list(&t->pool, w->groups);
+	struct names names = w->outranked;
+	struct err why;
+
+	t->outranked = w->groups;
+	if (w->ours) {
+		if (target_take_back(t, w->groups, &why) == -1)
+			return err_set(err, why.kind,
+			    "%s%s did not read back as written, so group %s has to be taken back. "
+			    "%s",
+			    names.text, names_more(&names), groups, why.text);
+		names = name_file_keys(t);
+	}
+	if (names.count)
+		err_set(err, ERR_SERVER,
+		    "This server's config.toml has %s%s, and it outranks the database.", names.text,
+		    names_more(&names));
+	else
+		err_set(
+		    err, ERR_SERVER, "Somebody else set %s at the same time.", w->outranked.text);
+	err_add(err,
+	    "So group %s is not staged: what was written of it is taken back, and the database has "
+	    "what stood there before.",
+	    groups);
+	if (names.count)
+		err_add(err,
+		    "What it held behind these keys of the file is not known. Stop the server and "
+		    "use --config, or take the keys out of the file and restart the server, or "
+		    "leave the group out: %s.",
+		    group_way_out(&t->pool, w->groups));
+	else
+		err_add(err, "Run the same command again.");
+	return 0;
+}
+
+/* Name the keys that are wrong, and say why if that is known. */
+static int
+explain_wrong(struct target *t, struct err *err)
+{
+	struct wrong w = { 0 };
+	struct err given_up;
+
+	find_wrong(t, &w);
+	if (w.groups && !t->plan.clearing) {
+		if (give_up_groups(t, &w, &given_up) == 0 && !w.others)
+			t->progress = PROGRESS_PROVED;
+		if (!w.others) {
+			*err = given_up;
+			return -1;
+		}
 	}
 	err_set(err, ERR_SERVER,
 	    "The server accepted the write, but %zu of %zu key%s not read back as planned: %s%s.",
-	    wrong, t->plan.key_count, t->plan.key_count == 1 ? " does" : "s do", names,
-	    wrong > n ? " and more" : "");
+	    w.all.count, t->plan.key_count, t->plan.key_count == 1 ? " does" : "s do", w.all.text,
+	    names_more(&w.all));
 	if (t->plan.clearing)
 		err_add(err,
 		    "A key in config.toml outranks the database. Stop the server and remove the "
 		    "key from the file.");
-	else if (delete_shadowed(t, wrong, &why) == -1)
-		err_add(err, "%s", why.text);
-	if (t->shadowed)
-		err_add(err,
-		    "This server's config.toml has %zu of them, and it outranks the database. What "
-		    "was written to the database for them is deleted again. What the database held "
-		    "before is not known. Stop the server and use --config, or leave the group out "
-		    "with --skip.",
-		    t->shadowed);
-	if (not_shared)
+	else if (w.groups)
+		err_add(err, "%s", given_up.text);
+	if (w.missing)
 		err_add(err,
 		    "%zu of them were written through the first --url and are missing here, so the "
 		    "two servers share no database. Clear both, then stage them one by one.",
-		    not_shared);
-	if (t->shadowed + not_shared < wrong)
+		    w.missing);
+	if (w.missing < w.all.count)
 		err_add(err, "%s", WAY_OUT);
+	if (t->taken && t->store->kept && target_save_sending(t, &given_up) == -1)
+		err_add(err, "%s", given_up.text);
 	return -1;
 }
 
@@ -452,7 +607,7 @@ prove_write(struct target *t, struct err *err)
 {
 	struct settings s;
 	struct err why;
-	size_t wrong, i;
+	size_t wrong;
 
 	target_mark_unproved(t);
 	if (read_back(t, &s, &why) == -1)
@@ -462,14 +617,38 @@ prove_write(struct target *t, struct err *err)
 	wrong = plan_compare(&t->plan, &s);
 	if (wrong && rewrite_lost(t, &wrong, err) == -1)
 		return -1;
-	if (wrong)
-		return explain_wrong(t, wrong, err);
-	t->progress = PROGRESS_PROVED;
-	for (i = 0; i < t->plan.key_count; i++) {
-		t->changed += t->plan.keys[i].write;
-		t->local_changed |= t->plan.keys[i].write && t->plan.keys[i].local;
+	if (wrong) {
+		explain_wrong(t, err);
+		count_changes(t);
+		return -1;
 	}
+	t->progress = PROGRESS_PROVED;
+	count_changes(t);
 	return 0;
+}
+
+/*
+ * The old routing rule is deleted. Where a read shows that, send the new one; else config.toml has
+ * it, and two halves would block every reload (server-facts). 0; or -1 with the whole message.
+ */
+static int
+send_rule(struct target *t, struct err *err)
+{
+	struct ops ops = { 0 };
+	struct settings s;
+	struct err why;
+
+	target_mark_unproved(t);
+	if (read_back(t, &s, &why) == -1)
+		return err_set(err, why.kind,
+		    "The server accepted the write, but it could not be read back: %s %s", why.text,
+		    WAY_OUT);
+	plan_compare(&t->plan, &s);
+	if (has_old_rule(t, true))
+		return 0; /* prove_write says so */
+	add_step(&ops, t, STEP_DATABASE_INSERT, 1u << GROUP_OUTBOUND);
+	t->rule_waits = false;
+	return send_all(t, &ops, err);
 }
 
 int
@@ -484,7 +663,8 @@ target_api_write(struct target *t, struct err *err)
 	if (ops.count && target_save_sending(t, err) == -1)
 		return -1;
 	session_begin_phase(&t->session, false);
-	if (send_all(t, &ops, err) == -1 || prove_write(t, err) == -1)
+	if (send_all(t, &ops, err) == -1 || (t->rule_waits && send_rule(t, err) == -1) ||
+	    prove_write(t, err) == -1)
 		return -1;
 	if (t->plan.clearing || target_save_proved(t, &why) == 0)
 		return 0;

@@ -425,6 +425,42 @@ target_save_proved(struct target *t, struct err *err)
 	return store_save(t->store, err);
 }
 
+int
+target_save_taken(struct target *t, unsigned groups, struct err *err)
+{
+	struct snapshot *s = &t->store->current;
+	const struct part *old = target_found_part(t), *from[2];
+	struct request asked = t->request;
+	struct part joined, left, *node;
+	size_t i, j;
+
+	if (!is_kept(t))
+		return 0;
+	node = own_node(t);
+	joined = left = snapshot_join(s, node, t->has_database, &t->store->pool);
+	left.keys = NULL;
+	left.count = 0;
+	from[0] = &joined;
+	from[1] = old;
+	for (i = 0; i < COUNT(from); i++) {
+		for (j = 0; from[i] && j < from[i]->count; j++) {
+			const struct part_key *k = &from[i]->keys[j];
+
+			if (!(groups & 1u << k->group) == (i == 0))
+				part_add(&left, &t->store->pool, k);
+		}
+	}
+	snapshot_split(s, node, t->has_database, &left, &t->store->pool);
+	asked.groups &= ~groups;
+	t->asked = request_keep(
+	    &t->pool, &asked, t->store->found ? t->store->loaded.request : NULL);
+	if (pool_check(&t->pool, err) == -1)
+		return -1;
+	if (snapshot_count(s) || t->store->found)
+		return target_save_proved(t, err);
+	return store_restore(t->store, err);
+}
+
 void
 target_mark_unproved(struct target *t)
 {

@@ -46,6 +46,12 @@ int target_save_proved(struct target *t, struct err *err) WARN_UNUSED;
 
 /* Nothing was sent to this target: its parts are what they were. Nothing is saved. */
 void target_forget_plan(struct target *t);
+/*
+ * Record that these groups were taken back: they leave the snapshot, but for what an earlier stage
+ * recorded of them, and so does what this run asked for them. A snapshot that has nothing then is
+ * removed. 0 or -1.
+ */
+int target_save_taken(struct target *t, unsigned groups, struct err *err) WARN_UNUSED;
 
 /* After a clear: keep of its parts what was not restored. Nothing is saved. 0 or -1 with err. */
 int target_forget_cleared(struct target *t, struct err *err) WARN_UNUSED;

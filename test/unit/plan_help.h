@@ -59,6 +59,8 @@ struct world {
 	bool shared, new_node;
 	const char *place;            /* in words: where a snapshot was looked for; or NULL */
 	const struct settings *every; /* all settings, or NULL */
+	const struct settings *boot;  /* the file of the next start, or NULL */
+	bool boot_broken;
 	struct plan plan;
 };
 
@@ -86,6 +88,9 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 	struct plan_input in = {
 		.now = &w->now,
 		.every = w->every,
+		.boot = w->boot,
+		.boot_name = "FILE",
+		.boot_broken = w->boot_broken,
 		.request = &w->q,
 		.part = w->has_part ? &w->part : NULL,
 		.stored = w->has_part ? w->stored : NULL,

@@ -85,13 +85,13 @@ test_settled(void **state)
 	for (i = 0; i < COUNT(cases); i++) {
 		for (j = 0; j < 2; j++) {
 			struct part_key key = { "k", cases[i].before, cases[i].written,
-				GROUP_CHECKS, false, NULL, cases[i].maybe_present, false };
+				GROUP_LISTENERS, true, NULL, cases[i].maybe_present, false };
 			struct part s = { .keys = &key, .count = 1 };
 			const char *wanted = j ? cases[i].proved : cases[i].unsent;
 			bool gone = same_text(wanted, "-");
 
 			if (j)
-				part_mark_written(&s, 1u << GROUP_CHECKS);
+				part_mark_written(&s, 1u << GROUP_LISTENERS);
 			else
 				part_forget_plan(&s);
 			CHECK(s.count == !gone, "%s: %zu keys", cases[i].why, s.count);
@@ -105,6 +105,25 @@ test_settled(void **state)
 	}
 }
 
+/* A value that stood in the database and was written again is there for certain, once proved. */
+static void
+test_written_again(void **state)
+{
+	struct part_key keys[] = {
+		{ "a", "w", "w", GROUP_CHECKS, false, NULL, "w", false },
+		{ "b", NULL, NULL, GROUP_CHECKS, false, NULL, NULL, false },
+		{ "c", "w", "w", GROUP_CHECKS, true, NULL, NULL, false },
+	};
+	struct part p = { .keys = keys, .count = COUNT(keys) };
+
+	(void)state;
+	part_mark_written(&p, 1u << GROUP_CHECKS);
+	assert_int_equal(p.count, 1);
+	assert_string_equal(p.keys[0].key, "a");
+	part_forget_plan(&p);
+	assert_int_equal(p.count, 0);
+}
+
 /*
  * A write that was cut off leaves it open which of its values a key holds, until its group is
  * proved.
@@ -113,7 +132,7 @@ static void
 test_open(void **state)
 {
 	struct part_key keys[] = {
-		{ "k", "b", "b", GROUP_CHECKS, false, NULL, "s", false },
+		{ "k", "b", "b", GROUP_CHECKS, true, NULL, "s", false },
 		{ "l", NULL, "w", GROUP_LISTENERS, false, NULL, NULL, false },
 	};
 	struct part s = { .state = PART_SENDING, .keys = keys, .count = COUNT(keys) };
@@ -161,6 +180,7 @@ main(void)
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_accounts_for),
 		cmocka_unit_test(test_settled),
+		cmocka_unit_test(test_written_again),
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_unknown),
 		cmocka_unit_test(test_states),

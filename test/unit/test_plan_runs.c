@@ -53,8 +53,8 @@ dice(unsigned sides)
 }
 
 /*
- * What a write that was cut off leaves: each key is the old or the new, or away where it is written
- * anew.
+ * What a write that was cut off leaves: each key is the old or the new, or away where a local one
+ * is written anew.
  */
 static void
 write_some(struct world *w)
@@ -66,7 +66,8 @@ write_some(struct world *w)
 
 		if (!k->write || dice(2))
 			continue;
-		world_set(w, k->key, same_text(k->now, k->wanted) ? NULL : kept(w, k->wanted));
+		world_set(w, k->key,
+		    k->local && same_text(k->now, k->wanted) ? NULL : kept(w, k->wanted));
 	}
 }
 

@@ -1,0 +1,116 @@
+#include "target/boot.h"
+
+#include "settings/localkeys.h"
+#include "settings/settings.h"
+#include "sys/file.h"
+#include "sys/listening.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* An absolute name, so that what the report prints works in any folder. */
+static void
+name_file(struct boot *b, const char *path)
+{
+	char here[PATH_MAX];
+
+	if (*path == '/' || !getcwd(here, sizeof(here)) ||
+	    snprintf(b->name, sizeof(b->name), "%s/%s", here, path) >= (int)sizeof(b->name))
+		snprintf(b->name, sizeof(b->name), "%s", path);
+}
+
+int
+boot_read(struct target *t, const char *path, struct err *err)
+{
+	struct listening l;
+
+	if (!path) {
+		t->boot.found = listening_read(&l, &t->boot.text, &t->session.addresses);
+		if (t->boot.found)
+			snprintf(t->boot.name, sizeof(t->boot.name), "%s", l.path);
+		t->boot.surely = l.named_so;
+		return 0;
+	}
+	name_file(&t->boot, path);
+	switch (file_read(&t->boot.text, path, TOML_TEXT_MAX, err)) {
+	case 0:
+		return 0;
+	case 1:
+		return err_set(err, ERR_SYSTEM, "--boot-config %s: there is no such file", path);
+	default:
+		return -1;
+	}
+}
+
+/* Parse the text. 0; 1 if the server would not start with it, for the reason in why; -1. */
+static int
+parse(struct target *t, struct err *why, struct err *err)
+{
+	int minor = t->request.minor != -1 ? t->request.minor : t->facts.minor_last;
+	struct toml toml = { 0 };
+	const char *text = buf_text(&t->boot.text);
+
+	if (!text)
+		return err_memory(err);
+	if (toml_read(&toml, &t->every_pool, "", text, t->boot.text.len, minor <= 12, why) == -1)
+		return pool_check(&t->every_pool, err) == -1 ? -1 : 1;
+	return settings_from_toml(&t->boot.settings, &t->every_pool, &toml, err);
+}
+
+/* What the API would show after a restart. */
+static int
+merge(struct target *t, struct err *err)
+{
+	const struct settings *now = &t->facts.settings, *boot = &t->boot.settings;
+	struct settings seen = { 0 };
+	size_t i;
+
+	for (i = 0; i < now->count; i++) {
+		const struct setting *s = &now->items[i];
+
+		if (!localkeys_match(boot, t->facts.minor_last, s->key) &&
+		    !settings_get(boot, s->key))
+			settings_add(&seen, &t->pool, s->key, s->value);
+	}
+	for (i = 0; i < boot->count; i++) {
+		const struct setting *s = &boot->items[i];
+
+		if (api_covers(&t->session.api, s->key))
+			settings_add(&seen, &t->pool, pool_str(&t->pool, s->key),
+			    pool_str(&t->pool, s->value));
+	}
+	if (pool_check(&t->pool, err) == -1 || settings_sort(&seen, err) == -1)
+		return -1;
+	t->facts.settings = seen;
+	return 0;
+}
+
+int
+boot_use(struct target *t, struct err *err)
+{
+	bool sending = t->found.state == PART_SENDING, listens;
+	struct err why;
+	int r;
+
+	if (!t->boot.name[0])
+		return 0;
+	r = parse(t, &why, err);
+	if (r == -1)
+		return -1;
+	listens = r == 0 ? settings_has_prefix(&t->boot.settings, "server.listener.")
+			 : strstr(t->boot.text.data, "listener") != NULL;
+	buf_free(&t->boot.text);
+	if (t->boot.found && !t->boot.surely && (r == 1 || !listens)) {
+		/* some other program's file, such as a web proxy's */
+		t->boot.name[0] = '\0';
+		t->boot.found = false;
+		return 0;
+	}
+	t->boot.broken = r == 1 || !listens;
+	if (r == 1 && (t->purpose == TO_LOOK || (listens && !sending)))
+		return err_set(err, ERR_REFUSED,
+		    "%s: %s. The server would not start with this file", t->boot.name, why.text);
+	return t->purpose == TO_LOOK ? merge(t, err) : 0;
+}
