@@ -2,7 +2,6 @@
 rules, no other byte of it changes, and whatever goes wrong leaves the old text or the new one."""
 
 import contextlib
-import itertools
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -95,21 +95,21 @@ def bench(run, tmp_path):
 
 # The edit
 
-BLOCK = f"""\
-{MARK}begin: what stalprep put here; stalprep clear takes it out again
-[auth]
-dkim.verify = "disable"
+NEW = f" {MARK}new: stalprep clear takes it out"
+TABLES = f"""\
+[auth]{NEW}
 arc.verify = "disable"
-spf.verify.ehlo = "disable"
-spf.verify.mail-from = "disable"
+dkim.verify = "disable"
 dmarc.verify = "disable"
 iprev.verify = "disable"
-[session]
-ehlo.reject-non-fqdn = false
-[http]
+spf.verify.ehlo = "disable"
+spf.verify.mail-from = "disable"
+[http]{NEW}
 url = "'{ORIGIN}'"
-{MARK}end
+[session]{NEW}
+ehlo.reject-non-fqdn = false
 """
+FIRST = "[server.listener.smtp]\n"
 NEW_LINES = """\
 proxy.override = true
 proxy.trusted-networks.0 = "203.0.113.10/32"
@@ -118,8 +118,8 @@ proxy.trusted-networks.0 = "203.0.113.10/32"
 
 def test_where_a_person_would_put_it(bench):
     bench(*STAGE)
-    own = '  bind     = "[::]:143"\n'
-    assert bench.text == PLAIN.replace(own, own + NEW_LINES) + BLOCK
+    own = '  protocol = "imap"\n'
+    assert bench.text == PLAIN.replace(own, own + NEW_LINES).replace(FIRST, TABLES + FIRST)
     assert difference(oldconfig.read_text(PLAIN, VERSION), bench.keys()) == guide("0.15.5", listeners=["imap"])
     bench("status")
     bench(*CLEAR)
@@ -131,21 +131,28 @@ IMAP = 'bind = "[::]:143"\nprotocol = "imap"\n'
 FILES = {  # what is odd: (text, lines that --only listeners makes of it, lines that it takes)
     "below the parent": ('[server.listener]\n"imap".bind = "[::]:143"\nimap.protocol = "imap"\n',
                          ["imap." + line for line in NEW_LINES.splitlines(True)], []),
-    "an inline table": ('[server.listener]\nimap = {bind = "[::]:143", protocol = "imap"}\n',
-                        ["imap." + line for line in NEW_LINES.splitlines(True)], []),
     "quoted keys": ('[server."listener.imap"]\n"bind" = "[::]:143"\n"protocol" = "imap"\n"proxy"."override" = false\n',
                     ['"proxy"."override" = true\n', 'proxy.trusted-networks.0 = "203.0.113.10/32"\n'],
                     ['"proxy"."override" = false\n']),
-    "a list": ("[server.listener.imap]\n" + IMAP + 'proxy.trusted-networks = ["198.51.100.0/24"]\n',
-               NEW_LINES.replace(".0 =", ".1 =").splitlines(True), []),
+    "a list": ("[server.listener.imap]\n" + IMAP + 'proxy.trusted-networks = ["198.51.100.0/24", # x\n]\n',
+               ["proxy.override = true\n", 'proxy.trusted-networks.0 = "198.51.100.0/24"\n',
+                'proxy.trusted-networks.1 = "203.0.113.10/32"\n',
+                f'{MARK}was: proxy.trusted-networks = ["198.51.100.0/24", # x\n', f"{MARK}was+ ]\n"],
+               ['proxy.trusted-networks = ["198.51.100.0/24", # x\n', "]\n"]),
     "a scalar": ("[server.listener.imap]\n" + IMAP + 'proxy.trusted-networks = "198.51.100.0/24" # ours\n',
-                 [f'{MARK}was: proxy.trusted-networks = "198.51.100.0/24" # ours\n', "proxy.override = true\n",
-                  'proxy.trusted-networks.0 = "198.51.100.0/24"\n', 'proxy.trusted-networks.1 = "203.0.113.10/32"\n'],
+                 ["proxy.override = true\n", 'proxy.trusted-networks.0 = "198.51.100.0/24"\n',
+                  'proxy.trusted-networks.1 = "203.0.113.10/32"\n',
+                  f'{MARK}was: proxy.trusted-networks = "198.51.100.0/24" # ours\n'],
                  ['proxy.trusted-networks = "198.51.100.0/24" # ours\n']),
     "one in a list": ("[server.listener.imap]\n" + IMAP +
                       "proxy = {trusted-networks = ['203.0.113.0/24'], override = 'x'}\n",
                       ["proxy = {trusted-networks = ['203.0.113.0/24'], override = true}\n"],
                       ["proxy = {trusted-networks = ['203.0.113.0/24'], override = 'x'}\n"]),
+    "a table below": ("[server.listener.imap]\n" + IMAP + "[server.listener.imap.proxy]\n\n# none\n", [
+        line.removeprefix("proxy.") for line in NEW_LINES.splitlines(True)], []),
+    "a table below another": ("[server.listener.imap]\n" + IMAP + "[server.listener.imap.proxy.trusted-networks]\n",
+                              [f"[server.listener.imap.proxy]{NEW}\n", "override = true\n",
+                               '0 = "203.0.113.10/32"\n'], []),
     "as the server writes it": ('server.listener.imap.bind = "[::]:143"\nserver.listener.imap.protocol = "imap"\n',
                                 ["server.listener.imap." + line for line in NEW_LINES.splitlines(True)], []),
     "long lines": ("[server.listener.imap]\n" + IMAP.replace("\n", " \t# " + "x" * 5000 + "\n"),
@@ -157,6 +164,14 @@ def changed_lines(old, new):
     """Those that only new has, and those that only old has."""
     old, new = old.encode().splitlines(True), new.encode().splitlines(True)
     return [line.decode() for line in new if line not in old], [line.decode() for line in old if line not in new]
+
+
+def refused_inline(bench, *options):
+    """Gives what is said. Nothing was written."""
+    text = bench.text
+    ran = bench(*options, status=1)
+    assert "refused (inline-table)" in ran.err and "Nothing was written." in ran.err and bench.text == text
+    return ran.err
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -172,10 +187,42 @@ def test_edit(bench, name):
         bench("status", "--only", "listeners")
         bench(*LISTENERS)
         assert bench.text == staged
-        bench(*OTHER)
-        assert "203.0.113.10/32" not in bench.text
+        if name == "one in a list":
+            assert "imap.proxy (line " in refused_inline(bench, *OTHER)
+        else:
+            bench(*OTHER)
+            assert "203.0.113.10/32" not in bench.text
         bench(*CLEAR)
         assert bench.text == text and bench.keys() == before
+
+
+ANOTHERS = "proxy.trusted-networks"
+STAGED_BY_ANOTHER = {  # how its network is written: the lines, and what else they have
+    "a scalar": (ANOTHERS + ' = "198.51.100.0/24" # x\n', []),
+    "a list": (ANOTHERS + ' = [\n  "198.51.100.0/24", # x\n]\n', []),
+    "a list with an original": (ANOTHERS + ' = ["198.51.100.0/24", "192.0.2.0/24"]\n', ["192.0.2.0/24"]),
+    "by its index": (ANOTHERS + '.0 = "198.51.100.0/24"\n', []),
+}
+
+
+@pytest.mark.parametrize("name", STAGED_BY_ANOTHER)
+def test_networks_of_another_stage(bench, name):
+    """They are not commented out as originals: a clear does not bring them back, and says so."""
+    lines, originals = STAGED_BY_ANOTHER[name]
+    listener = "[server.listener.imap]\n" + IMAP
+    bench.put("[server.listener.smtp]\nprotocol = 'smtp'\nbind = '[::]:25'\n" + listener + "proxy.override = true\n" +
+              lines)
+    text, before = bench.text, bench.keys()
+    assert "refused (already-staged)" in bench(*LISTENERS, status=1).err and bench.text == text
+    bench(*LISTENERS, "--force", "already-staged")
+    networks = [value for key, value in bench.keys().items() if ".trusted-networks." in key]
+    assert networks == [*originals, "203.0.113.10/32"]
+    bench("status", "--only", "listeners")
+    ran = bench(*CLEAR, status=6)
+    assert "what stood there before is not known" in ran.err
+    own = {key: value for key, value in before.items() if ".proxy." not in key}
+    left = difference(own, bench.keys())
+    assert list(left.values()) == originals and all(".trusted-networks." in key for key in left)
 
 
 @pytest.mark.parametrize("last,end", [("\n", "\n"), ("\r\n", "\r\n"), ("\r\n# x", "\r\n"), ("\n# x\r", "\n")])
@@ -187,8 +234,7 @@ def test_line_ends(bench, last, end):
         bench(*LISTENERS)
         assert changed_lines(text, bench.text) == (NEW_LINES.replace("\n", end).splitlines(True), [])
         bench(*STAGE)
-        block = (BLOCK if last.endswith("\n") else "\n" + BLOCK.removesuffix("\n"))
-        assert bench.text.endswith(block.replace("\n", end)) or "# x" in last
+        assert TABLES.replace("\n", end) + FIRST.replace("\n", usual) in bench.text and bench.text.endswith(last)
         bench(*CLEAR)
         assert bench.text == text
 
@@ -222,22 +268,27 @@ def test_given_back(bench, name):
             assert bench.text == text
 
 
-ONE_LINE = """\
-[server]
-listener = {smtp = {bind = "[::]:25", protocol = 'smtp'}, imap = {bind = "[::]:143", protocol = 'imap', \
-proxy.override = false, proxy.trusted-networks.0 = '198.51.100.0/24'}, web = {bind = "[::]:443", protocol = 'http', \
-proxy.trusted-networks = "198.51.100.0/24"}}
-"""
+INLINE = {  # text: what the refusal names
+    "a listener": ('[server.listener]\nimap = {bind = "[::]:143", protocol = "imap"}\n', ["server.listener.imap (line 2)"]),
+    "all in one": ('[server]\nlistener = {imap = {bind = "[::]:143", protocol = "imap"}}\n', ["server.listener (line 2)"]),
+    "two": ('[server.listener]\nimap = {bind = "[::]:143", protocol = "imap"}\n'
+            'web = {bind = "[::]:443", protocol = "http"}\n', ["server.listener.imap (line 2)", "server.listener.web (line 3)"]),
+    "a listener's proxy": ("[server.listener.imap]\n" + IMAP + "proxy = {other = 1}\n", ["server.listener.imap.proxy (line 4)"]),
+    "no network": ("[server.listener.imap]\n" + IMAP + "proxy.trusted-networks = []\n",
+                   ["server.listener.imap.proxy.trusted-networks (line 4)"]),
+    "a check": ("[server.listener.imap]\n" + IMAP + "[auth]\ndkim = {sign = false}\n", ["auth.dkim (line 5)"]),
+    "a value": ("[server.listener.imap]\n" + IMAP + "[auth]\ndkim = 1\n", ["auth.dkim (line 5)"]),
+    "a rule of tables": ("[server.listener.imap]\n" + IMAP + "[[http.url]]\nelse = 'x'\n", ["http.url (line 4)"]),
+}
 
 
-@pytest.mark.parametrize("way", itertools.permutations([STAGE, OTHER, (*LISTENERS, "--listener", "imap")]))
-def test_one_line_for_all(bench, way):
-    """It is edited in place, made a comment, and half of it is wanted back."""
-    bench.put(ONE_LINE)
-    for options in way:
-        bench.stage(*options[1:])
-    bench(*CLEAR)
-    assert bench.text == ONE_LINE
+@pytest.mark.parametrize("name", INLINE)
+def test_inline(bench, name):
+    text, named = INLINE[name]
+    bench.put(text + '[server.listener.smtp]\nprotocol = "smtp"\nbind = "[::]:25"\n')
+    said = refused_inline(bench, *STAGE)
+    assert re.search(r"or a value: (.*?)\. Write", said)[1] == ", ".join(named)
+    assert bench(*STAGE, "--dry-run", "--json", status=1).names() == {"inline-table"}
 
 
 def test_one_key(bench):
@@ -253,10 +304,10 @@ def test_one_key(bench):
 
 
 def test_only_what_clear_may(bench):
-    """A value that somebody changed is named and left alone; of a block that somebody wrote into, his lines stay."""
+    """A value that somebody changed is named and left alone; of a table that somebody wrote into, his lines stay."""
     bench(*STAGE)
     bench.path.write_text(bench.text.replace('dkim.verify = "disable"', 'dkim.verify = "strict"').replace(
-        "[session]\n", "[session]\nmine = 1\n"))
+        f"[session]{NEW}\n", f"[session]{NEW}\nmine = 1\n"))
     ran = bench(*CLEAR, status=6)
     assert "auth.dkim.verify was changed" in ran.err
     assert difference(oldconfig.read_text(PLAIN, VERSION), bench.keys()) == {"auth.dkim.verify": "strict",
@@ -307,6 +358,60 @@ def test_the_server_between(bench, simulate):
     bench(*CLEAR)
     assert difference(before, bench.keys()) == {"server.zz": "his"}
     assert bench.text == oldconfig.write_text(bench.keys())
+
+
+# What comes behind
+
+FLAT = oldconfig.write_text(oldconfig.read_text(PLAIN, VERSION))
+APPENDED = {  # by a person or a start script
+    "dotted keys": 'certificate.x.cert = "%{file:/x.pem}%"\nserver.listener.smtp.bind.1 = "127.0.0.1:25"\n',
+    "a table": '[certificate.x]\ncert = "%{file:/x.pem}%"\n', "a comment": "# by hand\n",
+    "tables of the change set": "[auth.rate]\nlimit = 1\n[http.headers]\nx = 1\n[session]\nhello = 'x'\n",
+}
+
+
+@pytest.mark.parametrize("form", ["flat", "tables", "its table last", "no last line end"])
+@pytest.mark.parametrize("what", APPENDED)
+def test_appended(bench, form, what):
+    """It means what it would have meant before, and stays; what was there comes back."""
+    last = 'protocol = "imap" # x'
+    text = {"flat": FLAT, "tables": PLAIN, "its table last": PLAIN + "[http]\nother = 1\n",
+            "no last line end": PLAIN.split("[server.listener.imap]")[0] + f'[server.listener.imap]\nbind = "[::]:143"\n{last}'}[form]
+    appended = ("" if text.endswith("\n") else "\n") + APPENDED[what]
+    bench.put(text + appended)
+    meant = bench.keys()
+    for more in (), ("--relay", "new.example.org"):
+        bench.put(text)
+        planned = difference(oldconfig.read_text(text, VERSION), {**bench.keys(), **wanted(bench, *STAGE, *more)})
+        bench(*STAGE, *more)
+        bench.path.write_text(bench.text + appended)
+        assert difference(meant, bench.keys()) == planned
+        bench("status", "--dialect", "0.15", status=6 if more else 0)  # the database's rule can't be seen
+        staged = bench.text
+        bench(*STAGE, *more)
+        assert bench.text == staged
+        bench(*CLEAR)
+        assert bench.text == text + appended
+
+
+def wanted(bench, *options):
+    return {key["key"]: key["wanted"] for key in bench(*options, "--dry-run", "--json").target["keys"] if key["wanted"]}
+
+
+def test_appended_to_a_list_that_went(bench):
+    """Comments between the lines of a table, and the server's own rewrite after it."""
+    text = PLAIN + '[queue.outbound]\nnext-hop = [ { if = "x", then = "y" }, # z\n  { else = "z" } ]\n'
+    options = ("stage", *CHANGE, "--relay", "new.example.org", "--dialect", "0.12")
+    appended = "[queue.quota]\nx = 1\n"
+    bench.put(text + appended)
+    meant = bench.keys()
+    bench.put(text)
+    bench(*options)
+    bench.path.write_text(bench.text + appended)
+    assert tomllib.loads(bench.text)["queue"]["quota"] == {"x": 1}
+    bench.path.write_text(oldconfig.write_text(bench.keys()))
+    bench(*CLEAR)
+    assert bench.text == oldconfig.write_text(meant)
 
 
 # The report
@@ -863,7 +968,7 @@ def test_a_stream_refused(bench, text):
 
 def test_a_stream_is_not_written(bench):
     ran = bench(*STAGE, "--dry-run", path="-", text=PLAIN.encode())
-    assert ran.out.endswith(f"{MARK}end\n") and "+++ " in ran.out and "+proxy.override = true" in ran.out
+    assert ran.out.endswith(f"+{NEW_LINES.splitlines()[-1]}\n") and "+++ " in ran.out and "+proxy.override = true" in ran.out
     assert bench(*STAGE, "--dry-run", "--json", path="-", text=PLAIN.encode()).target["diff"] in ran.out
     assert "--json" in bench(*STAGE, "--json", path="-", text=PLAIN.encode(), status=2).err
     assert bench("status", "--json", "--dialect", "0.15", path="-", text=PLAIN.encode(), status=7).json["exit"] == 7
@@ -951,19 +1056,22 @@ def test_snapshot_moves_along_with_its_file(bench, tmp_path):
 
 
 def test_last_line_without_an_end(bench):
-    """A comment lets the last line go without one; our block gives it one, and takes it away."""
+    """A comment lets the last line go without one: it stays the last."""
     text = '[server.listener.smtp]\nbind = "[::]:25"\nprotocol = "smtp"\n' \
            '[server.listener.imap]\nbind = "[::]:143"\nprotocol = "imap" # x'
     for more in (), ("--proxy", "192.0.2.8"), ("--relay", "new.example.org"):
         bench.put(text)
         bench(*STAGE)
         bench(*STAGE, *more)
+        assert bench.text.endswith('protocol = "imap" # x')
         bench(*CLEAR)
         assert bench.text == text
     bench.put(PLAIN + 'secret = "hunter2" # last')
     bench.run.secrets.add("hunter2")
-    assert "not shown" in bench(*STAGE, "--dry-run").out
+    bench(*STAGE, "--dry-run")
     bench(*STAGE, "--json")
+    bench.put(PLAIN + "[http]")
+    assert "line 13: there is no line end" in bench(*STAGE, status=1).err
 
 
 def test_comments_of_another_stage(bench):

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 
 import pytest
 
@@ -87,7 +88,7 @@ class TestFormats:
             out = printed(run, version, *ALL, "--clear", "--format", form).out
             found = {"keys": lambda: out.split(), "text": lambda: re.findall(r"^  (\S+)$", out, re.M),
                      "json": lambda: deleted(json.loads(out)),
-                     "toml": lambda: keys_of_toml(re.sub("(?m)^# (?=[^ ]+ = |\\[)", "", out), version),
+                     "toml": lambda: keys_of_toml(re.sub("(?m)^# (?=[^ ]+ = )", "", out), version),
                      "curl": lambda: [key for body in bodies_of_script(out) for key in deleted(body)]}[form]()
             assert set(found) == wanted, form
 
@@ -238,12 +239,28 @@ def test_script_fails_where_the_server_refuses(run, serve, ca, tmp_path):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_fragment_in_the_file(run, serve, version):
+    """Where it says that it belongs: in front of the first table."""
     server = serve(version)
     before = server.settings()
-    with open(server.config_path, "a", encoding="utf-8") as file:
-        file.write(printed(run, version, *ALL, "--format", "toml").out)
+    with open(server.config_path, encoding="utf-8") as file:
+        text = file.read()
+    at = re.search(r"^\[|\Z", text, re.M).start()
+    with open(server.config_path, "w", encoding="utf-8") as file:
+        file.write(text[:at] + printed(run, version, *ALL, "--format", "toml").out + text[at:])
     assert server.restart(), server.boot_error
     assert difference(before, server.settings()) == whole_guide(version, relay=True)
+
+
+def test_fragment_anywhere_without_tables(run):
+    """In the server's own form, and with what a start script appends behind it."""
+    own = oldconfig.write_text({"server.listener.imap.bind": "[::]:143", "store.db.type": "sqlite"}).splitlines(True)
+    fragment = printed(run, NEWEST, *ALL, "--format", "toml").out
+    later = 'certificate.x.cert = "y"\n[tracer.log]\ntype = "stdout"\n'
+    for at in range(len(own) + 1):
+        text = "".join(own[:at]) + fragment + "".join(own[at:]) + later
+        keys = keys_of_toml(text, NEWEST)
+        assert difference(keys_of_toml("".join(own) + later, NEWEST), keys) == whole_guide(NEWEST, relay=True)
+        assert tomllib.loads(text)["certificate"]["x"]["cert"] == "y"
 
 
 @pytest.mark.parametrize("version", VERSIONS)

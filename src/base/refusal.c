@@ -61,6 +61,9 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_RUNNING] = { "running", true, "A server was started with this config.toml." },
 	[REFUSAL_IN_PLACE] = { "in-place", true,
 	    "config.toml can only be written in place, and a cut-off write would damage it." },
+	[REFUSAL_INLINE_TABLE] = { "inline-table", false,
+	    "config.toml has a listener or a rule as an inline table, which can't take another "
+	    "key." },
 	[REFUSAL_OPEN_SECRET] = { "open-secret", true,
 	    "A file with a secret can be read by other users." },
 	[REFUSAL_NEW_SERVER] = { "new-server", false,

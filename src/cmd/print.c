@@ -191,116 +191,28 @@ format_curl(struct buf *out, const struct print *p)
 		format_post(out, p, (enum group)g);
 }
 
-/*
- * One name of a key. A name with other characters is quoted, and one with capitals too: the server
- * makes the bare name of a table lower-case.
- */
-static void
-toml_name(struct buf *out, const char *text, size_t len)
-{
-	size_t i;
-
-	for (i = 0; i < len; i++) {
-		if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= '0' && text[i] <= '9') ||
-			text[i] == '-' || text[i] == '_'))
-			break;
-	}
-	if (len && i == len) {
-		buf_add(out, text, len);
-		return;
-	}
-	buf_char(out, '"');
-	for (i = 0; i < len; i++) {
-		if (text[i] == '"' || text[i] == '\\')
-			buf_char(out, '\\');
-		buf_char(out, text[i]);
-	}
-	buf_char(out, '"');
-}
-
-/*
- * The length of the table's name in a key. It ends in front of the key's last name; for an element
- * of a list, in front of the list's name.
- */
-static size_t
-table_length(const struct entry *e)
-{
-	const char *last = strrchr(e->key, '.');
-
-	if (e->group == GROUP_LISTENERS) {
-		const char *proxy = strstr(e->key, ".proxy."); /* no listener's name has it */
-
-		return proxy ? (size_t)(proxy - e->key) + strlen(".proxy") : 0;
-	}
-	if (e->group == GROUP_ALLOW)
-		return strlen("server.allowed-ip");
-	return last ? (size_t)(last - e->key) : 0;
-}
-
-/* [server.listener."web mail".proxy]: a listener's name is one name, even if it has dots. */
-static void
-toml_table(struct buf *out, const struct entry *e, size_t len)
-{
-	static const char listener[] = "server.listener.";
-	const char *p = e->key, *end = e->key + len;
-
-	buf_str(out, "\n[");
-	if (e->group == GROUP_LISTENERS) {
-		size_t id = len - strlen(listener) - strlen(".proxy");
-
-		buf_str(out, listener);
-		toml_name(out, p + strlen(listener), id);
-		buf_str(out, ".proxy]\n");
-		return;
-	}
-	while (p < end) {
-		const char *dot = memchr(p, '.', (size_t)(end - p));
-		size_t n = dot ? (size_t)(dot - p) : (size_t)(end - p);
-
-		toml_name(out, p, n);
-		if (dot)
-			buf_char(out, '.');
-		p += n + 1;
-	}
-	buf_str(out, "]\n");
-}
-
+/* Keys with dots, which mean the same in every file if no table's header stands before them. */
 static void
 format_toml(struct buf *out, const struct print *p)
 {
-	const struct entry *previous = NULL;
-	const char *comment = p->options->clear ? "# " : "";
-	size_t i, len, previous_len = 0;
+	size_t i;
 
 	buf_printf(out,
 	    "# The change set for the config.toml of an older Stalwart server, version %s.\n%s",
 	    p->dialect->name,
 	    p->options->clear
 		? "# To undo it, delete these keys and put back your own values.\n"
-		: "# Append it to the file. Change a key that is already there in its place.\n");
+		: "# Put it in front of the first [table]; in a file without tables, anywhere.\n"
+		  "# Change a key that is already there in its place. A program that reads the\n"
+		  "# file as strict TOML needs each key in its own table, where the file has "
+		  "that.\n"
+		  "# stalprep stage --config - does all of this in a copy.\n");
 	add_listeners_comment(out, p);
 	for (i = 0; i < p->set->count; i++) {
 		const struct entry *e = &p->set->entries[i];
-		const char *rest, *dot;
 
-		len = table_length(e);
-		if (!previous || len != previous_len || memcmp(previous->key, e->key, len) != 0) {
-			struct buf table = { 0 };
-
-			toml_table(&table, e, len);
-			buf_printf(
-			    out, "\n%s%s", comment, buf_text(&table) ? buf_text(&table) + 1 : "");
-			out->failed |= table.failed;
-			buf_free(&table);
-		}
-		previous = e;
-		previous_len = len;
-		buf_str(out, comment);
-		rest = e->key + len + 1;
-		dot = e->group == GROUP_LISTENERS ? strchr(rest, '.') : NULL;
-		toml_name(out, rest, dot ? (size_t)(dot - rest) : strlen(rest));
-		if (dot)
-			buf_str(out, dot);
+		buf_str(out, p->options->clear ? "# " : "");
+		changeset_write_names(out, e->key, 0, strlen(e->key));
 		buf_str(out, " = ");
 		out->failed |= toml_write_value(out, e->value) == -1;
 		buf_char(out, '\n');

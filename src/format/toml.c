@@ -23,6 +23,7 @@ struct reader {
 	struct pool *pool;
 	struct err *err;
 	const char *table;
+	size_t top;               /* length of the statement's own key */
 	char array[TOML_KEY_MAX]; /* the last [[name]], and how often it came in a row */
 	unsigned array_position;
 	struct buf key; /* table and names so far */
@@ -230,8 +231,22 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	e->value = pool_copy(r->pool, value, value_len);
 	e->at = (unsigned)at;
 	e->len = (unsigned)len;
+	e->top = (unsigned)r->top;
 	e->statement = (unsigned)t->statement_count - 1;
 	t->statements[e->statement].entries++;
+	return pool_check(r->pool, r->err);
+}
+
+/* Keep the key of a statement whose lists are all empty: the server has no key of it. */
+static int
+keep_empty(struct reader *r)
+{
+	struct toml_entry *e = pool_add(r->pool, r->out->empty, r->out->empty_count);
+
+	e->key = pool_copy(r->pool, r->key.data, r->top);
+	e->value = "";
+	e->top = (unsigned)r->top;
+	e->statement = (unsigned)r->out->statement_count - 1;
 	return pool_check(r->pool, r->err);
 }
 
@@ -564,10 +579,15 @@ read_assignment(struct reader *r)
 	cut(&r->key, 0);
 	if (*r->table)
 		buf_printf(&r->key, "%s.", r->table);
-	if (read_key(r, false) == ERROR || read_value(r, "\n", 0) == ERROR)
+	if (read_key(r, false) == ERROR)
+		return -1;
+	r->top = r->key.len;
+	if (read_value(r, "\n", 0) == ERROR)
 		return -1;
 	s->end = (unsigned)r->at;
-	return r->key.failed ? err_memory(r->err) : 0;
+	if (r->key.failed)
+		return err_memory(r->err);
+	return s->entries ? 0 : keep_empty(r);
 }
 
 static void
@@ -619,6 +639,8 @@ sort(struct toml *t, struct err *err)
 
 	if (t->entry_count)
 		qsort(t->entries, t->entry_count, sizeof(*t->entries), compare);
+	if (t->empty_count)
+		qsort(t->empty, t->empty_count, sizeof(*t->empty), compare);
 	for (i = 1; i < t->entry_count; i++) {
 		const struct toml_entry *a = &t->entries[i - 1], *b = &t->entries[i];
 
@@ -686,20 +708,22 @@ toml_find(const struct toml *t, const char *key)
 }
 
 void
-toml_write_key(struct buf *out, const char *key)
+toml_write_name(struct buf *out, const char *name, size_t len)
 {
-	static const char plain[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyz0123456789_-";
+	size_t i;
 
-	if (!key[strspn(key, plain)] && !strchr("._-", *key)) {
-		buf_str(out, key);
+	for (i = 0; i < len && strchr(plain, name[i]); i++)
+		;
+	if (len && i == len && !strchr("_-", *name)) {
+		buf_add(out, name, len);
 		return;
 	}
 	buf_char(out, '"');
-	for (; *key; key++) {
-		if (*key == '"')
+	for (i = 0; i < len; i++) {
+		if (name[i] == '"' || name[i] == '\\')
 			buf_char(out, '\\');
-		buf_char(out, *key);
+		buf_char(out, name[i]);
 	}
 	buf_char(out, '"');
 }
@@ -727,15 +751,21 @@ reads_as(struct buf *out, size_t start, const char *value)
 int
 toml_write_value(struct buf *out, const char *value)
 {
-	static const char *const quotes[] = { "\"", "'''", "\"\"\"", "'", "" };
-	size_t start = out->len, i, digits = strspn(value, "0123456789");
+	static const char *const quotes[] = { "\"", "'''", "\"\"\"", "'" };
+	/* as TOML has numbers: without a zero in front, in 64 bits */
+	size_t digits = *value == '0' ? 1 : strspn(value, "0123456789");
+	size_t start = out->len, i, n;
+	bool lines = strchr(value, '\n');
 	const char *c;
 
-	if (!strcmp(value, "true") || !strcmp(value, "false") || (digits && !value[digits])) {
+	if (!strcmp(value, "true") || !strcmp(value, "false") ||
+	    (digits && digits < 19 && !value[digits])) {
 		buf_str(out, value);
 		return 0;
 	}
-	for (i = 0; i + 1 < COUNT(quotes); i++) {
+	for (n = 0; n < COUNT(quotes); n++) {
+		/* Several lines go between three quotes first, as TOML wants it. */
+		i = n < 3 ? (n + lines) % 3 : n;
 		cut(out, start);
 		buf_str(out, quotes[i]);
 		if (quotes[i][1] && *value == '\n')

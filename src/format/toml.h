@@ -45,6 +45,8 @@ struct toml_entry {
 	/* offset and length of the value as written; 0, 0 where there is none: {a, b} */
 	unsigned at, len;
 	unsigned statement; /* index */
+	/* length of its statement's own key; the rest comes from an array or an inline table */
+	unsigned top;
 };
 _Static_assert(TOML_TEXT_MAX < 1u << 31, "offsets are unsigned");
 
@@ -57,6 +59,9 @@ struct toml {
 	size_t statement_count;
 	struct toml_entry *entries; /* sorted by key as bytes */
 	size_t entry_count;
+	/* lists without any element, which are no keys for the server; sorted, values are "" */
+	struct toml_entry *empty;
+	size_t empty_count;
 	/* not UTF-8: the server reads such a file as empty, and so it is here */
 	bool no_utf8;
 	bool new_keys; /* it has a key that servers up to 0.12 refuse */
@@ -75,10 +80,11 @@ int toml_read(struct toml *t, struct pool *pool, const char *table, const char *
 const struct toml_entry *toml_find(const struct toml *t, const char *key);
 
 /*
- * Append a key as it is written before a "=", in quotes if need be. One that can't be written reads
- * back as another.
+ * Append one name of a key, in quotes if need be: also with a capital letter, which the server
+ * would make small in a table's name. One with a backslash can't be written, and reads back as
+ * another.
  */
-void toml_write_key(struct buf *out, const char *key);
+void toml_write_name(struct buf *out, const char *name, size_t len);
 
 /* Append a value in the first spelling that reads back the same. 0; or -1 where none does. */
 int toml_write_value(struct buf *out, const char *value) WARN_UNUSED;

@@ -9,30 +9,37 @@
 #include "settings/part.h"
 #include "settings/settings.h"
 
-#include <stdbool.h>
-#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
-static const char BEGIN[] = TOML_MARK
-    "begin: what stalprep put here; stalprep clear takes it out again";
-static const char END[] = TOML_MARK "end";
-static const char WAS[] = TOML_MARK "was: "; /* comments out an original line */
+/* In front of the first line of a statement that became a comment, and of its other lines. */
+static const char WAS[] = TOML_MARK "was: ";
+static const char MORE[] = TOML_MARK "was+ ";
+/* behind a header that a stage added */
+static const char NEW[] = " " TOML_MARK "new: stalprep clear takes it out";
 
-/* if a whole run can't be parsed, fewer of its lines than this are tried */
-enum { COMMENTED_LINES_MAX = 100 };
-
-/* What happens to a statement. */
-enum fate {
-	KEEP,
-	REMOVE,      /* keys of it that stay get lines of their own */
-	COMMENT_OUT, /* the same, and the statement becomes comments */
-	REMOVE_COPY  /* its keys come back with a statement that was commented out */
+/* A key that this run changes. */
+struct change {
+	const char *key;
+	const char *wanted; /* NULL: it is removed */
+	bool original;      /* it stood there before the first stage */
+	bool done;          /* it has its edit */
+	const char *table;  /* the new table that it goes into, or NULL */
 };
 
-/* A run of lines that an earlier stage commented out. */
-struct commented {
-	size_t first, count; /* statements of the file; each line is one */
-	struct toml toml;    /* the lines, parsed without WAS */
+/* What happens to a statement. */
+struct fate {
+	unsigned removed; /* how many of its keys */
+	bool original;    /* one of those stood there before the first stage */
+	bool edited;      /* a value in it is replaced */
+	bool used;        /* of a header: a new line goes below it */
+};
+
+/* A key or a table of the file. */
+struct name {
+	const char *text;
+	size_t top; /* of a key: length of its statement's own key */
+	const struct toml_statement *statement;
 };
 
 struct work {
@@ -40,14 +47,14 @@ struct work {
 	struct pool *pool;
 	struct edits *edits;
 	struct err *err;
-	enum fate *fates; /* of each statement */
-	bool *done;       /* for each of the plan's keys: it has its edit */
-	struct commented *runs;
-	size_t run_count;
-	const struct toml_statement *begin, *end; /* the block's marks, or NULL */
-	struct buf block;                         /* new lines for the block */
-	const char *block_table;                  /* the table at its end; NULL: no block yet */
+	struct change *changes; /* sorted by key */
+	size_t change_count;
+	struct fate *fates; /* of each statement */
+	struct name *names; /* sorted */
+	size_t name_count;
+	const struct toml_statement *first; /* the first header, or NULL */
 	const char *line_end;
+	struct buf forms; /* what can't be edited as it is written, with line numbers */
 };
 
 static int
@@ -64,27 +71,53 @@ copy_of(struct work *w, const struct buf *text)
 	return text->failed ? "" : pool_copy(w->pool, text->data, text->len);
 }
 
-/* The plan's entry for a key that this run changes, or NULL. */
-static const struct plan_key *
-find_change(const struct work *w, const char *key)
+/* Changes and names begin with a text. */
+static int
+compare(const void *a, const void *b)
 {
-	const struct plan *p = w->c->plan;
-	size_t i;
-
-	for (i = 0; i < p->key_count; i++) {
-		if (p->keys[i].write && !strcmp(p->keys[i].key, key))
-			return &p->keys[i];
-	}
-	return NULL;
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The value that a key of the file has after the edits; NULL: it is removed. */
-static const char *
-wanted_value(const struct work *w, const struct toml_entry *e)
+/* The change of a key, or NULL. */
+static struct change *
+find_change(const struct work *w, const char *key)
 {
-	const struct plan_key *k = find_change(w, e->key);
+	struct change wanted = { .key = key };
 
-	return k ? k->wanted : e->value;
+	return w->change_count
+	    ? bsearch(&wanted, w->changes, w->change_count, sizeof(wanted), compare)
+	    : NULL;
+}
+
+static struct fate *
+fate_of(const struct work *w, const struct toml_statement *s)
+{
+	return &w->fates[s - w->c->toml->statements];
+}
+
+/* Are all of its keys removed? */
+static bool
+is_gone(const struct work *w, const struct toml_statement *s)
+{
+	return s->entries && fate_of(w, s)->removed == s->entries;
+}
+
+static bool
+starts_with(const struct work *w, const struct toml_statement *s, const char *text)
+{
+	size_t n = strlen(text);
+
+	return s->end - s->start >= n && !memcmp(w->c->text + s->start, text, n);
+}
+
+/* Remember what can't be edited as it is written: the first len bytes of a key, once. */
+static void
+add_form(struct work *w, const char *key, size_t len, const struct toml_statement *s)
+{
+	const char *form = pool_printf(w->pool, "%.*s (line %u)", (int)len, key, s->line);
+
+	if (!w->forms.len || !strstr(w->forms.data, form))
+		buf_printf(&w->forms, "%s%s", w->forms.len ? ", " : "", form);
 }
 
 /* How a value is written: an original as in the original file, else in the plainest form. */
@@ -107,549 +140,398 @@ spelling(struct work *w, const char *key, const char *value)
 
 /* Append a line for a key, relative to the table that the line is in. */
 static int
-add_line(struct work *w, struct buf *out, const char *table, const char *key, const char *value)
+add_line(struct work *w, struct buf *out, const char *table, const struct change *c)
 {
-	const char *text = spelling(w, key, value);
+	const char *text = spelling(w, c->key, c->wanted);
 
 	if (!text)
 		return -1;
-	toml_write_key(out, key + (*table ? strlen(table) + 1 : 0));
+	changeset_write_names(out, c->key, *table ? strlen(table) + 1 : 0, strlen(c->key));
 	buf_printf(out, " = %s%s", text, w->line_end);
 	return 0;
 }
 
-/* Is key below this table? */
+/* Count the keys that are removed, by their statements. */
+static void
+count_removed(struct work *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->change_count; i++) {
+		const struct change *c = &w->changes[i];
+		const struct toml_entry *e = c->wanted ? NULL : toml_find(w->c->toml, c->key);
+
+		if (!e)
+			continue;
+		w->fates[e->statement].removed++;
+		w->fates[e->statement].original |= c->original && !w->c->plan->clearing;
+	}
+}
+
+/* ---- statements that are comments ---- */
+
+/* Does it give keys that come back now, all of them, and as they were? */
 static bool
-is_below(const char *key, const char *table)
+comes_back(const struct work *w, const struct toml *was)
 {
-	size_t n = strlen(table);
+	size_t i;
 
-	return !n || (!strncmp(key, table, n) && key[n] == '.');
+	for (i = 0; i < was->entry_count; i++) {
+		const struct toml_entry *e = &was->entries[i];
+		const struct change *c = find_change(w, e->key);
+
+		if (!c || c->done || !c->wanted || strcmp(c->wanted, e->value) != 0 ||
+		    toml_find(w->c->toml, e->key))
+			return false;
+	}
+	return was->entry_count;
 }
 
-static const struct toml_statement *
-statement_of(const struct work *w, const struct toml_entry *e)
-{
-	return &w->c->toml->statements[e->statement];
-}
-
-static bool
-starts_with(const struct work *w, const struct toml_statement *s, const char *text)
-{
-	size_t n = strlen(text);
-
-	return s->kind == TOML_COMMENT && s->end - s->start >= n &&
-	    !memcmp(w->c->text + s->start, text, n);
-}
-
-/*
- * Parse lines that were commented out, at most `most` of them from statement `first` on. 0; 1 if
- * they can't be parsed; -1 if memory ran out.
- */
+/* If the statement that this comment was comes back, make its lines a statement again. */
 static int
-read_commented(struct work *w, struct commented *run, size_t first, size_t most)
+restore_comment(struct work *w, const struct toml_statement *s)
 {
-	const struct toml *t = w->c->toml;
+	const struct toml_statement *end = w->c->toml->statements + w->c->toml->statement_count;
+	const struct toml_statement *line = s;
 	struct buf text = { 0 };
 	struct err ignored;
+	struct toml was;
+	size_t i;
 	int r = 0;
 
-	memset(run, 0, sizeof(*run));
-	run->first = first;
-	for (; run->count < most && first < t->statement_count &&
-	    starts_with(w, &t->statements[first], WAS) &&
-	    (!run->count || t->statements[first - 1].end == t->statements[first].start);
-	    first++) {
-		const struct toml_statement *s = &t->statements[first];
-
-		buf_add(
-		    &text, w->c->text + s->start + strlen(WAS), s->end - s->start - strlen(WAS));
-		run->count++;
-	}
+	do {
+		buf_add(&text, w->c->text + line->start + strlen(WAS),
+		    line->end - line->start - strlen(WAS));
+		line++;
+	} while (line < end && line->start == line[-1].end && starts_with(w, line, MORE));
 	if (text.failed)
 		r = err_memory(w->err);
-	else if (toml_read(&run->toml, w->pool, t->statements[run->first].table,
-		     text.data ? text.data : "", text.len, false, &ignored) == -1)
-		r = 1;
+	else if (toml_read(&was, w->pool, s->table, text.data ? text.data : "", text.len, false,
+		     &ignored) == 0 &&
+	    comes_back(w, &was)) {
+		for (i = 0; i < was.entry_count; i++)
+			find_change(w, was.entries[i].key)->done = true;
+		for (; s < line && r == 0; s++)
+			r = add_edit(w, s->start, strlen(WAS), "");
+	}
 	buf_free(&text);
 	return r;
 }
-
-/*
- * Read the run of lines that starts at statement `first`. If all of them can't be parsed together
- * (another stage added lines, or somebody edited them), take the first few that can. If there are
- * none, take one line, which stays a comment.
- */
-static int
-read_run(struct work *w, struct commented *run, size_t first)
-{
-	int r = read_commented(w, run, first, SIZE_MAX);
-	size_t most;
-
-	for (most = 1; r == 1 && most < COMMENTED_LINES_MAX; most++)
-		r = read_commented(w, run, first, most);
-	if (r == 1) {
-		memset(&run->toml, 0, sizeof(run->toml));
-		run->count = 1;
-		r = 0;
-	}
-	return r;
-}
+_Static_assert(sizeof(WAS) == sizeof(MORE), "both marks are taken off alike");
 
 static int
-find_commented(struct work *w)
+restore_comments(struct work *w)
 {
 	const struct toml *t = w->c->toml;
 	size_t i;
 
 	for (i = 0; i < t->statement_count; i++) {
-		struct commented *run;
-
-		if (!starts_with(w, &t->statements[i], WAS))
-			continue;
-		run = pool_add(w->pool, w->runs, w->run_count);
-		if (read_run(w, run, i) == -1)
+		if (t->statements[i].kind == TOML_COMMENT &&
+		    starts_with(w, &t->statements[i], WAS) &&
+		    restore_comment(w, &t->statements[i]) == -1)
 			return -1;
-		i += run->count - 1;
 	}
 	return 0;
-}
-
-/*
- * Is this entry's line a copy from a statement that is commented out already? Then an earlier stage
- * added the line, and the comment keeps the original.
- */
-static bool
-is_copy(const struct work *w, const struct toml_entry *e)
-{
-	size_t i;
-
-	for (i = 0; i < w->run_count && w->c->toml->statements[e->statement].entries == 1; i++) {
-		const struct toml_entry *before = toml_find(&w->runs[i].toml, e->key);
-
-		if (before && !strcmp(before->value, e->value))
-			return true;
-	}
-	return false;
-}
-
-/* Remove the statements with keys that are removed; comment out those that are originals. */
-static void
-decide_fates(struct work *w)
-{
-	const struct plan *p = w->c->plan;
-	size_t i;
-
-	for (i = 0; i < p->key_count; i++) {
-		const struct plan_key *k = &p->keys[i];
-		const struct toml_entry *e = k->write && !k->wanted ? toml_find(w->c->toml, k->key)
-								    : NULL;
-
-		if (e && w->fates[e->statement] != COMMENT_OUT)
-			w->fates[e->statement] = k->original && !p->clearing && !is_copy(w, e)
-			    ? COMMENT_OUT
-			    : REMOVE;
-	}
-}
-
-/* Append the text of a statement, with its original values. */
-static int
-original_text(struct work *w, size_t statement, struct buf *out)
-{
-	const struct toml *t = w->c->toml;
-	struct edits edits = { 0 };
-	size_t i;
-
-	for (i = 0; i < t->entry_count; i++) {
-		const struct toml_entry *e = &t->entries[i];
-		const struct part_key *old = e->statement == statement && w->c->snapshot
-		    ? part_find(w->c->snapshot, e->key)
-		    : NULL;
-		const char *text;
-
-		if (!old || !old->before || !e->len || !strcmp(old->before, e->value))
-			continue;
-		text = spelling(w, e->key, old->before);
-		if (!text || edits_add(&edits, w->pool, e->at, e->len, text, w->err) == -1)
-			return -1;
-	}
-	edits_apply(
-	    out, &edits, w->c->text, t->statements[statement].start, t->statements[statement].end);
-	return out->failed ? err_memory(w->err) : 0;
 }
 
 /* Turn the lines of a statement into comments. */
 static int
-comment_out(struct work *w, size_t statement)
+comment_out(struct work *w, const struct toml_statement *s)
 {
-	const struct toml_statement *s = &w->c->toml->statements[statement];
-	struct buf text = { 0 }, lines = { 0 };
-	const char *copy = NULL;
-	size_t at, n;
-	int r = original_text(w, statement, &text);
+	const char *text = w->c->text, *mark = WAS, *lf;
+	size_t at;
 
-	if (r == 0 && memchr(text.data, '\0', text.len))
-		r = err_set(w->err, ERR_REFUSED, "line %u: there is a NUL byte", s->line);
-	for (at = 0; r == 0 && at < text.len; at += n) {
-		const char *lf = memchr(text.data + at, '\n', text.len - at);
-
-		n = lf ? (size_t)(lf - text.data) + 1 - at : text.len - at;
-		buf_str(&lines, WAS);
-		buf_add(&lines, text.data + at, n);
-	}
-	copy = copy_of(w, &lines);
-	buf_free(&text);
-	buf_free(&lines);
-	return r == 0 ? add_edit(w, s->start, s->end - s->start, copy) : -1;
-}
-
-/* The place for a new line: after a statement, but before one that has no line end. */
-static size_t
-place_at(const struct work *w, const struct toml_statement *s)
-{
-	/* If the block ends without a line end, the one before the block was added with it. */
-	if (w->begin && s->end == w->begin->start && w->c->text[w->end->end - 1] != '\n')
-		return s->start;
-	return s->end && w->c->text[s->end - 1] == '\n' ? s->end : s->start;
-}
-
-/* When a statement is removed, the keys of it that stay get lines of their own. */
-static int
-add_kept_keys(struct work *w, size_t statement)
-{
-	const struct toml *t = w->c->toml;
-	const struct toml_statement *s = &t->statements[statement];
-	struct buf lines = { 0 };
-	const char *value;
-	size_t i;
-	int r = 0;
-
-	for (i = 0; i < t->entry_count && r == 0; i++) {
-		value = t->entries[i].statement == statement ? wanted_value(w, &t->entries[i])
-							     : NULL;
-		if (value)
-			r = add_line(w, &lines, s->table, t->entries[i].key, value);
-	}
-	if (r == 0 && lines.len) {
-		r = add_edit(w, place_at(w, s), 0, copy_of(w, &lines));
-	}
-	buf_free(&lines);
-	return r;
-}
-
-static bool
-in_block(const struct work *w, const struct toml_statement *s)
-{
-	return w->begin && s >= w->begin && s <= w->end;
-}
-
-static int
-apply_fates(struct work *w, bool drop_block)
-{
-	const struct toml *t = w->c->toml;
-	size_t i;
-
-	for (i = 0; i < t->statement_count; i++) {
-		const struct toml_statement *s = &t->statements[i];
-
-		if (w->fates[i] == KEEP)
-			continue;
-		if (w->fates[i] != REMOVE_COPY && add_kept_keys(w, i) == -1)
+	for (at = s->start; at < s->end; at = lf ? (size_t)(lf - text) + 1 : s->end) {
+		lf = memchr(text + at, '\n', s->end - at);
+		if (add_edit(w, at, 0, mark) == -1)
 			return -1;
-		if (drop_block && in_block(w, s))
-			continue;
-		if (w->fates[i] == COMMENT_OUT ? comment_out(w, i) == -1
-					       : add_edit(w, s->start, s->end - s->start, "") == -1)
-			return -1;
+		mark = MORE;
 	}
 	return 0;
 }
+
+/* ---- values that stand there ---- */
 
 /* Replace values in their places. */
 static int
 replace_values(struct work *w)
 {
-	const struct plan *p = w->c->plan;
 	size_t i;
 
-	for (i = 0; i < p->key_count; i++) {
-		const struct plan_key *k = &p->keys[i];
-		const struct toml_entry *e = k->write && k->wanted ? toml_find(w->c->toml, k->key)
-								   : NULL;
+	for (i = 0; i < w->change_count; i++) {
+		struct change *c = &w->changes[i];
+		const struct toml_entry *e = c->wanted ? toml_find(w->c->toml, c->key) : NULL;
 		const char *text;
 
 		if (!e)
 			continue;
-		w->done[i] = true;
-		if (w->fates[e->statement] != KEEP)
-			continue; /* it gets a line of its own */
-		if (!e->len)
-			return err_set(w->err, ERR_REFUSED,
-			    "line %u: %s is in a set and has no value: put it on a line of its own "
-			    "first",
-			    statement_of(w, e)->line, k->key);
-		text = spelling(w, k->key, k->wanted);
+		c->done = true;
+		w->fates[e->statement].edited = true;
+		if (!e->len) { /* {a, b} */
+			add_form(w, e->key, e->top, &w->c->toml->statements[e->statement]);
+			continue;
+		}
+		text = spelling(w, c->key, c->wanted);
 		if (!text || add_edit(w, e->at, e->len, text) == -1)
 			return -1;
 	}
 	return 0;
 }
 
-/*
- * May a statement that was commented out become lines again? Yes if it gives all of its keys the
- * values that are wanted now, and those in the file are on lines of their own.
- */
-static bool
-can_uncomment(const struct work *w, const struct toml *commented, size_t statement)
-{
-	bool any = false;
-	size_t i;
+/* ---- the place of a new key ---- */
 
-	for (i = 0; i < commented->entry_count; i++) {
-		const struct toml_entry *e = &commented->entries[i], *now;
-		const struct plan_key *k;
-
-		if (e->statement != statement)
-			continue;
-		k = find_change(w, e->key);
-		if (k && w->done[k - w->c->plan->keys])
-			return false;
-		now = toml_find(w->c->toml, e->key);
-		if (!settings_same(k ? k->wanted : now ? now->value : NULL, e->value))
-			return false;
-		if (now && (statement_of(w, now)->entries != 1 || w->fates[now->statement] != KEEP))
-			return false;
-		any = true;
-	}
-	return any;
-}
-
-/* Turn its comments into lines again, and remove the lines that hold the same keys. */
-static int
-uncomment(struct work *w, const struct commented *run, size_t statement)
-{
-	const struct toml_statement *s = &run->toml.statements[statement];
-	size_t i, last = statement + 1 < run->toml.statement_count ? s[1].line : run->count + 1;
-
-	for (i = s->line; i < last; i++) {
-		if (add_edit(
-			w, w->c->toml->statements[run->first + i - 1].start, strlen(WAS), "") == -1)
-			return -1;
-	}
-	for (i = 0; i < run->toml.entry_count; i++) {
-		const struct toml_entry *e = &run->toml.entries[i], *now;
-		const struct plan_key *k;
-
-		if (e->statement != statement)
-			continue;
-		now = toml_find(w->c->toml, e->key);
-		if (now)
-			w->fates[now->statement] = REMOVE_COPY;
-		k = find_change(w, e->key);
-		if (k)
-			w->done[k - w->c->plan->keys] = true;
-	}
-	return 0;
-}
-
-static int
-uncomment_all(struct work *w)
-{
-	size_t i, j;
-
-	for (i = 0; i < w->run_count; i++) {
-		const struct commented *run = &w->runs[i];
-
-		for (j = 0; j < run->toml.entry_count; j++) {
-			const struct toml_entry *e = &run->toml.entries[j];
-			const struct plan_key *k = find_change(w, e->key);
-
-			if (k && can_uncomment(w, &run->toml, e->statement) &&
-			    uncomment(w, run, e->statement) == -1)
-				return -1;
-		}
-	}
-	return 0;
-}
+/* What the file has at one of the tables that a key is in, or at the key. */
+struct level {
+	size_t len;                         /* of the table's name, in the key */
+	const struct toml_statement *any;   /* something of that name, or below it */
+	const struct toml_statement *value; /* it is a value, or in one */
+	size_t value_len;                   /* of that one's key */
+	const struct toml_statement *header;
+	/* the table that its keys are written in, and its statements around the key, or NULL */
+	const char *table;
+	const struct toml_statement *before, *behind;
+};
 
 /*
- * The statement after which a listener's new key is added: the last one of this listener in the
- * deepest table that may hold the key. NULL: there is none.
+ * A key may be written below its table's header, or with dots below a header above. In valid TOML
+ * a table has its keys in one way only, but may have more tables below in both.
  */
-static const struct toml_statement *
-find_neighbour(const struct work *w, const char *key)
+static void
+look_at_key(struct level *l, const char *key, const struct name *n)
 {
-	const struct toml *t = w->c->toml;
-	const struct toml_statement *best = NULL;
-	const char *rest = NULL, *at;
-	size_t i, n;
+	size_t depth = strlen(n->statement->table);
 
-	for (at = key; (at = strstr(at, ".proxy.")); at++)
-		rest = at; /* the last: "proxy" may be the listener's name */
-	n = rest ? (size_t)(rest - key) + 1 : 0;
+	if (l->len && n->top <= l->len) {
+		l->value = n->statement;
+		l->value_len = n->top;
+	}
+	if (depth > l->len || (l->table && strlen(l->table) < depth))
+		return;
+	if (!l->table || strlen(l->table) > depth)
+		l->before = l->behind = NULL;
+	l->table = n->statement->table;
+	if (strcmp(n->text, key) < 0)
+		l->before = n->statement;
+	else if (!l->behind)
+		l->behind = n->statement;
+}
 
-	for (i = 0; i < t->entry_count && n; i++) {
-		const struct toml_statement *s = &t->statements[t->entries[i].statement];
-		size_t depth = strlen(s->table);
+static void
+look_at_header(struct level *l, const char *text, const struct name *n)
+{
+	const char *rest = n->text + l->len;
 
-		if (strncmp(t->entries[i].key, key, n) != 0 || !is_below(key, s->table))
+	if (!*rest) {
+		l->header = n->statement;
+		l->table = l->table ? l->table : n->text;
+	} else if (strlen(rest) == 5 && !strncmp(text + strspn(text, " \t"), "[[", 2)) {
+		l->value = n->statement; /* a list of tables */
+		l->value_len = l->len;
+	}
+}
+
+/* Look at all keys and tables at the first len bytes of key, but for statements that go. */
+static struct level
+look(const struct work *w, const char *key, size_t len)
+{
+	struct level l = { .len = len };
+	size_t low = 0, high = w->name_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (strncmp(w->names[mid].text, key, len) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < w->name_count && !strncmp(w->names[low].text, key, len); low++) {
+		const struct name *n = &w->names[low];
+
+		if ((len && n->text[len] && n->text[len] != '.') || is_gone(w, n->statement))
 			continue;
-		if (!best || depth > strlen(best->table) ||
-		    (depth == strlen(best->table) && s > best))
-			best = s;
+		l.any = n->statement;
+		if (n->statement->kind == TOML_TABLE)
+			look_at_header(&l, w->c->text + n->statement->start, n);
+		else
+			look_at_key(&l, key, n);
 	}
-	return best;
+	return l;
 }
 
-/* Add a line to the block, under a header with the key's first name. */
+/* The length of the name of the table that holds this key or table. */
+static size_t
+length_above(const char *key, size_t len)
+{
+	size_t above = 0, end;
+
+	for (end = changeset_name_end(key, 0); end < len; end = changeset_name_end(key, end + 1))
+		above = end;
+	return above;
+}
+
+/* Add a line for a new key where its table is. */
 static int
-add_to_block(struct work *w, const struct plan_key *k)
+insert_line(struct work *w, struct change *c, const struct level *l)
 {
-	const char *table = pool_copy(w->pool, k->key, strcspn(k->key, "."));
+	const struct toml_statement *s = l->before ? l->before : l->behind ? l->behind : l->header;
+	size_t at = !s ? 0 : s == l->behind ? s->start : s->end;
+	struct buf line = { 0 };
+	int r;
 
-	if (!w->block_table || strcmp(w->block_table, table) != 0)
-		buf_printf(&w->block, "[%s]%s", table, w->line_end);
-	w->block_table = table;
-	return add_line(w, &w->block, table, k->key, k->wanted);
+	if (at && w->c->text[at - 1] != '\n') {
+		if (s == l->header)
+			return err_set(w->err, ERR_REFUSED,
+			    "line %u: there is no line end behind this header: add one first",
+			    s->line);
+		at = s->start;
+	}
+	if (l->header)
+		fate_of(w, l->header)->used = true;
+	r = add_line(w, &line, l->table, c);
+	if (r == 0)
+		r = add_edit(w, at, 0, copy_of(w, &line));
+	buf_free(&line);
+	return r;
 }
 
-/* Is the file in the server's own form: sorted keys without headers? */
-static bool
-is_flat(const struct work *w)
+/*
+ * Find the place of a new key, from the deepest of its tables upwards. Where nothing but a table
+ * below one is there, that one can be a new table, as the first of its names can. Without a header
+ * the file is one table.
+ */
+static int
+insert_key(struct work *w, struct change *c)
 {
-	size_t i;
+	size_t whole = strlen(c->key), len = whole;
+	const struct toml_statement *below = look(w, c->key, whole).any;
+	struct level l;
 
-	for (i = 0; i < w->c->toml->statement_count; i++) {
-		if (w->c->toml->statements[i].kind == TOML_TABLE)
-			return false;
+	do {
+		len = length_above(c->key, len);
+		l = len || !w->first ? look(w, c->key, len) : (struct level){ 0 };
+	} while (!l.any && len);
+	if ((below || l.value) && !w->c->plan->clearing) {
+		add_form(w, c->key, below ? whole : l.value_len, below ? below : l.value);
+		return 0;
 	}
-	return w->c->len && w->c->text[w->c->len - 1] == '\n';
-}
-
-/* The place of a new key's line, and the table there. false: it belongs in the block. */
-static bool
-find_place(const struct work *w, const struct plan_key *k, size_t *at, const char **table)
-{
-	const struct toml_statement *s = k->group == GROUP_LISTENERS ? find_neighbour(w, k->key)
-								     : NULL;
-	const struct toml *t = w->c->toml;
-	size_t i;
-
-	*table = s ? s->table : "";
-	if (s) {
-		*at = place_at(w, s);
-		return true;
-	}
-	if (!strchr(k->key, '.')) {
-		/* in no table; only a hand-written snapshot has such a key */
-		*at = 0;
-		return true;
-	}
-	if (!w->c->plan->clearing || !is_flat(w))
-		return false;
-	for (i = 0; i < t->entry_count && strcmp(t->entries[i].key, k->key) < 0; i++)
-		;
-	*at = i < t->entry_count ? statement_of(w, &t->entries[i])->start : w->c->len;
-	return true;
+	if (!len && !w->first)
+		l.table = "";
+	if (l.table)
+		return insert_line(w, c, &l);
+	len = len ? len : changeset_name_end(c->key, 0);
+	c->table = pool_copy(w->pool, c->key, len < whole ? len : 0);
+	return 0;
 }
 
 static int
 insert_keys(struct work *w)
 {
-	const struct plan *p = w->c->plan;
-	struct buf line = { 0 };
-	const char *table;
-	size_t i, at;
+	size_t i;
+
+	for (i = 0; i < w->change_count; i++) {
+		struct change *c = &w->changes[i];
+
+		if (c->wanted && !c->done && insert_key(w, c) == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/* Put the new tables in front of the first header, so that nothing else falls into them. */
+static int
+write_tables(struct work *w)
+{
+	struct buf block = { 0 };
+	size_t i, j;
 	int r = 0;
 
-	for (i = 0; i < p->key_count && r == 0; i++) {
-		const struct plan_key *k = &p->keys[i];
+	for (i = 0; i < w->change_count; i++) {
+		const char *table = w->changes[i].table;
 
-		if (!k->write || !k->wanted || w->done[i])
+		if (!table || w->changes[i].done)
 			continue;
-		if (!find_place(w, k, &at, &table)) {
-			r = add_to_block(w, k);
-			continue;
+		if (*table) {
+			buf_char(&block, '[');
+			changeset_write_names(&block, w->changes[i].key, 0, strlen(table));
+			buf_printf(&block, "]%s%s", w->c->plan->clearing ? "" : NEW, w->line_end);
 		}
-		buf_reset(&line);
-		r = add_line(w, &line, table, k->key, k->wanted);
-		if (r == 0)
-			r = add_edit(w, at, 0, copy_of(w, &line));
+		for (j = i; j < w->change_count && r == 0; j++) {
+			struct change *c = &w->changes[j];
+
+			if (!c->table || c->done || strcmp(c->table, table) != 0)
+				continue;
+			c->done = true;
+			r = add_line(w, &block, table, c);
+		}
 	}
-	buf_free(&line);
+	if (r == 0 && (block.len || block.failed))
+		r = add_edit(w, w->first->start, 0, copy_of(w, &block));
+	buf_free(&block);
 	return r;
 }
 
+/* ---- what goes ---- */
+
+/* Is it a table that a stage added, and will it have no lines? */
+static bool
+is_left_empty(const struct work *w, const struct toml_statement *s)
+{
+	const struct toml *t = w->c->toml;
+	size_t len = s->end - s->start;
+
+	while (len && strchr("\r\n", w->c->text[s->start + len - 1]))
+		len--;
+	if (s->kind != TOML_TABLE || fate_of(w, s)->used || len < strlen(NEW) ||
+	    memcmp(w->c->text + s->start + len - strlen(NEW), NEW, strlen(NEW)) != 0)
+		return false;
+	do {
+		s++;
+	} while (s < t->statements + t->statement_count && is_gone(w, s));
+	return s == t->statements + t->statement_count || s->kind == TOML_TABLE;
+}
+
+static int
+remove_statements(struct work *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->c->toml->statement_count; i++) {
+		const struct toml_statement *s = &w->c->toml->statements[i];
+		int r = 0;
+
+		if (is_gone(w, s) && w->fates[i].original)
+			r = comment_out(w, s);
+		else if (is_gone(w, s) || is_left_empty(w, s))
+			r = add_edit(w, s->start, s->end - s->start, "");
+		if (r == -1)
+			return -1;
+	}
+	return 0;
+}
+
+/*
+ * A statement can't lose some of its keys alone. And show no edit if a line that changes holds
+ * other settings: they may be secrets.
+ */
 static void
-find_block(struct work *w)
+check_others(struct work *w)
 {
 	const struct toml *t = w->c->toml;
 	size_t i;
 
-	for (i = 0; i < t->statement_count && !w->end; i++) {
-		if (!w->begin && starts_with(w, &t->statements[i], BEGIN))
-			w->begin = &t->statements[i];
-		else if (w->begin && starts_with(w, &t->statements[i], END))
-			w->end = &t->statements[i];
+	for (i = 0; i < t->entry_count; i++) {
+		const struct toml_entry *e = &t->entries[i];
+		const struct toml_statement *s = &t->statements[e->statement];
+
+		if (fate_of(w, s)->removed && !is_gone(w, s))
+			add_form(w, e->key, e->top, s);
+		w->edits->hidden |= fate_of(w, s)->edited && !find_change(w, e->key) &&
+		    !strstr(e->key, ".proxy.trusted-networks.");
 	}
-	if (!w->end)
-		w->begin = NULL;
-	else
-		w->block_table = w->end->table;
 }
 
-/* Does the block keep only its headers? */
-static bool
-block_is_empty(const struct work *w)
-{
-	const struct toml_statement *s;
-
-	if (!w->begin || w->block.len)
-		return false;
-	for (s = w->begin + 1; s->start == s[-1].end && s != w->end; s++) {
-		enum fate fate = w->fates[s - w->c->toml->statements];
-
-		if (s->kind == TOML_COMMENT ||
-		    (s->kind == TOML_VALUE && fate != REMOVE && fate != REMOVE_COPY))
-			return false;
-	}
-	return s == w->end && s->start == s[-1].end;
-}
-
-/* Remove the block with its marks, and the line end before it if that was added with it. */
-static int
-remove_block(struct work *w)
-{
-	size_t start = w->begin->start, end = w->end->end;
-
-	if (start && w->c->text[end - 1] != '\n')
-		start--;
-	return add_edit(w, start, end - start, "");
-}
-
-static int
-write_block(struct work *w)
-{
-	const char *text = copy_of(w, &w->block);
-	bool whole = !w->c->len || w->c->text[w->c->len - 1] == '\n';
-
-	if (!w->block.len && !w->block.failed)
-		return 0;
-	if (!w->end)
-		text = pool_printf(w->pool, "%s%s%s%s%s%s", whole ? "" : "\n", BEGIN, w->line_end,
-		    text, END, whole ? w->line_end : "");
-	w->edits->hidden |= !whole && !w->end; /* the edit would show the file's last line */
-	return add_edit(w, w->end ? w->end->start : w->c->len, 0, text);
-}
-
-/* New lines end like the last complete line of the file. */
-static const char *
-line_end_of(const char *text, size_t len)
-{
-	while (len && text[len - 1] != '\n')
-		len--;
-	return len > 1 && text[len - 2] == '\r' ? "\r\n" : "\n";
-}
+/* ---- the result ---- */
 
 /*
  * The first key that is not as planned in the new text, or NULL. A key that the plan does not
@@ -659,7 +541,6 @@ static const char *
 find_wrong(const struct work *w, const struct toml *new)
 {
 	const struct toml *old = w->c->toml;
-	const struct plan *p = w->c->plan;
 	size_t i = 0, j = 0;
 	int order;
 
@@ -675,11 +556,11 @@ find_wrong(const struct work *w, const struct toml *new)
 		i += order <= 0;
 		j += order >= 0;
 	}
-	for (i = 0; i < p->key_count; i++) {
-		const struct toml_entry *e = toml_find(new, p->keys[i].key);
+	for (i = 0; i < w->change_count; i++) {
+		const struct toml_entry *e = toml_find(new, w->changes[i].key);
 
-		if (p->keys[i].write && !settings_same(e ? e->value : NULL, p->keys[i].wanted))
-			return p->keys[i].key;
+		if (!settings_same(e ? e->value : NULL, w->changes[i].wanted))
+			return w->changes[i].key;
 	}
 	return NULL;
 }
@@ -703,58 +584,99 @@ verify(struct work *w, const struct buf *out)
 	return r;
 }
 
-/* Does an edit show the lines of this statement? */
-static bool
-is_shown(const struct work *w, const struct toml_statement *s)
+/* ---- all of it ---- */
+
+static void
+add_name(struct work *w, const char *text, size_t top, unsigned statement)
 {
-	size_t i;
+	struct name *n = pool_add(w->pool, w->names, w->name_count);
 
-	for (i = 0; i < w->edits->count; i++) {
-		const struct edit *x = &w->edits->items[i];
-
-		if (x->at < s->end &&
-		    (x->len ? x->at + x->len > s->start
-			    : x->at >= s->start && !strchr(x->text, '\n')))
-			return true;
-	}
-	return false;
+	n->text = text;
+	n->top = top;
+	n->statement = &w->c->toml->statements[statement];
 }
 
-/* Show no edit if its lines hold other keys: they may be secrets, except those of listeners. */
+/* Take the file's keys and tables, sorted. */
 static void
-hide_others(struct work *w)
+take_names(struct work *w)
 {
 	const struct toml *t = w->c->toml;
 	size_t i;
 
-	for (i = 0; i < t->entry_count && !w->edits->hidden; i++) {
-		const struct toml_entry *e = &t->entries[i];
-
-		w->edits->hidden = strncmp(e->key, "server.listener.", 16) != 0 &&
-		    !find_change(w, e->key) && is_shown(w, statement_of(w, e));
+	for (i = 0; i < t->entry_count; i++)
+		add_name(w, t->entries[i].key, t->entries[i].top, t->entries[i].statement);
+	for (i = 0; i < t->empty_count; i++)
+		add_name(w, t->empty[i].key, t->empty[i].top, t->empty[i].statement);
+	for (i = t->statement_count; i--;) {
+		if (t->statements[i].kind != TOML_TABLE)
+			continue;
+		add_name(w, t->statements[i].table, 0, (unsigned)i);
+		w->first = &t->statements[i];
 	}
+	if (w->name_count && !w->pool->failed)
+		qsort(w->names, w->name_count, sizeof(*w->names), compare);
+}
+
+/* Take the plan's changes, sorted. 0 or -1. */
+static int
+begin(struct work *w)
+{
+	const struct plan *p = w->c->plan;
+	struct change *change;
+	size_t i;
+
+	w->fates = pool_zero(w->pool, (w->c->toml->statement_count + 1) * sizeof(*w->fates));
+	for (i = 0; i < p->key_count; i++) {
+		const struct plan_key *k = &p->keys[i];
+
+		if (!k->write)
+			continue;
+		change = pool_add(w->pool, w->changes, w->change_count);
+		change->key = k->key;
+		change->wanted = k->wanted;
+		change->original = k->original;
+	}
+	if (w->change_count && !w->pool->failed)
+		qsort(w->changes, w->change_count, sizeof(*w->changes), compare);
+	take_names(w);
+	return pool_check(w->pool, w->err);
 }
 
 static int
+refuse_forms(struct work *w)
+{
+	return err_refuse(w->err, REFUSAL_INLINE_TABLE,
+	    "a key can't be added to or taken out of an inline table ({...}), a list or a value: "
+	    "%.900s. Write each as a table first, with a header and a line for each key; an empty "
+	    "list can be deleted. Or leave it out (--leave ID, --skip GROUP).",
+	    w->forms.data);
+}
+
+/* New lines end like the last complete line of the file. */
+static const char *
+line_end_of(const char *text, size_t len)
+{
+	while (len && text[len - 1] != '\n')
+		len--;
+	return len > 1 && text[len - 2] == '\r' ? "\r\n" : "\n";
+}
+
+/* At one offset the edits stay in this order: new lines, new tables, the marks of a comment. */
+static int
 make_edits(struct work *w, struct buf *out)
 {
-	const struct configedit *c = w->c;
-	bool drop_block;
-
-	find_block(w);
-	if (find_commented(w) == -1)
+	if (begin(w) == -1)
 		return -1;
-	decide_fates(w);
-	if (uncomment_all(w) == -1 || replace_values(w) == -1 || insert_keys(w) == -1)
+	count_removed(w);
+	if (restore_comments(w) == -1 || replace_values(w) == -1 || insert_keys(w) == -1 ||
+	    write_tables(w) == -1 || remove_statements(w) == -1)
 		return -1;
-	drop_block = block_is_empty(w);
-	if (apply_fates(w, drop_block) == -1 ||
-	    (drop_block ? remove_block(w) : write_block(w)) == -1)
-		return -1;
-	hide_others(w);
-	if (pool_check(w->pool, w->err) == -1)
-		return -1;
-	edits_apply(out, w->edits, c->text, 0, c->len);
+	check_others(w);
+	if (w->forms.failed || pool_check(w->pool, w->err) == -1)
+		return err_memory(w->err);
+	if (w->forms.len)
+		return refuse_forms(w);
+	edits_apply(out, w->edits, w->c->text, 0, w->c->len);
 	return out->failed ? err_memory(w->err) : verify(w, out);
 }
 
@@ -768,11 +690,11 @@ configedit_make(const struct configedit *c, struct pool *pool, struct edits *edi
 		.edits = edits,
 		.err = err,
 		.line_end = line_end_of(c->text, c->len),
-		.fates = pool_zero(pool, (c->toml->statement_count + 1) * sizeof(enum fate)),
-		.done = pool_zero(pool, (c->plan->key_count + 1) * sizeof(bool)),
 	};
-	int r = w.fates && w.done ? make_edits(&w, out) : err_memory(err);
+	int r = make_edits(&w, out);
 
-	buf_free(&w.block);
+	if (r == -1)
+		edits->count = 0;
+	buf_free(&w.forms);
 	return r;
 }

@@ -28,11 +28,14 @@ struct configedit {
 /*
  * Make the edits for the plan's changes:
  * - a value is replaced in its place;
- * - a new key is added after its listener's other keys, or in a marked block at the end;
+ * - a new key gets a line in its own table, where that stands; in a list it becomes an element;
+ * - else it goes into a new table, in front of the first header; in a file without headers it is
+ *   a dotted line among the others;
  * - a removed original becomes a marked comment, and clear makes it a line again;
- * - a line that stalprep added is deleted.
- * The new text is appended to out, parsed again and compared with the plan. 0, or -1 with err if a
- * person must edit the file first; err names the line or the key.
+ * - a line or table that stalprep added is deleted.
+ * So the last table of the file stays the last, and if the file was TOML, it still is.
+ * The new text is appended to out, parsed again and compared with the plan. 0; or -1 with err if a
+ * person must edit the file first (REFUSAL_INLINE_TABLE names what and where).
  */
 int configedit_make(const struct configedit *c, struct pool *pool, struct edits *edits,
     struct buf *out, struct err *err) WARN_UNUSED;

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char BANS[] = "server.blocked-ip.";
+static const char BANS[] = "server.blocked-ip.", ALLOWED[] = "server.allowed-ip.";
 static const char REWRITES[] = "The server rewrites its config.toml when a key in it changes.";
 static const char BOOT_FAILS[] = "the next boot would fail and mail would stop";
 static const char REWRITE_WAY_OUT[] =
@@ -320,48 +320,125 @@ check_value(const struct build *b, const char *key, const char *value, enum rewr
 }
 
 /*
- * May this key, which is not local, be in config.toml? It is usually in the database. But if
- * somebody wrote it into the file, it is rewritten too, and the API does not show that. A database
- * may hold many odd keys and values (mail addresses, expressions with backslashes), so they are
- * refused only if they would stop the next boot. Bans and exemptions are never counted: the server
- * and its administration page put them into the database. Many are IPv6 addresses, and up to 0.12
- * no key with one survives.
+ * Is it a ban or an exemption? The server and its administration page put them into the database,
+ * where a ban comes by itself. Many are IPv6 addresses, and up to 0.12 no key with one survives in
+ * config.toml. The API does not show which of them somebody wrote into the file.
  */
 static bool
-may_be_in_file(const char *key)
+is_ban(const char *key)
 {
-	return strncmp(key, BANS, strlen(BANS)) != 0 && strncmp(key, "server.allowed-ip.", 18) != 0;
+	return !strncmp(key, BANS, strlen(BANS)) || !strncmp(key, ALLOWED, strlen(ALLOWED));
+}
+
+/*
+ * For a file: nothing rewrites it now, but a clear over the API would, and most others who use the
+ * API. Bans are refused, which can live in the database. Other keys have no other place.
+ */
+static void
+check_bans_in_file(struct build *b)
+{
+	struct lost lost = { 0 };
+	size_t i;
+
+	for (i = 0; i < b->in->now->count; i++) {
+		const struct setting *s = &b->in->now->items[i];
+
+		if (is_ban(s->key))
+			check_value(b, s->key, s->value, REWRITE_BREAKS, &lost);
+	}
+	for (i = 0; i < b->p->key_count; i++) {
+		const struct plan_key *k = &b->p->keys[i];
+
+		if (k->write && k->wanted && is_ban(k->key))
+			check_value(b, k->key, k->wanted, REWRITE_BREAKS, &lost);
+	}
+	if (lost.names.count)
+		build_refuse(b, REFUSAL_REWRITE,
+		    "Up to 0.12 a server that writes its config.toml anew writes an IPv6 address "
+		    "in a key wrongly, so %s: %s%s. Fix: keep such keys out of the file, and add "
+		    "them over the API or in the administration page when the server runs, which "
+		    "has them in its database (stage --url URL with --allow-new-server). If the "
+		    "server is 0.13 or newer, name it: --dialect 0.13.",
+		    BOOT_FAILS, lost.names.text, names_more(&lost.names));
+}
+
+/*
+ * Will this run make the server rewrite its file? A clear after a broken write sends a dummy key to
+ * that end.
+ */
+static bool
+makes_rewrite(const struct build *b)
+{
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		const struct plan_key *k = &b->p->keys[i];
+
+		if ((k->local || k->in_file) && k->write)
+			return true;
+	}
+	return b->p->touch || (b->p->clearing && b->in->part && b->in->part->state == PART_SENDING);
+}
+
+/* Does the file of the next start show which of the database's keys it has? */
+static bool
+knows_file(const struct build *b)
+{
+	return b->in->boot && !b->in->boot_broken;
+}
+
+/* Tell of keys that are usually in the database, and would not survive in the file. */
+static void
+tell_unseen(struct build *b, const struct lost *unseen, const struct lost *bans)
+{
+	if (unseen->names.count)
+		build_refuse(b, REFUSAL_REWRITE_UNSEEN,
+		    "%s If that file holds one of these keys, %s: %s%s. They are usually in the "
+		    "database, but the API does not show where they are. Search config.toml for "
+		    "them. If one is there: %s",
+		    REWRITES, BOOT_FAILS, unseen->names.text, names_more(&unseen->names),
+		    REWRITE_WAY_OUT);
+	if (bans->names.count)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "%s If somebody wrote an IPv6 address into that file as part of a key, %s. The "
+		    "settings have such keys, like %s. The server itself keeps them in the "
+		    "database, and the API does not show where they are. Make sure that "
+		    "config.toml has none; with --boot-config FILE stalprep looks.",
+		    REWRITES, BOOT_FAILS, bans->names.text);
 }
 
 void
 build_check_rewrite(struct build *b)
 {
-	struct lost local = { 0 }, unseen = { 0 };
+	struct lost local = { 0 }, unseen = { 0 }, bans = { 0 };
 	const struct plan_key *k;
-	/* a clear after a broken write sends a dummy key to make the server write its file */
-	bool rewrites = b->p->touch ||
-	    (b->p->clearing && b->in->part && b->in->part->state == PART_SENDING);
 	size_t i;
 
-	for (i = 0; b->in->every && i < b->p->key_count; i++) {
+	if (b->in->file && !b->p->clearing)
+		check_bans_in_file(b);
+	if (!b->in->every || !makes_rewrite(b))
+		return;
+	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
-		rewrites |= (k->local || k->in_file) && k->write;
 		if (k->local && k->write && k->wanted)
 			check_value(b, k->key, k->wanted, REWRITE_CHANGES, &local);
 	}
-	for (i = 0; rewrites && b->in->every && i < b->in->every->count; i++) {
+	for (i = 0; i < b->in->every->count; i++) {
 		const struct setting *s = &b->in->every->items[i];
 
 		if (!localkeys_match(b->in->now, b->p->dialect->last, s->key)) {
-			if (may_be_in_file(s->key))
-				check_value(b, s->key, s->value, REWRITE_BREAKS, &unseen);
+			if (!knows_file(b))
+				check_value(b, s->key, s->value, REWRITE_BREAKS,
+				    is_ban(s->key) ? &bans : &unseen);
+			else if (settings_get(b->in->boot, s->key))
+				check_value(b, s->key, s->value, REWRITE_BREAKS, &local);
 			continue;
 		}
 		k = build_find_key(b, s->key);
 		if (!k || !k->write)
 			check_value(b, s->key, s->value, REWRITE_CHANGES, &local);
 	}
-	if (rewrites && local.names.count)
+	if (local.names.count)
 		build_refuse(b,
 		    local.worst == REWRITE_BREAKS ? REFUSAL_REWRITE : REFUSAL_REWRITE_CHANGES,
 		    "%s It would write %s%s wrongly, so %s. Fix: %s", REWRITES, local.names.text,
@@ -369,11 +446,5 @@ build_check_rewrite(struct build *b)
 		    local.worst == REWRITE_BREAKS ? BOOT_FAILS
 						  : "the next boot would read other keys or values",
 		    REWRITE_WAY_OUT);
-	if (unseen.names.count)
-		build_refuse(b, REFUSAL_REWRITE_UNSEEN,
-		    "%s If that file holds one of these keys, %s: %s%s. They are usually in the "
-		    "database, but the API does not show where they are. Search config.toml for "
-		    "them. If one is there: %s",
-		    REWRITES, BOOT_FAILS, unseen.names.text, names_more(&unseen.names),
-		    REWRITE_WAY_OUT);
+	tell_unseen(b, &unseen, &bans);
 }

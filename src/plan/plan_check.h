@@ -23,7 +23,11 @@ void build_check_relay(struct build *b);
  */
 void build_check_cluster(struct build *b);
 
-/* Refuse if this run makes the server rewrite its config.toml and some key would not survive it. */
+/*
+ * Refuse if this run makes the server rewrite its config.toml and some key would not survive it;
+ * and in a file an address that the next rewrite would break. Warn of those that the API shows,
+ * which may be in the file.
+ */
 void build_check_rewrite(struct build *b);
 
 #endif

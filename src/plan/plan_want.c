@@ -38,18 +38,32 @@ copy_global(struct build *b, const char *id, const char *list, struct trusted *o
 	}
 }
 
-/* Turn a network that is a scalar into an entry of the new list. */
+/*
+ * A new network can't stand beside a scalar, or in config.toml beside the elements of an array:
+ * they become entries of the new list.
+ */
+static bool
+has_to_move(const struct build *b, const char *list, const struct trusted_entry *e)
+{
+	const char *rest = e->key + strlen(list);
+
+	return !*rest || (b->in->file && strlen(rest) == 5 && strspn(rest, ".0123456789") == 5);
+}
+
 static void
-move_scalar(struct build *b, const char *list, struct trusted *own, long *index)
+move_networks(struct build *b, const char *list, struct trusted *own, long *index)
 {
 	size_t i;
 
 	for (i = 0; i < own->count; i++) {
-		if (own->items[i].index != -1 || strcmp(own->items[i].key, list) != 0)
+		if (has_to_move(b, list, &own->items[i]))
+			own->items[i].index = -1;
+	}
+	for (i = 0; i < own->count; i++) {
+		if (!has_to_move(b, list, &own->items[i]))
 			continue;
-		build_add_key(b, GROUP_LISTENERS, list, NULL);
+		build_add_key(b, GROUP_LISTENERS, own->items[i].key, NULL);
 		add_network(b, list, own, index, own->items[i].value);
-		return;
 	}
 }
 
@@ -71,13 +85,13 @@ build_add_listener(struct build *b, const char *id)
 		present = net_parse(&n, b->q->proxies[i], NULL) == 0 ? trusted_covering(&own, &n)
 								     : NULL;
 		if (present) {
-			if (!moved || strcmp(present->key, list) != 0)
+			if (!moved || !has_to_move(b, list, present))
 				build_add_key(b, GROUP_LISTENERS, present->key, present->value)
 				    ->kept = strcmp(present->value, b->q->proxies[i]) != 0;
 			continue;
 		}
 		if (!moved)
-			move_scalar(b, list, &own, &index);
+			move_networks(b, list, &own, &index);
 		moved = true;
 		add_network(b, list, &own, &index, b->q->proxies[i]);
 	}
@@ -121,25 +135,33 @@ tell_old_rule(struct build *b)
 	    rule, removed);
 }
 
+/* Remove all keys below this one but those that the change set has; the snapshot keeps them. */
+static void
+remove_below(struct build *b, enum group group, const char *key, const struct changeset *set)
+{
+	const char *below = pool_printf(b->pool, "%s.", key);
+	const struct settings *s = &b->base;
+	size_t i;
+
+	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
+		if (!changeset_find(set, s->items[i].key))
+			build_add_key(b, group, s->items[i].key, NULL);
+	}
+}
+
 /*
- * Remove the other keys of the routing rule; the snapshot keeps them. If keys of a longer rule are
- * left, the new rule is a configuration error, and then no reload applies anything. If a scalar is
- * left, it wins over the new rule and there is no error (server-facts: rule settings).
+ * Remove the other keys of the routing rule. If keys of a longer rule are left, the new rule is a
+ * configuration error, and then no reload applies anything. If a scalar is left, it wins over the
+ * new rule and there is no error (server-facts: rule settings).
  */
 static void
 remove_old_rule(struct build *b, const struct changeset *set)
 {
 	const char *rule = b->p->dialect->rule;
-	const char *below = pool_printf(b->pool, "%s.", rule);
-	const struct settings *s = &b->base;
-	size_t i;
 
-	if (settings_get(s, rule))
+	if (settings_get(&b->base, rule))
 		build_add_key(b, GROUP_OUTBOUND, rule, NULL);
-	for (i = settings_first(s, below); settings_below(s, i, below); i++) {
-		if (!changeset_find(set, s->items[i].key))
-			build_add_key(b, GROUP_OUTBOUND, s->items[i].key, NULL);
-	}
+	remove_below(b, GROUP_OUTBOUND, rule, set);
 	tell_old_rule(b);
 }
 
@@ -184,8 +206,14 @@ build_add_groups(struct build *b)
 	if (!b->q->relay_host)
 		w.groups &= ~(1u << GROUP_OUTBOUND);
 	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
-	for (i = 0; i < set.count; i++)
-		build_add_key(b, set.entries[i].group, set.entries[i].key, set.entries[i].value);
+	for (i = 0; i < set.count; i++) {
+		const struct entry *e = &set.entries[i];
+
+		build_add_key(b, e->group, e->key, e->value);
+		/* The server takes the value and not the list, but TOML has no room for both. */
+		if (b->in->file)
+			remove_below(b, e->group, e->key, &set);
+	}
 	if (w.groups & 1u << GROUP_OUTBOUND) {
 		if (!b->judging)
 			check_relay(b, &set);

@@ -1,7 +1,9 @@
 #include "settings/changeset.h"
 
+#include "base/buf.h"
 #include "base/pool.h"
 #include "format/addr.h"
+#include "format/toml.h"
 #include "format/url.h"
 
 #include <string.h>
@@ -355,6 +357,15 @@ can_write_relay(const char *key, const char *value, const char *prefix)
 	return false;
 }
 
+/* Is it that rule's key, or, to be removed, one of the list that stood there instead? */
+static bool
+is_of_rule(const char *key, const char *rule_key, const char *value)
+{
+	const char *rest = after(key, rule_key);
+
+	return rest && (!*rest || (*rest == '.' && !value));
+}
+
 bool
 changeset_can_write(enum group group, const char *key, const char *value)
 {
@@ -369,11 +380,11 @@ changeset_can_write(enum group group, const char *key, const char *value)
 	case GROUP_LISTENERS:
 		return can_write_listener(key, value);
 	case GROUP_CHECKS:
-		for (i = 0; i < COUNT(checks) && strcmp(checks[i].key, key) != 0; i++)
+		for (i = 0; i < COUNT(checks) && !is_of_rule(key, checks[i].key, value); i++)
 			;
 		return i < COUNT(checks) && (!value || !strcmp(value, checks[i].value));
 	case GROUP_URL:
-		for (i = 0; i < DIALECT_COUNT && strcmp(d[i].url_key, key) != 0; i++)
+		for (i = 0; i < DIALECT_COUNT && !is_of_rule(key, d[i].url_key, value); i++)
 			;
 		return i < DIALECT_COUNT &&
 		    (!value ||
@@ -389,6 +400,37 @@ changeset_can_write(enum group group, const char *key, const char *value)
 	default:
 		address = after(key, "server.allowed-ip.");
 		return address && addr_parse(&n, address) && (!value || !*value);
+	}
+}
+
+size_t
+changeset_name_end(const char *key, size_t at)
+{
+	static const char proxy[] = ".proxy.";
+	const char *id = after(key, "server.listener."), *rest, *end = NULL;
+
+	if (id && (size_t)(id - key) == at) {
+		/* the last one: "proxy" may be in the id */
+		for (rest = id; (rest = strstr(rest, proxy)); rest++)
+			end = rest;
+		if (end)
+			return (size_t)(end - key);
+	}
+	if (at == strlen("server.allowed-ip.") && after(key, "server.allowed-ip."))
+		return strlen(key);
+	return at + strcspn(key + at, ".");
+}
+
+void
+changeset_write_names(struct buf *out, const char *key, size_t from, size_t to)
+{
+	size_t end;
+
+	for (; from < to; from = end + 1) {
+		end = changeset_name_end(key, from);
+		toml_write_name(out, key + from, (end < to ? end : to) - from);
+		if (end < to)
+			buf_char(out, '.');
 	}
 }
 

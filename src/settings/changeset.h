@@ -6,7 +6,9 @@
 #include "format/addr.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
+struct buf;
 struct pool;
 
 /* The parts that can be chosen; a set of them is a bit mask of 1u << group. */
@@ -108,6 +110,16 @@ bool changeset_can_write(enum group group, const char *key, const char *value);
 
 /* Can this be a relay's id: letters, digits, _ and -, and no route of the server's own? */
 bool changeset_is_relay_id(const char *text, size_t len);
+
+/*
+ * Where the name ends that begins at offset `at` of a key: at the next dot, but a listener's id and
+ * an address are one name, whatever they hold.
+ */
+size_t changeset_name_end(const char *key, size_t at);
+
+/* Append the names of a key from offset `from` to offset `to`, as TOML has them, with their dots.
+ */
+void changeset_write_names(struct buf *out, const char *key, size_t from, size_t to);
 
 /* The entry of that key, or NULL. */
 const struct entry *changeset_find(const struct changeset *set, const char *key);

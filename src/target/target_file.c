@@ -95,7 +95,9 @@ target_file_edit(struct target *t, struct err *err)
 
 	if (configedit_make(&c, &t->pool, &t->edits, &t->edited, &why) == 0)
 		return 0;
-	return err_set(err, why.kind, "%s: %s", t->origin, why.text);
+	err_set(err, why.kind, "%s: %s", t->origin, why.text);
+	err->refusal = why.refusal;
+	return -1;
 }
 
 /*

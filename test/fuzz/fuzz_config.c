@@ -1,7 +1,8 @@
 /*
- * fuzz_config.c - a config.toml: read, staged, staged with other options, cleared. After each edit
- * the text reads as the plan says and all else as before; clear gives the first bytes, after any
- * number of stages. A value or a key that is written reads back.
+ * fuzz_config.c - a config.toml: read, staged, staged with other options, appended to, cleared.
+ * After each edit the text reads as the plan says and all else as before; what is appended is what
+ * it would have been behind the first text; clear gives the first bytes and leaves it. A value or a
+ * key that is written reads back.
  */
 #include "fuzz.h"
 
@@ -177,15 +178,44 @@ make_plan(struct world *w,
 	return !message_refusals(&w->plan.messages);
 }
 
-/* Stage that often, then clear. */
+/* Append a line and a table, if that can be read behind the first text: what it means stays. */
+static void
+append(struct world *w, struct buf *first)
+{
+	static const char line[] = "zz.y = 1\n[zz.x] # z\n";
+	struct buf both = { 0 };
+	struct toml t;
+	size_t i;
+
+	buf_add(&both, first->data, first->len);
+	buf_str(&both, line);
+	CHECK(!both.failed, "no memory");
+	if (toml_read(&t, &w->pool, "", both.data, both.len, false, NULL) == 0) {
+		buf_str(&w->text, line);
+		CHECK(read_text(w), "the appended line can't be read");
+		for (i = 0; i < t.entry_count; i++) {
+			const char *at = strstr(t.entries[i].key, "zz.y");
+
+			CHECK(!at || at[4] || settings_get(&w->now, t.entries[i].key), "%s is lost",
+			    t.entries[i].key);
+		}
+		buf_reset(first);
+		buf_add(first, both.data, both.len);
+	}
+	buf_free(&both);
+}
+
+/* Stage that often, append, then clear. */
 static void
 go(const uint8_t *data, size_t size, int times)
 {
 	static const char *const clear[] = { "clear", "--config", "x", NULL };
 	struct world w = { 0 };
+	struct buf first = { 0 };
 	struct part next;
 	int i;
 
+	buf_add(&first, (const char *)data, size);
 	buf_add(&w.text, (const char *)data, size);
 	if (!buf_text(&w.text) || !read_text(&w) ||
 	    !settings_has_prefix(&w.now, "server.listener."))
@@ -202,12 +232,14 @@ go(const uint8_t *data, size_t size, int times)
 		w.part = next;
 		w.has_part = true;
 	}
+	append(&w, &first);
 	take_options(&w, clear);
 	CHECK(make_plan(&w, plan_clear), "clear is refused");
 	CHECK(!w.plan.write_count || edit(&w), "it can't be cleared");
-	CHECK(w.text.len == size && !memcmp(w.text.data, data, size),
+	CHECK(w.text.len == first.len && !memcmp(w.text.data, first.data, first.len),
 	    "cleared after %d: not the same bytes:\n%s", times, w.text.data);
 done:
+	buf_free(&first);
 	buf_free(&w.text);
 	pool_free(&w.pool);
 }
@@ -229,7 +261,7 @@ check_written(const char *value)
 		CHECK(!strcmp(t.entries[0].value, value), "read otherwise: %s", line.data);
 	}
 	buf_reset(&line);
-	toml_write_key(&line, value);
+	changeset_write_names(&line, value, 0, strlen(value));
 	buf_str(&line, " = 1\n");
 	if (*value && !strpbrk(value, "\\\n\r") &&
 	    toml_read(&t, &pool, "", line.data, line.len, true, NULL) == 0 && !t.no_utf8)

@@ -1,6 +1,7 @@
 /* test_changeset.c - the guide's change set as tables, for each dialect */
 #include "help.h"
 
+#include "base/buf.h"
 #include "settings/changeset.h"
 
 /* The guide's own keys and values, for 0.15. */
@@ -234,10 +235,62 @@ test_groups(void **state)
 	assert_false(group_find(&found, "URL", 3));
 }
 
+static const struct {
+	const char *key;
+	size_t from, to; /* to: 0 is the end */
+	const char *written;
+} written[] = {
+	{ "http.url", 0, 0, "http.url" },
+	{ "queue.strategy.route.0.if", 15, 0, "route.0.if" },
+	{ "queue.strategy.route.0.if", 0, 14, "queue.strategy" },
+	{ "server.listener.web mail.proxy.override", 0, 0,
+	    "server.listener.\"web mail\".proxy.override" },
+	{ "server.listener.mx.1.proxy.override", 0, 20, "server.listener.\"mx.1\"" },
+	{ "server.listener.mx.1.proxy.override", 16, 0, "\"mx.1\".proxy.override" },
+	{ "server.listener.mx.1.proxy.override", 19, 0, "1.proxy.override" },
+	{ "server.listener.a.proxy.b.proxy.trusted-networks.0", 16, 0,
+	    "\"a.proxy.b\".proxy.trusted-networks.0" },
+	{ "server.listener.Web.bind", 16, 0, "\"Web\".bind" },
+	{ "server.allowed-ip.203.0.113.9", 18, 0, "\"203.0.113.9\"" },
+	{ "server.allowed-ip.2001:db8::9", 0, 0, "server.allowed-ip.\"2001:db8::9\"" },
+};
+
+static void
+test_names(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(written); i++) {
+		struct buf out = { 0 };
+
+		changeset_write_names(&out, written[i].key, written[i].from,
+		    written[i].to ? written[i].to : strlen(written[i].key));
+		CHECK(!strcmp(buf_text(&out), written[i].written), "%s: %s", written[i].key,
+		    out.data);
+		buf_free(&out);
+	}
+}
+
+/* A snapshot may name what stood below a rule's key, to be removed; never a value for it. */
+static void
+test_can_write(void **state)
+{
+	(void)state;
+	assert_true(changeset_can_write(GROUP_CHECKS, "auth.iprev.verify.0000.if", NULL));
+	assert_false(changeset_can_write(GROUP_CHECKS, "auth.iprev.verify.0000.if", "disable"));
+	assert_false(changeset_can_write(GROUP_CHECKS, "auth.iprev.verify-all", NULL));
+	assert_true(changeset_can_write(GROUP_URL, "http.url.0000.if", NULL));
+	assert_false(changeset_can_write(GROUP_URL, "http.url.0000.if", "'https://x.example'"));
+	assert_false(changeset_can_write(GROUP_URL, "http.urls", NULL));
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),
+		cmocka_unit_test(test_can_write),
 		cmocka_unit_test(test_guide),
 		cmocka_unit_test(test_dialects),
 		cmocka_unit_test(test_table),

@@ -15,11 +15,11 @@
 
 enum { KEYS_MAX = 12 };
 
-#define BEGIN "#stalprep-begin: what stalprep put here; stalprep clear takes it out again\n"
-#define END   "#stalprep-end\n"
-#define WAS   "#stalprep-was: "
-#define IMAP  "server.listener.imap.proxy."
-#define NET   "\"10.0.0.1/32\""
+#define WAS  "#stalprep-was: "
+#define MORE "#stalprep-was+ "
+#define NEW  " #stalprep-new: stalprep clear takes it out"
+#define IMAP "server.listener.imap.proxy."
+#define NET  "\"10.0.0.1/32\""
 
 /* A text with a plan that was made by hand. */
 struct bench {
@@ -35,7 +35,7 @@ struct bench {
 
 /*
  * changes: "key = value" lines, "key" alone for one that goes; in front of a key "~" where
- * something stood before the first stage, "@" for a listener's.
+ * something stood before the first stage.
  */
 static void
 plan_of(struct bench *b, const char *changes)
@@ -48,8 +48,7 @@ plan_of(struct bench *b, const char *changes)
 
 		assert_true(b->plan.key_count <= KEYS_MAX);
 		changes += len + (changes[len] == '\n');
-		k->group = *line == '@' ? GROUP_LISTENERS : GROUP_CHECKS;
-		line += *line == '@';
+		k->group = GROUP_CHECKS;
 		k->original = *line == '~' ? "before" : NULL;
 		line += *line == '~';
 		if (equals)
@@ -98,77 +97,83 @@ static const struct {
 	{ "below a table's name in capitals", "[A.B]\nC = 1\n", "A.b.C = 2", "[A.B]\nC = 2\n" },
 	{ "in an array of tables", "[[a]]\nb = 1\n[[a]]\nb = 1\n", "a.0001.b = 2",
 	    "[[a]]\nb = 1\n[[a]]\nb = 2\n" },
-	/* a listener's new keys */
-	{ "in its table", "[server.listener.imap]\nbind = 1\n# c\n\n[x]\n", "@" IMAP "a = 1",
+	/* a new key's own table */
+	{ "in its table", "[server.listener.imap]\nbind = 1\n# c\n\n[x]\n", IMAP "a = 1",
 	    "[server.listener.imap]\nbind = 1\nproxy.a = 1\n# c\n\n[x]\n" },
-	{ "in the nearer table",
-	    "server.listener.imap.x = 1\n[server.listener.imap]\nbind = "
-	    "1\n[server.listener]\nimap.y = 1\n",
-	    "@" IMAP "a = 1",
-	    "server.listener.imap.x = 1\n[server.listener.imap]\nbind = 1\nproxy.a = "
-	    "1\n[server.listener]\nimap.y = 1\n" },
-	{ "behind an inline table", "[server]\nlistener.imap = {bind = 1}\n", "@" IMAP "a = 1",
-	    "[server]\nlistener.imap = {bind = 1}\nlistener.imap.proxy.a = 1\n" },
-	{ "not below its own table",
-	    "[server.listener.imap.tls]\nx = 1\n[server.listener]\nimap.y = 1\n", "@" IMAP "a = 1",
-	    "[server.listener.imap.tls]\nx = 1\n[server.listener]\nimap.y = 1\nimap.proxy.a = "
+	{ "an empty table", "[x]\n[a] # c\n[y]\n", "a.b = 1", "[x]\n[a] # c\nb = 1\n[y]\n" },
+	{ "the deepest table", "[a]\nx = 1\n[a.b.c]\n[a.b]\n", "a.b.c.d.e = 1",
+	    "[a]\nx = 1\n[a.b.c]\nd.e = 1\n[a.b]\n" },
+	{ "where it has keys with dots, not below",
+	    "[server.listener.imap.tls]\nx = 1\n[server.listener]\nimap.y = 1\n", IMAP "a = 1",
+	    "[server.listener.imap.tls]\nx = 1\n[server.listener]\nimap.proxy.a = 1\nimap.y = "
 	    "1\n" },
-	{ "dotted keys alone", "server.listener.imap.bind = 1\nx = 1\n", "@" IMAP "a = 1",
-	    "server.listener.imap.bind = 1\nserver.listener.imap.proxy.a = 1\nx = 1\n" },
-	{ "behind several lines", "[server.listener.imap]\nbind = [\n 1 # c\n]\nx.y = '''\n'''\n",
-	    "@" IMAP "a = 1",
-	    "[server.listener.imap]\nbind = [\n 1 # c\n]\nx.y = '''\n'''\nproxy.a = 1\n" },
-	{ "two, in their order", "[server.listener.imap]\nbind = 1\n",
-	    "@" IMAP "b = 1\n@" IMAP "a = 2",
-	    "[server.listener.imap]\nbind = 1\nproxy.b = 1\nproxy.a = 2\n" },
+	{ "dotted beside a list", "[a]\nb.c = [1]\n[x]\n", "a.b.d = 1",
+	    "[a]\nb.c = [1]\nb.d = 1\n[x]\n" },
+	{ "dotted beside an empty list", "[a]\nb.c = []\n[x]\n", "a.b.d = 1",
+	    "[a]\nb.c = []\nb.d = 1\n[x]\n" },
+	{ "dotted in front of the first header", "a.b.c = 1\n[x]\n", "a.b.d = 1\na.d = 1",
+	    "a.b.c = 1\na.b.d = 1\na.d = 1\n[x]\n" },
+	{ "no header at all", "server.listener.imap.bind = 1\nx = 1\n", IMAP "a = 1\na.b = 1",
+	    "a.b = 1\nserver.listener.imap.bind = 1\nserver.listener.imap.proxy.a = 1\nx = 1\n" },
+	{ "no header, and last", "a = 1\nb.c = 1\n", "b.d = 1\nz.y = 1",
+	    "a = 1\nb.c = 1\nb.d = 1\nz.y = 1\n" },
+	{ "behind several lines", "[server.listener.imap]\nbind = [\n 1 # c\n]\n[x]\n",
+	    IMAP "a = 1", "[server.listener.imap]\nbind = [\n 1 # c\n]\nproxy.a = 1\n[x]\n" },
+	{ "two, by their keys", "[server.listener.imap]\nbind = 1\n", IMAP "b = 1\n" IMAP "a = 2",
+	    "[server.listener.imap]\nbind = 1\nproxy.a = 2\nproxy.b = 1\n" },
 	{ "a name in quotes", "[server.listener.\"a b\"]\nbind = 1\n",
-	    "@server.listener.a b.proxy.x = 1",
+	    "server.listener.a b.proxy.x = 1",
 	    "[server.listener.\"a b\"]\nbind = 1\nproxy.x = 1\n" },
-	{ "a name in quotes, dotted", "[server]\nlistener.\"a b\".bind = 1\n",
-	    "@server.listener.a b.proxy.x = 1",
-	    "[server]\nlistener.\"a b\".bind = 1\n\"listener.a b.proxy.x\" = 1\n" },
+	{ "a name in quotes, dotted", "[server]\nlistener.\"a.b\".bind = 1\n",
+	    "server.listener.a.b.proxy.x = 1",
+	    "[server]\nlistener.\"a.b\".bind = 1\nlistener.\"a.b\".proxy.x = 1\n" },
 	{ "not another of like name",
-	    "[server.listener.imap2]\nb = 1\n[server.listener.imap]\nb = 1\n", "@" IMAP "a = 1",
+	    "[server.listener.imap2]\nb = 1\n[server.listener.imap]\nb = 1\n", IMAP "a = 1",
 	    "[server.listener.imap2]\nb = 1\n[server.listener.imap]\nb = 1\nproxy.a = 1\n" },
-	{ "CRLF", "[server.listener.imap]\r\nbind = 1\r\n", "@" IMAP "a = 1",
+	{ "an element of a list of tables", "[[a]]\nb = 1\n[[a]]\nb = 1\n", "a.0001.c = 2",
+	    "[[a]]\nb = 1\n[[a]]\nb = 1\nc = 2\n" },
+	{ "CRLF", "[server.listener.imap]\r\nbind = 1\r\n", IMAP "a = 1",
 	    "[server.listener.imap]\r\nbind = 1\r\nproxy.a = 1\r\n" },
 	{ "mixed: as the last that has one", "[server.listener.imap]\nbind = 1\n[x]\r\n# c",
-	    "@" IMAP "a = 1", "[server.listener.imap]\nbind = 1\nproxy.a = 1\r\n[x]\r\n# c" },
-	/* the block */
-	{ "at the end", "[x]\ny = 1\n", "a.b = 1\na.c = x\nd.e = 2",
-	    "[x]\ny = 1\n" BEGIN "[a]\nb = 1\nc = \"x\"\n[d]\ne = 2\n" END },
-	{ "behind a last line without an end", "[x]\n# c", "a.b = 1",
-	    "[x]\n# c\n" BEGIN "[a]\nb = 1\n#stalprep-end" },
-	{ "CRLF", "[x]\r\n", "a.b = 1",
-	    "[x]\r\n#stalprep-begin: what stalprep put here; stalprep clear takes it out "
-	    "again\r\n[a]\r\nb = 1\r\n#stalprep-end\r\n" },
-	{ "extended", "[x]\n" BEGIN "[a]\nb = 1\n" END "[y]\n", "a.c = 1\nd.e = 1",
-	    "[x]\n" BEGIN "[a]\nb = 1\nc = 1\n[d]\ne = 1\n" END "[y]\n" },
-	{ "partly taken out", "[x]\n" BEGIN "[a]\nb = 1\nc = 1\n[d]\ne = 1\n" END, "a.b\nd.e",
-	    "[x]\n" BEGIN "[a]\nc = 1\n[d]\n" END },
-	{ "taken out", "[x]\n" BEGIN "[a]\nb = 1\n[d]\ne = 1\n" END "[y]\n", "a.b\nd.e",
-	    "[x]\n[y]\n" },
-	{ "taken out, without a last line end", "[x]\n# c\n" BEGIN "[a]\nb = 1\n#stalprep-end",
-	    "a.b", "[x]\n# c" },
-	{ "somebody wrote into it", "[x]\n" BEGIN "[a]\nb = 1\n# mine\n" END, "a.b",
-	    "[x]\n" BEGIN "[a]\n# mine\n" END },
-	{ "its end is gone", "[x]\n" BEGIN "[a]\nb = 1\n", "a.b\nc.d = 1",
-	    "[x]\n" BEGIN "[a]\n" BEGIN "[c]\nd = 1\n" END },
+	    IMAP "a = 1", "[server.listener.imap]\nbind = 1\nproxy.a = 1\r\n[x]\r\n# c" },
+	{ "a last line without an end stays the last", "[a]\nb = 1 # c", "a.d = 1",
+	    "[a]\nd = 1\nb = 1 # c" },
+	/* new tables */
+	{ "in front of the first header", "r = 1\n# c\n[x]\ny = 1\n", "a.b = 1\na.c = x\nd.e = 2",
+	    "r = 1\n# c\n[a]" NEW "\nb = 1\nc = \"x\"\n[d]" NEW "\ne = 2\n[x]\ny = 1\n" },
+	{ "behind the last key that has none", "a.b = 1\n[x]\n", "a.c = 1\nd.e = 1",
+	    "a.b = 1\na.c = 1\n[d]" NEW "\ne = 1\n[x]\n" },
+	{ "above one that is there", "[a.b.c]\nx = 1\n", "a.b.d = 1\na.e = 1\na.f.g = 1",
+	    "[a.b]" NEW "\nd = 1\n[a]" NEW "\ne = 1\nf.g = 1\n[a.b.c]\nx = 1\n" },
+	{ "with quotes", "[server.listener.\"A b\".proxy.x]\n", "server.listener.A b.proxy.y = 1",
+	    "[server.listener.\"A b\".proxy]" NEW "\ny = 1\n[server.listener.\"A b\".proxy.x]\n" },
+	{ "CRLF", "[x]\r\n", "a.b = 1", "[a]" NEW "\r\nb = 1\r\n[x]\r\n" },
+	{ "one without a line end", "[x]", "a.b = 1", "[a]" NEW "\nb = 1\n[x]" },
+	{ "extended", "[a]" NEW "\nb = 1\n[x]\n", "a.c = 1\nd.e = 1",
+	    "[d]" NEW "\ne = 1\n[a]" NEW "\nb = 1\nc = 1\n[x]\n" },
+	{ "partly taken out", "[a]" NEW "\nb = 1\nc = 1\n[d]" NEW "\ne = 1\n[x]\n", "a.b\nd.e",
+	    "[a]" NEW "\nc = 1\n[x]\n" },
+	{ "taken out, and one comes", "[a]" NEW "\nb = 1\n[x]\n", "a.b\na.c = 1",
+	    "[a]" NEW "\nc = 1\n[x]\n" },
+	{ "taken out", "[a]" NEW "\r\nb = 1\r\n[d]" NEW "\ne = 1\n[y]\n", "a.b\nd.e", "[y]\n" },
+	{ "somebody wrote into it", "[a]" NEW "\nb = 1\n# mine\nc = 1\n[d]" NEW "\n# his\ne = 1\n",
+	    "a.b\nd.e", "[a]" NEW "\n# mine\nc = 1\n# his\n" },
 	/* what goes, and what stood there before */
 	{ "a line", "a = 1 # c\nb = 1\n", "a", "b = 1\n" },
+	{ "a list", "a = [1,\n2]\nb = 1\n", "a.0000\na.0001", "b = 1\n" },
 	{ "one that stood there", "a = 1 # c\nb = 1\n", "~a", WAS "a = 1 # c\nb = 1\n" },
 	{ "on several lines", "a = [ # c\n 1,\n]\nb = 1\n", "~a.0000",
-	    WAS "a = [ # c\n" WAS " 1,\n" WAS "]\nb = 1\n" },
-	{ "one of two", "[x]\na = {b = 1, c = 'y'}\n", "~x.a.b",
-	    "[x]\n" WAS "a = {b = 1, c = 'y'}\na.c = \"y\"\n" },
-	{ "one of two, the other is changed", "a = [1, 2]\n", "~a.0000\na.0001 = 3",
-	    WAS "a = [1, 2]\na.0001 = 3\n" },
-	{ "of a set", "a = {b, \"c d\"}\n", "~a.b", WAS "a = {b, \"c d\"}\n\"a.c d\" = \"\"\n" },
-	{ "a line that stands for one of a comment", WAS "a = {b = 1, c = 2}\na.c = 2\n", "~a.c",
-	    WAS "a = {b = 1, c = 2}\n" },
-	{ "not with another value", WAS "a = {b = 1, c = 2}\na.c = 3\n", "~a.c",
-	    WAS "a = {b = 1, c = 2}\n" WAS "a.c = 3\n" },
-	{ "CRLF", "a = [1,\r\n2]\r\n", "~a.0000\n~a.0001", WAS "a = [1,\r\n" WAS "2]\r\n" },
+	    WAS "a = [ # c\n" MORE " 1,\n" MORE "]\nb = 1\n" },
+	{ "two", "a = 1\nb = 1\n", "~a\n~b", WAS "a = 1\n" WAS "b = 1\n" },
+	{ "in an inline table with no other", "a = {b = 1}\n", "~a.b", WAS "a = {b = 1}\n" },
+	{ "and another in its place", "a = [1]\nb = 1\n", "~a.0000\na = 2",
+	    WAS "a = [1]\na = 2\nb = 1\n" },
+	{ "a table's only key", "[a]\nb = 1\n", "~a.b\na.b.c = 1\nd.e = 1",
+	    "[d]" NEW "\ne = 1\n[a]\nb.c = 1\n" WAS "b = 1\n" },
+	{ "dotted, and new ones", "a.b = 1\nc = 1\n", "~a.b\na.b.c = 1",
+	    WAS "a.b = 1\na.b.c = 1\nc = 1\n" },
+	{ "CRLF", "a = [1,\r\n2]\r\n", "~a.0000\n~a.0001", WAS "a = [1,\r\n" MORE "2]\r\n" },
+	{ "a last line without an end", "a = 1 # c", "~a", WAS "a = 1 # c" },
 };
 
 /* What clear does. */
@@ -176,23 +181,29 @@ static const struct {
 	const char *why, *text, *changes, *result;
 } cleared[] = {
 	{ "a line comes back", WAS "a = 1 # c\nb = 1\n", "a = 1", "a = 1 # c\nb = 1\n" },
-	{ "not with another value", WAS "a = 1\n[x]\n", "a = 2", "a = 2\n" WAS "a = 1\n[x]\n" },
-	{ "several", WAS "a = [ # c\n" WAS " 1,\n" WAS "]\n", "a.0000 = 1", "a = [ # c\n 1,\n]\n" },
-	{ "with what stood for it", WAS "a = {b = 1, c = 'y'}\na.c = \"y\"\n", "a.b = 1",
-	    "a = {b = 1, c = 'y'}\n" },
-	{ "with what stood for it, changed back", WAS "a = [1, 2]\na.0001 = 3\n",
-	    "a.0000 = 1\na.0001 = 2", "a = [1, 2]\n" },
-	{ "all of it stands on lines of its own", WAS "a = {b = 1, c = 2}\na.b = 1\na.c = 3\n",
-	    "a.c = 2", "a = {b = 1, c = 2}\n" },
+	{ "not with another value", "b = 1\n" WAS "a = 1\n[x]\n", "a = 2",
+	    "b = 1\n" WAS "a = 1\na = 2\n[x]\n" },
+	{ "not if it can't be read", WAS "a = \nb = 1\n", "a = 2", WAS "a = \na = 2\nb = 1\n" },
+	{ "not half of it", WAS "a = [1, 2]\nb = 1\n", "a.0001 = 2",
+	    WAS "a = [1, 2]\na.0001 = 2\nb = 1\n" },
+	{ "several", WAS "a = [ # c\n" MORE " 1,\n" MORE "]\n", "a.0000 = 1",
+	    "a = [ # c\n 1,\n]\n" },
+	{ "in place of what goes", WAS "a = [1]\na = 3\n", "a.0000 = 1\na", "a = [1]\n" },
 	{ "in its table", "[x]\n" WAS "a = 1\n[y]\n", "x.a = 1", "[x]\na = 1\n[y]\n" },
-	{ "two runs", WAS "a = 1\nb = 1\n" WAS "c = 1\n", "c = 1\na = 1", "a = 1\nb = 1\nc = 1\n" },
-	{ "one of two in a run", WAS "a = 1\n" WAS "c = 1\n[x]\n", "c = 1",
-	    WAS "a = 1\nc = 1\n[x]\n" },
-	{ "CRLF", WAS "a = [1,\r\n" WAS "2]\r\n", "a.0000 = 1\na.0001 = 2", "a = [1,\r\n2]\r\n" },
+	{ "two", WAS "a = 1\nb = 1\n" WAS "c = 1\n" WAS "d = 1\n", "c = 1\na = 1\nd = 1",
+	    "a = 1\nb = 1\nc = 1\nd = 1\n" },
+	{ "one of two", WAS "a = 1\n" WAS "c = 1\n[x]\n", "c = 1", WAS "a = 1\nc = 1\n[x]\n" },
+	{ "the same twice", WAS "a = 1\n" WAS "a = 1\n", "a = 1", "a = 1\n" WAS "a = 1\n" },
+	{ "CRLF", WAS "a = [1,\r\n" MORE "2]\r\n", "a.0000 = 1\na.0001 = 2", "a = [1,\r\n2]\r\n" },
 	{ "into a flat file, in its order", "a.x = 1\nc = 1\n", "b.x = x",
 	    "a.x = 1\nb.x = \"x\"\nc = 1\n" },
 	{ "at its end", "a = 1\n", "b.x = x", "a = 1\nb.x = \"x\"\n" },
-	{ "in front of what goes", "a = 1\nc = 1\n", "b.x = x\nc", "a = 1\nb.x = \"x\"\n" },
+	{ "in place of what goes, by its order", "a = 1\nc = 1\n", "b.x = x\nc",
+	    "a = 1\nb.x = \"x\"\n" },
+	{ "all that there was", "c.d = 1\n", "b.x = x\nc.d", "b.x = \"x\"\n" },
+	{ "into a table that is not ours", "[x]\n", "b.c = 1", "[b]\nc = 1\n[x]\n" },
+	{ "beside what is in its way", "[a]\nb = {c = 1}\nd.x = 1\n", "a.b.e = 1\na.d = 1",
+	    "[a]\nb = {c = 1}\nb.e = 1\nd = 1\nd.x = 1\n" },
 };
 
 static void
@@ -248,32 +259,25 @@ test_spelling(void **state)
 	bench_end(&b);
 }
 
-/*
- * What becomes a comment holds the values that stood first, also where an earlier stage put others
- * there.
- */
-static void
-test_commented_as_it_was(void **state)
-{
-	struct part_key key = {
-		.key = "a.c", .before = "x\ny", .text = "'x\ny'", .group = GROUP_CHECKS
-	};
-	struct bench b = { 0 };
-
-	(void)state;
-	b.snapshot.keys = &key;
-	b.snapshot.count = 1;
-	assert_int_equal(edit(&b, "a = {b = 1,\n c = 2}\n", "~a.b", false), 0);
-	assert_string_equal(
-	    buf_text(&b.out), WAS "a = {b = 1,\n" WAS " c = 'x\n" WAS "y'}\na.c = 2\n");
-	bench_end(&b);
-}
-
 static const struct {
 	const char *text, *changes, *said;
+	enum refusal refusal;
 } refused[] = {
-	{ "x = 1\na = {b, c}\n", "a.b = 1", "line 2: a.b is in a set" },
-	{ "a = 1\n", "a = ''' \"\"\" \\", "can't hold the value" },
+	{ "x = 1\na = {b, c}\n", "a.b = 1", ": a (line 2).", REFUSAL_INLINE_TABLE },
+	{ "[server]\nlistener.imap = {bind = 1}\n", IMAP "a = 1\n" IMAP "b = 1\n",
+	    ": server.listener.imap (line 2).", REFUSAL_INLINE_TABLE },
+	{ "[server]\nlistener = {imap = {bind = 1}, x = {y = 1}}\n[z]\na = 1\n",
+	    IMAP "a = 1\nz.a.b = 1", ": server.listener (line 2), z.a (line 4).",
+	    REFUSAL_INLINE_TABLE },
+	{ "a = {b = 1, c = 'y'}\n", "~a.b", ": a (line 1).", REFUSAL_INLINE_TABLE },
+	{ "a = [1, 2]\n", "a.0001", ": a (line 1).", REFUSAL_INLINE_TABLE },
+	{ "a.b = []\n", "a.b.0 = 1", ": a.b (line 1).", REFUSAL_INLINE_TABLE },
+	{ "a.b = []\n", "a.b = 1", ": a.b (line 1).", REFUSAL_INLINE_TABLE },
+	{ "[a]\nb.c = 1\n", "a.b = 1", ": a.b (line 2).", REFUSAL_INLINE_TABLE },
+	{ "[a.b]\n", "a.b = 1", ": a.b (line 1).", REFUSAL_INLINE_TABLE },
+	{ "[[a.b]]\nc = 1\n", "~a.b.0000.c\na.b.0.c = 1", ": a.b (line 1).", REFUSAL_INLINE_TABLE },
+	{ "[a]", "a.b = 1", "line 1: there is no line end", REFUSAL_NONE },
+	{ "a = 1\n", "a = ''' \"\"\" \\", "can't hold the value", REFUSAL_NONE },
 };
 
 static void
@@ -287,8 +291,38 @@ test_refused(void **state)
 
 		CHECK(edit(&b, refused[i].text, refused[i].changes, false) == -1, "not refused: %s",
 		    refused[i].text);
-		CHECK(b.err.kind == ERR_REFUSED && has(b.err.text, refused[i].said), "%s: %s",
-		    refused[i].text, b.err.text);
+		CHECK(b.err.kind == ERR_REFUSED && b.err.refusal == refused[i].refusal &&
+			has(b.err.text, refused[i].said),
+		    "%s: %s", refused[i].text, b.err.text);
+		bench_end(&b);
+	}
+}
+
+/* Lines that change and hold other settings are not shown. */
+static void
+test_hidden(void **state)
+{
+	static const struct {
+		const char *text, *changes;
+		bool hidden;
+	} shown[] = {
+		{ "[a]\nb = 1\n", "a.c = 1", false },
+		{ "[a]\nb = 1\nd = 2\n", "a.b = 2\n~a.d", false },
+		{ "[a]\nb = {c = 1, secret = 2}\n", "a.b.c = 2", true },
+		{ "[a]\nb = {c = 1, secret = 2}\nd = 1\n", "a.d", false },
+		{ "[server.listener.imap]\nproxy = {x = 1, trusted-networks = [2]}\n", IMAP "x = 2",
+		    false },
+		{ "[server.listener]\nimap = {tls.password = 1, proxy.x = 1}\n", IMAP "x = 2",
+		    true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(shown); i++) {
+		struct bench b = { 0 };
+
+		CHECK(edit(&b, shown[i].text, shown[i].changes, false) == 0, "%s", b.err.text);
+		CHECK(b.edits.hidden == shown[i].hidden, "%s", shown[i].text);
 		bench_end(&b);
 	}
 }
@@ -300,7 +334,7 @@ main(void)
 		cmocka_unit_test(test_cases),
 		cmocka_unit_test(test_cleared),
 		cmocka_unit_test(test_spelling),
-		cmocka_unit_test(test_commented_as_it_was),
+		cmocka_unit_test(test_hidden),
 		cmocka_unit_test(test_refused),
 	};
 

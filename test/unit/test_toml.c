@@ -293,7 +293,7 @@ static void
 test_places(void **state)
 {
 	static const char text[] = "a = 1 # x\n\n  [b.c] y\r\n  d = [ 'e',\n {f = \"g\", "
-				   "h}]\r\n#stalprep-end\n #stalprep-no\nlast = 2\n# z";
+				   "h}]\r\n#stalprep-was\n #stalprep-no\nlast = 2\n# z";
 	static const struct {
 		enum toml_kind kind;
 		const char *lines, *table;
@@ -302,7 +302,7 @@ test_places(void **state)
 		{ TOML_VALUE, "a = 1 # x\n", "", 1, 1 },
 		{ TOML_TABLE, "  [b.c] y\r\n", "b.c", 3, 0 },
 		{ TOML_VALUE, "  d = [ 'e',\n {f = \"g\", h}]\r\n", "b.c", 4, 3 },
-		{ TOML_COMMENT, "#stalprep-end\n", "b.c", 6, 0 },
+		{ TOML_COMMENT, "#stalprep-was\n", "b.c", 6, 0 },
 		{ TOML_VALUE, "last = 2\n", "b.c", 8, 1 },
 	};
 	static const struct {
@@ -358,16 +358,52 @@ test_table(void **state)
 	pool_free(&pool);
 }
 
+/* Which part of its key a statement has itself, and lists that are no keys at all. */
+static void
+test_top(void **state)
+{
+	static const char text[] = "a.b = 1\nc.d = [1, {e = 2}]\nf = {g.h = 3}\n[t]\nk.l = [ ]\n"
+				   "m = {n = [], o = [[]]}\np = [[], 4]\n";
+	static const struct {
+		const char *key, *top;
+	} tops[] = {
+		{ "a.b", "a.b" },
+		{ "c.d.0000", "c.d" },
+		{ "c.d.0001.e", "c.d" },
+		{ "f.g.h", "f" },
+		{ "t.p.0001", "t.p" },
+	};
+	struct pool pool = { 0 };
+	struct toml t;
+	struct err err;
+	size_t i;
+
+	(void)state;
+	assert_int_equal(toml_read(&t, &pool, "", text, strlen(text), false, &err), 0);
+	assert_int_equal(t.entry_count, COUNT(tops));
+	for (i = 0; i < COUNT(tops); i++) {
+		const struct toml_entry *e = toml_find(&t, tops[i].key);
+
+		CHECK(e && e->top == strlen(tops[i].top), "%s: not %s", tops[i].key, tops[i].top);
+	}
+	assert_int_equal(t.empty_count, 2);
+	assert_string_equal(t.empty[0].key, "t.k.l");
+	assert_string_equal(t.empty[1].key, "t.m");
+	assert_int_equal(t.statements[t.empty[1].statement].line, 6);
+	pool_free(&pool);
+}
+
 static const struct {
-	const char *key, *written;
-} keys[] = {
+	const char *name, *written;
+} names[] = {
 	{ "a", "a" },
-	{ "a.b_C-9", "a.b_C-9" },
+	{ "a_c-9", "a_c-9" },
+	{ "a.b", "\"a.b\"" },
+	{ "A", "\"A\"" },
 	{ "a b", "\"a b\"" },
 	{ "a:b", "\"a:b\"" },
 	{ "a\"b", "\"a\\\"b\"" },
 	{ "", "\"\"" },
-	{ ".a", "\".a\"" },
 	{ "_a", "\"_a\"" },
 	{ "-a", "\"-a\"" },
 	{ "9", "9" },
@@ -377,25 +413,25 @@ static const struct {
 };
 
 static void
-test_write_key(void **state)
+test_write_name(void **state)
 {
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(keys); i++) {
+	for (i = 0; i < COUNT(names); i++) {
 		struct pool pool = { 0 };
 		struct buf out = { 0 };
 		struct toml t;
 		struct err err;
 
-		toml_write_key(&out, keys[i].key);
-		CHECK(!strcmp(buf_text(&out), keys[i].written), "%s is written %s", keys[i].key,
+		toml_write_name(&out, names[i].name, strlen(names[i].name));
+		CHECK(!strcmp(buf_text(&out), names[i].written), "%s is written %s", names[i].name,
 		    out.data);
 		buf_str(&out, " = 1\n");
-		if (*keys[i].key) {
+		if (*names[i].name) {
 			CHECK(toml_read(&t, &pool, "", out.data, out.len, true, &err) == 0,
 			    "%s: %s", out.data, err.text);
-			CHECK(!strcmp(t.entries[0].key, keys[i].key), "%s reads as %s", out.data,
+			CHECK(!strcmp(t.entries[0].key, names[i].name), "%s reads as %s", out.data,
 			    t.entries[0].key);
 		}
 		buf_free(&out);
@@ -420,8 +456,12 @@ static const struct {
 	{ "\\", "'''\\'''" },
 	{ "\\\\", "'''\\\\'''" },
 	{ "\\n", "'''\\n'''" },
-	{ "a\nb", "\"a\nb\"" },
-	{ "\n", "\"\n\"" },
+	{ "a\nb", "'''a\nb'''" },
+	{ "\n", "'''\n\n'''" },
+	{ "a'''\nb", "\"\"\"a'''\nb\"\"\"" },
+	{ "0", "0" },
+	{ "0025", "\"0025\"" },
+	{ "1234567890123456789", "\"1234567890123456789\"" },
 	{ "\t", "\"\t\"" },
 	{ "\xc3\xa4", "\"\xc3\xa4\"" },
 	{ "\\'", "\"\\\\'\"" },
@@ -473,7 +513,8 @@ main(void)
 		cmocka_unit_test(test_long_keys),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_table),
-		cmocka_unit_test(test_write_key),
+		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_write_name),
 		cmocka_unit_test(test_write_value),
 	};
 
