@@ -80,7 +80,8 @@ struct parse {
 enum {
 	OPTION_WRITES = 1 << 0, /* it says what to write */
 	OPTION_SERVER = 1 << 1, /* it is only for --url, and wrong with --config */
-	OPTION_REPEAT = 1 << 2  /* the next command that the report proposes needs it again */
+	OPTION_REPEAT = 1 << 2, /* the next command that the report proposes needs it again */
+	OPTION_PATH = 1 << 3    /* it names a file, or may name one */
 };
 
 /* An option's row. The parser and help read the table. */

@@ -6,7 +6,9 @@
 #include "cmd/nearest.h"
 #include "cmd/option_table.h"
 
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	CONNECT_SECONDS = 10,
@@ -363,6 +365,29 @@ options_parse(struct options *o, const struct command *commands, struct pool *po
 }
 
 void
+options_format_path(struct buf *out, const char *path)
+{
+	char here[PATH_MAX];
+	struct buf whole = { 0 };
+
+	while (!strncmp(path, "./", 2))
+		path += 2;
+	if (*path != '/' && getcwd(here, sizeof(here)) && *here == '/')
+		buf_printf(&whole, "%s/", strcmp(here, "/") != 0 ? here : "");
+	buf_str(&whole, path);
+	buf_shell(out, buf_text(&whole) ? buf_text(&whole) : path);
+	buf_free(&whole);
+}
+
+/* Standard input is no file, and neither are the hashes of keys. */
+static bool
+is_path(const struct option *opt, const char *text)
+{
+	return opt->traits & OPTION_PATH && strcmp(text, "-") != 0 &&
+	    strncmp(text, "sha256//", 8) != 0;
+}
+
+void
 options_format_reach(struct buf *out, const struct options *o)
 {
 	size_t id, i;
@@ -387,7 +412,10 @@ options_format_reach(struct buf *out, const struct options *o)
 		memcpy(&text, (const char *)o + opt->at, sizeof(text));
 		if (text) {
 			buf_printf(out, " --%s ", opt->name);
-			buf_shell(out, text);
+			if (is_path(opt, text))
+				options_format_path(out, text);
+			else
+				buf_shell(out, text);
 		}
 	}
 }

@@ -53,6 +53,9 @@ struct options {
 int options_parse(struct options *o, const struct command *commands, struct pool *pool, int argc,
     char **argv, struct err *err) WARN_UNUSED;
 
+/* Append a path, absolute and quoted for a shell, so that a command works in any folder. */
+void options_format_path(struct buf *out, const char *path);
+
 /*
  * Append the options that say how to reach the server and who logs in, as they were given: each
  * after a blank, quoted for a shell. None of them is a secret.

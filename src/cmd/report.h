@@ -20,6 +20,7 @@ struct report_target {
 	const char *name;                /* the server's origin, or the file's name */
 	bool is_file;                    /* it is the config.toml of a stopped server */
 	bool is_stream;                  /* that file came from standard input */
+	const char *from, *peer;         /* both ends of its connection, with ports; "" for none */
 	bool read;                       /* false: only its name is known */
 	const char *version;             /* as the server names it ("0.11.8"), or NULL */
 	int minor_first, minor_last;     /* the versions 0.minor that its answers allow */

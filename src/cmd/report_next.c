@@ -4,11 +4,78 @@
 #include "cmd/exits.h"
 #include "cmd/options.h"
 #include "cmd/report.h"
+#include "format/addr.h"
 #include "plan/plan.h"
+#include "settings/request.h"
 #include "settings/settings.h"
 #include "settings/snapshot.h"
+#include "sys/resolve.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+/* The address of "ADDR:PORT" or "[ADDR]:PORT"; out has RESOLVE_TEXT_MAX bytes. */
+static void
+address_of(char *out, const char *text)
+{
+	const char *end = strrchr(text, ':');
+	size_t len = end ? (size_t)(end - text) : 0;
+
+	if (len && *text == '[') {
+		text++;
+		len -= 2;
+	}
+	memcpy(out, text, len);
+	out[len] = '\0';
+}
+
+/* Does this option give the addresses of that host and port? */
+static bool
+resolves(const char *option, const struct url *u)
+{
+	size_t len = strlen(u->host);
+
+	return !strncmp(option, "*:", 2) ||
+	    (!strncasecmp(option, u->host, len) && option[len] == ':' &&
+		strtoul(option + len + 1, NULL, 10) == u->port);
+}
+
+/*
+ * Append where the server is, if its URL has the public name: that soon leads to the proxy. Not if
+ * an option says it already.
+ */
+static void
+add_address(struct buf *out, const struct report *r, size_t i)
+{
+	const struct reach *reach = &r->options->reach;
+	const struct url *u = &reach->targets[i];
+	char address[RESOLVE_TEXT_MAX];
+	struct url public;
+	size_t j;
+
+	if (r->targets[i].is_file || u->is_addr || !*r->targets[i].peer ||
+	    url_parse_public(&public, r->targets[i].request->public_origin, "", NULL) == -1 ||
+	    strcmp(public.host, u->host) != 0)
+		return;
+	for (j = 0; j < reach->resolve_count && !resolves(reach->resolve[j], u); j++)
+		;
+	if (j < reach->resolve_count)
+		return;
+	address_of(address, r->targets[i].peer);
+	buf_printf(out, strchr(address, ':') ? " --resolve %s:%u:[%s]" : " --resolve %s:%u:%s",
+	    u->host, u->port, address);
+}
+
+/* Append the program's name. One that was found by $PATH stays as it is. */
+static void
+add_program(struct buf *out, const struct report *r)
+{
+	if (strchr(r->options->program, '/'))
+		options_format_path(out, r->options->program);
+	else
+		buf_shell(out, r->options->program);
+}
 
 /* Append the beginning of a command for all targets, as it can be pasted into a shell. */
 static void
@@ -16,11 +83,12 @@ add_command(struct buf *out, const struct report *r, const char *command)
 {
 	size_t i;
 
-	buf_shell(out, r->options->program);
+	add_program(out, r);
 	buf_printf(out, " %s", command);
 	for (i = 0; i < r->count; i++) {
 		buf_str(out, r->targets[i].is_file ? " --config " : " --url ");
 		buf_shell(out, r->targets[i].name);
+		add_address(out, r, i);
 	}
 	for (i = 0; i < r->count && strcmp(command, "reload") != 0; i++) {
 		if (r->targets[i].boot_name && !r->targets[i].boot_found) {
@@ -118,6 +186,32 @@ can_be_undone(const struct report *r, const struct report_target *t)
 	    (t->written ? t->proved : r->exit == EXIT_DONE);
 }
 
+/*
+ * Will the server expect a PROXY header from this host after the restart? If one is sent already,
+ * the command has the option.
+ */
+static bool
+within_proxy(const struct report *r)
+{
+	char address[RESOLVE_TEXT_MAX];
+	struct net from, proxy;
+	size_t i, j;
+
+	for (i = 0; i < r->count && !r->options->reach.haproxy; i++) {
+		const struct request *q = r->targets[i].request;
+
+		if (r->targets[i].is_file)
+			continue;
+		address_of(address, r->targets[i].from);
+		for (j = 0; j < q->proxy_count && addr_parse(&from, address); j++) {
+			if (net_parse(&proxy, q->proxies[j], NULL) == 0 &&
+			    net_covers(&proxy, &from))
+				return true;
+		}
+	}
+	return false;
+}
+
 static void
 next_of_stage(struct buf *out, const struct report *r)
 {
@@ -136,9 +230,16 @@ next_of_stage(struct buf *out, const struct report *r)
 			? "\nThe server applies all of it when it starts with this file.\n"
 			: "\nTo apply it at the cutover: restart the old server. It needs no "
 			  "reload.\n");
-	buf_str(out, "To undo: ");
+	buf_str(out, within_proxy(r) ? "To undo, until the restart: " : "To undo: ");
 	add_clear(out, r);
 	buf_char(out, '\n');
+	if (!within_proxy(r))
+		return;
+	buf_str(out,
+	    "To undo after the restart (this host's address is in --proxy, so the server expects\n"
+	    "a PROXY header from it then): ");
+	add_clear(out, r);
+	buf_str(out, " --haproxy-protocol\n");
 }
 
 /* Append the command that clears what is left at one place. */
@@ -150,7 +251,7 @@ add_left(struct buf *out, const struct report *r, size_t keys, const char *where
 		return;
 	buf_printf(out, "\n%zu key%s of %s %s still staged. To clear %s:\n  ", keys, plural(keys),
 	    where, keys == 1 ? "is" : "are", keys == 1 ? "it" : "them");
-	buf_shell(out, r->options->program);
+	add_program(out, r);
 	buf_printf(out, " clear --%s ", option);
 	if (value)
 		buf_shell(out, value);

@@ -464,6 +464,8 @@ report_of(const struct run *r, const struct target *t, struct buf *diff)
 		.name = t->origin,
 		.is_file = t->is_file,
 		.is_stream = t->is_file && configfile_is_stream(t->reach->config),
+		.from = t->session.from,
+		.peer = t->session.conn.peer,
 		.read = t->read,
 		.version = t->facts.version,
 		.minor_first = t->facts.minor_first,

@@ -223,6 +223,17 @@ conn_send_local_header(struct conn *c, struct err *err)
 }
 
 void
+conn_local(const struct conn *c, char out[RESOLVE_TEXT_MAX])
+{
+	union resolve_addr a;
+	socklen_t len = sizeof(a);
+
+	out[0] = '\0';
+	if (getsockname(c->fd, &a.sa, &len) == 0)
+		resolve_format(&a, out);
+}
+
+void
 conn_close(struct conn *c)
 {
 	if (c->fd != -1)

@@ -44,6 +44,9 @@ bool conn_is_quiet(const struct conn *c);
  */
 int conn_send_local_header(struct conn *c, struct err *err) WARN_UNUSED;
 
+/* Write the address and port that it comes from, as resolve_format does; "" if not known. */
+void conn_local(const struct conn *c, char out[RESOLVE_TEXT_MAX]);
+
 /* Close it; closing twice, or one that was never opened but has fd -1, is allowed. */
 void conn_close(struct conn *c);
 

@@ -170,6 +170,8 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 		return -1;
 	}
 	s->open = true;
+	if (!*s->from)
+		conn_local(&s->conn, s->from);
 	if (open_stream(s, err) == -1) {
 		session_close(s);
 		return -1;

@@ -48,6 +48,7 @@ struct session {
 	struct conn conn;
 	struct transport raw, secure;
 	struct tls *tls;
+	char from[RESOLVE_TEXT_MAX]; /* this host's end of the first connection; "" before it */
 	char pin[X509_PIN_TEXT_MAX]; /* of the first connection's key; "" before it */
 	struct http1 http;
 	struct api api;

@@ -30,6 +30,7 @@ begin(struct run_of *x, const char *lines)
 	memset(x, 0, sizeof(*x));
 	world_begin(&x->w, lines);
 	x->t.name = "https://old.example.org";
+	x->t.from = x->t.peer = "";
 	x->t.snapshot_path = PATH;
 	x->t.snapshot_place = "in /var/lib/stalprep";
 	x->snapshot.created = "2026-01-02T03:04:05Z";
@@ -319,11 +320,11 @@ test_commands(void **state)
 	(void)state;
 	begin(&x, SMTP IMAP);
 	done(&x, plan_stage,
-	    "stage --cacert 'a b.pem' --force open-secret,changed --max-time 5 " WHOLE);
+	    "stage --cacert '/a b.pem' --force open-secret,changed --max-time 5 " WHOLE);
 	x.w.o.program = "/opt/my tools/stalprep";
 	assert_true(has(text_of(&x),
 	    "\nTo undo: '/opt/my tools/stalprep' clear --url https://old.example.org --cacert "
-	    "'a b.pem' --snapshot " PATH " --force "
+	    "'/a b.pem' --snapshot " PATH " --force "
 	    "open-secret\n"));
 	both[0] = both[1] = x.t;
 	both[0].snapshot_path = both[1].snapshot_path = "/var/lib/stalprep/one 1";
@@ -332,7 +333,7 @@ test_commands(void **state)
 	x.r.count = 2;
 	assert_true(has(text_of(&x),
 	    " clear --url https://old.example.org --url https://two.example.org --cacert "
-	    "'a b.pem' --snapshot '/var/lib/stalprep/one 1' --force open-secret\n"));
+	    "'/a b.pem' --snapshot '/var/lib/stalprep/one 1' --force open-secret\n"));
 	assert_ptr_equal(strstr(strstr(text_of(&x), "To undo") + 1, "To undo"), NULL);
 	end(&x);
 
