@@ -89,8 +89,9 @@ def test_unreadable(run, simulate, tmp_path, content, why):
         file.write_bytes(content)
     before = state(server)
     for args in (("status",), ("stage", *CHANGE), ("clear", *CHANGE)):
-        ran = run(*args, *reach(server), "--boot-config", file, status=1)
-        assert str(file) in ran.err and why in ran.err
+        parsed = args[0] == "clear" and why.startswith("line")  # its work would mend the file
+        ran = run(*args, *reach(server), "--boot-config", file, status=0 if parsed else 1)
+        assert str(file) in ran.err and ("damaged" if parsed else why) in ran.err
     assert state(server) == before and not writes(server)
 
 

@@ -44,6 +44,29 @@ apply_removal(struct run *r, struct target *t)
 	return 0;
 }
 
+/* A copy of the server has the same key: who cleared one may still need the snapshot. */
+static void
+tell_other_url(struct run *r)
+{
+	const struct snapshot *s = &r->store.loaded;
+	const char *other = NULL;
+	size_t i, j;
+
+	for (i = 0; i < s->node_count; i++) {
+		for (j = 0; j < r->count; j++) {
+			if (settings_same(s->nodes[i].origin, r->targets[j].origin))
+				return;
+		}
+		other = other ? other : s->nodes[i].origin;
+	}
+	if (other && !r->options->reach.snapshot && !r->options->reach.config)
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "The snapshot was made through %s. If the server here is a copy of that one, "
+		    "it "
+		    "still needs %s: name it there with --snapshot.",
+		    other, r->store.path);
+}
+
 /*
  * Keep in the snapshot what was not restored, or put it away. Only when all nodes are done: until
  * then a second run needs all of it. A folder that can't be written to is no reason to fail: what
@@ -75,6 +98,7 @@ keep_rest(struct run *r)
 	}
 	if (!failed) {
 		r->store.ahead = false;
+		tell_other_url(r);
 		return;
 	}
 	if (store_is_unwritable(&err))
@@ -93,7 +117,7 @@ anything_stands(const struct run *r)
 	size_t i;
 
 	for (i = 0; i < r->count; i++) {
-		any |= target_holds_any(&r->targets[i]);
+		any |= target_holds_any(&r->targets[i]) || r->targets[i].progress != PROGRESS_NONE;
 		known |= r->targets[i].found.count > 0;
 	}
 	return any || !known;
@@ -121,6 +145,8 @@ clear_all(struct run *r)
 		    r->store.path);
 	else if (r->store.found)
 		keep_rest(r);
+	else if (r->store.kept) /* of a plan that was never sent */
+		keep_rest(r);
 	for (i = 0; i < r->count && r->options->reload; i++) {
 		if (apply_removal(r, &r->targets[i]) == -1)
 			return;
@@ -133,19 +159,22 @@ leaves_any(const struct run *r)
 {
 	const struct snapshot *s = &r->store.current;
 	bool reached[SNAPSHOT_NODES_MAX] = { false };
-	size_t i, left = 0;
+	size_t i, left = 0, writes = 0;
 
 	for (i = 0; i < r->count; i++) {
 		const struct target *t = &r->targets[i];
 
 		left += t->plan.left_count + t->plan.unknown_count;
+		writes += t->plan.write_count;
 		if (t->has_node)
 			reached[t->node] = true;
 	}
+	if (!writes && !anything_stands(r))
+		return left > 0;
 	if (r->options->reach.config)
-		left += s->database.count;
+		left += part_count(&s->database, r->options->request.groups);
 	for (i = 0; i < s->node_count; i++)
-		left += reached[i] ? 0 : s->nodes[i].count;
+		left += reached[i] ? 0 : part_count(&s->nodes[i], r->options->request.groups);
 	return left > 0;
 }
 

@@ -291,6 +291,7 @@ static void
 left_of_clear(struct buf *out, const struct report *r)
 {
 	const struct snapshot *s = r->targets[0].snapshot;
+	unsigned groups = r->options->request.groups;
 	const char *url = NULL;
 	size_t i;
 
@@ -300,14 +301,14 @@ left_of_clear(struct buf *out, const struct report *r)
 		bool by_file = t || !node->origin;
 
 		url = url ? url : node->origin;
-		add_left(out, r, t ? count_in_file(t->plan) : node->count,
+		add_left(out, r, t ? count_in_file(t->plan) : part_count(node, groups),
 		    node->origin     ? node->origin
 			: node->file ? node->file
 				     : "config.toml",
 		    by_file ? "config" : "url", by_file ? node->file : node->origin);
 	}
 	if (r->targets[0].is_file)
-		add_left(out, r, s->database.count, "the database", "url", url);
+		add_left(out, r, part_count(&s->database, groups), "the database", "url", url);
 }
 
 /* What was applied before the clear still runs. */
@@ -334,42 +335,26 @@ next_of_clear(struct buf *out, const struct report *r)
 	buf_char(out, '\n');
 }
 
-/* Append the groups that are not staged as the status was asked to judge them. */
-static void
-add_missing(struct buf *out, const struct report *r, const struct report_target *t)
-{
-	const char *sep = "";
-	int g;
-
-	for (g = 0; g < GROUP_COUNT; g++) {
-		struct group_count c = plan_count(t->plan, (enum group)g);
-		enum group_state state = plan_group_state(&c);
-
-		if (state == GROUP_STAGED || !(r->options->request.groups & 1u << g) ||
-		    (state == GROUP_NONE && !(GROUPS_DEFAULT & 1u << g)))
-			continue;
-		buf_printf(out, "%s%s", sep, group_name((enum group)g));
-		sep = ", ";
-	}
-}
-
 /* What keeps this target from being ready, if anything does. */
 static void
 add_unready(struct buf *out, const struct report *r, const struct report_target *t)
 {
-	bool sending = t->part && t->part->state == PART_SENDING && !t->boot_name;
-	struct buf missing = { 0 };
+	unsigned missing = plan_missing(t->plan, r->options->request.groups);
+	const char *sep = ". Missing: ";
+	int g;
 
-	add_missing(&missing, r, t);
-	if (missing.len || t->plan->unready || sending) {
-		buf_printf(out, "Not ready for the %s", t->is_file ? "start" : "restart");
-		if (r->count > 1)
-			buf_printf(out, ", %s", t->name);
-		buf_printf(out, "%s%s%s\n", missing.len ? ". Missing: " : ": see the warnings",
-		    missing.len ? missing.data : "", ".");
+	if (!missing && !t->plan->unready)
+		return;
+	buf_printf(out, "Not ready for the %s", t->is_file ? "start" : "restart");
+	if (r->count > 1)
+		buf_printf(out, ", %s", t->name);
+	for (g = 0; g < GROUP_COUNT; g++) {
+		if (missing & 1u << g) {
+			buf_printf(out, "%s%s", sep, group_name((enum group)g));
+			sep = ", ";
+		}
 	}
-	out->failed |= missing.failed;
-	buf_free(&missing);
+	buf_printf(out, "%s.\n", missing ? "" : ": see the warnings");
 }
 
 static void

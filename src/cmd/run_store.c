@@ -106,9 +106,11 @@ whose_snapshot(const struct run *r)
 	struct store_whose w = { .name = first->name, .identity = first->facts.identity };
 	size_t i;
 
-	for (i = 0; i < r->count && i < SNAPSHOT_NODES_MAX; i++)
-		w.origins[w.count++] = r->targets[i].origin;
-	w.now = first->read ? &first->facts.settings : NULL;
+	for (i = 0; i < r->count && i < SNAPSHOT_NODES_MAX; i++) {
+		w.origins[i] = r->targets[i].origin;
+		w.now[i] = r->targets[i].read ? &r->targets[i].facts.settings : NULL;
+	}
+	w.count = i;
 	return w;
 }
 
@@ -153,8 +155,15 @@ check_same_server(const struct run *r, struct err *err)
 	for (i = 1; i < r->count; i++) {
 		const char *other = r->targets[i].facts.identity;
 
-		if (*key ? !strcmp(other, key) : same_macro(&r->targets[0], &r->targets[i]))
-			continue;
+		if (*key ? !strcmp(other, key) : same_macro(&r->targets[0], &r->targets[i])) {
+			if (settings_has_prefix(&r->targets[i].facts.settings, "cluster."))
+				continue;
+			return err_refuse(err, REFUSAL_NO_CLUSTER,
+			    "%s and %s show the same oauth.key and no cluster.* setting: they are "
+			    "one server, or copies of one. Name each server once, in a run of its "
+			    "own.",
+			    r->targets[0].origin, r->targets[i].origin);
+		}
 		return err_refuse(err, REFUSAL_NO_CLUSTER,
 		    "Several --url options name the nodes of one cluster, but %s and %s do not "
 		    "show the same oauth.key, which the nodes of a cluster share. Run stalprep "
@@ -211,5 +220,8 @@ run_store_find(struct run *r, struct err *err)
 		    target_read_again(t, err) == -1)
 			return -1;
 	}
+	/* What stands may be seen otherwise now; nobody else writes meanwhile. */
+	if (changed && store_find(&r->store, &whose, use, false, &changed, err) == -1)
+		return -1;
 	return attach_targets(r, err);
 }

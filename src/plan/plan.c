@@ -92,9 +92,11 @@ plan_fill_part(const struct plan *p, unsigned groups, const struct part *old, st
 			.text = known && settings_same(known->before, k->original) ? known->text
 										   : NULL,
 			/* A local key with the wanted value is deleted before the insert. */
-			.maybe_present = !(k->write && settings_same(k->now, k->wanted)) ? k->now
-			    : k->local                                                   ? NULL
-				       : k->original,
+			/* Another stage's value, which no run recorded, is no trace of ours. */
+			.maybe_present = k->unknown && !known                 ? NULL
+			    : !(k->write && settings_same(k->now, k->wanted)) ? k->now
+			    : k->local                                        ? NULL
+									      : k->original,
 		};
 
 		/*
@@ -147,4 +149,35 @@ plan_group_state(const struct group_count *c)
 	if (c->right == c->keys)
 		return GROUP_STAGED;
 	return c->right || c->foreign ? GROUP_PARTLY : GROUP_NOT_STAGED;
+}
+
+bool
+plan_any_staged(const struct plan *p)
+{
+	int g;
+
+	for (g = 0; g < GROUP_COUNT; g++) {
+		struct group_count c = plan_count(p, (enum group)g);
+
+		if (plan_group_state(&c) >= GROUP_PARTLY)
+			return true;
+	}
+	return false;
+}
+
+unsigned
+plan_missing(const struct plan *p, unsigned groups)
+{
+	unsigned missing = 0;
+	int g;
+
+	for (g = 0; g < GROUP_COUNT; g++) {
+		struct group_count c = plan_count(p, (enum group)g);
+		enum group_state state = plan_group_state(&c);
+
+		if (state == GROUP_PARTLY || state == GROUP_NOT_STAGED ||
+		    (state == GROUP_NONE && GROUPS_DEFAULT & groups & 1u << g))
+			missing |= 1u << g;
+	}
+	return missing;
 }

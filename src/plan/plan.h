@@ -149,6 +149,15 @@ struct group_count plan_count(const struct plan *p, enum group g);
 enum group_state { GROUP_NONE, GROUP_NOT_STAGED, GROUP_PARTLY, GROUP_STAGED };
 enum group_state plan_group_state(const struct group_count *c);
 
+/* Is a group staged, or a part of one? */
+bool plan_any_staged(const struct plan *p);
+
+/*
+ * The groups that are not staged, or not whole: of those that the plan has keys of, and of the
+ * default ones among `groups`. A set of 1u << group.
+ */
+unsigned plan_missing(const struct plan *p, unsigned groups);
+
 /* The word for a key's state in --json. */
 const char *key_state_name(enum key_state s);
 

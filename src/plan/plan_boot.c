@@ -80,10 +80,14 @@ static void
 check_changed(struct build *b)
 {
 	bool writes = writes_file(b), refuse = writes, ours = false;
+	bool cut_off = b->in->part && b->in->part->state == PART_SENDING;
 	struct names names = { 0 };
 	size_t i;
 
 	for (i = 0; i < b->p->differing_count; i++) {
+		/* a write that was cut off may have left these */
+		if (cut_off && part_find(b->in->part, b->p->differing[i]))
+			continue;
 		names_add(&names, b->p->differing[i]);
 		refuse |= concerns(b, b->p->differing[i]);
 		ours |= build_find_key(b, b->p->differing[i]) != NULL;
@@ -143,7 +147,7 @@ check_shadowed(struct build *b)
 		    "%s has %s%s. The server keeps such keys in its database, which this file "
 		    "outranks: what is written there would have no effect%s. Stop the server and "
 		    "use --config, or take the keys out of the file and restart the server, or "
-		    "leave the group out: --skip %s.",
+		    "leave the group out: %s.",
 		    b->in->boot_name, names.text, names_more(&names),
 		    groups & 1u << GROUP_OUTBOUND ? ", and two halves of a rule block every reload"
 						  : "",
@@ -154,23 +158,26 @@ void
 build_check_boot(struct build *b)
 {
 	const struct part *s = b->in->part;
+	bool works;
 
 	if (!b->in->boot)
 		return;
 	if (b->in->boot_broken) {
-		b->p->touch = !writes_file(b);
+		works = !b->p->clearing || b->p->write_count || b->in->part;
+		b->p->touch = works && !writes_file(b);
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s is damaged: it has no listener, or it is cut off (a full disk does that). "
-		    "This run makes the server write it anew from its memory.",
-		    b->in->boot_name);
+		    "%s is damaged: the server could not start with it (a full disk does that, or "
+		    "a "
+		    "wrong line).%s",
+		    b->in->boot_name,
+		    works ? " This run makes the server write it anew from its memory." : "");
 		return;
 	}
 	if (!b->p->clearing)
 		check_shadowed(b);
 	compare(b);
-	if (!s || s->state != PART_SENDING)
-		check_changed(b);
-	else
+	check_changed(b);
+	if (s && s->state == PART_SENDING)
 		b->p->touch = b->p->differing_count && !writes_file(b);
 }
 
@@ -215,9 +222,6 @@ tell_unseen(struct build *b)
 	struct names names = { 0 };
 	size_t i;
 
-	/* Nothing shows that the file was changed, and no stage kept apart what it wrote. */
-	if (!b->in->stored && b->in->boot_found && !b->p->differing_count)
-		return;
 	for (i = 0; i < b->p->key_count; i++) {
 		if (is_unseen(b, &b->p->keys[i]))
 			names_add(&names, b->p->keys[i].key);
@@ -227,10 +231,11 @@ tell_unseen(struct build *b)
 	b->p->unready = true;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 	    "%s%s: the value is right, but it is not in %s, and it can't be seen whether the "
-	    "database has it, or only the server's memory, from an earlier config.toml. Run the "
-	    "stage again with --boot-config: it writes %s to the database. If it was staged from "
-	    "elsewhere, name its snapshot: --snapshot.",
-	    names.text, names_more(&names), b->in->boot_name, names.count == 1 ? "it" : "them");
+	    "database has it, or only the server's memory, from an earlier config.toml. %s",
+	    names.text, names_more(&names), b->in->boot_name,
+	    b->in->stored ? "Run the stage again with --boot-config: it writes such keys to the "
+			    "database."
+			  : "Name the snapshot of its stage, which knows: --snapshot.");
 }
 
 static void
@@ -268,9 +273,11 @@ build_judge_boot(struct build *b)
 	if (b->in->boot_broken) {
 		b->p->unready = true;
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s has no listener: it is empty or cut off (a full disk does that), and a "
-		    "restart would stop the mail. DO NOT RESTART the server. Run the stage again: "
-		    "it makes the server write the file anew.",
+		    "%s is damaged: it has no listener, or can't be read (a full disk does that, "
+		    "or "
+		    "a wrong line), and a restart would stop the mail. DO NOT RESTART the server. "
+		    "Fix the line, or run the stage again with --boot-config: it makes the server "
+		    "write the file anew.",
 		    b->in->boot_name);
 		return;
 	}

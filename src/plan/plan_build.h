@@ -64,7 +64,7 @@ void build_ask(struct build *b, const char *option, const char *value, bool open
 void build_tell_answers(struct build *b);
 
 /*
- * Make b->base from in->now and in->snapshot. Our networks that became scalars get an entry in the
+ * Make b->base from in->now and in->part. Our networks that became scalars get an entry in the
  * plan that removes them. 0 or -1.
  */
 int build_base(struct build *b) WARN_UNUSED;

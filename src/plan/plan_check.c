@@ -431,7 +431,7 @@ build_check_rewrite(struct build *b)
 				check_value(b, s->key, s->value, REWRITE_BREAKS,
 				    is_ban(s->key) ? &bans : &unseen);
 			else if (settings_get(b->in->boot, s->key))
-				check_value(b, s->key, s->value, REWRITE_BREAKS, &local);
+				check_value(b, s->key, s->value, REWRITE_CHANGES, &local);
 			continue;
 		}
 		k = build_find_key(b, s->key);

@@ -95,6 +95,18 @@ tell_unknown(struct build *b)
 		    p->unknown_count, p->unknown_count == 1 ? " was" : "s were");
 }
 
+/*
+ * What a clear restores. A key of the database that is cleared out of config.toml goes from both
+ * places, so what the database held behind it counts too.
+ */
+static const char *
+original_of(const struct build *b, const struct part_key *k)
+{
+	const struct part_key *behind = part_behind(b->in->part, k);
+
+	return !k->before && behind && !b->in->file ? behind->before : k->before;
+}
+
 static int
 from_snapshot(struct build *b)
 {
@@ -107,7 +119,8 @@ from_snapshot(struct build *b)
 		/* The run's first node restores the database. */
 		if (b->q->groups & 1u << s->keys[i].group &&
 		    (s->keys[i].local || !b->in->shared_elsewhere))
-			build_add_key(b, s->keys[i].group, s->keys[i].key, s->keys[i].before);
+			build_add_key(
+			    b, s->keys[i].group, s->keys[i].key, original_of(b, &s->keys[i]));
 	}
 	if (build_set_states(b) == -1)
 		return -1;

@@ -73,7 +73,7 @@ recognise_dialect(struct build *b)
 
 /* Is there a sign of a stage? The URL alone is none: any administrator may set one. */
 static bool
-looks_staged(const struct build *b, const struct request *q)
+shows_a_stage(const struct build *b, const struct request *q)
 {
 	return q->proxy_count ||
 	    settings_same(settings_get(b->in->now, "auth.iprev.verify"), "disable");
@@ -93,7 +93,7 @@ recognise(struct build *b, struct request *q)
 
 	if (q->groups & 1u << GROUP_LISTENERS)
 		recognise_proxies(b, q);
-	text = looks_staged(b, q)
+	text = shows_a_stage(b, q)
 	    ? quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key))
 	    : NULL;
 	if (text)
@@ -205,6 +205,20 @@ drop_notes(struct messages *m)
 	m->count = n;
 }
 
+/* A write that was cut off may be in the server's memory alone. */
+static void
+tell_unproved(struct build *b)
+{
+	const struct part *s = b->in->part;
+
+	if (!s || s->state != PART_SENDING || b->in->file || b->in->boot)
+		return;
+	b->p->unready = true;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "The last write was not proved. Whatever the settings show, config.toml may lack some "
+	    "keys. Run stage again to finish it.");
+}
+
 int
 plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, struct err *err)
 {
@@ -236,6 +250,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	tell_faults(&b);
 	tell_unseen_rule(&b);
 	build_judge_boot(&b);
+	tell_unproved(&b);
 	if (q->groups & 1u << GROUP_LISTENERS)
 		build_check_relay(&b);
 	p->unready |= message_refusals(&p->messages) > 0;

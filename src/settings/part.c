@@ -33,6 +33,16 @@ part_add_listener(struct part *p, struct pool *pool, const struct part_listener 
 	*added = *l;
 }
 
+size_t
+part_count(const struct part *p, unsigned groups)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < p->count; i++)
+		n += (groups & 1u << p->keys[i].group) != 0;
+	return n;
+}
+
 unsigned
 part_groups(const struct part *p)
 {
@@ -54,6 +64,26 @@ part_find(const struct part *p, const char *key)
 			return &p->keys[i];
 	}
 	return NULL;
+}
+
+const struct part_key *
+part_behind(const struct part *p, const struct part_key *k)
+{
+	return k->local && p->behind ? part_find(p->behind, k->key) : NULL;
+}
+
+bool
+part_stands(const struct part *p, const struct settings *now)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		const struct part_key *k = &p->keys[i];
+
+		if (k->written && settings_same(k->written, settings_get(now, k->key)))
+			return true;
+	}
+	return false;
 }
 
 bool

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 struct pool;
+struct settings;
 
 enum { PART_KEYS_MAX = 5000, PART_LISTENERS_MAX = 1000 };
 
@@ -50,6 +51,8 @@ struct part {
 	size_t count;
 	struct part_listener *listeners; /* a node's */
 	size_t listener_count;
+	const struct part
+	    *behind; /* of a join: the database's part, which a node's keys may hide */
 };
 
 /* Add a key; its strings must outlive the part. pool_check tells whether memory ran out. */
@@ -58,11 +61,20 @@ void part_add(struct part *p, struct pool *pool, const struct part_key *key);
 /* Add a listener, in the same way. */
 void part_add_listener(struct part *p, struct pool *pool, const struct part_listener *l);
 
+/* Its keys of these groups. */
+size_t part_count(const struct part *p, unsigned groups);
+
 /* The groups that have a key: a set of 1u << group. */
 unsigned part_groups(const struct part *p);
 
 /* The entry of that key, or NULL. */
 const struct part_key *part_find(const struct part *p, const char *key);
+
+/* The database's own entry of a key that stands in the node's file; of a join; or NULL. */
+const struct part_key *part_behind(const struct part *p, const struct part_key *k);
+
+/* Does any value that was written stand there now? */
+bool part_stands(const struct part *p, const struct settings *now);
 
 /*
  * Is it a value (NULL: absent) that was there before or that we may have left? Any other was set by

@@ -74,12 +74,18 @@ settings_get(const struct settings *s, const char *key)
 }
 
 void
-settings_remove(struct settings *s, const char *key)
+settings_wipe(struct settings *s, const char *key)
 {
 	size_t i = lower_bound(s, key);
+	union {
+		const char *seen;
+		char *own;
+	} value;
 
 	if (i == s->count || strcmp(s->items[i].key, key) != 0)
 		return;
+	value.seen = s->items[i].value;
+	wipe(value.own, strlen(value.own));
 	s->count--;
 	memmove(&s->items[i], &s->items[i + 1], (s->count - i) * sizeof(*s->items));
 }

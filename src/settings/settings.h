@@ -37,8 +37,8 @@ int settings_sort(struct settings *s, struct err *err) WARN_UNUSED;
 /* The value of a key, or NULL when it is absent. */
 const char *settings_get(const struct settings *s, const char *key);
 
-/* Take a key out, if it is there. */
-void settings_remove(struct settings *s, const char *key);
+/* Take a key out, if it is there, and overwrite its value, which must be the map's own copy. */
+void settings_wipe(struct settings *s, const char *key);
 
 /* Are two values the same, where NULL is absent? */
 bool settings_same(const char *a, const char *b);

@@ -72,6 +72,7 @@ snapshot_join(const struct snapshot *s, const struct part *node, bool database, 
 	}
 	for (i = 0; node && i < node->count; i++)
 		part_add(&joined, pool, &node->keys[i]);
+	joined.behind = database ? &s->database : NULL;
 	for (i = 0; database && i < s->database.count; i++) {
 		if (!node || !part_find(node, s->database.keys[i].key))
 			part_add(&joined, pool, &s->database.keys[i]);

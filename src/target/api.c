@@ -282,8 +282,8 @@ receive_settings(struct api *a, struct pool *pool, bool list, struct settings *o
 	json_free(doc);
 	if (r == 0)
 		r = confirm_server(a, out, identity, err);
-	if (!list)
-		settings_remove(out, "oauth.key"); /* a secret, and needed no more */
+	if (!list) /* a secret, and needed no more */
+		settings_wipe(out, "oauth.key");
 	return r;
 }
 

@@ -77,7 +77,7 @@ merge(struct target *t, struct err *err)
 	for (i = 0; i < boot->count; i++) {
 		const struct setting *s = &boot->items[i];
 
-		if (api_covers(&t->session.api, s->key))
+		if (api_covers(&t->session.api, s->key) && strcmp(s->key, "oauth.key") != 0)
 			settings_add(&seen, &t->pool, pool_str(&t->pool, s->key),
 			    pool_str(&t->pool, s->value));
 	}
@@ -109,8 +109,10 @@ boot_use(struct target *t, struct err *err)
 		return 0;
 	}
 	t->boot.broken = r == 1 || !listens;
-	if (r == 1 && (t->purpose == TO_LOOK || (listens && !sending)))
+	/* A clear makes the server write it anew, and a status says what is wrong. */
+	if (r == 1 && t->purpose != TO_CLEAR && !(t->purpose == TO_LOOK && t->boot.found) &&
+	    (t->purpose == TO_LOOK || (listens && !sending)))
 		return err_set(err, ERR_REFUSED,
 		    "%s: %s. The server would not start with this file", t->boot.name, why.text);
-	return t->purpose == TO_LOOK ? merge(t, err) : 0;
+	return t->purpose == TO_LOOK && r == 0 ? merge(t, err) : 0;
 }

@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/pool.h"
 #include "settings/snapshot.h"
 #include "sys/file.h"
 
@@ -59,6 +60,9 @@ snapfile_save(struct snapshot *s, const char *path, struct err *err)
 	struct buf text = { 0 };
 	int r;
 
+	struct pool pool = { 0 };
+	struct snapshot again;
+
 	snapshot_format(&text, s);
 	if (!text.failed && (text.len > SNAPSHOT_MAX || snapshot_is_too_long(s)))
 		r = err_set(err, ERR_SYSTEM,
@@ -66,9 +70,13 @@ snapfile_save(struct snapshot *s, const char *path, struct err *err)
 		    "one "
 		    "part",
 		    path, SNAPSHOT_MAX, PART_KEYS_MAX);
-	else
-		r = text.failed ? err_memory(err)
-				: file_replace(path, text.data, text.len, -1, err);
+	else if (text.failed)
+		r = err_memory(err);
+	else if (snapshot_parse(&again, &pool, text.data, text.len, err) == 0)
+		r = file_replace(path, text.data, text.len, -1, err);
+	else /* the next run would refuse it: keep the old one */
+		r = -1;
+	pool_free(&pool);
 	buf_free(&text);
 	return r;
 }

@@ -125,20 +125,6 @@ is_sending(const struct snapshot *s)
 	return i < s->node_count || s->database.state == PART_SENDING;
 }
 
-static bool
-part_stands(const struct part *p, const struct settings *now)
-{
-	size_t i;
-
-	for (i = 0; i < p->count; i++) {
-		const struct part_key *k = &p->keys[i];
-
-		if (k->written && settings_same(k->written, settings_get(now, k->key)))
-			return true;
-	}
-	return false;
-}
-
 /* Is a value that a stage wrote still there, or may a write still be on its way? */
 static bool
 stands(const struct snapshot *s, const struct settings *now)
@@ -148,6 +134,16 @@ stands(const struct snapshot *s, const struct settings *now)
 	for (i = 0; i < s->node_count && !part_stands(&s->nodes[i], now); i++)
 		;
 	return i < s->node_count || part_stands(&s->database, now) || is_sending(s);
+}
+
+static bool
+stands_on_any(const struct snapshot *s, const struct store_whose *whose)
+{
+	size_t i;
+
+	for (i = 0; i < whose->count && !(whose->now[i] && stands(s, whose->now[i])); i++)
+		;
+	return i < whose->count;
 }
 
 /* Was nothing of it ever sent? Then it says nothing, and a stage writes over it. */
@@ -168,6 +164,33 @@ struct candidate {
 	int rank; /* 0: it is not this server's */
 };
 
+/* Did another value stand before for a key that both have? */
+static bool
+parts_differ(const struct part *a, const struct part *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->count; i++) {
+		const struct part_key *k = part_find(b, a->keys[i].key);
+
+		if (k && !settings_same(k->before, a->keys[i].before))
+			return true;
+	}
+	return false;
+}
+
+static bool
+differ(const struct snapshot *a, const struct snapshot *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->node_count && i < b->node_count; i++) {
+		if (parts_differ(&a->nodes[i], &b->nodes[i]))
+			return true;
+	}
+	return parts_differ(&a->database, &b->database);
+}
+
 enum { RANK_FITS = 1, RANK_URL = 2, RANK_STANDS = 4 };
 
 /*
@@ -183,22 +206,19 @@ rank_of(const struct snapshot *s, const struct store_whose *whose)
 		return 0;
 	if (whose->identity && !*whose->identity && !url)
 		return 0;
-	return RANK_FITS + (url ? RANK_URL : 0) +
-	    (whose->now && stands(s, whose->now) ? RANK_STANDS : 0);
+	return RANK_FITS + (url ? RANK_URL : 0) + (stands_on_any(s, whose) ? RANK_STANDS : 0);
 }
 
-/* Use it. Of one that was only planned nothing counts but its name, except for a clear, which ends
- * it.
- */
+/* Use it. Of one that was only planned nothing counts but its name. */
 static int
-take(struct store *st, const struct candidate *c, enum store_use use, struct err *err)
+take(struct store *st, const struct candidate *c, struct err *err)
 {
 	const struct part *nodes = c->snapshot.nodes;
 	size_t i;
 
 	memcpy(st->path, c->path, sizeof(st->path));
 	st->kept = true;
-	if (is_plan_only(&c->snapshot) && use != STORE_CLEAR)
+	if (is_plan_only(&c->snapshot))
 		return 0;
 	st->found = true;
 	st->loaded = st->current = c->snapshot;
@@ -234,29 +254,31 @@ search(struct store *st, const struct store_whose *whose, enum store_use use, st
 		if (r == 0)
 			snapshot_forget_plan(&c.snapshot);
 		c.rank = r == 0 ? rank_of(&c.snapshot, whose) : 0;
+		if (c.rank & best.rank & RANK_STANDS)
+			doubt |= c.rank == best.rank || differ(&c.snapshot, &best.snapshot);
 		if (c.rank == 0 || c.rank < best.rank)
 			continue;
-		doubt = c.rank == best.rank;
 		best = c;
 	}
 	if (pool_check(&st->pool, err) == -1 || !best.rank)
 		return pool_check(&st->pool, err);
+	st->seen = best.snapshot.checksum;
 	if (use == STORE_STAGE && !(best.rank & RANK_STANDS) && !is_plan_only(&best.snapshot)) {
 		memcpy(st->unused, best.path, sizeof(st->unused));
 		/* One that was made through another URL may be needed there. */
 		st->moves = best.rank & RANK_URL;
 		return 0;
 	}
-	if (doubt && whose->now)
+	if (doubt && use != STORE_LOOK)
 		return err_set(err, ERR_REFUSED,
 		    "Several snapshots in %s are of this server, %s is one of them. Name the right "
 		    "one: --snapshot FILE.",
 		    st->folder, best.path);
-	return take(st, &best, use, err);
+	return take(st, &best, err);
 }
 
 static int
-load_fixed(struct store *st, enum store_use use, struct err *err)
+load_fixed(struct store *st, struct err *err)
 {
 	struct candidate c = { .rank = 0 };
 	int r;
@@ -265,21 +287,23 @@ load_fixed(struct store *st, enum store_use use, struct err *err)
 	r = snapfile_load(&c.snapshot, &st->pool, c.path, &st->trust, err);
 	if (r != 0)
 		return r == 1 ? 0 : -1;
+	st->seen = c.snapshot.checksum;
 	snapshot_forget_plan(&c.snapshot);
-	return take(st, &c, use, err);
+	return take(st, &c, err);
 }
 
 static int
 load(struct store *st, const struct store_whose *whose, enum store_use use, struct err *err)
 {
 	st->found = st->kept = false;
+	st->seen = 0;
 	st->unused[0] = '\0';
 	st->moves = false;
 	memset(&st->loaded, 0, sizeof(st->loaded));
 	memset(&st->current, 0, sizeof(st->current));
 	if (!*st->folder)
 		return 0;
-	return st->fixed ? load_fixed(st, use, err) : search(st, whose, use, err);
+	return st->fixed ? load_fixed(st, err) : search(st, whose, use, err);
 }
 
 int
@@ -288,7 +312,7 @@ store_guess(struct store *st, const struct store_whose *whose, struct err *err)
 	struct store_whose any = *whose;
 
 	any.identity = NULL;
-	any.now = NULL;
+	memset(any.now, 0, sizeof(any.now));
 	return load(st, &any, STORE_LOOK, err);
 }
 
@@ -359,7 +383,7 @@ lock(struct store *st, const struct store_whose *whose, enum store_use use, stru
 		st->unwritable = *err;
 		return 0;
 	}
-	if (st->found)
+	if (st->found && !strcmp(st->loaded.identity, whose->identity))
 		err_add(err,
 		    "The snapshot %s was found. Copy it to a folder where you can write, and name "
 		    "the copy: --snapshot FILE.",
@@ -371,20 +395,17 @@ int
 store_find(struct store *st, const struct store_whose *whose, enum store_use use, bool locks,
     bool *changed, struct err *err)
 {
-	char guessed[PATH_MAX];
-	uint32_t checksum = st->loaded.checksum;
-	bool found = st->found;
+	uint32_t seen = st->seen;
 
 	*changed = false;
 	if (!*st->folder)
 		return 0;
-	memcpy(guessed, st->path, sizeof(guessed));
 	if (locks && lock(st, whose, use, err) == -1)
 		return -1;
 	if (load(st, whose, use, err) == -1)
 		return -1;
-	*changed = st->found != found ||
-	    (found && (strcmp(guessed, st->path) != 0 || checksum != st->loaded.checksum));
+	*changed = st->seen != seen;
+	st->certain = true;
 	return st->kept || st->fixed ? 0 : name_file(st, whose, err);
 }
 

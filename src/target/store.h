@@ -19,7 +19,7 @@ struct store_whose {
 	const char *identity; /* of the server; "": it shows none */
 	const char *origins[SNAPSHOT_NODES_MAX];
 	size_t count;
-	const struct settings *now; /* of the first URL */
+	const struct settings *now[SNAPSHOT_NODES_MAX]; /* of each; NULL: not read yet */
 };
 
 /* The caller holds it, never moved. Zero-initialise, with lock -1; store_close when done. */
@@ -34,7 +34,9 @@ struct store {
 	struct pool pool;
 	struct snapshot loaded;  /* as it was found; empty where none was */
 	struct snapshot current; /* as it is on disk, or soon will be */
+	uint32_t seen;           /* the checksum of the file that fits best, used or not; 0: none */
 	bool found;              /* loaded is a snapshot */
+	bool certain;            /* store_find has found it, or found none */
 	bool kept;               /* the file exists */
 	bool ahead;              /* the file may record writes that are not sent */
 	/* a stage: one that fits, and of which nothing stands: it is not used; "": there is none */
@@ -65,8 +67,9 @@ int store_guess(struct store *st, const struct store_whose *whose, struct err *e
 
 /*
  * Find it, as a stage, a clear or another run uses it, and lock it first if need be. A stage does
- * not use one of which nothing stands. *changed: it is another one than was guessed, so what was
- * read may be too little, or too old. 0 with st->found; or -1 with err.
+ * not use one of which nothing stands. *changed: another file fits than did before, so what was
+ * read may be too little, or too old: read again, and find again, without a lock. 0 with st->found;
+ * or -1 with err.
  */
 enum store_use { STORE_LOOK, STORE_STAGE, STORE_CLEAR };
 int store_find(struct store *st, const struct store_whose *whose, enum store_use use, bool locks,

@@ -1,5 +1,6 @@
 #include "target/target_api.h"
 
+#include "settings/localkeys.h"
 #include "settings/ops.h"
 #include "settings/request.h"
 #include "target/credentials.h"
@@ -13,8 +14,25 @@
 /* tries to remove our keys from the server's memory */
 enum { RESTORE_ROUNDS = 3 };
 
-/* Makes the server write its file. No server reads this key (server-facts: it accepts any name). */
-static const char DUMMY[] = "server.stalprep.touch";
+/*
+ * Makes the server write its file, if it is one of the local keys. No server reads these keys
+ * (server-facts: it accepts any name; a listener without a protocol is none).
+ */
+static const char *const dummies[] = { "server.stalprep.touch", "server.listener.stalprep.touch",
+	"cluster.stalprep.touch", "storage.stalprep.touch" };
+
+/* The first that is local on this server, or NULL. */
+static const char *
+dummy_of(const struct target *t)
+{
+	size_t i;
+
+	for (i = 0; i < COUNT(dummies); i++) {
+		if (localkeys_match(&t->facts.settings, t->plan.dialect->last, dummies[i]))
+			return dummies[i];
+	}
+	return NULL;
+}
 
 static const char WAY_OUT[] =
     "Run the same command again: it completes the work. Or undo it with stalprep clear.";
@@ -145,10 +163,10 @@ static void
 make_ops(struct ops *ops, struct target *t)
 {
 	unsigned outbound = 1u << GROUP_OUTBOUND;
-	struct op dummy = { OP_INSERT, DUMMY, "1", STEP_DUMMY };
+	struct op dummy = { OP_INSERT, dummy_of(t), "1", STEP_DUMMY };
 	enum step step;
 
-	if (needs_dummy(t)) {
+	if (needs_dummy(t) && dummy.key) {
 		t->sent_dummy = true;
 		ops_add(ops, &t->pool, &dummy);
 		dummy.kind = OP_DELETE;
@@ -223,7 +241,7 @@ restore_memory(struct target *t, size_t *database)
 	int round;
 
 	if (t->sent_dummy)
-		restore_key(t, DUMMY, NULL);
+		restore_key(t, dummy_of(t), NULL);
 	for (round = 0; round <= RESTORE_ROUNDS && left; round++) {
 		t->plan.unread = true;
 		if (read_back(t, &s, &ignored) == -1)
@@ -651,6 +669,17 @@ send_rule(struct target *t, struct err *err)
 	return send_all(t, &ops, err);
 }
 
+/* Does any of the operations make the server write its file? */
+static bool
+writes_file(const struct ops *ops)
+{
+	size_t i;
+
+	for (i = 0; i < ops->count && ops->items[i].step > STEP_LOCAL_INSERT; i++)
+		;
+	return i < ops->count;
+}
+
 int
 target_api_write(struct target *t, struct err *err)
 {
@@ -660,6 +689,11 @@ target_api_write(struct target *t, struct err *err)
 	make_ops(&ops, t);
 	if (pool_check(&t->pool, err) == -1)
 		return -1;
+	if (needs_dummy(t) && !writes_file(&ops))
+		return err_set(err, ERR_REFUSED,
+		    "The server has to write its config.toml anew, and config.local-keys keeps "
+		    "every key out of it by which stalprep could make it do so. Change any key of "
+		    "the file in the administration page.");
 	if (ops.count && target_save_sending(t, err) == -1)
 		return -1;
 	session_begin_phase(&t->session, false);

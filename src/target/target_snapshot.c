@@ -77,32 +77,44 @@ is_file_of(const struct target *t, const struct part *node)
 	    !memcmp(path, t->config.path, (size_t)(own - t->config.path));
 }
 
-/* Keys of a node's part as they are now. */
+/* Keys of a node's part as they are now: a file outranks the database, so the API shows them. */
 struct tally {
-	size_t local;   /* keys that live in the node's file */
+	size_t local;   /* all of them */
 	size_t known;   /* of them: as they were before, or as a stage left them */
-	size_t written; /* of them: a value that a stage wrote */
+	size_t present; /* of these: with a value */
+	size_t written; /* of these: the one that a stage wrote */
 };
 
 static struct tally
 tally_of(const struct target *t, const struct part *node)
 {
-	struct tally y = { 0, 0, 0 };
+	const struct settings *all = &t->facts.settings;
+	struct tally y = { 0, 0, 0, 0 };
 	size_t i;
 
 	for (i = 0; i < node->count; i++) {
 		const struct part_key *k = &node->keys[i];
-		const char *now = settings_get(&t->facts.settings, k->key);
+		const char *now = settings_get(all, k->key);
+		bool known = part_accounts_for(k, now);
 
-		if (k->group != GROUP_LISTENERS)
-			continue; /* over the API it may be the database's */
 		y.local++;
-		y.known += part_accounts_for(k, now);
+		y.known += known;
+		y.present += known && now;
 		y.written += k->written && settings_same(now, k->written);
 	}
 	return y;
 }
 
+/* Do all of the part's keys stand here, and at least one as a stage wrote it? */
+static bool
+stands_here(const struct target *t, const struct part *node)
+{
+	struct tally y = tally_of(t, node);
+
+	return y.written && y.known == y.local;
+}
+
+/* Have both the same keys, with the same values from before? */
 static bool
 same_originals(const struct part *a, const struct part *b)
 {
@@ -117,7 +129,18 @@ same_originals(const struct part *a, const struct part *b)
 	return a->count == b->count;
 }
 
-/* The part that names this node: by URL or path, else by an id that one part alone has; or NULL. */
+/* Is it a node of a cluster, so that another one may answer at its URL? */
+static bool
+is_clustered(const struct target *t)
+{
+	return settings_has_prefix(&t->facts.settings, "cluster.");
+}
+
+/*
+ * The part that names this node: by URL or path, else by an id that one part alone has and whose
+ * keys stand here, since nodes may all have the same id (server-facts); or NULL. A URL may lead to
+ * another node of the cluster by now, so a clear believes it only where the keys stand.
+ */
 static struct part *
 named_part(const struct target *t, const bool *others)
 {
@@ -127,16 +150,22 @@ named_part(const struct target *t, const bool *others)
 	size_t i, same = 0;
 
 	for (i = 0; i < s->node_count; i++) {
-		if (t->is_file ? is_file_of(t, &s->nodes[i])
-			       : settings_same(s->nodes[i].origin, t->origin))
-			return &s->nodes[i];
+		struct part *node = &s->nodes[i];
+
+		if (t->is_file && is_file_of(t, node))
+			return node;
+		if (t->is_file || !settings_same(node->origin, t->origin))
+			continue;
+		if (t->purpose != TO_CLEAR || !is_clustered(t) || node->state == PART_SENDING ||
+		    !node->count || stands_here(t, node))
+			return node;
 	}
 	for (i = 0; i < s->node_count && id && !t->is_file; i++) {
 		same += settings_same(s->nodes[i].id, id);
 		if (!others[i] && settings_same(s->nodes[i].id, id))
 			found = &s->nodes[i];
 	}
-	return same == 1 ? found : NULL;
+	return same == 1 && found && stands_here(t, found) ? found : NULL;
 }
 
 static int
@@ -189,7 +218,7 @@ fitting_part(const struct target *t, struct part **out, struct err *err)
 	for (i = 0; i < s->node_count; i++) {
 		struct tally y = tally_of(t, &s->nodes[i]);
 
-		if (y.known != y.local && !(forced && s->node_count == 1))
+		if ((!y.present || y.known != y.local) && !(forced && s->node_count == 1))
 			continue;
 		if (fit++ && !same_originals(*out, &s->nodes[i]))
 			return refuse_node(t, err);
@@ -203,11 +232,23 @@ fitting_part(const struct target *t, struct part **out, struct err *err)
 	    t->store->path, t->origin);
 }
 
+/* Does the node say that it is another one than the part's? */
+static bool
+names_another(const struct target *t, const struct part *node)
+{
+	const char *id = settings_get(&t->facts.settings, "cluster.node-id");
+
+	return !t->is_file && id && node->id && strcmp(id, node->id) != 0;
+}
+
 static bool
 is_alone(const struct target *t)
 {
-	return t->store->current.node_count == 1 && t->alone &&
-	    !settings_has_prefix(&t->facts.settings, "cluster.");
+	const struct snapshot *s = &t->store->current;
+
+	return s->node_count == 1 && t->alone && !is_clustered(t) &&
+	    (t->purpose != TO_CLEAR || !s->nodes[0].count || stands_here(t, &s->nodes[0]) ||
+		s->nodes[0].state == PART_SENDING);
 }
 
 static int
@@ -217,6 +258,8 @@ find_node(struct target *t, const bool *others, struct part **out, struct err *e
 	bool same = t->facts.identity[0] && !strcmp(t->facts.identity, st->current.identity);
 
 	*out = named_part(t, others);
+	if (*out && names_another(t, *out))
+		return refuse_node(t, err);
 	if (*out && (same || t->is_file || !strcmp(t->facts.identity, st->current.identity)))
 		return 0;
 	if (!t->is_file && t->facts.identity[0] && st->current.identity[0] && !same &&
@@ -485,18 +528,9 @@ target_forget_plan(struct target *t)
 bool
 target_holds_any(const struct target *t)
 {
-	size_t i;
-
 	if (t->found.state == PART_SENDING)
 		return true;
-	for (i = 0; i < t->found.count; i++) {
-		const struct part_key *k = &t->found.keys[i];
-
-		if (k->written &&
-		    settings_same(k->written, settings_get(&t->facts.settings, k->key)))
-			return true;
-	}
-	return false;
+	return part_stands(&t->found, &t->facts.settings);
 }
 
 /* Was the key restored by this run? One that the plan left alone was not. */
@@ -510,6 +544,24 @@ is_restored(const struct target *t, const char *key)
 			return !plan_key_is_left(&t->plan.keys[i]);
 	}
 	return false;
+}
+
+/* What the database held behind a key of the file is restored with it. */
+static void
+forget_behind(struct target *t)
+{
+	struct part *database = &t->store->current.database;
+	const struct part old = *database;
+	size_t i;
+
+	database->keys = NULL;
+	database->count = 0;
+	for (i = 0; i < old.count; i++) {
+		const struct part_key *hiding = part_find(&t->found, old.keys[i].key);
+
+		if (!hiding || !hiding->local || !is_restored(t, old.keys[i].key))
+			part_add(database, &t->store->pool, &old.keys[i]);
+	}
 }
 
 int
@@ -530,6 +582,7 @@ target_forget_cleared(struct target *t, struct err *err)
 	}
 	if (!part_is_uncertain(&left, 0))
 		left.state = PART_PROVED;
+	forget_behind(t);
 	if (t->has_node)
 		snapshot_split(
 		    &st->current, &st->current.nodes[t->node], t->has_database, &left, &st->pool);

@@ -32,22 +32,22 @@ test_order(void **state)
 }
 
 static void
-test_remove(void **state)
+test_wipe(void **state)
 {
 	struct pool pool = { 0 };
 	struct settings s;
 
 	(void)state;
 	settings_of(&s, &pool, "a = 1\nb = 2\nc = 3\n");
-	settings_remove(&s, "bb");
-	settings_remove(&s, "d");
+	settings_wipe(&s, "bb");
+	settings_wipe(&s, "d");
 	assert_int_equal(s.count, 3);
-	settings_remove(&s, "b");
+	settings_wipe(&s, "b");
 	assert_null(settings_get(&s, "b"));
 	assert_true(s.count == 2 && same_text(settings_get(&s, "c"), "3"));
-	settings_remove(&s, "c");
-	settings_remove(&s, "a");
-	settings_remove(&s, "a");
+	settings_wipe(&s, "c");
+	settings_wipe(&s, "a");
+	settings_wipe(&s, "a");
 	assert_int_equal(s.count, 0);
 	pool_free(&pool);
 }
@@ -148,7 +148,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_prefixes),
-		cmocka_unit_test(test_remove),
+		cmocka_unit_test(test_wipe),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_from_toml),
