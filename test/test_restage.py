@@ -195,7 +195,7 @@ def test_outranked_when_cleared(run, simulate):
     before = state(server)
     run("stage", *reach(server), *CHANGE, status=0)
     outrank(server, 'auth.dkim.verify = "disable"')
-    ran = run("clear", *reach(server), status=5)
+    ran = run("clear", *reach(server), status=6)
     assert "outranks" in ran.err and server.database()["auth.dkim.verify"] == "strict"
     assert "auth.dkim.verify" in {key["key"] for key in run.snapshot()["keys"]}
     outrank(server)

@@ -249,8 +249,11 @@ add_left(struct buf *out, const struct report *r, size_t keys, const char *where
 {
 	if (!keys)
 		return;
-	buf_printf(out, "\n%zu key%s of %s %s still staged. To clear %s:\n  ", keys, plural(keys),
-	    where, keys == 1 ? "is" : "are", keys == 1 ? "it" : "them");
+	buf_printf(out, "\n%zu key%s of %s %s. To clear %s:\n  ", keys, plural(keys), where,
+	    r->options->dry_run ? "would stay staged"
+		: keys == 1     ? "is still staged"
+				: "are still staged",
+	    keys == 1 ? "it" : "them");
 	add_program(out, r);
 	buf_printf(out, " clear --%s ", option);
 	if (value)
@@ -295,7 +298,7 @@ left_of_clear(struct buf *out, const struct report *r)
 	const char *url = NULL;
 	size_t i;
 
-	for (i = 0; i < s->node_count; i++) {
+	for (i = 0; s && r->targets[0].snapshot_kept && i < s->node_count; i++) {
 		const struct part *node = &s->nodes[i];
 		const struct report_target *t = target_of(r, i);
 		bool by_file = t || !node->origin;
@@ -307,7 +310,7 @@ left_of_clear(struct buf *out, const struct report *r)
 				     : "config.toml",
 		    by_file ? "config" : "url", by_file ? node->file : node->origin);
 	}
-	if (r->targets[0].is_file)
+	if (s && r->targets[0].snapshot_kept && r->targets[0].is_file)
 		add_left(out, r, part_count(&s->database, groups), "the database", "url", url);
 }
 
@@ -318,7 +321,7 @@ next_of_clear(struct buf *out, const struct report *r)
 	bool changed = false;
 	size_t i;
 
-	if (r->exit == EXIT_PARTLY && r->targets[0].snapshot && r->targets[0].snapshot_kept)
+	if (r->exit == EXIT_PARTLY)
 		left_of_clear(out, r);
 
 	for (i = 0; i < r->count; i++)
@@ -394,6 +397,8 @@ next_of_dry_run(struct buf *out, const struct report *r)
 		    r->targets[i].plan->write_count;
 	if (would_write && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
 		buf_printf(out, "\n%s\n", report_dry_run_way);
+	if (r->options->id == COMMAND_CLEAR && r->exit == EXIT_PARTLY)
+		left_of_clear(out, r);
 }
 
 void

@@ -139,9 +139,12 @@ add_applied(struct buf *out, const struct plan *p)
 	    "\nThis run applied nothing: the server was not reloaded or restarted. Until the\n"
 	    "cutover do not reload or restart it, and do not press \"save and reload\":\n");
 	if (reload)
-		buf_printf(out, "- A reload would apply %zu key%s%s.\n", reload, plural(reload),
+		buf_printf(out, "- A reload would apply %zu key%s%s%s.\n", reload, plural(reload),
 		    plan_count(p, GROUP_CHECKS).right
 			? ": the inbound checks would be off too early"
+			: "",
+		    plan_count(p, GROUP_OUTBOUND).right
+			? ",\n  and outbound mail would go to the relay, whether it runs or not"
 			: "");
 	if (restart)
 		buf_str(out,
@@ -333,7 +336,10 @@ add_cleared(struct buf *out, const struct report *r, const struct report_target 
 	for (i = 0; i < p->key_count; i++)
 		done += p->keys[i].state == KEY_RESTORED;
 	buf_printf(out, "\n%zu of %zu key%s %s, and %s read back.\n", done, p->key_count,
-	    p->key_count == 1 ? " is" : "s are", p->unknown_before ? "gone" : "as before",
+	    p->key_count == 1 ? " is" : "s are",
+	    p->unknown_before      ? "gone"
+		: p->unknown_count ? "as before, or removed where that is not known"
+				   : "as before",
 	    p->key_count == 1 ? "was" : "were");
 }
 

@@ -409,6 +409,15 @@ run_write(struct run *r, struct target *t)
 	if (failed && t->outranked && !t->taken && t != r->targets)
 		take_back_shared(r, t, &err);
 
+	if (t->left_in_file) {
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "%zu key%s in config.toml, which outranks the database, and the API can't take "
+		    "%s out of it. Stop the server and use stalprep clear --config.",
+		    t->left_in_file, t->left_in_file == 1 ? " stands" : "s stand",
+		    t->left_in_file == 1 ? "it" : "them")
+		    ->target = t->origin;
+		r->exit = EXIT_PARTLY;
+	}
 	if (t->rewritten)
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 		    "%zu key%s missing when read back, and written again. This happens when "

@@ -59,8 +59,9 @@ describe_place(struct run *r, bool usual)
 	const char *others = "";
 
 	if (usual)
-		others = geteuid() == 0 ? " (not in other users' ~/.local/state/stalprep)"
-					: " (not in root's /var/lib/stalprep)";
+		others = geteuid() == 0
+		    ? " (other users' ~/.local/state/stalprep was not looked at)"
+		    : " (root's /var/lib/stalprep was not looked at)";
 	if (st->fixed)
 		snprintf(r->place, sizeof(r->place), "at %s", st->path);
 	else if (*st->folder)

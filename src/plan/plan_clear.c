@@ -90,8 +90,8 @@ tell_unknown(struct build *b)
 	if (p->unknown_count)
 		message_add(&p->messages, b->pool, MESSAGE_WARNING,
 		    "%zu key%s staged over another stage's (--force already-staged), so what stood "
-		    "there before is not known. They are removed. If you had other values, restore "
-		    "them from your copy of config.toml.",
+		    "there before is not known. They are removed. If you had other values, set "
+		    "them again.",
 		    p->unknown_count, p->unknown_count == 1 ? " was" : "s were");
 }
 
@@ -293,7 +293,8 @@ refuse_without_options(struct build *b, const char *missing)
 		    "This server looks staged (%s), and there is no snapshot of it%s%.1000s. "
 		    "Without one, clear removes only what the options of the stage show to be "
 		    "stalprep's. Name the snapshot with --snapshot, or give these options of the "
-		    "stage again: %s.",
+		    "stage again: %s. If it chose listeners (--listener, --also, --leave), give "
+		    "these too.",
 		    looks_words(b, &l), place ? " " : "", place ? place : "", missing);
 		return;
 	}

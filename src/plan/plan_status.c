@@ -128,12 +128,14 @@ tell_unnamed(struct build *b, bool proxy, bool url)
 		return;
 	b->p->unready = true;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-	    "Nothing says which %s right. Name what the stage named: %s%s%s. Or name its snapshot "
-	    "with --snapshot.",
+	    "Nothing says which %s right. Name %s: %s%s%s. %s",
 	    proxy && url ? "proxy and which URL are"
 		: proxy  ? "proxy is"
 			 : "URL is",
-	    proxy ? "--proxy ADDR" : "", proxy && url ? ", " : "", url ? "--public-url URL" : "");
+	    b->in->stored ? "it" : "what the stage named", proxy ? "--proxy ADDR" : "",
+	    proxy && url ? ", " : "", url ? "--public-url URL" : "",
+	    b->in->stored ? "Or leave out what the stage left out, with --skip."
+			  : "Or name its snapshot with --snapshot.");
 }
 
 /* Warn about chosen listeners that are newer than the stage. */

@@ -11,10 +11,8 @@ static int
 refuse(const char *path, const struct err *why, struct err *err)
 {
 	return err_refuse(err, REFUSAL_SNAPSHOT_OWNER,
-	    "The snapshot %s is not used: %s. Who can write it could make stalprep write any "
-	    "value. "
-	    "Keep it in a folder where only you can write (--snapshot-dir), or name it with "
-	    "--snapshot.",
+	    "The snapshot %s is not used: %s. Anyone who can write it could make stalprep write "
+	    "other values. Keep it in a folder where only you can write.",
 	    path, why->text);
 }
 
@@ -25,10 +23,14 @@ snapfile_check_folder(const char *path, const struct snapfile_trust *trust, stru
 
 	if (trust->all || file_check_folder(path, trust->also, &why) == 0)
 		return 0;
-	if (why.kind == ERR_REFUSED)
-		return refuse(path, &why, err);
-	*err = why;
-	return -1;
+	if (why.kind != ERR_REFUSED) {
+		*err = why;
+		return -1;
+	}
+	return err_refuse(err, REFUSAL_SNAPSHOT_OWNER,
+	    "No snapshot is kept here: %s. Anyone who can write it could make stalprep write other "
+	    "values. Name a folder where only you can write: --snapshot-dir DIR.",
+	    why.text);
 }
 
 int

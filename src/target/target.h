@@ -82,8 +82,9 @@ struct target {
 	bool local_changed; /* the server rewrote its config.toml */
 	/* the new routing rule is not sent before the old one is seen to be gone */
 	bool rule_waits;
-	bool sent_dummy;  /* a dummy key made the server rewrite it */
-	size_t rewritten; /* keys that the server lost and that were written again */
+	bool sent_dummy;     /* a dummy key made the server rewrite it */
+	size_t left_in_file; /* a clear: keys that config.toml has, which outranks the database */
+	size_t rewritten;    /* keys that the server lost and that were written again */
 	/* groups (a set) of which config.toml outranks a key: taken back here, or to be taken back
 	 * through the first node */
 	unsigned taken, outranked;

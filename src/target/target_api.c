@@ -620,6 +620,31 @@ explain_wrong(struct target *t, struct err *err)
 	return -1;
 }
 
+/*
+ * A clear: keys of the database that read back as before the write stand in config.toml, which
+ * outranks it. They are left. Gives how many.
+ */
+static size_t
+leave_outranked(struct target *t)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < t->plan.key_count; i++) {
+		struct plan_key *k = &t->plan.keys[i];
+
+		if (!is_not_as_planned(k) || k->local || !k->write || !k->after ||
+		    !settings_same(k->after, k->now))
+			continue;
+		k->state = KEY_IN_FILE;
+		k->write = false;
+		t->plan.write_count--;
+		t->plan.left_count++;
+		count++;
+	}
+	t->left_in_file = count;
+	return count;
+}
+
 static int
 prove_write(struct target *t, struct err *err)
 {
@@ -635,6 +660,8 @@ prove_write(struct target *t, struct err *err)
 	wrong = plan_compare(&t->plan, &s);
 	if (wrong && rewrite_lost(t, &wrong, err) == -1)
 		return -1;
+	if (t->plan.clearing)
+		wrong -= leave_outranked(t);
 	if (wrong) {
 		explain_wrong(t, err);
 		count_changes(t);

@@ -136,7 +136,8 @@ target_source_words(struct target *t)
 	return pool_printf(&t->pool,
 	    "If config.toml is read-only, or made anew at each start (a ConfigMap, NixOS, Nomad, "
 	    "Ansible, a container's start script), put the %s into its source: stalprep print "
-	    "--only %s --format toml prints them, stalprep stage --config - adds them to a copy. "
+	    "--only %s --format toml prints them, stalprep stage --config - adds them to a copy, "
+	    "both with the options of this run. "
 	    "Stage the rest over the API, with --skip %s.",
 	    strchr(groups, ',') ? "listeners' keys and the URL" : "listeners' keys", groups,
 	    groups);
