@@ -2,6 +2,7 @@
 rules, no other byte of it changes, and whatever goes wrong leaves the old text or the new one."""
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 import tomllib
 from pathlib import Path
 
@@ -42,6 +44,8 @@ protocol = "smtp"
 [store.db]
 type = "sqlite"
 """
+
+RACES, RACE_SECONDS = 300, 6  # tries, at most
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do this")
 
@@ -498,6 +502,8 @@ REFUSED = {  # text: what is said
     "no last line end": (PLAIN.encode()[:-1], "line 12"),
     "a key twice": (PLAIN.encode() + b"type = 1\n", "lines 12 and 13"),
     "no TOML": (b"<html>\n", "line 1, column 1"),
+    "JSON": (b'{\n "server": {"listener": {}}\n}\n', "It is JSON"),
+    "YAML": (b"# the stack\nservices:\n  stalwart:\n    image: x\n", "It is YAML"),
 }
 
 
@@ -512,7 +518,13 @@ def test_refused(bench, name):
     assert bench.files() == {"config.toml": text}
 
 
-@pytest.mark.parametrize("kind", ["folder", "device", "fifo", "socket", "absent", "dangling"])
+NO_FILE = {
+    "folder": "it is a folder", "device": "it is a device", "fifo": "it is a pipe", "socket": "it is a socket",
+    "kernel": "the kernel's own files", "absent": "No such file", "dangling": "No such file",
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILE)
 def test_no_file(bench, kind):
     bench.path.unlink()
     path = bench.path
@@ -526,9 +538,24 @@ def test_no_file(bench, kind):
         os.mknod(path, stat.S_IFSOCK | 0o600)
     elif kind == "dangling":
         path.symlink_to("nowhere")
+    elif kind == "kernel":
+        path = "/proc/self/status"
     ran = bench(*STAGE, path=path, status=1)
-    assert str(path) in ran.err and "Nothing was written" in ran.err
+    assert str(path) in ran.err and NO_FILE[kind] in ran.err and "Nothing was written" in ran.err
     assert not list(bench.folder.glob("*.json"))
+
+
+OPENED = [("exec 3<{} && rm {}", "has no name any more"), ("exec 3<{}", None), ("cat {} | (exec 3<&0", "it is a pipe")]
+
+
+@native
+@pytest.mark.parametrize("script,said", OPENED, ids=["deleted", "open", "pipe"])
+def test_an_open_file(bench, script, said):
+    """/dev/fd/3 is the file while it has a name, and only then."""
+    script = script.format(bench.path, bench.path) + ' && exec "$@"' + (")" if "(" in script else "")
+    ran = bench(*STAGE, path="/dev/fd/3", wrap=["sh", "-c", script, "sh"], status=1 if said else 0)
+    assert said is None or (said in ran.err and "Nothing was written" in ran.err)
+    assert said is not None or MARK in bench.text
 
 
 @native
@@ -598,14 +625,54 @@ def test_a_hard_link_is_named(bench):
     ran = bench(*STAGE, status=1)
     assert "2 names" in ran.err and "--force in-place" in ran.err and "Nothing was written" in ran.err
     assert bench.files() == dict.fromkeys(["config.toml", "second"], PLAIN.encode())
-    bench(*STAGE, "--force", "in-place")
+    ran = bench(*STAGE, "--force", "in-place")
     files = bench.files()
-    assert files["second"] == files["config.toml"] != PLAIN.encode() == files["config.toml.stalprep-backup"]
-    ran = bench(*CLEAR, "--force", "in-place", status=1)
-    assert "config.toml.stalprep-backup" in ran.err and bench.files() == files
-    (bench.folder / "config.toml.stalprep-backup").unlink()
-    bench(*CLEAR, "--force", "in-place")
+    assert files["second"] == files["config.toml"] != PLAIN.encode()
+    assert sorted(files) == ["config.toml", "second", "stalprep-config.toml.snapshot.json"]
+    undo(ran)
     assert bench.files()["second"] == PLAIN.encode()
+
+
+def undo(ran, **options):
+    """The command that the report prints works as printed, from any folder."""
+    command = re.search("^To undo: (.*)", ran.out, re.M)[1]
+    subprocess.run(["sh", "-c", command], check=True, cwd="/", stdout=subprocess.DEVNULL, timeout=TIMEOUT, **options)
+
+
+@native
+@needs_root
+def test_a_file_of_another_owner(bench, public):  # noqa: F811
+    """Its group may write it, but not give it away."""
+    own = public / "etc"
+    own.mkdir()
+    path = own / "config.toml"
+    path.write_text(PLAIN)
+    os.chown(own, 65534, 65534)
+    os.chown(path, 1000, 65534)
+    os.chmod(path, 0o660)
+    before, more = attributes(path), {"binary": str(public / "stalprep"), "cwd": own, **NOBODY}
+    ran = bench(*STAGE, path=path, status=1, **more)
+    assert "--force in-place" in ran.err and "Nothing was written" in ran.err and path.read_text() == PLAIN
+    ran = bench(*STAGE, *IN_PLACE, path=path, **more)
+    assert NEW_LINES in path.read_text() and attributes(path) == before
+    undo(ran, **NOBODY)
+    assert path.read_text() == PLAIN and attributes(path) == before
+
+
+@native
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="there is no prlimit")
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_limit_of_the_size(bench, in_place):
+    """SIGXFSZ: the file stays whole, also where it is written over."""
+    text = PLAIN + "# " + "x" * 20000 + "\n"
+    bench.put(text)
+    if in_place:
+        os.link(bench.path, bench.folder / "second")
+    ran = bench(*STAGE, *(IN_PLACE if in_place else ()), status=1, wrap=["prlimit", f"--fsize={len(text) + 10}"])
+    assert "File too large" in ran.err and "Nothing was written" in ran.err
+    assert {path.name for path in bench.folder.iterdir()} == {"config.toml", *(["second"] if in_place else [])}
+    assert bench.text == text
+    bench(*STAGE, *(IN_PLACE if in_place else ()))
 
 
 class Mounts:
@@ -642,14 +709,12 @@ def test_mounted_by_itself(bench):
         assert outside.read_text() == PLAIN and list(bench.files()) == ["config.toml"]
         bench(*STAGE, "--force", "in-place", wrap=there.wrap())
         assert NEW_LINES in outside.read_text() and outside.stat().st_mode & 0o777 == 0o640
-        backup = bench.folder / "config.toml.stalprep-backup"
-        assert backup.read_text() == PLAIN and attributes(backup) == attributes(outside)
-        backup.unlink()
+        assert not (bench.folder / "config.toml.stalprep-backup").exists()
         bench(*CLEAR, "--force", "in-place", wrap=there.wrap())
         assert outside.read_text() == PLAIN
 
 
-SOURCE = "stalprep stage --config - adds them to a copy. Stage the rest over the API, with --skip listeners."
+SOURCE = "adds them to a copy, both with the options of this run. Stage the rest over the API, with --skip listeners."
 
 
 @needs_mounts
@@ -743,7 +808,8 @@ class Scene:
         self.backup.unlink(missing_ok=True)
 
     def survives(self):
-        """The file; or, where it is written over, its copy."""
+        """The file; or, where it is written over, its copy, which is root's alone."""
+        assert not self.backup.exists() or stat.S_IMODE(self.backup.stat().st_mode) == 0o600
         return self.backup.read_text() if self.backup.exists() and self.bench.text != self.new else self.bench.text
 
     def is_new(self):
@@ -869,7 +935,7 @@ def test_running(bench, how, tmp_path):
         for command in (STAGE, (*STAGE, "--dry-run"), CLEAR):
             ran = bench(*command, status=1)
             assert "refused (running)" in ran.err and "Nothing was written" in ran.err
-            assert f"Process {server.process.pid} (sh)" in ran.err
+            assert re.search(rf"Process {server.process.pid} \(sh, /\S*, user {os.geteuid()}\)", ran.err)
         assert bench(*STAGE, "--json", status=1).names() == {"running"}
         bench("status", "--dialect", "0.15", status=7)
         assert bench.files() == {"config.toml": PLAIN.encode()}
@@ -892,6 +958,69 @@ def test_no_server(bench):
         assert "running" not in ran.err
         bench(*CLEAR, wrap=["env", f"CONFIG_PATH={bench.path}", "sh", "-c", f'"$@"; exit $?; # --config={bench.path}',
                             "sh"])
+
+
+@native
+@needs_root
+def test_a_bystander(bench, public):  # noqa: F811
+    """Any user can start a process that names the file: no refusal, if it is no server."""
+    shutil.copy(os.path.realpath("/bin/sh"), public / "server")
+    with open(public / "server", "ab") as file:
+        file.write(b"* OK Stalwart IMAP4rev2 at your service")
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    with Server(["--config", bench.path], wrap=user) as server:
+        ran = bench(*STAGE)
+        assert re.search(rf"Process {server.process.pid} \(sh, /\S*, user 65534\) names .* is no server", ran.err)
+        with Server(["--config", bench.path], wrap=user, shell=str(public / "server")) as other:
+            ran = bench(*CLEAR, status=1)
+            assert f"Process {other.process.pid} (server, {public}/server, user 65534)" in ran.err
+        os.chown(bench.path, 65534, 65534)
+        ran = bench(*CLEAR, status=1)
+        assert f"Process {server.process.pid} (sh" in ran.err
+        os.chown(bench.path, 0, 0)
+        assert "names" in bench(*CLEAR).err
+
+
+@native
+@needs_mounts
+def test_a_container_with_a_script(bench):
+    """Behind its -c is no config, though nothing of that name is seen in its root."""
+    with Server([], [*IN_ROOT, str(bench.folder)], cwd=bench.run.folder):
+        assert "/proc" not in bench(*STAGE).err
+
+
+def victim_is_whole(victim):
+    return {path.name: path.read_text() for path in victim.iterdir()} == {"config.toml": "[other]\nservice = 1\n"}
+
+
+@native
+@needs_root
+def test_a_race_for_the_folder(bench, public):  # noqa: F811
+    """The folder's parent belongs to others, who exchange the folder and a link to another one, as fast as they can."""
+    etc, victim = public / "etc", bench.run.folder / "victim"
+    for folder in (etc, victim):
+        folder.mkdir()
+    (etc / "config.toml").write_text(PLAIN)
+    (victim / "config.toml").write_text("[other]\nservice = 1\n")
+    (public / "link").symlink_to(victim)
+    until, tried = time.monotonic() + RACE_SECONDS, set()
+    racer = os.fork()
+    if not racer:
+        exchange = ctypes.CDLL(None, use_errno=True).renameat2
+        while os.getppid() != 1 and time.monotonic() < until + TIMEOUT:
+            exchange(-100, str(etc).encode(), -100, str(public / "link").encode(), ctypes.c_uint(2))
+        os._exit(0)
+    try:
+        for _ in range(RACES):
+            tried.add(bench(*STAGE, path=etc / "config.toml", status=None).status)
+            assert victim_is_whole(victim)
+            tried.add(bench(*CLEAR, path=etc / "config.toml", status=None).status)
+            if time.monotonic() > until:
+                break
+    finally:
+        os.kill(racer, signal.SIGKILL)
+        os.waitpid(racer, 0)
+    assert victim_is_whole(victim) and 1 in tried
 
 
 @native

@@ -9,27 +9,13 @@
 enum { BUF_MIN = 256 };
 
 /*
- * Make room for n more bytes and a NUL. realloc could leave a copy behind, so: new block, copy,
- * wipe, free.
+ * Have room for cap bytes. realloc could leave a copy behind, so: new block, copy, wipe, free.
  */
 static bool
-grow(struct buf *b, size_t n)
+resize(struct buf *b, size_t cap)
 {
-	size_t cap = b->cap ? b->cap : BUF_MIN;
-	char *data;
+	char *data = malloc(cap);
 
-	if (b->failed)
-		return false;
-	if (n < b->cap - b->len && b->cap)
-		return true;
-	while (cap - b->len <= n) {
-		if (cap > SIZE_MAX / 2) {
-			b->failed = true;
-			return false;
-		}
-		cap *= 2;
-	}
-	data = malloc(cap);
 	if (!data) {
 		b->failed = true;
 		return false;
@@ -42,6 +28,33 @@ grow(struct buf *b, size_t n)
 	b->data = data;
 	b->cap = cap;
 	return true;
+}
+
+/* Make room for n more bytes and a NUL. */
+static bool
+grow(struct buf *b, size_t n)
+{
+	size_t cap = b->cap ? b->cap : BUF_MIN;
+
+	if (b->failed)
+		return false;
+	if (n < b->cap - b->len && b->cap)
+		return true;
+	while (cap - b->len <= n) {
+		if (cap > SIZE_MAX / 2) {
+			b->failed = true;
+			return false;
+		}
+		cap *= 2;
+	}
+	return resize(b, cap);
+}
+
+void
+buf_reserve(struct buf *b, size_t n)
+{
+	if (!b->failed && b->cap - b->len <= n && n < SIZE_MAX / 2 - b->len)
+		resize(b, b->len + n + 1);
 }
 
 void

@@ -18,6 +18,9 @@ struct buf {
 	bool failed;
 };
 
+/* Make room for n bytes more at once: growing by steps takes up to three times the memory. */
+void buf_reserve(struct buf *b, size_t n);
+
 /* Append len bytes. */
 void buf_add(struct buf *b, const void *data, size_t len);
 

@@ -1,6 +1,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -122,5 +123,17 @@ err_memory(struct err *err)
 	err_set(err, ERR_SYSTEM, "out of memory");
 	if (err)
 		err->code = ENOMEM;
+	return -1;
+}
+
+int
+err_stopped(struct err *err, int signal)
+{
+	if (signal == SIGALRM)
+		err_set(err, ERR_REACH, "The time that --max-time allows is over.");
+	else
+		err_set(err, ERR_INTERRUPT, "Stopped by a signal.");
+	if (err)
+		err->code = signal == SIGALRM ? ETIMEDOUT : signal;
 	return -1;
 }

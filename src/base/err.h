@@ -54,6 +54,12 @@ void err_add(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Reset err to no failure. */
 void err_clear(struct err *err);
 
+/*
+ * Somebody asked to stop by this signal: ERR_INTERRUPT. SIGALRM is the end of --max-time:
+ * ERR_REACH. Returns -1.
+ */
+int err_stopped(struct err *err, int signal);
+
 /* "out of memory", returns -1. */
 int err_memory(struct err *err);
 

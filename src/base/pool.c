@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK_SIZE = 16384, ALIGN = _Alignof(max_align_t) };
+/* with its header just below a power of two, so that no allocator rounds it up */
+enum { BLOCK_SIZE = 16384 - 64, ALIGN = _Alignof(max_align_t) };
 
 struct pool_block {
 	struct pool_block *next;
@@ -18,7 +19,9 @@ struct pool_block {
 int
 pool_check(const struct pool *p, struct err *err)
 {
-	return p->failed ? err_memory(err) : 0;
+	if (p->failed)
+		return err_memory(err);
+	return p->stop && *p->stop ? err_stopped(err, (int)*p->stop) : 0;
 }
 
 /* n bytes of zeros at a multiple of align within a block. */

@@ -4,6 +4,7 @@
 
 #include "base/def.h"
 
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 
@@ -19,9 +20,11 @@ struct err;
 struct pool {
 	struct pool_block *blocks;
 	bool failed;
+	/* if not NULL: a signal's number there ends the phase, as memory that ran out does */
+	const volatile sig_atomic_t *stop;
 };
 
-/* 0; or -1 with err when memory ran out. */
+/* 0; or -1 with err when memory ran out, or somebody asked to stop. */
 int pool_check(const struct pool *p, struct err *err) WARN_UNUSED;
 
 /* n bytes of zeros, aligned for any object; NULL when memory ran out. */

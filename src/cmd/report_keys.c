@@ -1,6 +1,8 @@
 #include "cmd/report_keys.h"
 
 #include "base/buf.h"
+#include "base/pool.h"
+#include "base/sorted.h"
 #include "cmd/options.h"
 #include "cmd/report.h"
 #include "cmd/say.h"
@@ -92,20 +94,25 @@ static size_t
 count_listeners(const struct lines *l)
 {
 	const struct plan_key *k, *last = NULL;
-	size_t i, j, len, n = 0;
+	struct sorted seen = { 0 };
+	struct pool pool = { 0 };
+	size_t i, len, n;
 
 	for (i = 0; i < l->p->key_count; i++) {
+		const char *id;
+
 		k = plain_key(l, i);
-		if (!k)
+		len = k ? listener_length(k->key) + 1 : 0;
+		if (!k || (last && !strncmp(last->key, k->key, len)))
 			continue;
-		len = listener_length(k->key) + 1;
-		if (last && !strncmp(last->key, k->key, len))
-			continue;
-		for (j = 0; j < i && strncmp(l->p->keys[j].key, k->key, len) != 0; j++)
-			;
-		n += j == i || !plain_key(l, j);
+		id = pool_copy(&pool, k->key, len - 1);
+		if (!sorted_find(&seen, id))
+			sorted_add(&seen, &pool, id, i);
 		last = k;
 	}
+	n = seen.count;
+	l->out->failed |= pool.failed;
+	pool_free(&pool);
 	return n;
 }
 

@@ -434,24 +434,25 @@ add_groups(struct buf *out, const struct report *r, const struct report_target *
  * not.
  */
 static bool
-needs_look(const struct plan *p, const struct plan_key *k)
+needs_look(const struct group_count *groups, const struct plan_key *k)
 {
-	struct group_count c = plan_count(p, k->group);
-
 	return k->state == KEY_FOREIGN || k->state == KEY_LEFTOVER ||
-	    (k->state == KEY_MISSING && c.right);
+	    (k->state == KEY_MISSING && groups[k->group].right);
 }
 
 /* The keys that need a look; with -v all of them. */
 static void
 add_states(struct buf *out, const struct report *r, const struct report_target *t)
 {
+	struct group_count groups[GROUP_COUNT];
 	size_t i;
 
+	for (i = 0; i < GROUP_COUNT; i++)
+		groups[i] = plan_count(t->plan, (enum group)i);
 	for (i = 0; i < t->plan->key_count; i++) {
 		const struct plan_key *k = &t->plan->keys[i];
 
-		if (!r->options->verbose && !needs_look(t->plan, k))
+		if (!r->options->verbose && !needs_look(groups, k))
 			continue;
 		buf_str(out, "  ");
 		add_clean(out, k->key, (size_t)-1);

@@ -106,8 +106,7 @@ run_stopped(struct run *r)
 
 	if (!interrupt_signal)
 		return false;
-	err_set(&err, ERR_INTERRUPT, "Stopped by a signal.");
-	err.code = interrupt_signal;
+	err_stopped(&err, interrupt_signal);
 	run_fail(r, NULL, &err);
 	return true;
 }
@@ -179,6 +178,8 @@ run_begin(struct run *r, const struct options *o, bool writes)
 
 	r->options = o;
 	interrupt_catch();
+	if (o->reach.config)
+		interrupt_after(o->reach.max_time);
 	r->count = o->reach.config ? 1 : o->reach.target_count;
 	r->targets = calloc(r->count, sizeof(*r->targets));
 	if (!r->targets) {
@@ -308,11 +309,15 @@ edit_files(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 
-		if (t->unseen && t->plan.write_count)
+		if (t->running.unseen && t->plan.write_count)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "Whether a server runs with %s can't be seen for certain: there is no "
 			    "/proc here, or not all of it can be read. Make sure that none does.",
 			    t->origin);
+		if (t->running.bystander && t->plan.write_count)
+			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+			    "Process %ld (%s) names %s among its arguments, but it is no server.",
+			    (long)t->running.pid, t->running.name, t->origin);
 		if (t->is_file && !*r->store.folder && r->options->id == COMMAND_STAGE)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 			    "No snapshot is kept (--snapshot FILE keeps one). Keep the file that "
@@ -532,7 +537,8 @@ run_end(struct run *r)
 	char text[160];
 	size_t i;
 
-	/* Close first: the report's reader may be slow. */
+	/* Close first, and let the time end: the report's reader may be slow. */
+	interrupt_after(0);
 	for (i = 0; i < r->count; i++)
 		session_close(&r->targets[i].session);
 	credentials_wipe(&r->credentials);

@@ -23,11 +23,17 @@ struct reader {
 	struct pool *pool;
 	struct err *err;
 	const char *table;
-	size_t top;               /* length of the statement's own key */
-	char array[TOML_KEY_MAX]; /* the last [[name]], and how often it came in a row */
+	const struct toml *earlier; /* to share strings with, or NULL */
+	size_t top;                 /* length of the statement's own key */
+	char array[TOML_KEY_MAX];   /* the last [[name]], and how often it came in a row */
 	unsigned array_position;
 	struct buf key; /* table and names so far */
 	struct buf value;
+	/* the first of two passes: it checks and counts, so that the second takes no more memory
+	 * than needed */
+	bool counting;
+	struct toml_statement counted; /* in place of each statement */
+	struct buf table_name;         /* in place of the pool's copy */
 };
 
 static int
@@ -218,6 +224,7 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 {
 	struct toml *t = r->out;
 	const char *key = buf_text(&r->key);
+	const struct toml_entry *same;
 	struct toml_entry *e;
 
 	if (!key || r->value.failed)
@@ -226,9 +233,17 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 		return fail(r, "this key is longer than %d bytes", TOML_KEY_MAX);
 	if (memchr(key, '\0', r->key.len) || (value_len && memchr(value, '\0', value_len)))
 		return fail(r, "a NUL byte, here or before");
-	e = pool_add(r->pool, t->entries, t->entry_count);
-	e->key = pool_copy(r->pool, key, r->key.len);
-	e->value = pool_copy(r->pool, value, value_len);
+	if (r->counting) {
+		t->entry_count++;
+		return pool_check(r->pool, r->err);
+	}
+	e = &t->entries[t->entry_count++];
+	same = r->earlier ? toml_find(r->earlier, key) : NULL;
+	e->key = same ? same->key : pool_copy(r->pool, key, r->key.len);
+	same = same && strlen(same->value) == value_len && !memcmp(same->value, value, value_len)
+	    ? same
+	    : NULL;
+	e->value = same ? same->value : pool_copy(r->pool, value, value_len);
 	e->at = (unsigned)at;
 	e->len = (unsigned)len;
 	e->top = (unsigned)r->top;
@@ -241,8 +256,11 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 static int
 keep_empty(struct reader *r)
 {
-	struct toml_entry *e = pool_add(r->pool, r->out->empty, r->out->empty_count);
+	struct toml_entry *e;
 
+	if (r->counting)
+		return 0;
+	e = pool_add(r->pool, r->out->empty, r->out->empty_count);
 	e->key = pool_copy(r->pool, r->key.data, r->top);
 	e->value = "";
 	e->top = (unsigned)r->top;
@@ -320,6 +338,23 @@ read_key(struct reader *r, bool inline_table)
 	return ERROR;
 }
 
+/* Does the string end at its next quote, with nothing to change in it? Then take it as it stands.
+ */
+static bool
+take_plain_string(struct reader *r, int quote, size_t *len)
+{
+	const char *s = r->text + r->at, *end = r->text + r->len;
+
+	for (; s < end && *s != quote && *s != '\\' && *s != '\r' && *s != '\n'; s++)
+		;
+	if (s == end || *s != quote)
+		return false;
+	*len = (size_t)(s - r->text) - r->at;
+	r->at += *len;
+	take(r);
+	return true;
+}
+
 /* Up to the closing quote. Even an escaped backslash escapes the character after it. */
 static int
 read_line_string(struct reader *r, int quote)
@@ -348,12 +383,21 @@ static int
 read_block_string(struct reader *r, int quote)
 {
 	int c, last = 0, before = 0;
+	const char *s, *end = r->text + r->len;
 
 	if (peek(r) == '\n') {
 		take(r);
 		new_line(r);
 	}
 	for (;; before = last, last = c) {
+		/* all that is nothing special at once, which is faster */
+		for (s = r->text + r->at; s < end && *s != quote && *s != '\r' && *s != '\n'; s++)
+			;
+		if (s > r->text + r->at) {
+			buf_add(&r->value, r->text + r->at, (size_t)(s - r->text) - r->at);
+			r->at = (size_t)(s - r->text);
+			last = 0;
+		}
 		c = next(r, false, true);
 		if (c == ERROR)
 			return -1;
@@ -369,10 +413,12 @@ read_block_string(struct reader *r, int quote)
 static int
 read_string(struct reader *r, int quote)
 {
-	size_t at = r->from;
+	size_t at = r->from, len;
 
 	cut(&r->value, 0);
 	if (peek(r) != quote) {
+		if (take_plain_string(r, quote, &len))
+			return insert(r, r->text + at + 1, len, at, r->at - at);
 		if (read_line_string(r, quote) == -1)
 			return -1;
 	} else {
@@ -496,13 +542,14 @@ read_value(struct reader *r, const char *stops, int nest)
 	return failed ? ERROR : read_stop(r, stops);
 }
 
-/* Begin a statement at the reader's line: there is room for one a line. */
+/* Begin a statement at the reader's line. */
 static struct toml_statement *
 begin(struct reader *r, enum toml_kind kind)
 {
-	struct toml_statement *s = &r->out->statements[r->out->statement_count++];
+	size_t n = r->out->statement_count++;
+	struct toml_statement *s = r->counting ? &r->counted : &r->out->statements[n];
 
-	s->kind = kind;
+	s->kind = (unsigned)kind & 3;
 	s->start = (unsigned)r->line_start;
 	s->line = (unsigned)r->line;
 	s->table = r->table;
@@ -564,7 +611,13 @@ read_table(struct reader *r)
 		return -1;
 	if (r->key.data && memchr(r->key.data, '\0', r->key.len))
 		return fail(r, "a NUL byte in a name");
-	r->table = pool_copy(r->pool, r->key.data, r->key.len);
+	if (r->counting) {
+		cut(&r->table_name, 0);
+		buf_add(&r->table_name, r->key.data, r->key.len);
+		r->table = buf_text(&r->table_name) ? buf_text(&r->table_name) : "";
+	} else {
+		r->table = pool_copy(r->pool, r->key.data, r->key.len);
+	}
 	s->table = r->table;
 	skip_line(r); /* the server ignores what follows the bracket */
 	s->end = (unsigned)r->at;
@@ -656,9 +709,27 @@ sort(struct toml *t, struct err *err)
 	return 0;
 }
 
-int
-toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
-    bool old_keys, struct err *err)
+/* Between the passes: room for what was counted, and back to the text's start. */
+static int
+make_room(struct reader *r, const char *table)
+{
+	struct toml *t = r->out;
+
+	t->statements = pool_zero(r->pool, (t->statement_count + 1) * sizeof(*t->statements));
+	t->entries = pool_zero(r->pool, (t->entry_count + 1) * sizeof(*t->entries));
+	t->statement_count = t->entry_count = 0;
+	r->counting = false;
+	r->at = r->from = r->line_start = 0;
+	r->line = 1;
+	r->table = table;
+	r->array[0] = '\0';
+	r->array_position = 0;
+	return pool_check(r->pool, r->err);
+}
+
+static int
+read_text(struct toml *t, struct pool *pool, const char *table, const struct toml *earlier,
+    const char *text, size_t len, bool old_keys, struct err *err)
 {
 	struct reader r = {
 		.text = text,
@@ -669,32 +740,41 @@ toml_read(struct toml *t, struct pool *pool, const char *table, const char *text
 		.pool = pool,
 		.err = err,
 		.table = table,
+		.earlier = earlier,
+		.counting = true,
 	};
-	size_t i, n, lines = 1;
-	bool begins = true; /* nothing but blanks so far on this line */
+	size_t i, n;
 	int failed;
 
 	memset(t, 0, sizeof(*t));
 	for (i = 0; i < len; i += n) {
-		if (begins && !strchr(" \t\r\n", text[i])) {
-			/* A line that may begin a statement. */
-			lines += text[i] != '#' ||
-			    (len - i >= strlen(TOML_MARK) &&
-				!memcmp(text + i, TOML_MARK, strlen(TOML_MARK)));
-			begins = false;
-		}
-		begins |= text[i] == '\n';
 		n = (unsigned char)text[i] < 0x80 ? 1 : utf8_length(text + i, len - i);
 		if (!n) {
 			t->no_utf8 = true;
 			return 0;
 		}
 	}
-	t->statements = pool_zero(pool, lines * sizeof(*t->statements));
-	failed = t->statements ? read_all(&r) : pool_check(pool, err);
+	failed = read_all(&r) == -1 || make_room(&r, table) == -1 || read_all(&r) == -1;
 	buf_free(&r.key);
 	buf_free(&r.value);
+	buf_free(&r.table_name);
+	if (failed)
+		memset(t, 0, sizeof(*t));
 	return failed ? -1 : sort(t, err);
+}
+
+int
+toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
+    bool old_keys, struct err *err)
+{
+	return read_text(t, pool, table, NULL, text, len, old_keys, err);
+}
+
+int
+toml_read_like(struct toml *t, struct pool *pool, const struct toml *earlier, const char *text,
+    size_t len, bool old_keys, struct err *err)
+{
+	return read_text(t, pool, "", earlier, text, len, old_keys, err);
 }
 
 const struct toml_entry *

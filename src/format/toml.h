@@ -30,11 +30,11 @@ enum {
 enum toml_kind { TOML_TABLE, TOML_VALUE, TOML_COMMENT };
 
 struct toml_statement {
-	enum toml_kind kind;
+	unsigned kind : 2;     /* enum toml_kind */
+	unsigned entries : 30; /* keys that it defines */
 	/* offsets of its first line's start, and after its last line's end */
 	unsigned start, end;
-	unsigned line;    /* its first, from 1 */
-	unsigned entries; /* keys that it defines */
+	unsigned line; /* its first, from 1 */
 	/* the table that it is in, or opens; "" before the first */
 	const char *table;
 };
@@ -75,6 +75,13 @@ struct toml {
  */
 int toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
     bool old_keys, struct err *err) WARN_UNUSED;
+
+/*
+ * toml_read of a whole file that is mostly as an earlier one: what is the same shares its strings,
+ * which must outlive t.
+ */
+int toml_read_like(struct toml *t, struct pool *pool, const struct toml *earlier, const char *text,
+    size_t len, bool old_keys, struct err *err) WARN_UNUSED;
 
 /* The entry of a key, or NULL. */
 const struct toml_entry *toml_find(const struct toml *t, const char *key);

@@ -571,7 +571,8 @@ verify(struct work *w, const struct buf *out)
 	struct pool pool = { 0 };
 	struct toml new;
 	const char *wrong;
-	int r = toml_read(&new, &pool, "", out->data, out->len, w->c->old_keys, w->err);
+	int r = toml_read_like(
+	    &new, &pool, w->c->toml, out->data, out->len, w->c->old_keys, w->err);
 
 	if (r == -1)
 		err_add(w->err, "(in the new text of the file)");
@@ -589,7 +590,7 @@ verify(struct work *w, const struct buf *out)
 static void
 add_name(struct work *w, const char *text, size_t top, unsigned statement)
 {
-	struct name *n = pool_add(w->pool, w->names, w->name_count);
+	struct name *n = &w->names[w->name_count++];
 
 	n->text = text;
 	n->top = top;
@@ -601,8 +602,13 @@ static void
 take_names(struct work *w)
 {
 	const struct toml *t = w->c->toml;
-	size_t i;
+	size_t room = t->entry_count + t->empty_count, i;
 
+	for (i = 0; i < t->statement_count; i++)
+		room += t->statements[i].kind == TOML_TABLE;
+	w->names = pool_zero(w->pool, (room + 1) * sizeof(*w->names));
+	if (!w->names)
+		return;
 	for (i = 0; i < t->entry_count; i++)
 		add_name(w, t->entries[i].key, t->entries[i].top, t->entries[i].statement);
 	for (i = 0; i < t->empty_count; i++)
@@ -613,7 +619,7 @@ take_names(struct work *w)
 		add_name(w, t->statements[i].table, 0, (unsigned)i);
 		w->first = &t->statements[i];
 	}
-	if (w->name_count && !w->pool->failed)
+	if (w->name_count)
 		qsort(w->names, w->name_count, sizeof(*w->names), compare);
 }
 

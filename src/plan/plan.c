@@ -1,6 +1,7 @@
 #include "plan/plan.h"
 
 #include "base/pool.h"
+#include "base/sorted.h"
 #include "settings/part.h"
 #include "settings/settings.h"
 
@@ -69,10 +70,13 @@ void
 plan_fill_part(const struct plan *p, unsigned groups, const struct part *old, struct part *s,
     struct pool *pool)
 {
+	struct sorted olds = { 0 };
 	size_t i;
 
 	for (i = 0; old && i < old->count; i++) {
 		struct part_key key = old->keys[i];
+
+		sorted_add(&olds, pool, key.key, i);
 
 		if (s->state == PART_PLANNED)
 			key.maybe_present = key.written;
@@ -81,7 +85,8 @@ plan_fill_part(const struct plan *p, unsigned groups, const struct part *old, st
 	}
 	for (i = 0; i < p->key_count; i++) {
 		const struct plan_key *k = &p->keys[i];
-		const struct part_key *known = old ? part_find(old, k->key) : NULL;
+		const struct sorted_item *found = sorted_find(&olds, k->key);
+		const struct part_key *known = found ? &old->keys[found->number] : NULL;
 		struct part_key key = {
 			.key = k->key,
 			.before = k->original,

@@ -12,13 +12,17 @@
 struct plan_key *
 build_find_key(struct build *b, const char *key)
 {
-	size_t i;
+	const struct sorted_item *found = sorted_find(&b->keys, key);
 
-	for (i = 0; i < b->p->key_count; i++) {
-		if (!strcmp(b->p->keys[i].key, key))
-			return &b->p->keys[i];
-	}
-	return NULL;
+	return found ? &b->p->keys[found->number] : NULL;
+}
+
+const struct part_key *
+build_old_key(const struct build *b, const char *key)
+{
+	const struct sorted_item *found = sorted_find(&b->old, key);
+
+	return found ? &b->in->part->keys[found->number] : NULL;
 }
 
 struct plan_key *
@@ -31,8 +35,10 @@ build_add_key(struct build *b, enum group group, const char *key, const char *wa
 	if (b->p->key_count > PART_KEYS_MAX)
 		return memset(&beyond, 0, sizeof(beyond));
 	k = build_find_key(b, key);
-	if (!k)
+	if (!k) {
+		sorted_add(&b->keys, b->pool, key, b->p->key_count);
 		k = pool_add(b->pool, b->p->keys, b->p->key_count);
+	}
 	k->key = key;
 	k->group = group;
 	k->applies = group_applies(group);
@@ -106,6 +112,8 @@ build_begin(struct build *b, struct plan *p, struct pool *pool, const struct pla
 	b->in = in;
 	b->q = in->request;
 	b->err = err;
+	if (listener_check_count(in->now, err) == -1)
+		return -1;
 	build_dialect(b);
 	return build_base(b);
 }
@@ -124,17 +132,16 @@ in_groups(const struct build *b, const struct part_key *k)
 static bool
 is_our_scalar(const struct build *b, const struct setting *scalar)
 {
-	const struct part *s = b->in->part;
 	size_t len = strlen(scalar->key), i;
 
-	for (i = 0; s && i < s->count; i++) {
-		const struct part_key *k = &s->keys[i];
+	for (i = sorted_from(&b->old, scalar->key);
+	    i < b->old.count && !strncmp(b->old.items[i].key, scalar->key, len); i++) {
+		const struct part_key *k = &b->in->part->keys[b->old.items[i].number];
 
-		if (k->group == GROUP_LISTENERS && in_groups(b, k) &&
-		    !strncmp(k->key, scalar->key, len) && k->key[len] == '.' &&
+		if (k->group == GROUP_LISTENERS && in_groups(b, k) && k->key[len] == '.' &&
 		    k->key[len + 1] <= '9' && !k->before && part_accounts_for(k, scalar->value) &&
 		    !settings_same(settings_get(b->in->now, k->key), scalar->value))
-			return !part_find(s, scalar->key);
+			return !build_old_key(b, scalar->key);
 	}
 	return false;
 }
@@ -156,7 +163,7 @@ add_original(struct build *b, const struct part_key *k)
 		    "restores that value.",
 		    k->key, value ? value : "(absent)");
 	if (value)
-		settings_add(&b->base, b->pool, k->key, value);
+		b->base.items[b->base.count++] = (struct setting){ .key = k->key, .value = value };
 }
 
 int
@@ -171,12 +178,16 @@ build_base(struct build *b)
 		b->base = *now;
 		return 0;
 	}
-	for (i = 0; i < now->count; i++) {
-		k = part_find(s, now->items[i].key);
+	for (i = 0; i < s->count; i++)
+		sorted_add(&b->old, b->pool, s->keys[i].key, i);
+	/* at once, since growing by steps takes up to four times the memory */
+	b->base.items = pool_zero(b->pool, (now->count + s->count + 1) * sizeof(*b->base.items));
+	for (i = 0; b->base.items && i < now->count; i++) {
+		k = build_old_key(b, now->items[i].key);
 		if (k ? !in_groups(b, k) : !is_our_scalar(b, &now->items[i]))
-			settings_add(&b->base, b->pool, now->items[i].key, now->items[i].value);
+			b->base.items[b->base.count++] = now->items[i];
 	}
-	for (i = 0; i < s->count; i++) {
+	for (i = 0; b->base.items && i < s->count; i++) {
 		if (in_groups(b, &s->keys[i]))
 			add_original(b, &s->keys[i]);
 	}
@@ -249,7 +260,7 @@ build_set_states(struct build *b)
 
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];
-		known = b->in->part ? part_find(b->in->part, k->key) : NULL;
+		known = build_old_key(b, k->key);
 		k->local = b->in->file || localkeys_match(b->in->now, b->p->dialect->last, k->key);
 		if (b->in->file)
 			k->applies = APPLIES_RESTART;

@@ -6,6 +6,7 @@
 #define PLAN_BUILD_H
 
 #include "base/def.h"
+#include "base/sorted.h"
 #include "plan/plan.h"
 #include "settings/request.h"
 #include "settings/settings.h"
@@ -30,6 +31,8 @@ struct build {
 	const struct request *q;
 	/* the settings with the originals in place of our own values, in the chosen groups */
 	struct settings base;
+	struct sorted keys;     /* the plan's keys, numbered as there */
+	struct sorted old;      /* the snapshot's; none before build_base */
 	struct answer *answers; /* what build_ask asked for */
 	size_t answer_count;
 	struct looks looks; /* a stage without a snapshot */
@@ -50,6 +53,9 @@ struct plan_key *build_add_key(
 
 /* The plan's entry for that key, or NULL. */
 struct plan_key *build_find_key(struct build *b, const char *key);
+
+/* The snapshot's entry for that key, or NULL. */
+const struct part_key *build_old_key(const struct build *b, const char *key);
 
 /* Add a refusal. If --force names it, the report still shows it, as forced. */
 void build_refuse(struct build *b, enum refusal refusal, const char *fmt, ...) PRINTF_LIKE(3, 4);

@@ -223,18 +223,17 @@ count_group(struct build *b, enum group g, const struct changeset *set)
  * then the list stays, and so does the override.
  */
 static void
-remove_listener(struct build *b, const char *id)
+remove_listener(struct build *b, const char *id, const struct sorted *global)
 {
 	const char *override = changeset_listener_key(b->pool, id, "override");
-	struct trusted own = { 0 }, global = { 0 };
+	struct trusted own = { 0 };
 	size_t i, left = 0;
 
 	trusted_read(
 	    &own, b->pool, b->in->now, changeset_listener_key(b->pool, id, "trusted-networks"));
-	trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL);
 	for (i = 0; i < own.count; i++)
 		left += !request_has_proxy(b->q, own.items[i].value) &&
-		    !entry_of(&global, own.items[i].value);
+		    !sorted_find(global, own.items[i].value);
 	for (i = 0; i < own.count; i++) {
 		if (!left || request_has_proxy(b->q, own.items[i].value))
 			build_add_key(b, GROUP_LISTENERS, own.items[i].key, NULL);
@@ -253,11 +252,16 @@ remove_listener(struct build *b, const char *id)
 static void
 remove_group(struct build *b, enum group g, const struct changeset *set)
 {
+	struct trusted global = { 0 };
+	struct sorted networks = { 0 };
 	size_t i;
 
+	trusted_read(&global, b->pool, b->in->now, TRUSTED_GLOBAL);
+	for (i = 0; i < global.count; i++)
+		sorted_add(&networks, b->pool, global.items[i].value, i);
 	for (i = 0; i < b->p->listener_count && g == GROUP_LISTENERS; i++) {
 		if (b->p->listeners[i].chosen)
-			remove_listener(b, b->p->listeners[i].listener->id);
+			remove_listener(b, b->p->listeners[i].listener->id, &networks);
 	}
 	for (i = 0; i < set->count; i++) {
 		if (set->entries[i].group == g)
@@ -373,6 +377,8 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 	p->clearing = true;
 	p->dialect = changeset_dialect(in->minor_last);
 	if (!in->part) {
+		if (listener_check_count(in->now, err) == -1)
+			return -1;
 		build_dialect(&b);
 		b.base = *in->now;
 	} else if (build_base(&b) == -1) {

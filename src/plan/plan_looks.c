@@ -22,20 +22,30 @@ checks_are_ours(struct build *b)
 	return true;
 }
 
-/* Does this listener want a PROXY header from that network by a list of its own? */
-static bool
-wants_header(struct build *b, const char *id, const char *network)
+/* Keep those of the first `count` networks that this listener has in a list of its own. */
+static size_t
+keep_common(struct build *b, const char *id, const char **networks, size_t count)
 {
 	struct trusted own = { 0 };
-	size_t i;
+	struct sorted values = { 0 };
+	struct pool pool = { 0 };
+	size_t i, n = 0;
 
 	trusted_read(
-	    &own, b->pool, b->in->now, changeset_listener_key(b->pool, id, "trusted-networks"));
-	for (i = 0; i < own.count && strcmp(own.items[i].value, network) != 0; i++)
-		;
-	return i < own.count &&
-	    settings_same(
-		settings_get(b->in->now, changeset_listener_key(b->pool, id, "override")), "true");
+	    &own, &pool, b->in->now, changeset_listener_key(&pool, id, "trusted-networks"));
+	for (i = 0; i < own.count; i++)
+		sorted_add(&values, &pool, own.items[i].value, i);
+	for (i = 0; i < count; i++) {
+		if (sorted_find(&values, networks[i]))
+			networks[n++] = networks[i];
+	}
+	b->pool->failed |= pool.failed;
+	pool_free(&pool);
+	return settings_same(
+		   settings_get(b->in->now, changeset_listener_key(b->pool, id, "override")),
+		   "true")
+	    ? n
+	    : 0;
 }
 
 /* Have all chosen listeners the override, and one network in common? Its text, or NULL. */
@@ -44,7 +54,8 @@ common_network(struct build *b)
 {
 	const struct plan *p = b->p;
 	struct trusted first = { 0 };
-	size_t from, i, j;
+	const char **common;
+	size_t from, i, n;
 
 	for (from = 0; from < p->listener_count && !p->listeners[from].chosen; from++)
 		;
@@ -52,17 +63,14 @@ common_network(struct build *b)
 		return NULL;
 	trusted_read(&first, b->pool, b->in->now,
 	    changeset_listener_key(b->pool, p->listeners[from].listener->id, "trusted-networks"));
-	for (i = 0; i < first.count; i++) {
-		for (j = from; j < p->listener_count; j++) {
-			const struct plan_listener *l = &p->listeners[j];
-
-			if (l->chosen && !wants_header(b, l->listener->id, first.items[i].value))
-				break;
-		}
-		if (j == p->listener_count)
-			return first.items[i].value;
+	common = pool_zero(b->pool, (first.count + 1) * sizeof(*common));
+	for (n = 0; common && n < first.count; n++)
+		common[n] = first.items[n].value;
+	for (i = from; i < p->listener_count && n; i++) {
+		if (p->listeners[i].chosen)
+			n = keep_common(b, p->listeners[i].listener->id, common, n);
 	}
-	return NULL;
+	return common && n ? common[0] : NULL;
 }
 
 struct looks

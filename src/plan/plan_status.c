@@ -152,7 +152,7 @@ tell_new_listeners(struct build *b)
 		const char *override = changeset_listener_key(b->pool, id, "override");
 		const struct plan_key *k = build_find_key(b, override);
 
-		if (k && k->wanted && k->state == KEY_MISSING && !part_find(s, override))
+		if (k && k->wanted && k->state == KEY_MISSING && !build_old_key(b, override))
 			message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 			    "Listener \"%s\" is not in the snapshot and would not be behind the "
 			    "proxy. If it is new, stage again with the same options.",

@@ -22,7 +22,7 @@ copy_global(struct build *b, const char *id, const char *list, struct trusted *o
 	if (own->count || !b->q->proxy_count)
 		return;
 	trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL);
-	for (i = 0; i < global.count; i++) {
+	for (i = 0; i < global.count && b->p->key_count <= PART_KEYS_MAX; i++) {
 		/*
 		 * A value that is no network trusts nobody. A copy would be one more configuration
 		 * error. A macro may be a network.

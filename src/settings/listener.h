@@ -6,8 +6,12 @@
 
 #include <stdbool.h>
 
+struct err;
 struct pool;
 struct settings;
+
+/* A server has no more listeners, and a listener no more binds; else it is refused. */
+enum { LISTENER_COUNT_MAX = 1000, LISTENER_BINDS_MAX = 1000 };
 
 /* By server-facts, "What the settings mean". */
 enum protocol {
@@ -37,6 +41,12 @@ struct listeners {
 	struct listener *items;
 	size_t count;
 };
+
+/*
+ * Refuse settings with more listeners than that, or with more binds or networks (TRUSTED_MAX) of
+ * one: each costs work and keys. Comes before anything is built from them. 0 or -1 with err.
+ */
+int listener_check_count(const struct settings *s, struct err *err) WARN_UNUSED;
 
 /* Every listener in s, in the server's order. pool_check tells whether memory ran out. */
 void listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s);

@@ -20,9 +20,17 @@ part_state_name(enum part_state state)
 void
 part_add(struct part *p, struct pool *pool, const struct part_key *key)
 {
-	struct part_key *added = pool_add(pool, p->keys, p->count);
+	if (p->known.count == p->count)
+		sorted_add(&p->known, pool, key->key, p->count);
+	*(struct part_key *)pool_add(pool, p->keys, p->count) = *key;
+}
 
-	*added = *key;
+void
+part_empty(struct part *p)
+{
+	p->keys = NULL;
+	p->count = 0;
+	p->known = (struct sorted){ 0 };
 }
 
 void
@@ -57,8 +65,13 @@ part_groups(const struct part *p)
 const struct part_key *
 part_find(const struct part *p, const char *key)
 {
+	const struct sorted_item *found;
 	size_t i;
 
+	if (p->known.count == p->count) {
+		found = sorted_find(&p->known, key);
+		return found ? &p->keys[found->number] : NULL;
+	}
 	for (i = 0; i < p->count; i++) {
 		if (!strcmp(p->keys[i].key, key))
 			return &p->keys[i];
@@ -93,6 +106,15 @@ part_accounts_for(const struct part_key *k, const char *value)
 	    settings_same(value, k->maybe_present);
 }
 
+/* Keys were taken out: the first n are left. The index of the names no longer fits. */
+static void
+keep_first(struct part *p, size_t n)
+{
+	if (n < p->count)
+		p->known = (struct sorted){ 0 };
+	p->count = n;
+}
+
 void
 part_mark_written(struct part *p, unsigned groups)
 {
@@ -108,7 +130,9 @@ part_mark_written(struct part *p, unsigned groups)
 		}
 		p->keys[n++] = k;
 	}
-	p->count = n;
+	if (n < p->count)
+		p->known.count = 0;
+	keep_first(p, n);
 }
 
 bool
@@ -137,7 +161,7 @@ part_forget_plan(struct part *p)
 		if (!settings_same(p->keys[i].before, p->keys[i].written))
 			p->keys[n++] = p->keys[i];
 	}
-	p->count = n;
+	keep_first(p, n);
 	part_mark_written(p, ~0u);
 	if (p->count)
 		p->state = PART_PROVED;

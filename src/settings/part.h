@@ -4,6 +4,7 @@
 #define PART_H
 
 #include "base/def.h"
+#include "base/sorted.h"
 #include "settings/changeset.h"
 
 #include <stdbool.h>
@@ -11,7 +12,8 @@
 struct pool;
 struct settings;
 
-enum { PART_KEYS_MAX = 5000, PART_LISTENERS_MAX = 1000 };
+/* keys: enough for 1,000 listeners with as many networks as --proxy takes */
+enum { PART_KEYS_MAX = 20000, PART_LISTENERS_MAX = 1000 };
 
 /*
  * planned: nothing was sent. sending: a write may have reached the server. proved: all was read
@@ -49,11 +51,15 @@ struct part {
 	enum part_state state;
 	struct part_key *keys;
 	size_t count;
+	struct sorted known; /* the keys by name, for part_find; as long as none was taken out */
 	struct part_listener *listeners; /* a node's */
 	size_t listener_count;
 	const struct part
 	    *behind; /* of a join: the database's part, which a node's keys may hide */
 };
+
+/* Take all keys out. */
+void part_empty(struct part *p);
 
 /* Add a key; its strings must outlive the part. pool_check tells whether memory ran out. */
 void part_add(struct part *p, struct pool *pool, const struct part_key *key);

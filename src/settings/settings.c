@@ -21,8 +21,12 @@ settings_from_toml(struct settings *s, struct pool *pool, const struct toml *fro
 	size_t i;
 
 	memset(s, 0, sizeof(*s));
-	for (i = 0; i < from->entry_count; i++)
-		settings_add(s, pool, from->entries[i].key, from->entries[i].value);
+	s->items = pool_zero(pool, (from->entry_count + 1) * sizeof(*s->items));
+	for (i = 0; s->items && i < from->entry_count; i++)
+		s->items[s->count++] = (struct setting){
+			.key = from->entries[i].key,
+			.value = from->entries[i].value,
+		};
 	return pool_check(pool, err);
 }
 

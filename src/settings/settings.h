@@ -25,8 +25,8 @@ struct settings {
 void settings_add(struct settings *s, struct pool *pool, const char *key, const char *value);
 
 /*
- * What a config.toml says, as settings. They are sorted, share its strings, and live in the pool.
- * 0 or -1.
+ * What a config.toml says, as settings. They are sorted, share its strings, and live in the pool;
+ * there is no room to add any. 0 or -1.
  */
 int settings_from_toml(
     struct settings *s, struct pool *pool, const struct toml *from, struct err *err) WARN_UNUSED;

@@ -67,8 +67,7 @@ snapshot_join(const struct snapshot *s, const struct part *node, bool database, 
 
 	if (node) {
 		joined = *node;
-		joined.keys = NULL;
-		joined.count = 0;
+		part_empty(&joined);
 	}
 	for (i = 0; node && i < node->count; i++)
 		part_add(&joined, pool, &node->keys[i]);
@@ -90,8 +89,7 @@ snapshot_split(struct snapshot *s, struct part *node, bool database, const struc
 	const struct part hiding = *node, old = s->database;
 	size_t i;
 
-	node->keys = NULL;
-	node->count = 0;
+	part_empty(node);
 	node->state = joined->state;
 	if (database) {
 		s->database = (struct part){ .state = joined->state };
@@ -180,19 +178,14 @@ read_key(struct part *p, struct pool *pool, const struct json *from, bool local,
 /* Was this written value moved from the scalar at its list's own key? Such a one may be any text.
  */
 static bool
-was_moved(const struct part *p, const struct part_key *k)
+was_moved(const struct part *p, struct pool *pool, const struct part_key *k)
 {
-	size_t len = strlen(k->key), i;
+	const char *dot = strrchr(k->key, '.');
+	const struct part_key *list = dot
+	    ? part_find(p, pool_copy(pool, k->key, (size_t)(dot - k->key)))
+	    : NULL;
 
-	while (len && k->key[len - 1] != '.')
-		len--;
-	for (i = 0; i < p->count; i++) {
-		if (len && strlen(p->keys[i].key) == len - 1 &&
-		    !memcmp(p->keys[i].key, k->key, len - 1) &&
-		    settings_same(p->keys[i].before, k->written))
-			return true;
-	}
-	return false;
+	return list && settings_same(list->before, k->written);
 }
 
 /*
@@ -200,7 +193,7 @@ was_moved(const struct part *p, const struct part_key *k)
  * somebody else's stage left (unknown) is only ever removed.
  */
 static int
-check_keys(const struct part *p, struct err *err)
+check_keys(const struct part *p, struct pool *pool, struct err *err)
 {
 	size_t i;
 
@@ -209,7 +202,8 @@ check_keys(const struct part *p, struct err *err)
 
 		if (!changeset_can_write(k->group, k->key, NULL) ||
 		    (!settings_same(k->written, k->before) &&
-			!changeset_can_write(k->group, k->key, k->written) && !was_moved(p, k)))
+			!changeset_can_write(k->group, k->key, k->written) &&
+			!was_moved(p, pool, k)))
 			return err_set(err, ERR_SYSTEM,
 			    "it says that stalprep wrote %.120s, or a value that stalprep never "
 			    "writes there",
@@ -256,7 +250,7 @@ read_part(struct part *p, struct pool *pool, const struct json *from, bool local
 		if (read_key(p, pool, j, local, err) == -1)
 			return -1;
 	}
-	return check_keys(p, err);
+	return check_keys(p, pool, err);
 }
 
 static int

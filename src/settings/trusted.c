@@ -57,13 +57,14 @@ trusted_covering(const struct trusted *t, const struct net *n)
 long
 trusted_free_index(const struct trusted *t, long from)
 {
+	bool taken[TRUSTED_MAX + 1] = { false };
 	size_t i;
 
 	for (i = 0; i < t->count; i++) {
-		if (t->items[i].index == from) {
-			from++;
-			i = (size_t)-1;
-		}
+		if (t->items[i].index >= from && t->items[i].index - from <= TRUSTED_MAX)
+			taken[t->items[i].index - from] = true;
 	}
-	return from;
+	for (i = 0; i < TRUSTED_MAX && taken[i]; i++)
+		;
+	return from + (long)i;
 }

@@ -13,6 +13,9 @@ struct settings;
 /* The networks that every listener without a list of its own trusts. */
 #define TRUSTED_GLOBAL "server.proxy.trusted-networks"
 
+/* most networks in one list: listener_check_count */
+enum { TRUSTED_MAX = 1000 };
+
 struct trusted_entry {
 	const char *key, *value;
 	struct net net;
@@ -36,7 +39,10 @@ void trusted_read(struct trusted *t, struct pool *pool, const struct settings *s
 /* The first entry that holds every address of n, or NULL. */
 const struct trusted_entry *trusted_covering(const struct trusted *t, const struct net *n);
 
-/* The smallest index from `from` on that no entry has, in any spelling (0 and 0000 are one). */
+/*
+ * The smallest index from `from` on that no entry has, in any spelling (0 and 0000 are one), in a
+ * list of at most TRUSTED_MAX.
+ */
 long trusted_free_index(const struct trusted *t, long from);
 
 #endif

@@ -60,9 +60,9 @@ deadline_poll(const struct deadline *d, int fd, short events, const char *what, 
 	int n;
 
 	for (;;) {
-		if (d->stop && *d->stop)
+		if (d->stop && *d->stop && *d->stop != SIGALRM)
 			return interrupted((int)*d->stop, what, err);
-		option = passed(d, &left);
+		option = d->stop && *d->stop ? "--max-time" : passed(d, &left);
 		if (option) {
 			err_set(
 			    err, ERR_REACH, "%s: the time that %s allows is over", what, option);

@@ -15,9 +15,15 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { CHUNK = 16384, LOCK_TRIES = 3 };
+enum {
+	CHUNK = 16384,
+	WRITE_MAX = 1024 * 1024, /* bytes that are written before a signal is looked for */
+	LOCK_TRIES = 3,
+	NAME_TRIES = 100 /* names of a temporary file, if others are there */
+};
 enum { ATTRIBUTE_MAX = 65536 }; /* longest attribute in Linux, and longest list of names */
 
 int
@@ -95,6 +101,55 @@ folder_of(char *folder, const char *path, struct err *err)
 	return 0;
 }
 
+/* The folder that file_pin_folder named. */
+static char pinned_path[PATH_MAX];
+static int pinned = -1;
+
+void
+file_pin_folder(const char *path, int folder)
+{
+	pinned = folder_of(pinned_path, path, NULL) == 0 ? folder : -1;
+}
+
+/* Open the folder that path is in, with these flags. The caller closes it; -1 with errno. */
+static int
+open_folder_as(const char *folder, int flags)
+{
+	flags |= O_DIRECTORY | O_CLOEXEC;
+	return pinned != -1 && !strcmp(folder, pinned_path) ? openat(pinned, ".", flags)
+							    : open(folder, flags);
+}
+
+int
+file_open_folder(const char *folder)
+{
+	return open_folder_as(folder, O_RDONLY);
+}
+
+/* The same, links followed, for any use but reading; -1 with err. */
+static int
+open_folder(const char *path, struct err *err)
+{
+	char folder[PATH_MAX];
+	int fd;
+
+	if (folder_of(folder, path, err) == -1)
+		return -1;
+	fd = open_folder_as(folder, O_PATH);
+	if (fd == -1)
+		err_system(err, ERR_SYSTEM, errno, "the folder of %s can't be opened", path);
+	return fd;
+}
+
+/* Its name in that folder. */
+static const char *
+base_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
 /* Why somebody else may have written what has this state, or NULL. */
 static const char *
 why_not_own(const struct stat *st, uid_t also)
@@ -121,7 +176,7 @@ open_own_folder(const char *path, uid_t also, struct err *err)
 
 	if (folder_of(folder, path, err) == -1)
 		return -1;
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	fd = open_folder_as(folder, O_RDONLY | O_NOFOLLOW);
 	if (fd == -1 && (errno == ELOOP || errno == ENOTDIR))
 		return err_set(err, ERR_REFUSED, "the folder %s is a symbolic link", folder);
 	if (fd == -1 || fstat(fd, &st) == -1) {
@@ -152,14 +207,14 @@ file_check_folder(const char *path, uid_t also, struct err *err)
 int
 file_read_own(struct buf *out, const char *path, size_t max, uid_t also, struct err *err)
 {
-	const char *base = strrchr(path, '/'), *why;
+	const char *why;
 	int folder = open_own_folder(path, also, err), fd, r, number;
 	struct stat st;
 
 	if (folder == -1)
 		return -1;
-	fd = openat(folder, base ? base + 1 : path,
-	    O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
+	fd = openat(
+	    folder, base_of(path), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
 	number = errno;
 	close(folder);
 	if (fd == -1 && number == ENOENT)
@@ -183,33 +238,34 @@ file_read_own(struct buf *out, const char *path, size_t max, uid_t also, struct 
 	return r;
 }
 
-/* fsync the folder that path is in, so that a rename in it lasts. */
+/* fsync an open folder (O_PATH will do), so that a rename in it lasts. path is in it. */
 static int
-sync_folder(const char *path, struct err *err)
+sync_open_folder(int folder, const char *path, struct err *err)
 {
-	char folder[PATH_MAX];
-	int fd, r = 0;
+	int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 
-	if (folder_of(folder, path, err) == -1)
-		return -1;
-	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd == -1)
-		return err_system(err, ERR_SYSTEM, errno, "the folder %s can't be opened", folder);
+		return err_system(err, ERR_SYSTEM, errno, "the folder of %s can't be opened", path);
 	/* Some file systems can't fsync a folder and say EINVAL: nothing more can be done there. */
 	if (fsync(fd) == -1 && errno != EINVAL)
 		r = err_system(
-		    err, ERR_SYSTEM, errno, "the folder %s can't be written to disk", folder);
+		    err, ERR_SYSTEM, errno, "the folder of %s can't be written to disk", path);
 	close(fd);
 	return r;
 }
 
+/* 0 or -1 with errno: EINTR where *stop asked for it. */
 static int
-write_all(int fd, const char *data, size_t len)
+write_all(int fd, const char *data, size_t len, const volatile sig_atomic_t *stop)
 {
 	ssize_t n;
 
 	while (len) {
-		n = write(fd, data, len);
+		if (stop && *stop) {
+			errno = EINTR;
+			return -1;
+		}
+		n = write(fd, data, len < WRITE_MAX ? len : WRITE_MAX);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)
@@ -267,41 +323,78 @@ copy_metadata(int fd, int like, const char *path, struct err *err)
 	return 0;
 }
 
+/* A temporary file beside name, with mode 0600 and a name that nothing has. -1 with errno. */
+static int
+make_temp(int folder, const char *name, char *temp)
+{
+	static unsigned last;
+	struct timespec now;
+	int i, fd;
+
+	/* Who guesses the next name can only make it fail: it must not be there. */
+	clock_gettime(CLOCK_REALTIME, &now);
+	last += (unsigned)now.tv_nsec ^ (unsigned)getpid();
+	for (i = 0; i < NAME_TRIES; i++) {
+		last = last * 1103515245 + 12345;
+		snprintf(temp, NAME_MAX + 1, "%s.%06x", name, last >> 8);
+		fd = openat(folder, temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd != -1 || errno != EEXIST)
+			return fd;
+	}
+	return -1;
+}
+
 /* What may fail comes first, while path is not changed: also an fsync of the folder. */
 static int
-fill_temp(int fd, const char *path, const char *data, size_t len, int like, struct err *err)
+fill_temp(int fd, int folder, const char *path, const char *data, size_t len, int like,
+    const volatile sig_atomic_t *stop, struct err *err)
 {
 	if (like != -1 && copy_metadata(fd, like, path, err) == -1)
 		return -1;
-	if (write_all(fd, data, len) == -1)
-		return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
-	return sync_folder(path, err);
+	if (write_all(fd, data, len, stop) == -1)
+		return stop && *stop
+		    ? err_stopped(err, (int)*stop)
+		    : err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
+	return sync_open_folder(folder, path, err);
+}
+
+int
+file_replace_at(int folder, const char *name, const char *path, const char *data, size_t len,
+    int like, const volatile sig_atomic_t *stop, struct err *err)
+{
+	char temp[NAME_MAX + 1];
+	int fd, failed, number;
+
+	if (strlen(name) + FILE_TEMP_MAX > sizeof(temp))
+		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
+	fd = make_temp(folder, name, temp);
+	if (fd == -1)
+		return err_system(err, ERR_SYSTEM, errno,
+		    "%s can't be written: no new file can be made in its folder", path);
+	failed = fill_temp(fd, folder, path, data, len, like, stop, err);
+	if (close(fd) == 0 && !failed && renameat(folder, temp, folder, name) == 0)
+		return sync_open_folder(folder, path, err);
+	number = errno;
+	unlinkat(folder, temp, 0);
+	return failed ? -1 : err_system(err, ERR_SYSTEM, number, "%s can't be replaced", path);
 }
 
 int
 file_replace(const char *path, const char *data, size_t len, int like, struct err *err)
 {
-	char temp[PATH_MAX];
-	int fd, failed, number;
+	int folder = open_folder(path, err), r;
 
-	if (snprintf(temp, sizeof(temp), "%s.XXXXXX", path) >= (int)sizeof(temp))
-		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
-	fd = mkostemp(temp, O_CLOEXEC); /* mode 0600 */
-	if (fd == -1)
-		return err_system(err, ERR_SYSTEM, errno,
-		    "%s can't be written: no new file can be made in its folder", path);
-	failed = fill_temp(fd, path, data, len, like, err);
-	if (close(fd) == 0 && !failed && rename(temp, path) == 0)
-		return sync_folder(path, err);
-	number = errno;
-	unlink(temp);
-	return failed ? -1 : err_system(err, ERR_SYSTEM, number, "%s can't be replaced", path);
+	if (folder == -1)
+		return -1;
+	r = file_replace_at(folder, base_of(path), path, data, len, like, NULL, err);
+	close(folder);
+	return r;
 }
 
 int
 file_overwrite(int fd, const char *path, const char *data, size_t len, struct err *err)
 {
-	if (lseek(fd, 0, SEEK_SET) == 0 && write_all(fd, data, len) == 0 &&
+	if (lseek(fd, 0, SEEK_SET) == 0 && write_all(fd, data, len, NULL) == 0 &&
 	    ftruncate(fd, (off_t)len) == 0 && fsync(fd) == 0)
 		return 0;
 	return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
@@ -310,75 +403,100 @@ file_overwrite(int fd, const char *path, const char *data, size_t len, struct er
 int
 file_rename(const char *from, const char *to, struct err *err)
 {
-	if (rename(from, to) == -1)
-		return err_system(err, ERR_SYSTEM, errno, "%s can't be renamed to %s", from, to);
-	return sync_folder(to, err);
+	int folder = open_folder(to, err), r;
+
+	if (folder == -1)
+		return -1;
+	r = renameat(folder, base_of(from), folder, base_of(to)) == -1
+	    ? err_system(err, ERR_SYSTEM, errno, "%s can't be renamed to %s", from, to)
+	    : sync_open_folder(folder, to, err);
+	close(folder);
+	return r;
 }
 
 int
 file_remove(const char *path, struct err *err)
 {
-	if (unlink(path) == -1)
-		return errno == ENOENT
-		    ? 0
-		    : err_system(err, ERR_SYSTEM, errno, "%s can't be removed", path);
-	return sync_folder(path, err);
+	int folder = open_folder(path, err), r = 0;
+
+	if (folder == -1)
+		return -1;
+	if (unlinkat(folder, base_of(path), 0) == 0)
+		r = sync_open_folder(folder, path, err);
+	else if (errno != ENOENT)
+		r = err_system(err, ERR_SYSTEM, errno, "%s can't be removed", path);
+	close(folder);
+	return r;
 }
 
 /* Is fd still the file of that name? Another run may have removed it between open and lock. */
 static bool
-still_named(int fd, const char *name)
+still_named(int fd, int folder, const char *name)
 {
 	struct stat a, b;
 
-	return fstat(fd, &a) == 0 && stat(name, &b) == 0 && a.st_dev == b.st_dev &&
+	return fstat(fd, &a) == 0 && fstatat(folder, name, &b, 0) == 0 && a.st_dev == b.st_dev &&
 	    a.st_ino == b.st_ino;
+}
+
+/* One try. 0; 1 when the file was removed meanwhile; or -1. */
+static int
+try_lock(int *fd, int folder, const char *name, const char *path, struct err *err)
+{
+	int number;
+
+	*fd = openat(folder, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
+	if (*fd == -1)
+		return err_system(err, ERR_SYSTEM, errno,
+		    "the snapshot can't be kept there (name another folder with --snapshot-dir): "
+		    "%s.lock",
+		    path);
+	number = flock(*fd, LOCK_EX | LOCK_NB) == -1 ? errno : 0;
+	if (!number && still_named(*fd, folder, name))
+		return 0;
+	close(*fd);
+	*fd = -1;
+	if (!number)
+		return 1;
+	if (number != EWOULDBLOCK)
+		return err_system(err, ERR_SYSTEM, number, "%s.lock can't be locked", path);
+	return err_set(err, ERR_REFUSED,
+	    "another run of stalprep is using %s. Wait until it ends, look at status, then run "
+	    "this again",
+	    path);
 }
 
 int
 file_lock(int *fd, const char *path, struct err *err)
 {
-	char name[PATH_MAX];
-	int i, number;
+	char name[NAME_MAX + 1];
+	int folder, r = 1, i;
 
 	*fd = -1;
-	if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
+	if (snprintf(name, sizeof(name), "%s.lock", base_of(path)) >= (int)sizeof(name))
 		return err_set(err, ERR_SYSTEM, "%s: the name is too long", path);
-	for (i = 0; i < LOCK_TRIES; i++) {
-		*fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-		if (*fd == -1)
-			return err_system(err, ERR_SYSTEM, errno,
-			    "the snapshot can't be kept there (name another folder with "
-			    "--snapshot-dir): %s",
-			    name);
-		if (flock(*fd, LOCK_EX | LOCK_NB) == -1) {
-			number = errno;
-			close(*fd);
-			*fd = -1;
-			if (number != EWOULDBLOCK)
-				return err_system(
-				    err, ERR_SYSTEM, number, "%s can't be locked", name);
-			return err_set(err, ERR_REFUSED,
-			    "another run of stalprep is using %s. Wait until it ends, look at "
-			    "status, then run this again",
-			    path);
-		}
-		if (still_named(*fd, name))
-			return 0;
-		close(*fd);
-		*fd = -1;
-	}
-	return err_set(err, ERR_REFUSED, "other runs of stalprep are using %s", path);
+	folder = open_folder(path, err);
+	if (folder == -1)
+		return -1;
+	for (i = 0; i < LOCK_TRIES && r == 1; i++)
+		r = try_lock(fd, folder, name, path, err);
+	close(folder);
+	return r == 1 ? err_set(err, ERR_REFUSED, "other runs of stalprep are using %s", path) : r;
 }
 
 void
 file_unlock(int fd, const char *path)
 {
-	char name[PATH_MAX];
+	char name[NAME_MAX + 1];
+	int folder;
 
 	if (fd == -1)
 		return;
-	if (snprintf(name, sizeof(name), "%s.lock", path) < (int)sizeof(name))
-		unlink(name);
+	folder = open_folder(path, NULL);
+	if (folder != -1) {
+		if (snprintf(name, sizeof(name), "%s.lock", base_of(path)) < (int)sizeof(name))
+			unlinkat(folder, name, 0);
+		close(folder);
+	}
 	close(fd);
 }

@@ -4,8 +4,11 @@
 
 #include "base/def.h"
 
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/types.h>
+
+enum { FILE_TEMP_MAX = 8 }; /* bytes behind a name for its temporary file, with the NUL */
 
 struct buf;
 struct deadline;
@@ -33,6 +36,15 @@ int file_read_stream(struct buf *out, int fd, size_t max, const struct deadline 
 int file_read(struct buf *out, const char *path, size_t max, struct err *err) WARN_UNUSED;
 
 /*
+ * From now on the folder that path is in is this open one, whatever becomes of its name, for all
+ * functions below. The caller keeps it open; -1 ends that.
+ */
+void file_pin_folder(const char *path, int folder);
+
+/* Open a folder to read it, the pinned one if that is its path. The caller closes it; -1: errno. */
+int file_open_folder(const char *folder) WARN_UNUSED;
+
+/*
  * Is the folder that path is in one where nobody else can write: the effective user's, root's or
  * also's (-1: nobody's), not writable by others, and no symbolic link? 0; or -1 with err, of kind
  * ERR_REFUSED if it is not.
@@ -56,6 +68,14 @@ int file_read_own(
  */
 int file_replace(
     const char *path, const char *data, size_t len, int like, struct err *err) WARN_UNUSED;
+
+/*
+ * The same in the open folder, for a name without "/"; whatever becomes of the folder's own name,
+ * nothing is written elsewhere. path names it in messages. A signal's number in *stop, before the
+ * rename, ends it (err_stopped); NULL: a signal waits.
+ */
+int file_replace_at(int folder, const char *name, const char *path, const char *data, size_t len,
+    int like, const volatile sig_atomic_t *stop, struct err *err) WARN_UNUSED;
 
 /*
  * Write over the open file fd, from its start, and fsync it. 0; or -1 with err, and the file may be

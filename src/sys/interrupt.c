@@ -3,6 +3,7 @@
 #include "sys/deadline.h"
 
 #include <string.h>
+#include <unistd.h>
 
 volatile sig_atomic_t interrupt_signal;
 
@@ -13,23 +14,41 @@ const struct deadline until_interrupted = {
 static void
 note_signal(int number)
 {
-	interrupt_signal = number;
+	if (!interrupt_signal)
+		interrupt_signal = number;
+}
+
+/* Without SA_RESTART: a poll or read must end. */
+static void
+note(int number)
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof(action));
+	action.sa_handler = note_signal;
+	sigemptyset(&action.sa_mask);
+	sigaction(number, &action, NULL);
 }
 
 void
 interrupt_catch(void)
 {
 	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
-	struct sigaction action, old;
+	struct sigaction old;
 	size_t i;
 
-	memset(&action, 0, sizeof(action));
-	action.sa_handler = note_signal; /* without SA_RESTART: a poll or read must end */
-	sigemptyset(&action.sa_mask);
 	/* the reader of the report may be gone; errors still have to be told */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* else a file that is written in place is torn */
 	for (i = 0; i < COUNT(numbers); i++) {
 		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(numbers[i], &action, NULL);
+			note(numbers[i]);
 	}
+}
+
+void
+interrupt_after(unsigned seconds)
+{
+	note(SIGALRM);
+	alarm(seconds);
 }

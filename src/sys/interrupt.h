@@ -9,7 +9,8 @@
 struct deadline;
 
 /*
- * The number of the signal that came (SIGINT, SIGTERM, SIGHUP), or 0. What deadline.stop points to.
+ * The number of the first signal that came (SIGINT, SIGTERM, SIGHUP; SIGALRM: interrupt_after), or
+ * 0. What deadline.stop and pool.stop point to.
  */
 extern volatile sig_atomic_t interrupt_signal;
 
@@ -18,8 +19,11 @@ extern const struct deadline until_interrupted;
 
 /*
  * Catch those signals from now on, each interrupting a wait; a signal that was ignored at the start
- * stays so. A write to a closed pipe becomes an error.
+ * stays so. A write to a closed pipe, or beyond the limit of a file's size, becomes an error.
  */
 void interrupt_catch(void);
+
+/* SIGALRM in so many seconds; 0: never. For work on a file, which waits at no deadline. */
+void interrupt_after(unsigned seconds);
 
 #endif

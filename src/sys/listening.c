@@ -324,6 +324,7 @@ listening_read(struct listening *l, struct buf *text, const struct resolved *to)
 	if (fd == -1)
 		return false;
 	running_read_name(name, s.holder);
+	name[strcspn(name, ",")] = '\0';
 	l->named_so = strstr(name, "stalwart") != NULL;
 	done = file_read_stream(text, fd, TOML_TEXT_MAX, NULL, l->path, NULL) == 0;
 	close(fd);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -39,9 +40,18 @@ running_has_own_root(pid_t pid)
 	    (own.st_dev != its.st_dev || own.st_ino != its.st_ino);
 }
 
+/* May it be a config's name? Much else stands behind a "-c", such as a shell's script. */
+static bool
+looks_like_config(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 5 && !strcmp(name + len - 5, ".toml") && !strpbrk(name, " \t\n;|&");
+}
+
 /*
  * Does this name lead the process to the file? A relative name starts at its folder, an absolute
- * one at its root.
+ * one at its root. Where that can't be seen, the name itself must do.
  */
 static enum seen
 is_file(pid_t pid, const char *name, const struct stat *st)
@@ -53,7 +63,10 @@ is_file(pid_t pid, const char *name, const struct stat *st)
 		*name == '/' ? "root" : "cwd", name) >= (int)sizeof(path))
 		return NO;
 	if (stat(path, &there) == -1)
-		return errno == EACCES || errno == EPERM || running_has_own_root(pid) ? UNSEEN : NO;
+		return looks_like_config(name) &&
+			(errno == EACCES || errno == EPERM || running_has_own_root(pid))
+		    ? UNSEEN
+		    : NO;
 	return there.st_dev == st->st_dev && there.st_ino == st->st_ino ? YES : NO;
 }
 
@@ -114,14 +127,12 @@ parent_of(pid_t pid)
 
 /* Is it this process, one of its ancestors (a shell, sudo), or another stalprep? */
 static bool
-is_no_server(pid_t pid)
+is_no_server(pid_t pid, const char *path)
 {
 	pid_t p = getpid();
 	struct stat own, its;
-	char path[64];
 	int i;
 
-	snprintf(path, sizeof(path), "/proc/%ld/exe", (long)pid);
 	if (stat("/proc/self/exe", &own) == 0 && stat(path, &its) == 0 &&
 	    own.st_dev == its.st_dev && own.st_ino == its.st_ino)
 		return true;
@@ -134,20 +145,74 @@ is_no_server(pid_t pid)
 	return false;
 }
 
-void
+uid_t
 running_read_name(char name[RUNNING_NAME_MAX], pid_t pid)
 {
+	char exe[RUNNING_NAME_MAX / 2] = "", path[64];
 	struct buf text = { 0 };
+	struct stat st;
+	ssize_t n;
 	size_t i;
 
+	snprintf(path, sizeof(path), "/proc/%ld", (long)pid);
+	if (stat(path, &st) == -1)
+		st.st_uid = (uid_t)-1;
+	snprintf(path, sizeof(path), "/proc/%ld/exe", (long)pid);
+	n = readlink(path, exe, sizeof(exe) - 1);
 	name[0] = '\0';
 	if (read_proc(&text, pid, "comm") && text.data)
-		snprintf(name, RUNNING_NAME_MAX, "%.*s", (int)strcspn(text.data, "\n"), text.data);
+		snprintf(name, RUNNING_NAME_MAX, "%.*s%s%.*s, user %lu",
+		    (int)strcspn(text.data, "\n"), text.data, n > 0 ? ", " : "", n > 0 ? (int)n : 0,
+		    exe, (unsigned long)st.st_uid);
 	for (i = 0; name[i]; i++) {
 		if (!isprint((unsigned char)name[i]))
 			name[i] = '?';
 	}
 	buf_free(&text);
+	return st.st_uid;
+}
+
+/* Is "stalwart" in these bytes, in any case? */
+static bool
+has_sign(const char *s, size_t len)
+{
+	static const char sign[] = "stalwart";
+	size_t n = strlen(sign), i;
+
+	for (i = 0; i + n <= len; i++) {
+		if ((s[i] | 0x20) == 's' && !strncasecmp(s + i, sign, n))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Can the executable be read whole, and has it no sign of a server? The server greets with its
+ * name, whatever its file is called.
+ */
+static bool
+is_other_program(const char *path)
+{
+	enum { TAIL = 7 }; /* of the sign, in the chunk before */
+	char chunk[65536];
+	size_t kept = 0, total = 0;
+	bool sign = false;
+	int fd = file_open(path);
+	ssize_t n = -1;
+
+	while (fd != -1 && !sign && total <= RUNNING_EXE_MAX &&
+	    (n = read(fd, chunk + kept, sizeof(chunk) - kept)) > 0) {
+		total += (size_t)n;
+		sign = has_sign(chunk, kept + (size_t)n);
+		kept += (size_t)n;
+		if (kept > (size_t)TAIL) {
+			memmove(chunk, chunk + kept - (size_t)TAIL, (size_t)TAIL);
+			kept = (size_t)TAIL;
+		}
+	}
+	if (fd != -1)
+		close(fd);
+	return n == 0 && !sign;
 }
 
 /*
@@ -155,12 +220,15 @@ running_read_name(char name[RUNNING_NAME_MAX], pid_t pid)
  * server's name.
  */
 static enum seen
-look_at(struct running *r, pid_t pid, const struct stat *st)
+look_at(struct running *r, pid_t pid, const struct stat *st, uid_t service)
 {
 	struct buf text = { 0 };
 	enum seen seen = NO, in_environment = NO;
+	char exe[64];
+	uid_t uid;
 
-	running_read_name(r->name, pid);
+	snprintf(exe, sizeof(exe), "/proc/%ld/exe", (long)pid);
+	uid = running_read_name(r->name, pid);
 	if (read_proc(&text, pid, "cmdline"))
 		seen = strings_name(pid, &text, false, st);
 	if (seen != YES && text.len) /* the kernel's own have no arguments */
@@ -172,27 +240,34 @@ look_at(struct running *r, pid_t pid, const struct stat *st)
 	seen = seen == YES || in_environment == YES      ? YES
 	    : seen == UNSEEN || in_environment == UNSEEN ? UNSEEN
 							 : NO;
-	return seen != NO && is_no_server(pid) ? NO : seen;
+	if (seen != NO && is_no_server(pid, exe))
+		return NO;
+	r->bystander = seen == YES && uid && uid != st->st_uid && uid != service &&
+	    is_other_program(exe);
+	return seen;
 }
 
 void
-running_find(struct running *r, const struct stat *st)
+running_find(struct running *r, const struct stat *st, uid_t service)
 {
 	DIR *proc = opendir("/proc");
+	bool first = false, unseen = false;
+	struct running one = { 0 };
 	struct dirent *entry;
-	bool first = false;
 
 	memset(r, 0, sizeof(*r));
 	/* cppcheck-suppress readdirCalled ; there is one thread */
-	while (proc && !r->pid && (entry = readdir(proc))) {
-		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		enum seen seen = pid > 0 ? look_at(r, pid, st) : NO;
+	while (proc && (!r->pid || r->bystander) && (entry = readdir(proc))) {
+		enum seen seen;
 
-		first |= pid == 1;
-		r->unseen |= seen == UNSEEN;
-		r->pid = seen == YES ? pid : 0;
+		one.pid = (pid_t)strtol(entry->d_name, NULL, 10);
+		seen = one.pid > 0 ? look_at(&one, one.pid, st, service) : NO;
+		first |= one.pid == 1;
+		unseen |= seen == UNSEEN;
+		if (seen == YES)
+			*r = one;
 	}
 	if (proc)
 		closedir(proc);
-	r->unseen |= !first; /* where the first process is hidden, so are others */
+	r->unseen = unseen || !first; /* where the first process is hidden, so are others */
 }

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "sys/file.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -35,7 +36,8 @@ statedir_list(const char *path, const char *suffix, struct pool *pool, const cha
     size_t *count, struct err *err)
 {
 	size_t len = strlen(suffix), n;
-	DIR *folder = opendir(path);
+	int fd = file_open_folder(path);
+	DIR *folder = fd != -1 ? fdopendir(fd) : NULL;
 	struct dirent *e;
 	int r = 0;
 

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "plan/guard.h"
 #include "settings/request.h"
+#include "sys/interrupt.h"
 #include "target/reach.h"
 #include "target/target_api.h"
 #include "target/target_file.h"
@@ -69,6 +70,7 @@ target_begin(struct target *t, enum purpose purpose, const struct request *q, co
 	t->purpose = purpose;
 	t->request = *q;
 	t->reach = r;
+	t->pool.stop = &interrupt_signal;
 	if (r->config)
 		return begin_file(t, err);
 	t->session.api.relay_id = t->request.relay_id;
@@ -105,6 +107,7 @@ target_write(struct target *t, struct err *err)
 	if (pool_check(&t->pool, err) == -1 ||
 	    guard_port_25(&t->plan, &t->facts.settings, &t->request, err) == -1)
 		return -1;
+	t->pool.stop = NULL; /* from here on a signal waits, but for the replacing of a file */
 	return t->is_file ? target_file_write(t, err) : target_api_write(t, err);
 }
 

@@ -12,6 +12,7 @@
 #include "settings/request.h"
 #include "settings/snapshot.h"
 #include "sys/configfile.h"
+#include "sys/running.h"
 #include "target/api.h"
 #include "target/session.h"
 
@@ -56,10 +57,10 @@ struct target {
 	struct configfile config; /* this and the next four: for a file only */
 	struct toml toml;
 	struct edits edits;
-	struct buf edited; /* the new text, once planned */
-	bool unseen;       /* it is not known whether a server runs with this file */
-	struct boot boot;  /* for a server only */
-	struct pool pool;  /* what was read and planned */
+	struct buf edited;      /* the new text, once planned */
+	struct boot boot;       /* for a server only */
+	struct running running; /* who was started with this file */
+	struct pool pool;       /* what was read and planned */
 	struct api_facts facts;
 	bool read; /* facts is filled */
 	/* for every, which holds secrets; freed right after the plan */

@@ -2,37 +2,45 @@
 
 #include "plan/configedit.h"
 #include "settings/request.h"
-#include "sys/running.h"
 #include "target/target_snapshot.h"
 
 #include <errno.h>
 #include <string.h>
 
+enum { EDITS_ROOM = 65536 }; /* a usual edit adds fewer bytes to the file */
+
 /* A server that runs with the file does not see the edit, and overwrites it (server-facts). */
 static int
 check_running(struct target *t, struct err *err)
 {
-	struct running r;
+	struct running *r = &t->running;
 
 	if (configfile_is_stream(t->config.name) || t->purpose == TO_LOOK)
 		return 0;
-	running_find(&r, &t->config.st);
-	t->unseen = r.unseen;
-	if (!r.pid || t->request.forced[REFUSAL_RUNNING])
+	running_find(r, &t->config.st, configfile_folder_owner(&t->config));
+	if (!r->pid || r->bystander || t->request.forced[REFUSAL_RUNNING])
 		return 0;
 	return err_refuse(err, REFUSAL_RUNNING,
 	    "Process %ld (%s) was started with %s. A running server does not see changes to its "
 	    "file, and overwrites them. Use --url, or stop the server first. Force this only if "
 	    "that process is not a server.",
-	    (long)r.pid, r.name, t->origin);
+	    (long)r->pid, r->name, t->origin);
 }
 
 /* Name the copy that an interrupted run left, if there is one. */
 static int
 explain_unreadable(const struct target *t, const struct err *why, struct err *err)
 {
+	const char *guess = configfile_guess(&t->config.text);
 	char backup[PATH_MAX];
 
+	if (why->kind != ERR_REFUSED) {
+		*err = *why;
+		return -1;
+	}
+	if (guess)
+		return err_set(
+		    err, ERR_REFUSED, "%s is not a server's config.toml. %s", t->origin, guess);
 	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file.", t->origin,
 	    why->text);
 	if (configfile_backup(&t->config, backup))
@@ -47,6 +55,7 @@ static int
 read_text(struct target *t, struct err *err)
 {
 	bool old_keys = t->request.minor != -1 && t->request.minor <= 12;
+	const char *guess = NULL;
 	struct err why;
 
 	if (configfile_read(&t->config, err) == -1)
@@ -59,10 +68,11 @@ read_text(struct target *t, struct err *err)
 		    "%s is not UTF-8. The server would read it as an empty file", t->origin);
 	if (settings_from_toml(&t->facts.settings, &t->pool, &t->toml, err) == -1)
 		return -1;
-	if (!settings_has_prefix(&t->facts.settings, "server.listener."))
-		return err_set(err, ERR_REFUSED,
-		    "%s is not a server's config.toml: it has no server.listener", t->origin);
-	return 0;
+	if (settings_has_prefix(&t->facts.settings, "server.listener."))
+		return 0;
+	guess = configfile_guess(&t->config.text);
+	return err_set(err, ERR_REFUSED, "%s is not a server's config.toml%s%s", t->origin,
+	    guess ? ". " : ": ", guess ? guess : "it has no server.listener");
 }
 
 int
@@ -93,6 +103,7 @@ target_file_edit(struct target *t, struct err *err)
 	};
 	struct err why;
 
+	buf_reserve(&t->edited, t->config.text.len + EDITS_ROOM);
 	if (configedit_make(&c, &t->pool, &t->edits, &t->edited, &why) == 0)
 		return 0;
 	err_set(err, why.kind, "%s: %s", t->origin, why.text);
@@ -150,7 +161,7 @@ target_file_explain(struct target *t, struct err *err)
 	size_t i;
 
 	for (i = 0; t->is_file && t->purpose == TO_STAGE && i < COUNT(numbers); i++) {
-		if (err->code == numbers[i])
+		if (err->kind != ERR_INTERRUPT && err->code == numbers[i])
 			err_add(err, "%s", target_source_words(t));
 	}
 }

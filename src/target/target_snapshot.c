@@ -481,8 +481,7 @@ target_save_taken(struct target *t, unsigned groups, struct err *err)
 		return 0;
 	node = own_node(t);
 	joined = left = snapshot_join(s, node, t->has_database, &t->store->pool);
-	left.keys = NULL;
-	left.count = 0;
+	part_empty(&left);
 	from[0] = &joined;
 	from[1] = old;
 	for (i = 0; i < COUNT(from); i++) {
@@ -554,8 +553,7 @@ forget_behind(struct target *t)
 	const struct part old = *database;
 	size_t i;
 
-	database->keys = NULL;
-	database->count = 0;
+	part_empty(database);
 	for (i = 0; i < old.count; i++) {
 		const struct part_key *hiding = part_find(&t->found, old.keys[i].key);
 
@@ -569,15 +567,20 @@ target_forget_cleared(struct target *t, struct err *err)
 {
 	struct store *st = t->store;
 	struct part joined, left = { 0 };
+	struct sorted restored = { 0 };
 	size_t i;
 
 	if (!st->found)
 		return 0;
+	for (i = 0; i < t->plan.key_count; i++) {
+		if (!plan_key_is_left(&t->plan.keys[i]))
+			sorted_add(&restored, &t->pool, t->plan.keys[i].key, i);
+	}
 	joined = snapshot_join(&st->current, t->has_node ? &st->current.nodes[t->node] : NULL,
 	    t->has_database, &st->pool);
 	left.state = t->found.state;
 	for (i = 0; i < joined.count; i++) {
-		if (!is_restored(t, joined.keys[i].key))
+		if (!sorted_find(&restored, joined.keys[i].key))
 			part_add(&left, &st->pool, &joined.keys[i]);
 	}
 	if (!part_is_uncertain(&left, 0))

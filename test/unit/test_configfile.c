@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/xattr.h>
 
 #define OLD "a = 1\n"
@@ -102,9 +104,12 @@ test_no_config(void **state)
 	static const struct {
 		const char *path, *said;
 	} cases[] = {
-		{ "/", "it is a folder" },
-		{ "/dev/zero", "it is not a plain file" },
-		{ "/dev/null", "it is not a plain file" },
+		{ "/", "it is a folder. Name" },
+		{ "..", "it is a folder. Name" },
+		{ "/dev/zero", "it is a device. Mount" },
+		{ "/dev/null", "it is a device. Mount" },
+		{ "/proc/self/status", "one of the kernel's own files" },
+		{ "/sys/kernel/uevent_seqnum", "one of the kernel's own files" },
 	};
 	struct configfile f = { 0 };
 	struct scene s;
@@ -113,17 +118,17 @@ test_no_config(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++) {
-		assert_int_equal(configfile_find(&f, cases[i].path, &err), 0);
-		assert_int_equal(configfile_read(&f, &err), -1);
+		if (access(cases[i].path, F_OK) == -1)
+			continue;
+		assert_int_equal(configfile_find(&f, cases[i].path, &err), -1);
 		CHECK(err.kind == ERR_REFUSED && has(err.text, cases[i].said), "%s: %s",
 		    cases[i].path, err.text);
 		configfile_free(&f);
 	}
 	scene_begin(&s);
 	assert_int_equal(mkfifo(path_of(&s, "g"), 0600), 0);
-	assert_int_equal(configfile_find(&f, path_of(&s, "g"), &err), 0);
-	assert_int_equal(configfile_read(&f, &err), -1);
-	assert_true(has(err.text, "not a plain file"));
+	assert_int_equal(configfile_find(&f, path_of(&s, "g"), &err), -1);
+	assert_true(has(err.text, "it is a pipe (FIFO)") && has(err.text, "--config -"));
 	configfile_free(&f);
 	assert_int_equal(truncate(path_of(&s, "f"), 0), 0);
 	assert_int_equal(configfile_find(&f, path_of(&s, "f"), &err), 0);
@@ -229,7 +234,6 @@ static void
 test_hard_link(void **state)
 {
 	char backup[PATH_MAX];
-	struct stat a, b;
 	struct scene s;
 
 	(void)state;
@@ -244,18 +248,128 @@ test_hard_link(void **state)
 	CHECK(scene_write(&s, true) == 0, "%s", s.err.text);
 	check_text(&s, "f", NEW);
 	check_text(&s, "g", NEW);
-	check_text(&s, "f.stalprep-backup", OLD);
-	assert_true(configfile_backup(&s.file, backup) && has(backup, "/f.stalprep-backup"));
-	assert_true(
-	    stat(path_of(&s, "f"), &a) == 0 && stat(path_of(&s, "f.stalprep-backup"), &b) == 0);
-	assert_true(a.st_mode == b.st_mode && b.st_nlink == 1);
-	configfile_free(&s.file);
-	assert_int_equal(configfile_find(&s.file, path_of(&s, "f"), &s.err), 0);
-	assert_int_equal(configfile_read(&s.file, &s.err), 0);
+	assert_true(!configfile_backup(&s.file, backup) && has(backup, "/f.stalprep-backup"));
+	scene_end(&s);
+}
+
+/* A copy that a run left when it was cut off. */
+static void
+test_backup_is_there(void **state)
+{
+	char backup[PATH_MAX];
+	struct scene s;
+
+	(void)state;
+	scene_begin(&s);
+	assert_int_equal(link(path_of(&s, "f"), path_of(&s, "g")), 0);
+	write_text(path_of(&s, "f.stalprep-backup"), NEW, 0600);
+	scene_read(&s, "f");
 	assert_int_equal(scene_write(&s, true), -1);
 	assert_true(has(s.err.text, "f.stalprep-backup is there already") && !s.torn);
-	check_text(&s, "f.stalprep-backup", OLD);
+	check_text(&s, "f.stalprep-backup", NEW);
+	assert_true(configfile_backup(&s.file, backup));
+	/* of this very text: that run did not come to write */
+	write_text(path_of(&s, "f.stalprep-backup"), OLD, 0600);
+	CHECK(scene_write(&s, true) == 0, "%s", s.err.text);
+	check_text(&s, "g", NEW);
+	assert_false(configfile_backup(&s.file, backup));
 	scene_end(&s);
+}
+
+/* In place, with room for the old text alone: the file is not torn. */
+static void
+test_no_room_in_place(void **state)
+{
+	struct rlimit all, small;
+	struct scene s;
+	int failed;
+
+	(void)state;
+	scene_begin(&s);
+	assert_int_equal(link(path_of(&s, "f"), path_of(&s, "g")), 0);
+	scene_read(&s, "f");
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &all), 0);
+	small = (struct rlimit){ .rlim_cur = strlen(OLD) + 2, .rlim_max = all.rlim_max };
+	signal(SIGXFSZ, SIG_IGN);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+	failed = scene_write(&s, true);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &all), 0);
+	CHECK(failed == -1 && s.err.code == EFBIG && !s.torn, "%s", s.err.text);
+	assert_true(has(s.err.text, "old text was written back"));
+	check_text(&s, "g", OLD);
+	scene_end(&s);
+}
+
+/* The folder goes elsewhere between the steps, and another of its name is there: not a byte in it.
+ */
+static void
+test_folder_is_exchanged(void **state)
+{
+	static const char *const in[] = { "etc/f", "etc/f.stalprep-backup", "away/f", "etc", "away",
+		NULL };
+	struct folder outer;
+	size_t when, i;
+
+	(void)state;
+	for (when = 0; when < 3; when++) {
+		struct scene s = { 0 };
+		int r;
+
+		folder_make(&outer);
+		s.folder = outer;
+		buf_str(&s.new, NEW);
+		assert_int_equal(mkdir(path_of(&s, "etc"), 0700), 0);
+		write_text(path_of(&s, "etc/f"), OLD, 0640);
+		r = configfile_find(&s.file, path_of(&s, "etc/f"), &s.err);
+		for (i = 0; i < 2 && r == 0; i++) {
+			if (i + 1 == when) {
+				assert_int_equal(
+				    rename(path_of(&s, "etc"), path_of(&s, "away")), 0);
+				assert_int_equal(mkdir(path_of(&s, "etc"), 0700), 0);
+				write_text(path_of(&s, "etc/f"), OLD, 0640);
+			}
+			r = i ? scene_write(&s, false) : configfile_read(&s.file, &s.err);
+		}
+		CHECK((r == 0) == !when, "%zu: %s", when, s.err.text);
+		check_text(&s, "etc/f", when ? OLD : NEW);
+		if (when)
+			check_text(&s, "away/f", OLD);
+		configfile_free(&s.file);
+		buf_free(&s.new);
+		for (i = 0; in[i]; i++)
+			remove(path_of(&s, in[i]));
+		folder_remove(&outer, in);
+	}
+}
+
+static void
+test_guess(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{ "{\n \"server\": 1}", "JSON" },
+		{ "\n# x\n---\nserver:\n", "YAML" },
+		{ "# x\nserver:\n  listener: 1\n", "YAML" },
+		{ "services: {}\n", "YAML" },
+		{ OLD, NULL },
+		{ "[a]\n", NULL },
+		{ "a:b = 1\n", NULL },
+		{ "", NULL },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		struct buf text = { 0 };
+		const char *said;
+
+		buf_str(&text, cases[i].text);
+		said = configfile_guess(&text);
+		CHECK(cases[i].said ? said && has(said, cases[i].said) : !said, "%s: %s",
+		    cases[i].text, shown(said));
+		buf_free(&text);
+	}
 }
 
 /* A shorter text in place leaves nothing of the longer one. */
@@ -285,6 +399,10 @@ main(void)
 		cmocka_unit_test(test_replace),
 		cmocka_unit_test(test_changed_meanwhile),
 		cmocka_unit_test(test_hard_link),
+		cmocka_unit_test(test_backup_is_there),
+		cmocka_unit_test(test_no_room_in_place),
+		cmocka_unit_test(test_folder_is_exchanged),
+		cmocka_unit_test(test_guess),
 		cmocka_unit_test(test_shorter),
 	};
 

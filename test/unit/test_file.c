@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -237,6 +238,71 @@ test_full(void **state)
 	free(text);
 }
 
+/* A signal before the rename: the old file stays, alone. */
+static void
+test_stop(void **state)
+{
+	static const char *const own[] = { "f", NULL };
+	volatile sig_atomic_t stop = SIGINT;
+	struct folder f;
+	struct err err;
+	int fd;
+
+	(void)state;
+	folder_make(&f);
+	write_text(folder_path(&f, "f"), "old", 0600);
+	fd = open(f.name, O_RDONLY | O_DIRECTORY);
+	assert_int_equal(file_replace_at(fd, "f", "f", "new", 3, -1, &stop, &err), -1);
+	CHECK(err.kind == ERR_INTERRUPT && err.code == SIGINT, "%s", err.text);
+	check_text(folder_path(&f, "f"), "old");
+	stop = 0;
+	assert_int_equal(file_replace_at(fd, "f", "f", "new", 3, -1, &stop, &err), 0);
+	check_text(folder_path(&f, "f"), "new");
+	close(fd);
+	folder_remove(&f, own);
+}
+
+/* Whatever becomes of the pinned folder's name, nothing is read or written elsewhere. */
+static void
+test_pinned(void **state)
+{
+	static const char *const own[] = { "a/f", "b/f", "a/g", "b/g", NULL };
+	struct buf text = { 0 };
+	char path[PATH_MAX], other[PATH_MAX];
+	struct folder f;
+	struct err err;
+	size_t i;
+	int fd, lock;
+
+	(void)state;
+	folder_make(&f);
+	assert_int_equal(mkdir(folder_path(&f, "a"), 0700), 0);
+	snprintf(path, sizeof(path), "%s/a/f", f.name);
+	snprintf(other, sizeof(other), "%s/a/g", f.name);
+	fd = open(folder_path(&f, "a"), O_PATH | O_DIRECTORY);
+	file_pin_folder(path, fd);
+	assert_int_equal(rename(folder_path(&f, "a"), folder_path(&f, "b")), 0);
+	assert_int_equal(symlink("/", folder_path(&f, "a")), 0);
+	assert_int_equal(file_lock(&lock, path, &err), 0);
+	CHECK(access(folder_path(&f, "b/f.lock"), F_OK) == 0, "the lock is elsewhere");
+	file_unlock(lock, path);
+	assert_int_equal(file_replace(path, "new", 3, -1, &err), 0);
+	assert_int_equal(file_check_folder(path, (uid_t)-1, &err), 0);
+	assert_int_equal(file_read_own(&text, path, 10, (uid_t)-1, &err), 0);
+	assert_string_equal(buf_text(&text), "new");
+	assert_int_equal(file_rename(path, other, &err), 0);
+	check_text(folder_path(&f, "b/g"), "new");
+	assert_int_equal(file_remove(other, &err), 0);
+	file_pin_folder(path, -1);
+	assert_int_equal(file_check_folder(path, (uid_t)-1, &err), -1);
+	close(fd);
+	buf_free(&text);
+	for (i = 0; own[i]; i++)
+		assert_int_equal(access(folder_path(&f, own[i]), F_OK), -1);
+	assert_true(unlink(folder_path(&f, "a")) == 0 && rmdir(folder_path(&f, "b")) == 0);
+	folder_remove(&f, own + COUNT(own) - 1);
+}
+
 /*
  * Where nothing can be made: refused, the old one stays. Root may write everywhere, so the child is
  * nobody.
@@ -400,6 +466,8 @@ main(void)
 		cmocka_unit_test(test_replace_impossible),
 		cmocka_unit_test(test_write_fails),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_pinned),
 		cmocka_unit_test(test_closed_folder),
 		cmocka_unit_test(test_unreadable_folder),
 		cmocka_unit_test(test_rename_remove),

@@ -1,6 +1,7 @@
 /* test_listener.c - the server's listeners as its settings describe them */
 #include "help.h"
 
+#include "base/buf.h"
 #include "settings/listener.h"
 
 #define L "server.listener."
@@ -301,6 +302,75 @@ test_ambiguous_names(void **state)
 		    cases[i].id);
 }
 
+/* What is too many is refused by name, and one less is not. */
+static void
+test_count(void **state)
+{
+	static const struct {
+		const char *prefix, *suffix, *more, *said;
+	} cases[] = {
+		{ L "l", ".protocol = imap", "", "1000 listeners" },
+		{ L "x.bind.", " = [::]:143", L "x.protocol = imap\n", "1000 binds" },
+		{ L "x.proxy.trusted-networks.", " = 192.0.2.1", L "x.protocol = imap\n",
+		    "1000 networks at " L "x.proxy" },
+		{ "server.proxy.trusted-networks.", " = 192.0.2.1", "",
+		    "1000 networks at server.proxy" },
+	};
+	size_t i;
+	int n, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		for (n = 1000; n <= 1001; n++) {
+			struct pool pool = { 0 };
+			struct buf lines = { 0 };
+			struct settings s;
+			struct err err;
+			int r;
+
+			for (j = 0; j < n; j++)
+				buf_printf(
+				    &lines, "%s%04d%s\n", cases[i].prefix, j, cases[i].suffix);
+			buf_str(&lines, cases[i].more);
+			settings_of(&s, &pool, buf_text(&lines));
+			r = listener_check_count(&s, &err);
+			CHECK((r == 0) == (n == 1000), "%d: %s", n, cases[i].said);
+			CHECK(r == 0 ||
+				(err.refusal == REFUSAL_TOO_MANY && has(err.text, cases[i].said)),
+			    "%s: %s", cases[i].said, err.text);
+			pool_free(&pool);
+			buf_free(&lines);
+		}
+	}
+}
+
+/* Many binds take the memory of their text, not of all its beginnings. */
+static void
+test_many_binds(void **state)
+{
+	struct pool kept = { 0 }, pool = { 0 };
+	struct listeners all = { 0 };
+	struct buf lines = { 0 };
+	const void *block;
+	struct settings s;
+	size_t blocks = 0;
+	int i;
+
+	(void)state;
+	buf_str(&lines, L "x.protocol = imap\n");
+	for (i = 0; i < 1000; i++)
+		buf_printf(&lines, L "x.bind.%04d = [::]:143\n", i);
+	settings_of(&s, &kept, buf_text(&lines));
+	listener_find_all(&all, &pool, &s);
+	assert_int_equal(strlen(all.items[0].binds), 1000 * 8 + 999 * 2);
+	for (block = pool.blocks; block; memcpy(&block, block, sizeof(block)))
+		blocks++; /* the first member of each points to the next */
+	CHECK(blocks <= 2, "%zu blocks", blocks);
+	buf_free(&lines);
+	pool_free(&kept);
+	pool_free(&pool);
+}
+
 int
 main(void)
 {
@@ -313,6 +383,8 @@ main(void)
 		cmocka_unit_test(test_submission),
 		cmocka_unit_test(test_loopback),
 		cmocka_unit_test(test_ambiguous_names),
+		cmocka_unit_test(test_count),
+		cmocka_unit_test(test_many_binds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -2,6 +2,7 @@
 #include "help.h"
 
 #include <errno.h>
+#include <signal.h>
 
 const char *__asan_default_options(void);
 const char *
@@ -132,6 +133,36 @@ test_lost(void **state)
 	pool_free(&pool);
 }
 
+/* A signal ends the phase, and nothing is lost by it. */
+static void
+test_stop(void **state)
+{
+	static const struct {
+		int signal;
+		enum err_kind kind;
+		int code;
+	} cases[] = {
+		{ SIGINT, ERR_INTERRUPT, SIGINT },
+		{ SIGTERM, ERR_INTERRUPT, SIGTERM },
+		{ SIGALRM, ERR_REACH, ETIMEDOUT },
+	};
+	volatile sig_atomic_t stop = 0;
+	struct pool pool = { .stop = &stop };
+	struct err err;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		stop = 0;
+		assert_int_equal(pool_check(&pool, &err), 0);
+		stop = cases[i].signal;
+		assert_string_equal(pool_str(&pool, "there"), "there");
+		assert_int_equal(pool_check(&pool, &err), -1);
+		CHECK(err.kind == cases[i].kind && err.code == cases[i].code, "%s", err.text);
+	}
+	pool_free(&pool);
+}
+
 int
 main(void)
 {
@@ -141,6 +172,7 @@ main(void)
 		cmocka_unit_test(test_grow),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

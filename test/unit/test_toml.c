@@ -502,6 +502,47 @@ test_write_value(void **state)
 	}
 }
 
+/* A signal ends it, before the whole text is read. */
+static void
+test_stop(void **state)
+{
+	volatile sig_atomic_t stop = SIGTERM;
+	struct pool pool = { .stop = &stop };
+	struct toml t;
+	struct err err;
+
+	(void)state;
+	assert_int_equal(toml_read(&t, &pool, "", "a = 1\nb = \"", 11, false, &err), -1);
+	CHECK(err.kind == ERR_INTERRUPT && err.code == SIGTERM, "%s", err.text);
+	pool_free(&pool);
+}
+
+/* Its memory is what is kept of the text: no room for more, and nothing that was outgrown. */
+static void
+test_memory(void **state)
+{
+	enum { LINES = 100000 };
+	struct buf text = { 0 };
+	struct pool pool = { 0 };
+	size_t most = LINES * (sizeof(struct toml_statement) + sizeof(struct toml_entry));
+	const void *block;
+	struct toml t;
+	struct err err;
+	int i;
+
+	(void)state;
+	for (i = 0; i < LINES; i++)
+		buf_printf(&text, "key%d = \"a value\"\n", i);
+	assert_int_equal(toml_read(&t, &pool, "", text.data, text.len, false, &err), 0);
+	assert_int_equal(t.entry_count, LINES);
+	most += text.len; /* keys and values; the rest of a line is longer than two NULs */
+	for (block = pool.blocks; block; memcpy(&block, block, sizeof(block)))
+		most -= ((const size_t *)block)[1]; /* bytes in use: the second member */
+	CHECK(most < SIZE_MAX / 2, "%zu bytes too many", (size_t)0 - most);
+	buf_free(&text);
+	pool_free(&pool);
+}
+
 int
 main(void)
 {
@@ -516,6 +557,8 @@ main(void)
 		cmocka_unit_test(test_top),
 		cmocka_unit_test(test_write_name),
 		cmocka_unit_test(test_write_value),
+		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

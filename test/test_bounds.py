@@ -1,0 +1,166 @@
+"""Many listeners, binds and networks, large files: what is too much is refused by name, and all else is done in the
+memory and the time that it may take."""
+
+import contextlib
+import os
+import shutil
+
+import pytest
+
+import oldconfig
+from conftest import CHANGE, HTTP, PROXY, RUNNER, SMTP, config, listener, reach, state, write, writes
+from test_config import Bench, native
+
+MOST = 1000
+LISTENERS = ("stage", "--proxy", "203.0.113.10", "--only", "listeners")
+native_memory = pytest.mark.skipif(bool(RUNNER) or not shutil.which("prlimit"), reason="no limit can be set here")
+
+
+@pytest.fixture
+def bench(run, tmp_path):
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    return Bench(run, folder)
+
+
+def many(count):
+    """The keys of so many listeners, one of them port 25, and one that the API is reached by."""
+    values = {"smtp": (25, "smtp"), "http": (8080, "http")}
+    values |= {f"imap{n}": (10000 + n, "imap") for n in range(count - 2)}
+    return {f"server.listener.{name}.{key}": value for name, (port, protocol) in values.items()
+            for key, value in (("bind", f"[::]:{port}"), ("protocol", protocol))}
+
+
+def lines(keys):
+    return "".join(f'{key} = "{value}"\n' for key, value in keys.items())
+
+
+def staged(keys):
+    """What a stage of the listeners adds."""
+    names = [key.split(".")[2] for key in keys if key.endswith(".protocol") and ".smtp." not in key]
+    return {f"server.listener.{name}.proxy.{key}": value for name in names
+            for key, value in (("override", "true"), ("trusted-networks.0", PROXY))}
+
+
+# Just as many as are allowed
+
+def test_many_listeners(bench):
+    text = lines(many(MOST))
+    bench.put(text)
+    bench(*LISTENERS)
+    assert oldconfig.read_text(bench.text, (0, 15, 5)) == many(MOST) | staged(many(MOST))
+    bench("status", "--only", "listeners")
+    bench("clear")
+    assert bench.text == text
+
+
+@pytest.fixture
+def server(simulate):
+    return simulate(config=config(SMTP, HTTP))
+
+
+def test_many_listeners_of_a_server(run, server):
+    write(server, many(MOST))
+    run("stage", *CHANGE, *reach(server), status=0)
+    assert staged(many(MOST)).items() <= server.settings().items()
+    run("status", *reach(server), status=0)
+
+
+# One more
+
+IMAP = {"server.listener.imap.bind": "[::]:143", "server.listener.imap.protocol": "imap"}
+
+
+def one_more(key):
+    return many(2) | IMAP | {f"{key}.{n:04}": f"10.{n >> 8}.{n & 255}.0:1" for n in range(MOST + 1)}
+
+
+TOO_MANY = {
+    "listeners": (many(MOST + 1), "more than 1000 listeners"),
+    "binds": (one_more("server.listener.imap.bind"), "more than 1000 binds at server.listener.imap.bind"),
+    "networks": (one_more("server.listener.imap.proxy.trusted-networks"), "more than 1000 networks at server.listener"),
+    "global networks": (one_more("server.proxy.trusted-networks"), "more than 1000 networks at server.proxy"),
+}
+
+
+@pytest.mark.parametrize("what", TOO_MANY)
+def test_too_many(bench, run, server, what):
+    keys, said = TOO_MANY[what]
+    bench.put(lines(keys))
+    write(server, keys)
+    server.log.clear()
+    before = state(server)
+    for command in (("stage", *CHANGE), ("stage", *CHANGE, "--force", "running"), ("clear", *CHANGE), ("status",)):
+        for ran in (bench(*command, status=1), run(*command, *reach(server), status=1)):
+            assert "refused (too-many)" in ran.err and said in ran.err
+            assert ("Nothing was written" in ran.err) == (command[0] != "status")
+    assert bench.files() == {"config.toml": lines(keys).encode()} and writes(server) == 0 and state(server) == before
+
+
+@native_memory
+def test_binds_are_counted_first(bench):
+    """A hundred thousand of them took gigabytes."""
+    binds = [f"[::]:{n}" for n in range(100000)]
+    bench.put(SMTP + listener("imap", 143, "imap", bind=binds))
+    ran = bench(*LISTENERS, status=1, wrap=["prlimit", f"--as={32 << 20}"])
+    assert "refused (too-many)" in ran.err
+
+
+# Memory: four times the file
+
+MIB = 1 << 20
+SIZE = 8 * MIB
+HEAD = SMTP + listener("imap", 143, "imap")
+CONTENTS = {
+    "comments": lambda n: f"# {n} says what follows, in a line of a usual length\n",
+    "values": lambda n: f'[certificate.c{n}]\ncert = """\n' + "MIIFazCCA1OgAwIBAgIRAIIQz7DSQONZRGPgu2OCiwAwDQYJ\n" * 40 +
+    '"""\n',
+    "keys": lambda n: f'[lookup.t{n}]\nvalue = "of a usual length {n}"\n' if n % 10 == 0
+    else f'item{n} = "and another one of a usual length {n}"\n',
+}
+
+
+def large(what, size):
+    parts, length, n = [HEAD], 0, 0
+    while length < size:
+        parts.append(CONTENTS[what](n))
+        length += len(parts[-1])
+        n += 1
+    return "".join(parts)
+
+
+@native_memory
+@pytest.mark.parametrize("what,commands", [("comments", (LISTENERS, ("status",), ("clear",))),
+                                           ("values", (LISTENERS, ("status",), ("clear",))), ("keys", (("status",),))])
+def test_memory(bench, what, commands):
+    bench.put(large(what, SIZE))
+    size = len(bench.text)
+    for command in commands:
+        status = None if command == ("status",) else 0
+        ran = bench(*command, status=status, wrap=["prlimit", f"--as={4 * size + 2 * MIB}"])
+        assert "memory" not in ran.err and ran.status in (0, 6, 7)
+
+
+# Time, and signals
+
+@native
+def test_max_time(bench):
+    """Nobody writes into the pipe."""
+    with waiting(bench, "--max-time", "1") as started:
+        _, err = started.communicate(timeout=60)
+    assert started.returncode == 3 and b"--max-time" in err and b"Nothing was written" in err
+
+
+@contextlib.contextmanager
+def waiting(bench, *options):
+    """A run that reads a pipe which stays open."""
+    out, into = os.pipe()
+    started = bench.run.start(*LISTENERS, "--config", "-", *options, password=None, stdin=out)
+    os.close(out)
+    try:
+        yield started
+    finally:
+        os.close(into)
+        if started.poll() is None:
+            started.kill()
+            started.communicate()

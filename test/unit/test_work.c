@@ -1,0 +1,156 @@
+/*
+ * test_work.c - work grows with the settings, not with their square: all comparisons of strings are
+ * counted, since a time would depend on the machine
+ */
+#include "plan_help.h"
+
+#include "format/toml.h"
+
+enum { SMALL = 90, LARGE = 900, MOST = 16 }; /* 10 * log(900) / log(90) = 15.1 */
+
+static unsigned long compared;
+
+/* In place of the library's own. */
+int
+strcmp(const char *a, const char *b)
+{
+	compared++;
+	while (*a && *a == *b)
+		a++, b++;
+	return (unsigned char)*a - (unsigned char)*b;
+}
+
+int
+strncmp(const char *a, const char *b, size_t n)
+{
+	compared++;
+	while (n && *a && *a == *b)
+		a++, b++, n--;
+	return n ? (unsigned char)*a - (unsigned char)*b : 0;
+}
+
+/* Listeners, each with a scalar of its own, and global networks that they copy or have. */
+static void
+begin(struct world *w, int n, bool own)
+{
+	struct buf lines = { 0 };
+	int i;
+
+	buf_str(&lines, SMTP);
+	for (i = 0; i < n; i++) {
+		buf_printf(&lines, LISTENER("imap%04d", "imap", "[::]:143"), i, i);
+		if (own)
+			buf_printf(&lines,
+			    "server.listener.imap%04d.proxy.trusted-networks = 198.51.100.7\n", i);
+	}
+	buf_printf(&lines, "server.proxy.trusted-networks.0 = 198.51.100.0/24\n");
+	world_begin(w, buf_text(&lines));
+	buf_free(&lines);
+}
+
+/* A server without a snapshot, staged and cleared by the options. */
+static void
+without(struct world *w)
+{
+	world_plan(w, plan_status, "status " WHOLE);
+	part_empty(&w->part);
+	w->has_part = false;
+	world_plan(w, plan_stage, "stage " WHOLE);
+	world_plan(w, plan_clear, "clear " WHOLE);
+}
+
+static void
+again(struct world *w)
+{
+	world_plan(w, plan_stage, "stage --proxy 192.0.2.7 --only listeners");
+	world_keep(w, PART_SENDING);
+	world_plan(w, plan_status, "status ");
+	world_plan(w, plan_clear, "clear ");
+}
+
+static const struct {
+	const char *what;
+	bool own, staged;
+	void (*work)(struct world *w);
+} cases[] = {
+	{ "nothing staged", false, false, without },
+	{ "nothing staged, networks of their own", true, false, without },
+	{ "staged, no snapshot", false, true, without },
+	{ "staged, networks of their own, no snapshot", true, true, without },
+	{ "staged", false, true, again },
+	{ "staged, networks of their own", true, true, again },
+};
+
+static unsigned long
+count(size_t i, int n)
+{
+	struct world w;
+
+	begin(&w, n, cases[i].own);
+	if (cases[i].staged) {
+		world_plan(&w, plan_stage, "stage " WHOLE);
+		CHECK(!refusal_of(&w.plan), "%s", refusal_of(&w.plan));
+		world_keep(&w, PART_PROVED);
+	}
+	compared = 0;
+	cases[i].work(&w);
+	world_end(&w);
+	return compared;
+}
+
+static void
+test_plans(void **state)
+{
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		unsigned long small = count(i, SMALL), large = count(i, LARGE);
+
+		CHECK(large < small * MOST, "%s: %lu comparisons for %d listeners, %lu for %d",
+		    cases[i].what, small, SMALL, large, LARGE);
+	}
+}
+
+/* A file that is in order but for its tables. */
+static unsigned long
+read_file(int n)
+{
+	struct pool pool = { 0 };
+	struct buf text = { 0 };
+	struct settings s;
+	struct toml t;
+	struct err err;
+	int i;
+
+	for (i = 0; i < n; i++)
+		buf_printf(&text, "[b%d]\nx = [1, 2]\n[a%d]\nx = {y = 1}\n", i * 7919 % n, i);
+	compared = 0;
+	CHECK(toml_read(&t, &pool, "", text.data, text.len, false, &err) == 0 &&
+		settings_from_toml(&s, &pool, &t, &err) == 0,
+	    "%s", err.text);
+	assert_int_equal(s.count, 3 * (size_t)n);
+	pool_free(&pool);
+	buf_free(&text);
+	return compared;
+}
+
+static void
+test_file(void **state)
+{
+	unsigned long small = read_file(SMALL), large = read_file(LARGE);
+
+	(void)state;
+	CHECK(large < small * MOST, "%lu comparisons, then %lu", small, large);
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
