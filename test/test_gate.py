@@ -210,6 +210,8 @@ def test_listeners_in_a_generated_file(run, serve):
     ({"auth.arc.seal.0000.if": "x", "auth.arc.seal.0000.then": "true", "auth.arc.seal.0001.else": "false",
       "auth.arc.seal.0002.else": "false"}, "auth.arc.seal.0002.else is a second"),
     ({"session.ehlo.require.0.else": "true"}, "session.ehlo.require.0.else"),
+    (spelled({"queue.route.smarthost.type": "relay", "queue.route.smarthost.address": "x.example.org",
+              "queue.route.smarthost.protocol": "smtp"}), "smarthost.port is missing"),
 ])
 def test_what_blocks_a_reload(run, serve, values, named):
     """Keys that nobody staged, and that make the server refuse every reload. It says the same itself."""

@@ -168,7 +168,7 @@ tell_faults(struct build *b)
 	const char *text = "";
 	size_t i;
 
-	faults_find(&f, b->pool, b->in->now, b->p->dialect);
+	faults_find(&f, b->pool, b->in->now, b->p->dialect, b->q->relay_id);
 	for (i = 0; i < f.count && i < NAMED_MAX; i++)
 		text = pool_printf(
 		    b->pool, "%s%s%s %s", text, *text ? "; " : "", f.items[i].key, f.items[i].why);

@@ -158,8 +158,31 @@ check_rule(struct faults *f, struct pool *pool, const struct settings *s, const 
 		add(f, pool, rule, "has no \"else\"");
 }
 
+/* A relay that lacks a part. Since 0.13 one says that it is a relay, before that its address does.
+ */
+static void
+check_relay(struct faults *f, struct pool *pool, const struct settings *s, const struct dialect *d,
+    const char *id)
+{
+	static const char *const parts[] = { "address", "port", "protocol" };
+	const char *relay = pool_printf(pool, "%s%s.", d->relay_prefix, id);
+	const char *type = pool_printf(pool, "%stype", relay);
+	size_t i;
+
+	if (d->first >= 13 ? !settings_same(settings_get(s, type), "relay")
+			   : !settings_get(s, pool_printf(pool, "%saddress", relay)))
+		return;
+	for (i = 0; i < COUNT(parts); i++) {
+		const char *key = pool_printf(pool, "%s%s", relay, parts[i]);
+
+		if (!settings_get(s, key))
+			add(f, pool, key, "is missing");
+	}
+}
+
 void
-faults_find(struct faults *f, struct pool *pool, const struct settings *s, const struct dialect *d)
+faults_find(struct faults *f, struct pool *pool, const struct settings *s, const struct dialect *d,
+    const char *relay_id)
 {
 	const char *url = settings_get(s, d->url_key);
 	size_t i;
@@ -169,6 +192,7 @@ faults_find(struct faults *f, struct pool *pool, const struct settings *s, const
 		if (d->last >= rules[i].first && d->first <= rules[i].last)
 			check_rule(f, pool, s, rules[i].key);
 	}
+	check_relay(f, pool, s, d, relay_id);
 	if (url && strstr(url, "://") && !strpbrk(url, "'\""))
 		add(f, pool, d->url_key, "is no expression: the URL needs quotes inside the value");
 }

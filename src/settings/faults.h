@@ -21,11 +21,11 @@ struct faults {
 
 /*
  * Find networks that are none in the lists that listeners use, rules whose keys do not make one,
- * and a URL without its inner quotes (server-facts: What the settings mean). A rule's list counts
- * only without a scalar beside it, which wins. Expressions are not parsed. pool_check tells whether
- * memory ran out.
+ * parts that the relay of this name lacks, and a URL without its inner quotes (server-facts: What
+ * the settings mean). A rule's list counts only without a scalar beside it, which wins. Expressions
+ * are not parsed. pool_check tells whether memory ran out.
  */
-void faults_find(
-    struct faults *f, struct pool *pool, const struct settings *s, const struct dialect *d);
+void faults_find(struct faults *f, struct pool *pool, const struct settings *s,
+    const struct dialect *d, const char *relay_id);
 
 #endif

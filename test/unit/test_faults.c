@@ -56,6 +56,16 @@ static const struct {
 	{ "http.url = https://a.example\n", "http.url ", 15 },
 	{ "http.url = https://a.example\n", "", 11 },
 	{ "server.http.url = https://a.example\n", "server.http.url ", 11 },
+	/* a relay that lacks a part */
+	{ "remote.a.address = x\n", "remote.a.port remote.a.protocol ", 12 },
+	{ "remote.a.address = x\nremote.a.port = 25\nremote.a.protocol = smtp\n", "", 12 },
+	{ "remote.a.port = 25\n", "", 12 },
+	{ "remote.b.address = x\n", "", 12 },
+	{ "remote.a.address = x\n", "", 15 },
+	{ "queue.route.a.type = relay\nqueue.route.a.port = 25\n",
+	    "queue.route.a.address queue.route.a.protocol ", 15 },
+	{ "queue.route.a.type = mx\n", "", 15 },
+	{ "queue.route.a.address = x\n", "", 15 },
 	{ "http.url = protocol + '://' + config_get('server.hostname')\n", "", 15 },
 };
 
@@ -72,7 +82,7 @@ test_cases(void **state)
 		struct settings s;
 
 		settings_of(&s, &pool, cases[i].settings);
-		faults_find(&f, &pool, &s, changeset_dialect(cases[i].minor));
+		faults_find(&f, &pool, &s, changeset_dialect(cases[i].minor), "a");
 		for (j = 0; j < f.count; j++) {
 			keys = pool_printf(&pool, "%s%s ", keys, f.items[j].key);
 			assert_true(*f.items[j].why);
