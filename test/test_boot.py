@@ -214,6 +214,18 @@ def test_local_keys_patterns(run, serve):
 
 # Keys of the database that stand in the file
 
+def test_taken_back_from_the_file_too(run, simulate):
+    """Where config.local-keys puts a part of the group into config.toml, and the rule stands there as well."""
+    local = 'config.local-keys = ["server.*", "queue.*", "!queue.strategy.*"]\nqueue.strategy.route = "\'mx\'"\n'
+    server = simulate("0.15.5", config=config(local, SMTP, HTTP))
+    before = state(server)
+    ran = run("stage", *reach(server), *CHANGE, *RELAY, "--dialect", "0.15", status=6)
+    assert "group outbound is not staged" in ran.err
+    assert not [key for key in difference(before["settings"], server.settings()) if key.startswith("queue.")]
+    run("clear", *reach(server), status=0)
+    assert state(server) == before
+
+
 @pytest.mark.parametrize("values, group", [
     ({"auth.dkim.verify": "strict"}, "checks"), ({"http.url": "'https://old.example.org'"}, "url"),
     (RULE, "outbound"), ({"queue.strategy.route": "'mx'"}, "outbound"),

@@ -405,9 +405,9 @@ count_changes(struct target *t)
 static bool
 belongs_to_take_back(const struct target *t, const struct plan_key *k, unsigned groups, bool insert)
 {
-	bool sent = !(t->rule_waits && k->group == GROUP_OUTBOUND);
+	bool sent = k->local || !(t->rule_waits && k->group == GROUP_OUTBOUND);
 
-	if (!k->write || k->local || !(groups & 1u << k->group))
+	if (!k->write || !(groups & 1u << k->group))
 		return false;
 	return insert ? k->now && !k->after : k->wanted && sent;
 }
@@ -461,7 +461,7 @@ target_take_back(struct target *t, unsigned groups, struct err *err)
 	for (i = 0; i < t->plan.key_count; i++) {
 		struct plan_key *k = &t->plan.keys[i];
 
-		if (!k->write || k->local || !(groups & 1u << k->group))
+		if (!k->write || !(groups & 1u << k->group))
 			continue;
 		if (!settings_same(k->after, k->now)) {
 			target_mark_unproved(t);
