@@ -113,10 +113,12 @@ def outbound_faults(server, request):
             yield f"{relays}{name}.{part} = {keys.get(f'{relays}{name}.{part}')}"
 
 
-def reload_faults(server, relay_id, seen):
+def reload_faults(server, request, seen):
     """Errors that a key of the change set is part of, and one that can be seen."""
     url, rule, relays = names_of(server.version)
-    ours = [*CHECKS, url, rule, f"{relays}{relay_id}"]
+    ours = [*CHECKS, url]
+    if request["relay"] or server.version >= (0, 13):  # 0.12 can't be told from newer ones, and only a relay asks
+        ours += [rule, f"{relays}{request['relay_id']}"]
     for key, error in server.reload(dry_run=True).errors.items():
         if error["type"].lower() == "macro" or not any(one == key or one.startswith((key + ".", key.rpartition(".")[0] + ".")) for one in seen):
             continue
@@ -144,7 +146,7 @@ def faults(server, request, seen=None):
         found += url_faults(server, request)
     if "outbound" in groups and request["relay"]:
         found += outbound_faults(server, request)
-    return found + list(reload_faults(server, request["relay_id"], seen or server.keys))
+    return found + list(reload_faults(server, request, seen or server.keys))
 
 
 def trusted_on_25(file, version, also=None):

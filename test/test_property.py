@@ -19,12 +19,11 @@ import oldconfig
 import oldreload
 import oldserver
 import oldsettings
+import realserver
 import restartoracle
-from conftest import PASSWORD, REAL, THOROUGH, USER, VERSIONS, Tool, dialect_of, difference, made_up, parsed, state
+from conftest import PASSWORD, REAL, THOROUGH, USER, VERSIONS, Tool, dialect_of, difference, made_up, parsed, write
 
 EXAMPLES, THOROUGHLY = 20, 700  # for each version
-
-pytestmark = pytest.mark.skipif(REAL is not None, reason="a real server takes too long for so many")
 
 CHECKS = ["auth.dkim.verify", "auth.arc.verify", "auth.spf.verify.ehlo", "auth.spf.verify.mail-from",
           "auth.dmarc.verify", "auth.iprev.verify", "session.ehlo.reject-non-fqdn"]
@@ -732,6 +731,7 @@ class History:
         event("not all is back" if off else "all is back")
 
 
+@pytest.mark.skipif(REAL is not None, reason="a real server takes too long for so many")
 @pytest.mark.parametrize("version", VERSIONS)
 def test_histories(world, version):
     """Stages and clears, and all that others do between them."""
@@ -751,3 +751,31 @@ def test_histories(world, version):
         except (oldconfig.ConfigError, Broken):
             event("a server that broke its own file")
     promise()
+
+
+# The measure itself, where there is a real server
+
+@pytest.mark.skipif(REAL is None, reason="needs $STALWART")
+def test_a_real_server_complains_alike(tmp_path, monkeypatch):
+    """Its reload names the same keys as the simulator's, started with the same file and database."""
+    monkeypatch.setenv("STALPREP_NETWORK", "198.51.100.7")
+    folders = iter(range(100))
+    (tmp_path / "shadow").mkdir()
+    shadow = restartoracle.Restarted(REAL, tmp_path / "shadow")
+
+    @made_up(8, "real")
+    @given(servers(REAL))
+    def alike(made):
+        folder = tmp_path / str(next(folders))
+        folder.mkdir()
+        text = as_text(made.whole_file, True).replace("FOLDER", str(folder))
+        with realserver.make(REAL, folder, text) as server:
+            if not server.boots or not server.http_url:
+                return
+            write(server, {key: value for key, value in made.database.items() if not made.is_local(key)})
+            errors = json.loads(server.request("GET", "/api/reload?dry-run=1")[2])["data"]["errors"]
+            shadow.become(REAL, text, made.database)
+            # The simulator does not know which words each rule takes; and one kind of error hides others.
+            if not any(restartoracle.is_bad_expression(error.get("error", "")) for error in errors.values()):
+                assert errors.keys() == shadow.reload(dry_run=True).errors.keys()
+    alike()
