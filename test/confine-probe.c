@@ -1,7 +1,8 @@
 /*
- * confine-probe FREE|CONFINED|LOOKING FOLDER PORT ACTION [ARG]
+ * confine-probe FREE|CONFINED|LOOKING|NAMES FOLDER PORT ACTION [ARG]
  *
- * Confines itself with the program's own code (unless FREE), with FOLDER (LOOKING: only to read it)
+ * Confines itself with the program's own code (unless FREE), with FOLDER (LOOKING: only to read it;
+ * NAMES: to look names up in its place)
  * and PORT kept. Then does one thing that an attacker inside the process might try, and prints
  * "done" or "errno N".
  */
@@ -198,6 +199,9 @@ main(int argc, char **argv)
 	argument = argc > 5 ? argv[5] : "";
 	keep.terminal = !strcmp(argument, "kept");
 	keep.writes = strcmp(argv[1], "LOOKING") != 0;
+	keep.names = !strcmp(argv[1], "NAMES");
+	if (keep.names)
+		keep.folder = NULL;
 	if (strcmp(argv[1], "FREE") != 0) {
 		confine_begin();
 		c = confine(&keep);

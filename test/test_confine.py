@@ -18,8 +18,9 @@ import pytest
 
 import oldapi
 import process
-from conftest import CHANGE, PASSWORD, ROOT, RUNNER, TIMEOUT, forms, reach
+from conftest import CHANGE, PASSWORD, ROOT, RUNNER, TIMEOUT, forms, reach, write
 from oldserver import Fault
+from test_config import PLAIN
 from test_secrets import NOBODY, TOTP, as_nobody, native, needs_root, public  # noqa: F401
 
 PROBE = os.environ.get("CONFINE_PROBE", str(ROOT / "build" / "test" / "confine-probe"))
@@ -39,11 +40,15 @@ ABI = abi()
 FILTERS = process.status("self").get("Seccomp") is not None
 
 
+# What else a filter may answer: (system call on x86_64, errno)
+CALLS = {"no-flock": (73, 38), "flock-denied": (73, 1), "send-denied": (44, 1)}
+
 # A kernel that lacks it
 
 def install_filter(lacking):
-    """A seccomp filter that answers as an old kernel does: ENOSYS for Landlock, EINVAL for PR_SET_NO_NEW_PRIVS."""
-    allow, steps = 0x7fff0000, []
+    """A seccomp filter that answers as an old kernel does: ENOSYS for Landlock, EINVAL for PR_SET_NO_NEW_PRIVS; or one
+    that kills who asks for Landlock, as systemd's SystemCallFilter=@system-service does."""
+    allow, kill, steps = 0x7fff0000, 0x80000000, []
 
     def step(code, k, yes=0, no=0):
         steps.append(struct.pack("HBBI", code, yes, no, k))
@@ -54,6 +59,13 @@ def install_filter(lacking):
     if "landlock" in lacking:
         step(0x15, CREATE_RULESET, 0, 1)
         answer(38)
+    for name in CALLS.keys() & set(lacking):
+        step(0x15, CALLS[name][0], 0, 1)
+        answer(CALLS[name][1])
+    if "mercy" in lacking:
+        step(0x35, CREATE_RULESET, 0, 2)
+        step(0x35, CREATE_RULESET + 3, 1)
+        step(0x06, kill)
     step(0x15, PRCTL, 1)
     step(0x06, allow)
     step(0x20, 16)
@@ -192,6 +204,16 @@ def test_ports(probe):
         assert probe("connect", other_port, port=kept_port)[0] == "errno 13"
 
 
+def test_names_only(probe):
+    """The child that asks a name server: what it reads for that, and nothing else."""
+    for path, there in (("/etc/resolv.conf", "done"), ("/etc/hosts", "done"), ("/etc/passwd", "errno 13")):
+        if os.path.exists(path):
+            result, force = probe("read", path, confined="NAMES")
+            want(force, "landlock")
+            assert result == there
+    assert probe("create", probe.folder / "new", confined="NAMES")[0] == "errno 13"
+
+
 def test_as_anybody(public):
     """It takes no privilege to give up something."""
     if os.geteuid() != 0 or RUNNER or not os.path.exists(PROBE):
@@ -237,16 +259,18 @@ def test_rights_of_each_version(probe, version):
 
 @native
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="registers are known for x86_64 only")
+@pytest.mark.parametrize("confined", [True, False], ids=["confined", "not confined"])
 @pytest.mark.parametrize("device", [True, False], ids=["from /dev/urandom", "no device either"])
-def test_kernel_without_getrandom(run, simulate, ca, device):
-    """Before Linux 3.17, so without Landlock too: the device serves as well, and without it no connection is made."""
+def test_kernel_without_getrandom(run, simulate, ca, device, confined):
+    """Before Linux 3.17, so without Landlock too, or where a filter denies it: the device serves as well, and without it
+    no connection is made."""
     rax, orig_rax, open_call, getrandom = 10, 15, 2, 318
     server = simulate()
     seen = []
 
     def leave(register, set_register):
         number = register(orig_rax)
-        refused = {CREATE_RULESET: 38, getrandom: 38, open_call: 2 if getrandom in seen and not device else 0}.get(number)
+        refused = {CREATE_RULESET: 0 if confined else 38, getrandom: 38, open_call: 2 if getrandom in seen and not device else 0}.get(number)
         if refused:
             set_register(rax, -refused & (1 << 64) - 1)
         seen.append(number)
@@ -258,7 +282,7 @@ def test_kernel_without_getrandom(run, simulate, ca, device):
         assert "random numbers" in ran.err and "Nothing was written" in ran.err and not server.requests
 
 
-LACKING = [("landlock",), ("privileges",), ("landlock", "privileges")]
+LACKING = [("landlock",), ("privileges",), ("landlock", "privileges"), ("mercy",)]
 needs_filter = pytest.mark.skipif(not FILTERS or PRCTL is None, reason="no filter that could hide a kernel's abilities")
 
 
@@ -268,7 +292,7 @@ needs_filter = pytest.mark.skipif(not FILTERS or PRCTL is None, reason="no filte
 @pytest.mark.parametrize("what", LACKING, ids="+".join)
 def test_goes_on_without(run, server, what):
     """An old rescue kernel: all is done, and -v says what is not in force."""
-    text = said(landlock=ABI and "landlock" not in what, privileges="privileges" not in what)
+    text = said(landlock=ABI and not {"landlock", "mercy"} & set(what), privileges="privileges" not in what)
     for args in (("stage", *CHANGE), ("status",), ("clear",)):
         ran = run(*args, *reach(server), "-v", wrap=lacking(*what), status=0)
         assert text in ran.err
@@ -291,6 +315,15 @@ def test_verbose_says_what_is_in_force(run, server):
         assert "Confined" not in run(*args, *reach(server), status=status).said
     messages = run("status", *reach(server), "-v", "--json", status=7).json["messages"]
     assert [message["level"] for message in messages if wanted in message["text"]] == ["note"]
+
+
+def test_runs_on_a_file(run, tmp_path):
+    """Its text may be anybody's, and no port is needed."""
+    path = tmp_path / "config.toml"
+    path.write_text(PLAIN)
+    for args, status in ((("stage", *CHANGE, "--dialect", "0.15", "-n"), 0), (("stage", *CHANGE, "--dialect", "0.15"), 0),
+                         (("status",), 0), (("clear",), 0)):
+        assert (said() if not RUNNER else "Confined by") in run(*args, "--config", path, "-v", status=status).err
 
 
 @native
@@ -331,7 +364,10 @@ def test_snapshot_anywhere(run, server, options, where):
 def test_nodes_on_several_ports(run, simulate):
     """Each of them is reached after the confinement."""
     first = simulate()
-    run("status", *reach(first), *reach(simulate(database=first.shared_database)), status=7)
+    second = simulate(database=first.shared_database)
+    for node in (first, second):
+        write(node, {"cluster.coordinator": "redis"})
+    run("status", *reach(first), *reach(second), status=7)
 
 
 def test_connection_made_anew(run, simulate):

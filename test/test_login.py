@@ -1,10 +1,12 @@
 """Who one is: where the secret comes from, the second factor, and what the server says to it."""
 
 import os
+import re
 import select
 import signal
 import socket
 import subprocess
+import sys
 import termios
 import time
 
@@ -292,21 +294,81 @@ def test_nothing_typed(terminal, serve):
     assert not server.log
 
 
-@pytest.mark.parametrize("how", ["\x03", signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("how", ["\x03", "\x1c", signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_stopped_at_the_prompt(terminal, serve, how):
     """The echo is on again."""
     server = serve()
     screen = terminal("status", *reach(server))
     screen.wait(b"Password")
-    if how == "\x03":
-        screen.type(b"half\x03")
+    if isinstance(how, str):
+        screen.type(b"half" + how.encode())
     else:
         screen.process.send_signal(how)
-    ran = screen.finish(128 + (signal.SIGINT if how == "\x03" else how))
+    ran = screen.finish(128 + {"\x03": signal.SIGINT, "\x1c": signal.SIGQUIT}.get(how, how))
     assert screen.echoes() and "Stopped at the prompt" in ran.err and not server.log
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+SHELL = """
+import os, signal, sys, termios
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+pid = os.fork()
+if not pid:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execvp(sys.argv[1], sys.argv[1:])
+os.write(0, b"child %d " % pid)
+while True:
+    _, status = os.waitpid(pid, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        sys.exit(os.waitstatus_to_exitcode(status))
+    os.tcsetpgrp(0, os.getpid())
+    mode = termios.tcgetattr(0)
+    os.write(0, b"stopped by %d, echo %d " % (os.WSTOPSIG(status), bool(mode[3] & termios.ECHO)))
+    mode[3] |= termios.ECHO
+    termios.tcsetattr(0, termios.TCSADRAIN, mode)
+    os.read(0, 100)
+    os.tcsetpgrp(0, pid)
+    os.kill(pid, signal.SIGCONT)
+"""
+
+
+@pytest.mark.parametrize("how", [b"half\x1a", signal.SIGSTOP, signal.SIGTSTP])
+def test_stopped_by_the_shell(terminal, serve, how):
+    """Ctrl-Z at the prompt gives the shell its echo, `fg` asks again and takes it away. What was typed before is gone."""
+    screen = terminal("status", *reach(serve()), "--max-time", "3", wrap=(sys.executable, "-c", SHELL))
+    for turn in range(2):
+        screen.wait(b"Password of admin" if turn == 0 else b"fg\r\n\r\nPassword of admin")
+        assert not screen.echoes()
+        child = int(re.search(rb"child (\d+)", screen.seen)[1])
+        if isinstance(how, bytes):
+            screen.type(how)
+        else:
+            os.kill(child, how)
+        stopped = signal.SIGTSTP if isinstance(how, bytes) else how
+        screen.wait(b"stopped by %d, echo %d" % (stopped, stopped == signal.SIGTSTP))
+        screen.seen = screen.seen[:20]
+        time.sleep(1.2)
+        screen.type(b"fg\n")
+    screen.wait(b"Password of admin")
+    assert not screen.echoes()
+    screen.type(PASSWORD.encode() + b"\n")
+    screen.finish(STATUS_OK)
+    assert screen.echoes() and PASSWORD.encode() not in screen.seen
+
+
+def test_stopped_without_a_shell(terminal, serve):
+    """Then nothing stops it, and the echo stays away."""
+    screen = terminal("status", *reach(serve()))
+    screen.wait(b"Password of admin")
+    screen.process.send_signal(signal.SIGTSTP)
+    time.sleep(0.3)
+    assert not screen.echoes()
+    screen.type(PASSWORD.encode() + b"\n")
+    screen.finish(STATUS_OK)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 @pytest.mark.parametrize("option,path", [
     ("--password-file", "-"), ("--password-file", "opened"), ("--password-file", "unopened"),
     ("--api-key-file", "unopened"), ("--cacert", "opened"), ("--config", "-")])
@@ -329,6 +391,19 @@ def test_stopped_while_it_waits_for_a_pipe(run, option, path, number):
     where = {"-": "standard input"}.get(path, str(pipe))
     assert where in ran.err and f"stopped by signal {number:d}" in ran.err and "Nothing was written." in ran.err
     assert not ran.out and not run.snapshots()
+
+
+@pytest.mark.parametrize("option,path", [("--password-file", "-"), ("--password-file", "pipe"), ("--totp-file", "pipe"),
+                                         ("--cacert", "pipe"), ("--boot-config", "pipe")])
+def test_pipe_under_max_time(run, option, path):
+    """--max-time holds from the start, not only where a server is waited for."""
+    pipe = run.vault / "pipe"
+    os.mkfifo(pipe)
+    begun = time.monotonic()
+    started = run.start("stage", "--url", "https://127.0.0.1:9", "--max-time", "1", option, "-" if path == "-" else pipe, *CHANGE, stdin=subprocess.PIPE)
+    started.wait(TIMEOUT)
+    ran = run.finish(started, status=3)
+    assert 0.5 < time.monotonic() - begun < 10 and "--max-time" in ran.err and "Nothing was written." in ran.err
 
 
 def test_pipes_that_are_opened_late(run, serve):

@@ -1,5 +1,7 @@
 #include "base/buf.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -119,6 +121,73 @@ buf_shell(struct buf *b, const char *text)
 			buf_char(b, *text);
 	}
 	buf_char(b, '\'');
+}
+
+/* Append a character as JSON escapes it. */
+static void
+add_escape(struct buf *b, unsigned code)
+{
+	if (code >= 0x10000) {
+		buf_printf(b, "\\u%04x", 0xd800 + ((code - 0x10000) >> 10));
+		code = 0xdc00 + ((code - 0x10000) & 0x3ff);
+	}
+	buf_printf(b, "\\u%04x", code);
+}
+
+/* Does this character shape the text, as a tab does? */
+static bool
+is_layout(const char *s, size_t left, bool json)
+{
+	return *s == '\n' || (!json && (*s == '\t' || (*s == '\r' && left > 1 && s[1] == '\n')));
+}
+
+void
+buf_shown(struct buf *b, const char *text, size_t len, bool json)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n ? n : 1) {
+		unsigned code = 0xfffd;
+
+		n = utf8_length(text + i, len - i);
+		if (n)
+			code = utf8_code(text + i, n);
+		if (n && (utf8_is_shown(code) || is_layout(text + i, len - i, json)))
+			buf_add(b, text + i, n);
+		else if (json)
+			add_escape(b, code);
+		else
+			buf_char(b, '?');
+	}
+}
+
+void
+buf_clean(struct buf *b, const char *text, size_t len, size_t max)
+{
+	size_t i, n;
+
+	for (i = 0; i < len; i += n ? n : 1) {
+		n = utf8_length(text + i, len - i);
+		if (n > max || i > max - n) {
+			buf_str(b, "\xe2\x80\xa6");
+			return;
+		}
+		if (n && utf8_is_shown(utf8_code(text + i, n)))
+			buf_add(b, text + i, n);
+		else
+			buf_char(b, '?');
+	}
+}
+
+void
+buf_shell_line(struct buf *b, const char *text)
+{
+	struct buf line = { 0 };
+
+	buf_clean(&line, text, strlen(text), (size_t)-1);
+	buf_shell(b, line.failed || !line.data ? "" : line.data);
+	b->failed |= line.failed;
+	buf_free(&line);
 }
 
 void

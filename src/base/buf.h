@@ -36,6 +36,23 @@ void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* Append text quoted for a POSIX shell: as it is where that is safe, else in single quotes. */
 void buf_shell(struct buf *b, const char *text);
 
+/* The same for a path or the like in a report, as buf_clean leaves it: on one line. */
+void buf_shell_line(struct buf *b, const char *text);
+
+/*
+ * Append text as it may reach a terminal or a file: what utf8_is_shown denies becomes '?', and so
+ * does each byte that is not UTF-8. Line feeds, tabs and a CR in front of a line feed stay. In JSON
+ * (json) it becomes \uXXXX, such a byte U+FFFD, and only line feeds stay: outside of strings JSON
+ * has none of them.
+ */
+void buf_shown(struct buf *b, const char *text, size_t len, bool json);
+
+/*
+ * Append at most max bytes of a text as part of a line: as buf_shown does, but line ends and tabs
+ * become '?' too. A longer text is cut and ends in an ellipsis.
+ */
+void buf_clean(struct buf *b, const char *text, size_t len, size_t max);
+
 /* Remove the first n bytes (n at most len); the bytes after them move to the front. */
 void buf_drop(struct buf *b, size_t n);
 

@@ -67,7 +67,7 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	    "config.toml has a listener or a rule as an inline table, which can't take another "
 	    "key." },
 	[REFUSAL_OPEN_SECRET] = { "open-secret", true,
-	    "A file with a secret can be read by other users." },
+	    "A file with a secret can be read or written by other users." },
 	[REFUSAL_NEW_SERVER] = { "new-server", false,
 	    "The server is 0.16 or newer, which needs no change." },
 	[REFUSAL_NOT_STALWART] = { "not-stalwart", false,

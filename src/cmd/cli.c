@@ -10,6 +10,7 @@
 #include "sys/confine.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 /* Made by the Makefile from the licence files. */
@@ -40,7 +41,7 @@ const struct command cli_commands[COMMAND_COUNT] = {
 static int
 print(const struct options *o, struct buf *out)
 {
-	int status = say_results(o->command->name, out);
+	int status = say_results(o->command->name, out, SAY_TEXT);
 
 	buf_free(out);
 	return status;
@@ -101,6 +102,9 @@ cli_main(int argc, char **argv)
 	int status;
 
 	keep_streams();
+	/* A pipe without a reader, and the limit of a file's size, are errors of the write. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	confine_begin();
 	if (options_parse(&o, cli_commands, &pool, argc > 0 ? argc - 1 : 0, argv + 1, &err) == -1) {
 		say(o.command ? o.command->name : NULL, err.text);

@@ -69,7 +69,10 @@ cmd_print(const struct options *o)
 		say(o->command->name, err.text);
 	} else {
 		print_format(&out, &p);
-		status = say_results(o->command->name, &out) ? EXIT_REFUSED : EXIT_DONE;
+		status = say_results(
+			     o->command->name, &out, o->format == FORMAT_JSON ? SAY_JSON : SAY_TEXT)
+		    ? EXIT_REFUSED
+		    : EXIT_DONE;
 	}
 	buf_free(&out);
 	pool_free(&pool);

@@ -117,8 +117,8 @@ check_id(const struct option *opt, const char *value, struct err *err)
 {
 	if (!request_takes_listener(value))
 		return err_set(err, ERR_USAGE,
-		    "--%s: a listener's name has 1 to %d bytes, without control characters "
-		    "and backslashes",
+		    "--%s: a listener's name has 1 to %d bytes, without backslashes, and "
+		    "without control or invisible characters",
 		    opt->name, ID_MAX);
 	return 0;
 }
@@ -364,7 +364,7 @@ const struct option option_table[OPT_COUNT] = {
 	    "time limit for name look-up, connection and handshake (10)", .set = set_seconds,
 	    .at = AT(reach.connect_timeout) },
 	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API, 0,
-	    "time limit for the exchange with one server, or the work on a file (60)",
+	    "time limit up to the first write, and for each server's write (60)",
 	    .set = set_seconds, .at = AT(reach.max_time) },
 	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "send a PROXY v2 LOCAL header first", .at = AT(reach.haproxy) },

@@ -375,7 +375,7 @@ options_format_path(struct buf *out, const char *path)
 	if (*path != '/' && getcwd(here, sizeof(here)) && *here == '/')
 		buf_printf(&whole, "%s/", strcmp(here, "/") != 0 ? here : "");
 	buf_str(&whole, path);
-	buf_shell(out, buf_text(&whole) ? buf_text(&whole) : path);
+	buf_shell_line(out, buf_text(&whole) ? buf_text(&whole) : path);
 	buf_free(&whole);
 }
 
@@ -400,7 +400,7 @@ options_format_reach(struct buf *out, const struct options *o)
 			continue;
 		for (i = 0; id == OPT_RESOLVE && i < o->reach.resolve_count; i++) {
 			buf_printf(out, " --%s ", opt->name);
-			buf_shell(out, o->reach.resolve[i]);
+			buf_shell_line(out, o->reach.resolve[i]);
 		}
 		if (id == OPT_RESOLVE)
 			continue;
@@ -415,7 +415,7 @@ options_format_reach(struct buf *out, const struct options *o)
 			if (is_path(opt, text))
 				options_format_path(out, text);
 			else
-				buf_shell(out, text);
+				buf_shell_line(out, text);
 		}
 	}
 }

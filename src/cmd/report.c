@@ -41,12 +41,12 @@ report_print(const struct report *r)
 	format(&out, r);
 	say_format(&lines, command, r->messages, least_level(r));
 	if (!stream)
-		failed = say_results(command, &out);
+		failed = say_results(command, &out, r->options->json ? SAY_JSON : SAY_TEXT);
 	else if (out.len)
 		say(command, buf_text(&out));
 	/* The file goes out whole or not at all. */
 	if (stream && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
-		failed = say_results(command, stream);
+		failed = say_results(command, stream, SAY_FILE);
 	if (!r->options->json)
 		say_lines(command, &lines);
 	if (r->incomplete)

@@ -5,7 +5,6 @@
 #include "base/sorted.h"
 #include "cmd/options.h"
 #include "cmd/report.h"
-#include "cmd/say.h"
 #include "plan/plan.h"
 #include "settings/settings.h"
 
@@ -24,7 +23,7 @@ report_value(struct buf *out, const char *value, size_t max)
 	else if (!*value)
 		buf_str(out, "(empty)");
 	else
-		say_clean(out, value, strlen(value), max);
+		buf_clean(out, value, strlen(value), max);
 }
 
 /* What the key holds after the run: as read back, or in a dry run as it would be. */
@@ -49,7 +48,7 @@ add_key(struct buf *out, const struct report *r, const struct plan *p, const str
 {
 	const char *after = value_after(r, k);
 
-	say_clean(out, k->key, strlen(k->key), (size_t)-1);
+	buf_clean(out, k->key, strlen(k->key), (size_t)-1);
 	buf_str(out, ": ");
 	report_value(out, k->now, p->clearing ? VALUE_MAX : ORIGINAL_MAX);
 	if (!settings_same(k->now, after)) {

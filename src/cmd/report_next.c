@@ -74,7 +74,7 @@ add_program(struct buf *out, const struct report *r)
 	if (strchr(r->options->program, '/'))
 		options_format_path(out, r->options->program);
 	else
-		buf_shell(out, r->options->program);
+		buf_shell_line(out, r->options->program);
 }
 
 /* Append the beginning of a command for all targets, as it can be pasted into a shell. */
@@ -87,13 +87,13 @@ add_command(struct buf *out, const struct report *r, const char *command)
 	buf_printf(out, " %s", command);
 	for (i = 0; i < r->count; i++) {
 		buf_str(out, r->targets[i].is_file ? " --config " : " --url ");
-		buf_shell(out, r->targets[i].name);
+		buf_shell_line(out, r->targets[i].name);
 		add_address(out, r, i);
 	}
 	for (i = 0; i < r->count && strcmp(command, "reload") != 0; i++) {
 		if (r->targets[i].boot_name && !r->targets[i].boot_found) {
 			buf_str(out, " --boot-config ");
-			buf_shell(out, r->targets[i].boot_name);
+			buf_shell_line(out, r->targets[i].boot_name);
 		}
 	}
 	options_format_reach(out, r->options);
@@ -103,7 +103,7 @@ static void
 add_snapshot(struct buf *out, const struct report *r)
 {
 	buf_str(out, " --snapshot ");
-	buf_shell(out, r->targets[0].snapshot_path);
+	buf_shell_line(out, r->targets[0].snapshot_path);
 }
 
 /*
@@ -249,7 +249,9 @@ add_left(struct buf *out, const struct report *r, size_t keys, const char *where
 {
 	if (!keys)
 		return;
-	buf_printf(out, "\n%zu key%s of %s %s. To clear %s:\n  ", keys, plural(keys), where,
+	buf_printf(out, "\n%zu key%s of ", keys, plural(keys));
+	buf_clean(out, where, strlen(where), (size_t)-1);
+	buf_printf(out, " %s. To clear %s:\n  ",
 	    r->options->dry_run ? "would stay staged"
 		: keys == 1     ? "is still staged"
 				: "are still staged",
@@ -257,7 +259,7 @@ add_left(struct buf *out, const struct report *r, size_t keys, const char *where
 	add_program(out, r);
 	buf_printf(out, " clear --%s ", option);
 	if (value)
-		buf_shell(out, value);
+		buf_shell_line(out, value);
 	else
 		buf_str(out, strcmp(option, "url") != 0 ? "FILE" : "URL");
 	if (!r->targets[0].is_file && !strcmp(option, "url"))

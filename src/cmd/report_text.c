@@ -5,7 +5,6 @@
 #include "cmd/options.h"
 #include "cmd/report_keys.h"
 #include "cmd/report_next.h"
-#include "cmd/say.h"
 #include "plan/plan.h"
 #include "settings/message.h"
 #include "settings/request.h"
@@ -18,7 +17,16 @@
 static void
 add_clean(struct buf *out, const char *text, size_t max)
 {
-	say_clean(out, text, strlen(text), max);
+	buf_clean(out, text, strlen(text), max);
+}
+
+/* A path between two texts. */
+static void
+add_path(struct buf *out, const char *before, const char *path, const char *after)
+{
+	buf_str(out, before);
+	add_clean(out, path, (size_t)-1);
+	buf_str(out, after);
 }
 
 /* add_clean, and blanks up to a column's width. */
@@ -53,11 +61,8 @@ add_server(struct buf *out, const struct report_target *t)
 	else
 		buf_printf(out, ", version 0.%d to 0.%d", t->minor_first, t->minor_last);
 	buf_str(out, ".\n");
-	if (t->boot_found) {
-		buf_str(out, "Its process was started with ");
-		add_clean(out, t->boot_name, (size_t)-1);
-		buf_str(out, ".\n");
-	}
+	if (t->boot_found)
+		add_path(out, "Its process was started with ", t->boot_name, ".\n");
 	if (t->url_in_force) {
 		buf_str(out, "It advertises ");
 		add_clean(out, t->url_in_force, VALUE_MAX);
@@ -164,8 +169,8 @@ static void
 add_kept(struct buf *out, const struct report *r, const struct report_target *t)
 {
 	if (t->snapshot_kept && is_last(r, t))
-		buf_printf(
-		    out, "The values from before are in %s. Keep this file.\n", t->snapshot_path);
+		add_path(
+		    out, "The values from before are in ", t->snapshot_path, ". Keep this file.\n");
 }
 
 static void
@@ -218,7 +223,7 @@ text_would_stage(struct buf *out, const struct report *r, const struct report_ta
 		    "The real run makes the server rewrite its config.toml, sorted and without\n"
 		    "comments. First make a copy of the file: the API does not show all of it.\n");
 	if (t->snapshot_path && is_last(r, t))
-		buf_printf(out, "The values from before would be kept in %s.\n", t->snapshot_path);
+		add_path(out, "The values from before would be kept in ", t->snapshot_path, ".\n");
 	add_diff(out, t);
 }
 
@@ -351,9 +356,9 @@ add_after_clear(struct buf *out, const struct report *r, const struct report_tar
 	if (!t->snapshot || !is_last(r, t))
 		return;
 	if (t->snapshot_kept)
-		buf_printf(out, "The snapshot stays at %s.\n", t->snapshot_path);
+		add_path(out, "The snapshot stays at ", t->snapshot_path, ".\n");
 	else
-		buf_printf(out, "The snapshot is now %s.\n", t->snapshot_path);
+		add_path(out, "The snapshot is now ", t->snapshot_path, ".\n");
 }
 
 static void
@@ -490,12 +495,13 @@ static void
 add_found_snapshot(struct buf *out, const struct report_target *t)
 {
 	if (t->snapshot) {
-		buf_printf(out, "\nSnapshot: %s (%s, made ", t->snapshot_path,
-		    part_state_name(t->part ? t->part->state : PART_PLANNED));
+		add_path(out, "\nSnapshot: ", t->snapshot_path, "");
+		buf_printf(
+		    out, " (%s, made ", part_state_name(t->part ? t->part->state : PART_PLANNED));
 		add_clean(out, t->snapshot->created, VALUE_MAX);
 		buf_str(out, ").\n");
 	} else if (t->snapshot_place) {
-		buf_printf(out, "\nThere is no snapshot %s.\n", t->snapshot_place);
+		add_path(out, "\nThere is no snapshot ", t->snapshot_place, ".\n");
 	}
 }
 
@@ -512,9 +518,7 @@ add_judged_file(struct buf *out, const struct report_target *t)
 		    "somebody may have changed that file: --boot-config FILE.\n");
 		return;
 	}
-	buf_str(out, "\nJudged by ");
-	add_clean(out, t->boot_name, (size_t)-1);
-	buf_str(out,
+	add_path(out, "\nJudged by ", t->boot_name,
 	    ", with the database behind it.\nWhat a start script does to the file can't be "
 	    "known.\n");
 }

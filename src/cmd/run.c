@@ -112,25 +112,29 @@ run_stopped(struct run *r)
 }
 
 /*
- * Confine the process. All files have been read; what follows is mostly the servers' answers, and
- * whatever they are, a confined process can do little harm.
+ * Confine the process. All files have been read; what follows is the servers' answers, or a
+ * config.toml's text, and whatever they are, a confined process can do little harm.
  */
 static void
 confine_run(struct run *r, bool writes)
 {
+	const char *config = r->targets[0].config.path, *base = strrchr(config, '/');
 	uint16_t ports[TARGETS_MAX];
+	char folder[PATH_MAX];
 	struct confine_keep keep = {
 		.folder = store_has_folder(&r->store) ? r->store.folder : NULL,
+		.other = base ? folder : NULL,
 		.writes = writes,
-		.terminal = r->credentials.asks ||
-		    (!r->credentials.complete && !r->credentials.code.len),
+		.terminal = !r->targets[0].is_file &&
+		    (r->credentials.asks || (!r->credentials.complete && !r->credentials.code.len)),
 		.ports = ports,
-		.count = r->count,
+		.count = r->targets[0].is_file ? 0 : r->count,
 	};
 	struct confined c;
 	size_t i;
 
-	for (i = 0; i < r->count; i++)
+	snprintf(folder, sizeof(folder), "%.*s", base ? (int)(base - config) + 1 : 0, config);
+	for (i = 0; i < keep.count; i++)
 		ports[i] = (uint16_t)r->options->reach.targets[i].port;
 	c = confine(&keep);
 	if (r->options->verbose)
@@ -139,14 +143,16 @@ confine_run(struct run *r, bool writes)
 		    c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no");
 }
 
-/* The child process that looks up a name does not need the password. */
+/* The child process that looks up a name reads what a name server says, and needs no password. */
 static void
-forget_password(void)
+confine_child(void)
 {
+	static const uint16_t dns = 53;
 	struct secret mine = { 0 };
 
 	if (secret_take_env(&mine, SECRET_ENV, NULL) == 0)
 		secret_wipe(&mine);
+	(void)confine(&(struct confine_keep){ .names = true, .ports = &dns, .count = 1 });
 }
 
 /* What the servers read at their next start. A reload has nothing to do with it. */
@@ -167,19 +173,64 @@ read_boot_files(struct run *r)
 	return 0;
 }
 
-int
-run_begin(struct run *r, const struct options *o, bool writes)
+static int
+begin_targets(struct run *r)
 {
+	const struct options *o = r->options;
 	enum purpose purpose = o->id == COMMAND_STAGE ? TO_STAGE
 	    : o->id == COMMAND_CLEAR                  ? TO_CLEAR
 						      : TO_LOOK;
 	struct err err;
 	size_t i;
 
+	for (i = 0; i < r->count; i++)
+		r->targets[i].store = &r->store;
+	for (i = 0; i < r->count; i++) {
+		struct target *t = &r->targets[i];
+
+		t->alone = r->count == 1;
+		t->has_database = !o->reach.config && i == 0;
+		t->session.in_child = confine_child;
+		if (target_begin(t, purpose, &o->request, &o->reach, &o->reach.targets[i], &err) ==
+		    -1) {
+			run_fail(r, t, &err);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* Read all that is not in a folder that stays open to the process. */
+static int
+read_files(struct run *r)
+{
+	const struct options *o = r->options;
+	struct err err;
+
+	if (o->reach.config) {
+		if (target_file_open(&r->targets[0], &err) == 0)
+			return 0;
+		run_fail(r, &r->targets[0], &err);
+		return -1;
+	}
+	if (read_boot_files(r) == -1)
+		return -1;
+	if (trust_load(&r->trust, &o->reach, getenv("SSL_CERT_FILE"), &err) == 0 &&
+	    credentials_load(
+		&r->credentials, &o->reach, o->request.forced[REFUSAL_OPEN_SECRET], &err) == 0)
+		return 0;
+	run_fail(r, NULL, &err);
+	return -1;
+}
+
+int
+run_begin(struct run *r, const struct options *o, bool writes)
+{
+	struct err err;
+
 	r->options = o;
 	interrupt_catch();
-	if (o->reach.config)
-		interrupt_after(o->reach.max_time);
+	interrupt_after(o->reach.max_time);
 	r->count = o->reach.config ? 1 : o->reach.target_count;
 	r->targets = calloc(r->count, sizeof(*r->targets));
 	if (!r->targets) {
@@ -190,34 +241,14 @@ run_begin(struct run *r, const struct options *o, bool writes)
 	}
 	r->writes = writes;
 	r->store.lock = -1;
-	for (i = 0; i < r->count; i++)
-		r->targets[i].store = &r->store;
-	for (i = 0; i < r->count; i++) {
-		struct target *t = &r->targets[i];
-
-		t->alone = r->count == 1;
-		t->has_database = !o->reach.config && i == 0;
-		t->session.in_child = forget_password;
-		if (target_begin(t, purpose, &o->request, &o->reach, &o->reach.targets[i], &err) ==
-		    -1) {
-			run_fail(r, t, &err);
-			return -1;
-		}
-	}
+	if (begin_targets(r) == -1)
+		return -1;
 	if (run_store_open(r, &err) == -1) {
 		run_fail(r, &r->targets[0], &err);
 		return -1;
 	}
-	if (o->reach.config)
-		return 0;
-	if (read_boot_files(r) == -1)
+	if (read_files(r) == -1)
 		return -1;
-	if (trust_load(&r->trust, &o->reach, getenv("SSL_CERT_FILE"), &err) == -1 ||
-	    credentials_load(
-		&r->credentials, &o->reach, o->request.forced[REFUSAL_OPEN_SECRET], &err) == -1) {
-		run_fail(r, NULL, &err);
-		return -1;
-	}
 	confine_run(r, writes);
 	return 0;
 }

@@ -2,11 +2,11 @@
 
 #include "base/buf.h"
 #include "base/err.h"
-#include "base/utf8.h"
+#include "sys/output.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Append text; each of its lines begins with the program's and the command's name. */
 static void
@@ -34,27 +34,6 @@ say(const char *command, const char *text)
 	buf_free(&lines);
 }
 
-void
-say_clean(struct buf *out, const char *text, size_t len, size_t max)
-{
-	size_t i, n;
-
-	for (i = 0; i < len; i += n) {
-		n = utf8_length(text + i, len - i);
-		if (n > max || i > max - n) {
-			buf_str(out, "\xe2\x80\xa6");
-			return;
-		}
-		if (!n || (unsigned char)text[i] < ' ' || text[i] == 0x7f ||
-		    (text[i] == '\xc2' && (unsigned char)text[i + 1] < 0xa0)) {
-			buf_char(out, '?');
-			n = n ? n : 1;
-		} else {
-			buf_add(out, text + i, n);
-		}
-	}
-}
-
 /*
  * Append a message. Only a line end in front of an indented line stays one: text of a server can't
  * look like another message.
@@ -65,10 +44,10 @@ add_clean_lines(struct buf *out, const char *text)
 	const char *end;
 
 	for (; (end = strstr(text, "\n  ")) != NULL; text = end + 1) {
-		say_clean(out, text, (size_t)(end - text), (size_t)-1);
+		buf_clean(out, text, (size_t)(end - text), (size_t)-1);
 		buf_char(out, '\n');
 	}
-	say_clean(out, text, strlen(text), (size_t)-1);
+	buf_clean(out, text, strlen(text), (size_t)-1);
 }
 
 /* What is in front of a message's text. */
@@ -101,29 +80,55 @@ say_format(struct buf *out, const char *command, const struct messages *m, enum 
 	buf_free(&one);
 }
 
+/* The one place that writes. 0; or -1 with errno. */
+static int
+print(int fd, const struct buf *text, enum say_as as)
+{
+	struct buf shown = { 0 };
+	int r = -1;
+
+	if (as == SAY_FILE)
+		return output_write(fd, text->data, text->len);
+	buf_shown(&shown, text->data, text->len, as == SAY_JSON);
+	errno = ENOMEM;
+	if (!shown.failed)
+		r = output_write(fd, shown.data, shown.len);
+	buf_free(&shown);
+	return r;
+}
+
+/* Needs no memory. Nobody is left to be told if this fails. */
+static void
+say_no_memory(const char *command)
+{
+	const char *const parts[] = { "stalprep", command ? " " : "", command ? command : "",
+		": out of memory\n" };
+	size_t i;
+
+	for (i = 0;
+	    i < COUNT(parts) && output_write(STDERR_FILENO, parts[i], strlen(parts[i])) == 0; i++)
+		;
+}
+
 void
 say_lines(const char *command, const struct buf *lines)
 {
-	if (buf_text(lines))
-		fputs(buf_text(lines), stderr);
-	else
-		fprintf(stderr, "stalprep%s%s: out of memory\n", command ? " " : "",
-		    command ? command : "");
+	if (lines->failed || (print(STDERR_FILENO, lines, SAY_TEXT) == -1 && errno == ENOMEM))
+		say_no_memory(command);
 }
 
 int
-say_results(const char *command, const struct buf *results)
+say_results(const char *command, const struct buf *results, enum say_as as)
 {
-	const char *text = buf_text(results);
 	struct err err;
 
-	if (text && fwrite(text, 1, results->len, stdout) == results->len && fflush(stdout) == 0)
+	if (results->failed)
+		err_memory(&err);
+	else if (print(STDOUT_FILENO, results, as) == 0)
 		return 0;
-	if (text)
+	else
 		err_system(
 		    &err, ERR_SYSTEM, errno, "The report could not be written to standard output");
-	else
-		err_memory(&err);
 	say(command, err.text);
 	return 1;
 }

@@ -1,4 +1,7 @@
-/* say.h - results on standard output, all else on standard error */
+/*
+ * say.h - results on standard output, all else on standard error. All of it passes buf_shown, so no
+ * byte of a server, a file or a path reaches a terminal raw.
+ */
 #ifndef SAY_H
 #define SAY_H
 
@@ -8,7 +11,7 @@
 struct buf;
 
 /*
- * Print text, which must be clean, on standard error. Each line begins with "stalprep COMMAND: ",
+ * Print text on standard error. Each line begins with "stalprep COMMAND: ",
  * or with "stalprep: " if command is NULL. A NULL text is printed as "out of memory".
  */
 void say(const char *command, const char *text);
@@ -20,14 +23,10 @@ void say_format(
 /* Print these lines on standard error; "out of memory" if the buffer has failed. */
 void say_lines(const char *command, const struct buf *lines);
 
-/* Print results on standard output, and flush it. 0; or 1 with a message on standard error. */
-int say_results(const char *command, const struct buf *results);
+/* What results are: a text, a JSON text, or a file's bytes, which alone go out as they are. */
+enum say_as { SAY_TEXT, SAY_JSON, SAY_FILE };
 
-/*
- * Append at most max bytes of a text of a server or a file, made safe for a terminal: control
- * characters, and bytes that are not UTF-8, become '?'. A longer text is cut and ends in an
- * ellipsis.
- */
-void say_clean(struct buf *out, const char *text, size_t len, size_t max);
+/* Print results on standard output. 0; or 1 with a message on standard error. */
+int say_results(const char *command, const struct buf *results, enum say_as as);
 
 #endif

@@ -109,8 +109,12 @@ edits_diff(struct buf *out, const struct edits *e, const char *name, const char 
 		    "which may be secret.\n");
 		return;
 	}
-	if (e->count)
-		buf_printf(out, "--- %s\n+++ %s\n", name, name);
+	for (i = 0; i < 2 && e->count; i++) {
+		buf_str(out, i ? "\n+++ " : "--- ");
+		buf_clean(out, name, strlen(name), (size_t)-1);
+	}
+	buf_str(out, e->count ? "\n" : "");
+	i = 0;
 	while (i < e->count) {
 		start = end = line_start(text, e->items[i].at);
 		do {

@@ -21,11 +21,15 @@ struct piece {
 	max_align_t data[];
 };
 
+/* cJSON does not say why it fails. */
+static bool no_memory;
+
 static void *
 piece_new(size_t n)
 {
 	struct piece *p = malloc(sizeof(*p) + n);
 
+	no_memory |= !p;
 	if (!p)
 		return NULL;
 	p->size = n;
@@ -249,9 +253,10 @@ json_parse(struct json **out, const char *text, size_t len, struct err *err)
 	if (scan(&s, err) == -1)
 		return -1;
 	cJSON_InitHooks(&hooks);
+	no_memory = false;
 	doc = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	if (!doc)
-		return bad(err, "a syntax error");
+		return no_memory ? err_memory(err) : bad(err, "a syntax error");
 	while (end < text + len && *end && strchr(" \t\r\n", *end))
 		end++;
 	if (end != text + len || check_names(doc, err) == -1) {

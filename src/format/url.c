@@ -57,58 +57,83 @@ host_is_name(const char *text)
 	}
 }
 
-static int
-parse_port(const char *s, unsigned *port)
+/* Returns NULL, or what is wrong. */
+static const char *
+parse_port(const char *s, size_t len, unsigned *port)
 {
 	unsigned value = 0;
 	size_t i;
 
-	for (i = 0; s[i]; i++) {
-		if (s[i] < '0' || s[i] > '9' || i == 5)
-			return -1;
+	for (i = 0; i < len; i++) {
+		if (s[i] < '0' || s[i] > '9')
+			return "the port is not a number";
 		value = value * 10 + (unsigned)(s[i] - '0');
+		if (value > 65535)
+			return "the port is not a number from 1 to 65535";
 	}
-	if (!i || !value || value > 65535)
-		return -1;
 	*port = value;
-	return 0;
+	return value ? NULL
+	    : len    ? "port 0 can't be connected to"
+		     : "the port behind the colon is missing";
 }
 
-/* Copy the host of n bytes, lower-cased; decide what it is. */
-static int
+static bool
+has_long_label(const char *host)
+{
+	size_t n;
+
+	for (; (n = strcspn(host, ".")) <= LABEL_MAX; host += n + 1) {
+		if (!host[n])
+			return false;
+	}
+	return true;
+}
+
+/* Copy the host of n bytes, lower-cased; decide what it is. Returns NULL, or what is wrong. */
+static const char *
 parse_host(struct url *u, const char *s, size_t n, bool bracketed)
 {
+	static const char bad[] = "the host is not a name or an address";
 	struct net addr;
 	size_t i;
 
-	if (!n || n > HOST_MAX)
-		return -1;
+	if (!n)
+		return "the host is missing";
+	if (n > HOST_MAX)
+		return "the host is longer than 253 bytes";
 	for (i = 0; i < n; i++)
 		u->host[i] = s[i] >= 'A' && s[i] <= 'Z' ? (char)(s[i] + 32) : s[i];
 	u->host[n] = '\0';
 	u->is_addr = addr_parse(&addr, u->host);
+	if (bracketed && strchr(u->host, '%'))
+		return "an address of one link (with %) can't stand in a URL: give the server a "
+		       "name, and its address by --resolve";
 	if (bracketed)
-		return u->is_addr && strchr(u->host, ':') ? 0 : -1;
+		return u->is_addr && strchr(u->host, ':') ? NULL
+							  : "no IPv6 address is in the "
+							    "brackets";
 	if (u->is_addr)
-		return strchr(u->host, ':') ? -1 : 0;
-	return host_is_name(u->host) ? 0 : -1;
+		return strchr(u->host, ':') ? "an IPv6 address needs brackets" : NULL;
+	return host_is_name(u->host)  ? NULL
+	    : has_long_label(u->host) ? "a part of the host's name is longer than 63 bytes"
+				      : bad;
 }
 
-/* What follows the scheme: HOST[:PORT][/]. */
-static int
+/* What follows the scheme: HOST[:PORT][/]. Returns NULL, or what is wrong. */
+static const char *
 parse_authority(struct url *u, const char *s)
 {
-	const char *end = s + strcspn(s, "/"), *host = s, *host_end;
-	char port[8] = "";
+	static const char path[] = "it has a path";
+	const char *end = s + strcspn(s, "/"), *host = s, *host_end, *why;
 	bool bracketed = *s == '[';
 
 	if (end[0] && end[1])
-		return -1;
+		return path;
 	if (bracketed) {
 		host = s + 1;
 		host_end = strchr(host, ']');
 		if (!host_end || host_end > end)
-			return -1;
+			return "the bracket is not closed";
 		s = host_end + 1;
 	} else {
 		host_end = memchr(s, ':', (size_t)(end - s));
@@ -116,14 +141,11 @@ parse_authority(struct url *u, const char *s)
 			host_end = end;
 		s = host_end;
 	}
-	if (parse_host(u, host, (size_t)(host_end - host), bracketed) == -1)
-		return -1;
-	if (s == end)
-		return 0;
-	if (*s != ':' || (size_t)(end - s) >= sizeof(port))
-		return -1;
-	memcpy(port, s + 1, (size_t)(end - s - 1));
-	return parse_port(port, &u->port);
+	why = parse_host(u, host, (size_t)(host_end - host), bracketed);
+	if (why || s == end)
+		return why;
+	return *s == ':' ? parse_port(s + 1, (size_t)(end - s - 1), &u->port)
+			 : "only a port may follow the host";
 }
 
 /* Never echo what is before an @: it may be a password. */
@@ -150,8 +172,8 @@ check_shape(const char *text, const char *what, struct err *err)
 int
 url_parse(struct url *u, const char *text, const char *what, struct err *err)
 {
+	const char *rest, *why;
 	struct net addr;
-	const char *rest;
 
 	memset(u, 0, sizeof(*u));
 	if (check_shape(text, what, err) == -1)
@@ -168,11 +190,12 @@ url_parse(struct url *u, const char *text, const char *what, struct err *err)
 		    "%s \"%.120s\" is not an https URL, such as https://mail.example.org", what,
 		    text);
 	}
-	if (parse_authority(u, rest) == -1)
+	why = parse_authority(u, rest);
+	if (why)
 		return err_set(err, ERR_USAGE,
-		    "%s \"%.120s\": it needs a scheme, a host, maybe a port, and no path, such as "
-		    "https://mail.example.org:8443",
-		    what, text);
+		    "%s \"%.120s\": %s. It needs a scheme, a host, maybe a port, and no path, such "
+		    "as https://mail.example.org:8443",
+		    what, text, why);
 	if (!u->https && strcmp(u->host, "localhost") != 0 &&
 	    !(u->is_addr && addr_parse(&addr, u->host) && net_is_loopback(&addr)))
 		return err_set(err, ERR_USAGE,
@@ -186,16 +209,19 @@ url_parse(struct url *u, const char *text, const char *what, struct err *err)
 int
 url_parse_public(struct url *u, const char *text, const char *what, struct err *err)
 {
+	const char *why;
+
 	memset(u, 0, sizeof(*u));
 	if (check_shape(text, what, err) == -1)
 		return -1;
 	u->https = true;
 	u->port = 443;
-	if (strncasecmp(text, "https://", 8) != 0 || parse_authority(u, text + 8) == -1)
+	why = strncasecmp(text, "https://", 8) ? "it is not https" : parse_authority(u, text + 8);
+	if (why)
 		return err_set(err, ERR_USAGE,
-		    "%s \"%.120s\": it needs to be https with a host and no path, such as "
+		    "%s \"%.120s\": %s. It needs to be https with a host and no path, such as "
 		    "https://mail.example.org",
-		    what, text);
+		    what, text, why);
 	if (u->is_addr)
 		return err_set(err, ERR_USAGE,
 		    "%s \"%.120s\": clients need the public host name, not an address", what, text);

@@ -25,7 +25,7 @@ request_takes_listener(const char *id)
 
 	for (i = 0; i < len; i += n) {
 		n = utf8_length(id + i, len - i);
-		if (!n || (unsigned char)id[i] < ' ' || id[i] == 0x7f || id[i] == '\\')
+		if (!n || !utf8_is_shown(utf8_code(id + i, n)) || id[i] == '\\')
 			return false;
 	}
 	return len && len <= ID_MAX;

@@ -56,8 +56,8 @@ struct request {
 void request_init(struct request *q);
 
 /*
- * Can this be a listener's name: 1 to ID_MAX bytes of UTF-8, no control characters, and no
- * backslash, which a quoted name in config.toml would lose?
+ * Can this be a listener's name: 1 to ID_MAX bytes of UTF-8, all of it shown (utf8_is_shown), and
+ * no backslash, which a quoted name in config.toml would lose?
  */
 bool request_takes_listener(const char *id);
 

@@ -8,6 +8,7 @@
 #include "settings/request.h"
 #include "settings/settings.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -369,11 +370,12 @@ snapshot_parse(struct snapshot *s, struct pool *pool, const char *text, size_t l
 	struct json *doc = NULL;
 	const char *format;
 	long long version;
+	struct err why;
 	int r = -1;
 
 	memset(s, 0, sizeof(*s));
-	if (json_parse(&doc, text, len, err) == -1)
-		return damaged(err, "not JSON");
+	if (json_parse(&doc, text, len, &why) == -1)
+		return why.code == ENOMEM ? err_memory(err) : damaged(err, "not JSON");
 	format = json_string(json_member(doc, "format"));
 	if (!format || strcmp(format, FORMAT) != 0 ||
 	    !json_integer(json_member(doc, "version"), &version))

@@ -1,5 +1,6 @@
 #include "sys/confine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -7,6 +8,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 void
@@ -28,13 +30,14 @@ enum {
 	FS_READ_DIR = 1 << 3,
 	FS_REMOVE_FILE = 1 << 5,
 	FS_MAKE_REG = 1 << 8,
+	FS_TRUNCATE = 1 << 14,
 	FS_IOCTL_DEV = 1 << 15,
 	FS_ALL_ABI_1 = 0x1fff,
 	FS_ALL_ABI_2 = 0x3fff, /* and REFER */
 	FS_ALL_ABI_3 = 0x7fff, /* and TRUNCATE */
 	FS_ALL_ABI_5 = 0xffff, /* and IOCTL_DEV */
 	FS_LOOK = FS_READ_FILE | FS_READ_DIR,
-	FS_KEEP = FS_LOOK | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_REG,
+	FS_KEEP = FS_LOOK | FS_WRITE_FILE | FS_REMOVE_FILE | FS_MAKE_REG | FS_TRUNCATE,
 	FS_TERMINAL = FS_WRITE_FILE | FS_READ_FILE | FS_IOCTL_DEV
 };
 enum { NET_BIND_TCP = 1 << 0, NET_CONNECT_TCP = 1 << 1 };
@@ -54,6 +57,32 @@ struct landlock_net_port_attr {
 };
 
 #ifdef SYS_landlock_create_ruleset
+
+/*
+ * Does a seccomp filter let us ask for Landlock at all? One that kills would kill us, so a child
+ * asks first. Without a child nothing is known, and it is not asked for.
+ */
+static bool
+may_ask(void)
+{
+	static const long calls[] = { SYS_landlock_create_ruleset, SYS_landlock_add_rule,
+		SYS_landlock_restrict_self };
+	int status = 0;
+	size_t i;
+	pid_t pid;
+
+	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0)
+		return true;
+	pid = fork();
+	if (pid == 0) {
+		for (i = 0; i < COUNT(calls); i++)
+			(void)syscall(calls[i], -1L, 0L, 0L, 0L);
+		_exit(0);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) == -1 && errno == EINTR)
+		;
+	return pid > 0 && WIFEXITED(status);
+}
 
 /* All rights of this ABI version: a kernel refuses a bit that it does not know. */
 static struct landlock_ruleset_attr
@@ -93,10 +122,16 @@ allow_port(int ruleset, uint16_t port)
 static bool
 allow_all(int ruleset, const struct landlock_ruleset_attr *rights, const struct confine_keep *keep)
 {
+	static const char *const files[] = { "/etc/hosts", "/etc/resolv.conf", "/dev/urandom" };
+	uint64_t folder = (keep->writes ? FS_KEEP : FS_LOOK) & rights->handled_access_fs;
 	size_t i;
 
-	if (keep->folder && !allow_path(ruleset, keep->folder, keep->writes ? FS_KEEP : FS_LOOK))
+	if ((keep->folder && !allow_path(ruleset, keep->folder, folder)) ||
+	    (keep->other && !allow_path(ruleset, keep->other, folder)))
 		return false;
+	/* What is not there can't be read. */
+	for (i = keep->names ? 0 : 2; i < COUNT(files); i++)
+		(void)allow_path(ruleset, files[i], FS_READ_FILE);
 	/* A failure is ignored: without a terminal, the question itself fails and says so. */
 	if (keep->terminal)
 		(void)allow_path(ruleset, "/dev/tty", FS_TERMINAL & rights->handled_access_fs);
@@ -110,7 +145,9 @@ allow_all(int ruleset, const struct landlock_ruleset_attr *rights, const struct 
 static bool
 landlock(const struct confine_keep *keep)
 {
-	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	long abi = may_ask()
+	    ? syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION)
+	    : -1;
 	struct landlock_ruleset_attr rights = rights_of(abi);
 	bool done;
 	int ruleset;

@@ -11,10 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TRY_MIN_MS = 2000 };                /* an address gets at least this, if the step has it */
+enum { HEAD_START_MS = 250 };              /* of an address before the next (RFC 8305, 5) */
 enum { WHAT_MAX = RESOLVE_TEXT_MAX + 16 }; /* longest "connecting to ADDRESS" */
 
 static socklen_t
@@ -46,105 +47,153 @@ quickack(int fd)
 #endif
 }
 
-/* Wait for a connect that was begun, and get its result. */
-static int
-await_connect(int fd, const struct deadline *d, const char *what, struct err *err)
-{
-	socklen_t len = sizeof(int);
-	int number = 0;
+/* The tries of all addresses. */
+struct race {
+	struct resolved *to;
+	struct pollfd fds[RESOLVE_MAX]; /* fd -1: not begun, or failed */
+	int numbers[RESOLVE_MAX];       /* errno of those that failed; 0 for the others */
+	size_t begun;
+	size_t open;  /* how many are waited for */
+	int64_t next; /* when the next address is tried */
+};
 
-	if (deadline_poll(d, fd, POLLOUT, what, err) == -1)
-		return -1;
-	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &number, &len) == -1)
-		number = errno;
-	return number ? err_system(err, ERR_REACH, number, "%s", what) : 0;
+/* A try has failed: the next one need not wait. */
+static void
+fail(struct race *r, size_t i, int number)
+{
+	r->numbers[i] = number;
+	r->next = 0;
+	if (r->fds[i].fd == -1)
+		return;
+	close(r->fds[i].fd);
+	r->fds[i].fd = -1;
+	r->open--;
 }
 
-/* One address: a socket that is connected, or -1 with err. */
-static int
-connect_one(
-    const union resolve_addr *a, const struct deadline *d, const char *what, struct err *err)
+/* Try the next address. True if it is connected at once. */
+static bool
+begin(struct race *r, int64_t head_start)
 {
-	int fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
-	int r;
+	const union resolve_addr *a = &r->to->addr[r->begun];
+	struct pollfd *p = &r->fds[r->begun++];
 
-	if (fd == -1)
-		return err_system(err, ERR_REACH, errno, "%s", what);
-	set_option(fd, IPPROTO_TCP, TCP_NODELAY);
-	quickack(fd);
-	r = connect(fd, &a->sa, addr_len(a));
-	if (r == -1 && (errno == EINPROGRESS || errno == EINTR))
-		r = await_connect(fd, d, what, err);
-	else if (r == -1)
-		err_system(err, ERR_REACH, errno, "%s", what);
-	if (r == 0)
-		return fd;
-	close(fd);
+	r->next = deadline_now() + head_start;
+	p->fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	if (p->fd == -1) {
+		fail(r, r->begun - 1, errno);
+		return false;
+	}
+	r->open++;
+	set_option(p->fd, IPPROTO_TCP, TCP_NODELAY);
+	quickack(p->fd);
+	if (connect(p->fd, &a->sa, addr_len(a)) == 0)
+		return true;
+	if (errno != EINPROGRESS && errno != EINTR)
+		fail(r, r->begun - 1, errno);
+	return false;
+}
+
+/* Look at those that are ready. The one that is connected, or -1. */
+static int
+look(struct race *r)
+{
+	socklen_t len = sizeof(int);
+	int number;
+	size_t i;
+
+	for (i = 0; i < r->begun; i++) {
+		if (r->fds[i].fd == -1 || !r->fds[i].revents)
+			continue;
+		if (getsockopt(r->fds[i].fd, SOL_SOCKET, SO_ERROR, &number, &len) == -1)
+			number = errno;
+		if (!number)
+			return (int)i;
+		fail(r, i, number);
+	}
 	return -1;
 }
 
-/*
- * The time for this address: an equal share of what is left, so that a dead one leaves some for the
- * next.
- */
-static struct deadline
-share(const struct deadline *d, size_t addresses)
+/* All are begun within the first half of the time. */
+static int64_t
+head_start(const struct deadline *d, size_t count)
 {
-	struct deadline part = *d;
 	int64_t end = d->step < d->total ? d->step : d->total;
-	int64_t now, slice;
+	int64_t part = end == INT64_MAX ? INT64_MAX : (end - deadline_now()) / (2 * (int64_t)count);
 
-	if (end == INT64_MAX || addresses < 2)
-		return part;
-	now = deadline_now();
-	slice = (end - now) / (int64_t)addresses;
-	if (slice < TRY_MIN_MS)
-		slice = TRY_MIN_MS;
-	if (now + slice < part.step)
-		part.step = now + slice;
-	return part;
+	return part < HEAD_START_MS ? part : HEAD_START_MS;
 }
 
-/* May another address be tried after this failure? */
-static bool
-try_next(const struct deadline *d, const struct err *err)
+/* The number of the address that is connected; or -1, with why unless all have failed. */
+static int
+run_race(struct race *r, const struct deadline *d, struct err *why)
 {
-	int64_t end = d->step < d->total ? d->step : d->total;
+	int64_t pause = head_start(d, r->to->count);
+	int won, n;
 
-	return err->kind == ERR_REACH && (end == INT64_MAX || deadline_now() < end);
+	err_clear(why);
+	for (;;) {
+		while (r->begun < r->to->count && (!r->open || deadline_now() >= r->next)) {
+			if (begin(r, pause))
+				return (int)r->begun - 1;
+		}
+		if (!r->open)
+			return -1;
+		n = deadline_poll_any(d, r->fds, r->begun,
+		    r->begun < r->to->count ? r->next : INT64_MAX, "no answer", why);
+		if (n == -1)
+			return -1;
+		won = n == 0 ? look(r) : -1;
+		if (won != -1)
+			return won;
+	}
+}
+
+/* Each address with its reason; why: what ended the wait for the others. */
+static int
+explain(const struct race *r, const struct err *why, struct err *err)
+{
+	char address[RESOLVE_TEXT_MAX];
+	size_t i;
+
+	err_set(err, why->kind ? why->kind : ERR_REACH, "%s", "");
+	for (i = 0; i < r->to->count && err; i++) {
+		resolve_format(&r->to->addr[i], address);
+		err_add(err, "%s to %s: %s.", i ? "Connecting" : "connecting", address,
+		    r->numbers[i]      ? strerror(r->numbers[i])
+			: i < r->begun ? why->text
+				       : "not tried");
+		err->code = why->kind ? why->code : r->numbers[i];
+	}
+	return -1;
 }
 
 int
-conn_open(
-    struct conn *c, const struct resolved *to, const struct deadline *deadline, struct err *err)
+conn_open(struct conn *c, struct resolved *to, const struct deadline *deadline, struct err *err)
 {
-	char what[WHAT_MAX];
-	struct err one, all;
+	struct race r = { .to = to };
+	union resolve_addr best;
+	struct err why;
 	size_t i;
+	int won;
 
 	c->fd = -1;
 	c->deadline = deadline;
 	c->peer[0] = '\0';
-	err_set(&all, ERR_REACH, "%s", "");
-	for (i = 0; i < to->count; i++) {
-		struct deadline part = share(deadline, to->count - i);
-
-		resolve_format(&to->addr[i], c->peer);
-		snprintf(what, sizeof(what), "connecting to %s", c->peer);
-		c->fd = connect_one(&to->addr[i], &part, what, &one);
-		if (c->fd != -1)
-			return 0;
-		if (one.code == ETIMEDOUT && try_next(deadline, &one))
-			err_set(&one, ERR_REACH, "%s: no answer", what);
-		err_add(&all, "%s.", one.text);
-		all.code = one.code;
-		all.kind = one.kind;
-		if (!try_next(deadline, &one))
-			break;
+	for (i = 0; i < to->count; i++)
+		r.fds[i] = (struct pollfd){ .fd = -1, .events = POLLOUT };
+	won = run_race(&r, deadline, &why);
+	for (i = 0; i < r.begun; i++) {
+		if (r.fds[i].fd != -1 && (int)i != won)
+			close(r.fds[i].fd);
 	}
-	if (err)
-		*err = all;
-	return -1;
+	if (won == -1)
+		return explain(&r, &why, err);
+	c->fd = r.fds[won].fd;
+	best = to->addr[won];
+	memmove(&to->addr[1], &to->addr[0], (size_t)won * sizeof(best));
+	to->addr[0] = best;
+	resolve_format(&best, c->peer);
+	return 0;
 }
 
 static ssize_t
@@ -187,7 +236,10 @@ conn_write(void *ctx, const void *data, size_t len, struct err *err)
 			if (deadline_poll(c->deadline, c->fd, POLLOUT, what, err) == -1)
 				return -1;
 		} else if (errno != EINTR) {
-			return err_system(err, ERR_REACH, errno, "%s", what);
+			err_system(err, ERR_REACH, errno, "%s", what);
+			if (err && (err->code == EPERM || err->code == EACCES))
+				err_add(err, "A firewall of this host does not let it out.");
+			return -1;
 		}
 	}
 	return 0;

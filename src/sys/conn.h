@@ -20,11 +20,13 @@ struct conn {
 };
 
 /*
- * Connect to the first address that answers; they share what is left of the deadline's step. The
- * deadline is the caller's and is used by the transport as long as the connection lives. 0; or -1
- * with err naming each address and its reason, and nothing to close.
+ * Connect to the first address that answers: each is tried a moment after the one before it, or
+ * when that has failed, and the earlier ones are still waited for (RFC 8305). The one that answered
+ * is the first of `to` from then on. The deadline is the caller's and is used by the transport as
+ * long as the connection lives. 0; or -1 with err naming each address and its reason, and nothing
+ * to close.
  */
-int conn_open(struct conn *c, const struct resolved *to, const struct deadline *deadline,
+int conn_open(struct conn *c, struct resolved *to, const struct deadline *deadline,
     struct err *err) WARN_UNUSED;
 
 /*

@@ -52,11 +52,11 @@ interrupted(int signal, const char *what, struct err *err)
 }
 
 int
-deadline_poll(const struct deadline *d, int fd, short events, const char *what, struct err *err)
+deadline_poll_any(const struct deadline *d, struct pollfd *fds, size_t count, int64_t end,
+    const char *what, struct err *err)
 {
-	struct pollfd p = { .fd = fd, .events = events };
 	const char *option;
-	int64_t left;
+	int64_t left, now;
 	int n;
 
 	for (;;) {
@@ -70,7 +70,13 @@ deadline_poll(const struct deadline *d, int fd, short events, const char *what, 
 				err->code = ETIMEDOUT;
 			return -1;
 		}
-		n = poll(&p, 1,
+		if (end != INT64_MAX) {
+			now = deadline_now();
+			left = end - now < left ? end - now : left;
+			if (now >= end)
+				return 1;
+		}
+		n = poll(fds, count,
 		    d->stop && left > SLICE_MS ? SLICE_MS
 			: left > INT_MAX       ? -1
 					       : (int)left);
@@ -79,4 +85,12 @@ deadline_poll(const struct deadline *d, int fd, short events, const char *what, 
 		if (n == -1 && errno != EINTR && errno != EAGAIN)
 			return err_system(err, ERR_SYSTEM, errno, "%s", what);
 	}
+}
+
+int
+deadline_poll(const struct deadline *d, int fd, short events, const char *what, struct err *err)
+{
+	struct pollfd p = { .fd = fd, .events = events };
+
+	return deadline_poll_any(d, &p, 1, INT64_MAX, what, err);
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct err;
+struct pollfd;
 
 /*
  * Times are milliseconds of CLOCK_MONOTONIC. The end of the whole run and that of the present step
@@ -29,5 +30,12 @@ int64_t deadline_now(void);
  */
 int deadline_poll(
     const struct deadline *d, int fd, short events, const char *what, struct err *err) WARN_UNUSED;
+
+/*
+ * The same for several descriptors (poll's), but at most until `end`: 1 when that has come before.
+ * A negative descriptor is left out.
+ */
+int deadline_poll_any(const struct deadline *d, struct pollfd *fds, size_t count, int64_t end,
+    const char *what, struct err *err) WARN_UNUSED;
 
 #endif

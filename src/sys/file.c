@@ -351,6 +351,8 @@ fill_temp(int fd, int folder, const char *path, const char *data, size_t len, in
 {
 	if (like != -1 && copy_metadata(fd, like, path, err) == -1)
 		return -1;
+	if (like == -1 && fchmod(fd, 0600) == -1) /* whatever the umask is */
+		return err_system(err, ERR_SYSTEM, errno, "%s can't be written", path);
 	if (write_all(fd, data, len, stop) == -1)
 		return stop && *stop
 		    ? err_stopped(err, (int)*stop)
@@ -451,6 +453,7 @@ try_lock(int *fd, int folder, const char *name, const char *path, struct err *er
 		    "the snapshot can't be kept there (name another folder with --snapshot-dir): "
 		    "%s.lock",
 		    path);
+	(void)fchmod(*fd, 0600); /* whatever the umask is */
 	number = flock(*fd, LOCK_EX | LOCK_NB) == -1 ? errno : 0;
 	if (!number && still_named(*fd, folder, name))
 		return 0;
@@ -458,8 +461,13 @@ try_lock(int *fd, int folder, const char *name, const char *path, struct err *er
 	*fd = -1;
 	if (!number)
 		return 1;
-	if (number != EWOULDBLOCK)
-		return err_system(err, ERR_SYSTEM, number, "%s.lock can't be locked", path);
+	if (number != EWOULDBLOCK) {
+		unlinkat(folder, name, 0);
+		return err_system(err, ERR_SYSTEM, number,
+		    "no file can be locked in the folder of %s, and without a lock two runs could "
+		    "spoil it (name another folder with --snapshot-dir)",
+		    path);
+	}
 	return err_set(err, ERR_REFUSED,
 	    "another run of stalprep is using %s. Wait until it ends, look at status, then run "
 	    "this again",

@@ -33,13 +33,10 @@ note(int number)
 void
 interrupt_catch(void)
 {
-	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP };
+	static const int numbers[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
 	struct sigaction old;
 	size_t i;
 
-	/* the reader of the report may be gone; errors still have to be told */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGXFSZ, SIG_IGN); /* else a file that is written in place is torn */
 	for (i = 0; i < COUNT(numbers); i++) {
 		if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
 			note(numbers[i]);

@@ -19,7 +19,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { WHAT_MAX = HOST_MAX + 64 }; /* longest "looking up HOST" */
+enum {
+	WHAT_MAX = HOST_MAX + 64, /* longest "looking up HOST" */
+	/* for the other family's addresses, once one's are there (RFC 8305, 3, has 50 ms) */
+	FAMILY_WAIT_MS = 500
+};
 
 /* What the child that looks a name up tells its parent, in one write. */
 struct found {
@@ -268,122 +272,190 @@ find_entry(const char *host, unsigned port, const struct resolve_entry *entries,
 	return any;
 }
 
+/* What is looked up, and one family's part of it. */
+struct query {
+	const char *host;
+	unsigned port;
+	void (*in_child)(void);
+};
+struct lookup {
+	int family;
+	pid_t pid;
+	int fd; /* -1: it is over */
+	size_t have;
+	struct found found; /* filled up to have */
+};
+
 /*
  * The child: look up, tell, end. It must not run the parent's atexit handlers or flush its streams.
  */
 static _Noreturn void
-look_up(const char *host, unsigned port, void (*in_child)(void), int out)
+look_up(const struct query *q, int family, int out)
 {
-	struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM },
-			*list = NULL, *a;
+	struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM }, *list = NULL,
+			*a;
 	struct found f = { .magic = FOUND_MAGIC };
 	char service[8];
 
-	if (in_child)
-		in_child();
+	if (q->in_child)
+		q->in_child();
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_IGN); /* the terminal sends it to both; the parent decides */
+	signal(SIGQUIT, SIG_IGN);
 	signal(SIGTERM, SIG_DFL);
-	snprintf(service, sizeof(service), "%u", port);
-	f.status = getaddrinfo(host, service, &hints, &list);
+	snprintf(service, sizeof(service), "%u", q->port);
+	f.status = getaddrinfo(q->host, service, &hints, &list);
 	f.number = errno;
 	for (a = f.status ? NULL : list; a && f.count < RESOLVE_MAX; a = a->ai_next) {
-		if ((a->ai_family == AF_INET || a->ai_family == AF_INET6) &&
-		    a->ai_addrlen <= sizeof(f.addr[0]))
+		if (a->ai_family == family && a->ai_addrlen <= sizeof(f.addr[0]))
 			memcpy(&f.addr[f.count++], a->ai_addr, a->ai_addrlen);
 	}
 	_exit(write(out, &f, sizeof(f)) == (ssize_t)sizeof(f) ? 0 : 1);
 }
 
-/* Read the child's record, whole, before the deadline. */
+/* getaddrinfo knows no deadline, so a child runs it, which can be killed. 0, or -1 with errno. */
 static int
-read_found(int in, struct found *f, const struct deadline *d, const char *what, struct err *err)
+begin_lookup(struct lookup *l, const struct query *q, int family)
 {
-	size_t have = 0;
-	ssize_t n;
+	int fds[2], number;
 
-	while (have < sizeof(*f)) {
-		if (deadline_poll(d, in, POLLIN, what, err) == -1)
-			return -1;
-		n = read(in, (char *)f + have, sizeof(*f) - have);
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return err_set(
-			    err, ERR_REACH, "%s: the look-up ended without an answer", what);
-		have += (size_t)n;
-	}
-	return 0;
-}
-
-/* The reason of getaddrinfo and what to do about it. */
-static int
-not_found(const char *host, const struct found *f, struct err *err)
-{
-	bool sys = f->status == EAI_SYSTEM;
-
-	return err_set(err, ERR_REACH,
-	    "the name %s was not found: %s. If this host has no resolver, name the address: "
-	    "--resolve HOST:PORT:ADDRESS.",
-	    host, sys ? strerror(f->number) : gai_strerror(f->status));
-}
-
-/* Check and copy what came through the pipe; the port is set here. */
-static int
-copy_found(
-    struct resolved *out, const struct found *f, const char *host, unsigned port, struct err *err)
-{
-	union resolve_addr a;
-	uint32_t i;
-
-	if (f->magic != FOUND_MAGIC || f->count > RESOLVE_MAX)
-		return err_set(err, ERR_SYSTEM, "looking up %s: the answer is malformed", host);
-	if (f->status)
-		return not_found(host, f, err);
-	for (i = 0; i < f->count; i++) {
-		a = f->addr[i];
-		if (a.sa.sa_family == AF_INET)
-			a.in.sin_port = htons((uint16_t)port);
-		else if (a.sa.sa_family == AF_INET6)
-			a.in6.sin6_port = htons((uint16_t)port);
-		else
-			continue;
-		add_addr(out, &a);
-	}
-	if (!out->count)
-		return err_set(err, ERR_REACH, "the name %s has no IPv4 or IPv6 address", host);
-	return 0;
-}
-
-/* getaddrinfo knows no deadline, so a child runs it, which can be killed. */
-static int
-resolve_child(struct resolved *out, const char *host, unsigned port, void (*in_child)(void),
-    const struct deadline *d, struct err *err)
-{
-	char what[WHAT_MAX];
-	struct found f;
-	int fds[2], r;
-	pid_t pid;
-
-	snprintf(what, sizeof(what), "looking up %s", host);
+	memset(l, 0, sizeof(*l));
+	l->family = family;
+	l->fd = -1;
 	if (pipe2(fds, O_CLOEXEC) == -1)
-		return err_system(err, ERR_SYSTEM, errno, "%s", what);
-	pid = fork();
-	if (pid == 0) {
+		return -1;
+	l->pid = fork();
+	number = errno;
+	if (l->pid == 0) {
 		close(fds[0]);
-		look_up(host, port, in_child, fds[1]);
+		look_up(q, family, fds[1]);
 	}
 	close(fds[1]);
-	if (pid == -1) {
+	if (l->pid == -1) {
 		close(fds[0]);
-		return err_system(err, ERR_SYSTEM, errno, "%s", what);
+		errno = number;
+		return -1;
 	}
-	r = read_found(fds[0], &f, d, what, err);
-	close(fds[0]);
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+	l->fd = fds[0];
+	return 0;
+}
+
+static void
+end_lookup(struct lookup *l)
+{
+	if (l->fd == -1)
+		return;
+	close(l->fd);
+	l->fd = -1;
+	kill(l->pid, SIGKILL);
+	while (waitpid(l->pid, NULL, 0) == -1 && errno == EINTR)
 		;
-	return r == 0 ? copy_found(out, &f, host, port, err) : -1;
+}
+
+/* Read what there is of the child's record. */
+static void
+read_found(struct lookup *l)
+{
+	ssize_t n = read(l->fd, (char *)&l->found + l->have, sizeof(l->found) - l->have);
+
+	if (n == -1 && errno == EINTR)
+		return;
+	l->have += n > 0 ? (size_t)n : 0;
+	if (n <= 0 || l->have == sizeof(l->found))
+		end_lookup(l);
+}
+
+static bool
+is_found(const struct lookup *l)
+{
+	return l->have == sizeof(l->found) && l->found.magic == FOUND_MAGIC && !l->found.status &&
+	    l->found.count && l->found.count <= RESOLVE_MAX;
+}
+
+/* Wait for both; for the second only a moment once the first has addresses. */
+static int
+await_lookups(struct lookup l[2], const struct deadline *d, const char *what, struct err *err)
+{
+	int64_t end = INT64_MAX;
+	int r = 0, i;
+
+	while (r == 0 && (l[0].fd != -1 || l[1].fd != -1)) {
+		struct pollfd fds[2] = { { .fd = l[0].fd, .events = POLLIN },
+			{ .fd = l[1].fd, .events = POLLIN } };
+
+		r = deadline_poll_any(d, fds, COUNT(fds), end, what, err);
+		for (i = 0; i < 2 && r == 0; i++) {
+			if (fds[i].fd != -1 && fds[i].revents)
+				read_found(&l[i]);
+		}
+		if (end == INT64_MAX && (is_found(&l[0]) || is_found(&l[1])))
+			end = deadline_now() + FAMILY_WAIT_MS;
+	}
+	end_lookup(&l[0]);
+	end_lookup(&l[1]);
+	return r == -1 && end == INT64_MAX ? -1 : 0;
+}
+
+/* getaddrinfo's reason */
+static const char *
+reason(const struct lookup *l)
+{
+	if (l->have != sizeof(l->found) || l->found.magic != FOUND_MAGIC)
+		return "the look-up ended without an answer";
+	if (!l->found.status)
+		return "no address";
+	return l->found.status == EAI_SYSTEM ? strerror(l->found.number)
+					     : gai_strerror(l->found.status);
+}
+
+/* Add the i-th address of what came through the pipe, if there is one; the port is set here. */
+static void
+add_found(struct resolved *out, const struct lookup *l, size_t i, unsigned port)
+{
+	union resolve_addr a;
+
+	if (!is_found(l) || i >= l->found.count)
+		return;
+	a = l->found.addr[i];
+	a.sa.sa_family = (sa_family_t)l->family;
+	if (l->family == AF_INET)
+		a.in.sin_port = htons((uint16_t)port);
+	else
+		a.in6.sin6_port = htons((uint16_t)port);
+	add_addr(out, &a);
+}
+
+/* Each family by itself: many a name server answers one of the two questions with an error. */
+static int
+resolve_children(
+    struct resolved *out, const struct query *q, const struct deadline *d, struct err *err)
+{
+	struct lookup l[2]; /* IPv6 first, and in turn (RFC 8305, 4) */
+	char what[WHAT_MAX];
+	size_t i;
+
+	snprintf(what, sizeof(what), "looking up %s", q->host);
+	if (begin_lookup(&l[1], q, AF_INET) == -1) {
+		err_system(err, ERR_REACH, errno, "%s", what);
+		err_add(err,
+		    "A process of its own does that. Where none can be had, name the address: "
+		    "--resolve HOST:PORT:ADDRESS.");
+		return -1;
+	}
+	(void)begin_lookup(&l[0], q, AF_INET6);
+	if (await_lookups(l, d, what, err) == -1)
+		return -1;
+	for (i = 0; i < RESOLVE_MAX; i++) {
+		add_found(out, &l[0], i, q->port);
+		add_found(out, &l[1], i, q->port);
+	}
+	if (out->count)
+		return 0;
+	return err_set(err, ERR_REACH,
+	    "the name %s was not found. It was asked for IPv4 addresses: %s; and for IPv6 "
+	    "addresses: %s. If this host has no resolver, name the address: "
+	    "--resolve HOST:PORT:ADDRESS.",
+	    q->host, reason(&l[1]), reason(&l[0]));
 }
 
 int
@@ -412,5 +484,5 @@ resolve(struct resolved *out, const char *host, unsigned port, const struct reso
 	if (!*host || strlen(host) > HOST_MAX)
 		return err_set(
 		    err, ERR_REACH, "the host's name is empty or longer than %d bytes", HOST_MAX);
-	return resolve_child(out, host, port, in_child, deadline, err);
+	return resolve_children(out, &(struct query){ host, port, in_child }, deadline, err);
 }

@@ -57,14 +57,20 @@ static int
 check_mode(int fd, const char *name, const char *path, bool lax, struct err *err)
 {
 	struct stat st;
+	bool reads, writes;
 
 	if (fstat(fd, &st) == -1)
 		return err_system(err, ERR_USAGE, errno, "%s can't be read", name);
-	if (S_ISREG(st.st_mode) && (st.st_mode & (S_IRGRP | S_IROTH)) && !lax)
-		return err_refuse(err, REFUSAL_OPEN_SECRET,
-		    "%s can be read by others (mode %03o). Fix: chmod 600 %s.", name,
-		    (unsigned)(st.st_mode & 0777), path);
-	return 0;
+	reads = st.st_mode & (S_IRGRP | S_IROTH);
+	writes = st.st_mode & (S_IWGRP | S_IWOTH);
+	if (!S_ISREG(st.st_mode) || lax || (!reads && !writes))
+		return 0;
+	return err_refuse(err, REFUSAL_OPEN_SECRET,
+	    "%s can be %s by others (mode %03o). Fix: chmod 600 %s.", name,
+	    !writes     ? "read"
+		: reads ? "read and written"
+			: "written",
+	    (unsigned)(st.st_mode & 0777), path);
 }
 
 int
@@ -74,11 +80,17 @@ secret_read_file(struct secret *s, const char *path, const char *what, bool lax,
 	int fd = is_stdin ? STDIN_FILENO : file_open(path), r;
 	struct buf text = { 0 };
 	char name[ERR_TEXT_MAX];
+	struct stat st;
 
 	secret_wipe(s);
 	snprintf(name, sizeof(name), "%s %s", what, is_stdin ? "(standard input)" : path);
 	if (fd == -1)
 		return err_system(err, ERR_USAGE, errno, "%s can't be opened", name);
+	if (is_stdin && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+		return err_set(err, ERR_USAGE,
+		    "%s is closed, so there is nothing to read. Give the secret there, or name a "
+		    "file.",
+		    name);
 	r = is_stdin ? 0 : check_mode(fd, name, path, lax, err);
 	if (r == 0)
 		r = file_read_stream(
@@ -104,7 +116,9 @@ secret_take_env(struct secret *s, const char *name, struct err *err)
 	secret_wipe(s);
 	if (!value)
 		return 0;
-	if (strlen(value) > SECRET_MAX)
+	if (!*value)
+		r = 1;
+	else if (strlen(value) > SECRET_MAX)
 		r = err_set(err, ERR_USAGE, "$%s is longer than %d bytes", name, SECRET_MAX);
 	else if (strchr(value, '\n'))
 		r = err_set(err, ERR_USAGE, "$%s holds a line feed", name);

@@ -29,16 +29,17 @@ int secret_add(struct secret *s, const void *data, size_t len, struct err *err) 
 /*
  * The content of a file ("-" is standard input), without one line end at its end. An empty file,
  * one longer than SECRET_MAX, or with a NUL or another line end inside is refused. A regular file
- * that group or others may read is refused with the name "open-secret" unless `lax`. A pipe or a
- * terminal is waited for until a signal: somebody may be typing at its other end. 0 or -1 with err;
- * what names the option for messages ("--password-file").
+ * that group or others may read or write is refused with the name "open-secret" unless `lax`. A
+ * pipe or a terminal is waited for until a signal: somebody may be typing at its other end. 0 or -1
+ * with err; what names the option for messages ("--password-file").
  */
 int secret_read_file(
     struct secret *s, const char *path, const char *what, bool lax, struct err *err) WARN_UNUSED;
 
 /*
  * Move the value of an environment variable into s: its bytes are overwritten, and it is unset. 0,
- * with s empty when it is not set; -1 with err when it is too long or has more than one line.
+ * with s empty when it is not set; 1 when it is set but empty; -1 with err when it is too long or
+ * has more than one line.
  */
 int secret_take_env(struct secret *s, const char *name, struct err *err) WARN_UNUSED;
 

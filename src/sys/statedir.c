@@ -24,7 +24,8 @@ statedir_make(const char *path, struct err *err)
 			(int)(slash ? (size_t)(slash - path) : strlen(path)),
 			path) >= (int)sizeof(part))
 			return err_set(err, ERR_SYSTEM, "%.80s...: the name is too long", path);
-		if (mkdir(part, 0700) == -1 && errno != EEXIST)
+		/* whatever the umask is */
+		if (mkdir(part, 0700) == 0 ? chmod(part, 0700) == -1 : errno != EEXIST)
 			return err_system(
 			    err, ERR_SYSTEM, errno, "the folder %s can't be made", part);
 	} while (slash);

@@ -8,6 +8,7 @@
 #include "settings/changeset.h"
 #include "target/http1.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -136,8 +137,10 @@ expect_json(struct http1_answer *answer, const char *what, struct json **doc, st
 	if (answer->status != 200)
 		return status_error(answer, what, err);
 	if (parse_body(doc, answer, &why) == -1)
-		return err_set(err, ERR_SERVER,
-		    "stalprep does not understand the server's answer (%s).", why.text);
+		return why.code == ENOMEM
+		    ? err_memory(err)
+		    : err_set(err, ERR_SERVER,
+			  "stalprep does not understand the server's answer (%s).", why.text);
 	if (json_member(*doc, "error") || !json_member(*doc, "data")) {
 		detail_of_answer(detail, answer);
 		json_free(*doc);

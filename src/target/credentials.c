@@ -11,11 +11,14 @@ static const char PASSWORD_HINT[] =
     "--password-file FILE, $STALPREP_PASSWORD or --api-key-file FILE";
 
 static int
-read_password(struct credentials *c, const struct reach *from, bool lax, struct err *err)
+read_password(
+    struct credentials *c, const struct reach *from, bool lax, bool is_empty, struct err *err)
 {
 	if (from->password_file)
 		return secret_read_file(
 		    &c->password, from->password_file, "--password-file", lax, err);
+	if (is_empty)
+		return err_set(err, ERR_USAGE, "$%s is empty. Set it, or unset it.", SECRET_ENV);
 	c->asks = !c->password.len;
 	return c->asks ? prompt_check(PASSWORD_HINT, err) : 0;
 }
@@ -23,12 +26,15 @@ read_password(struct credentials *c, const struct reach *from, bool lax, struct 
 int
 credentials_load(struct credentials *c, const struct reach *from, bool lax, struct err *err)
 {
+	bool is_empty;
 	int r;
 
 	c->user = from->user ? from->user : "admin";
 	/* It must leave the environment even if another source is used. */
-	if (secret_take_env(&c->password, SECRET_ENV, err) == -1)
+	r = secret_take_env(&c->password, SECRET_ENV, err);
+	if (r == -1)
 		return -1;
+	is_empty = r == 1;
 	if (from->api_key_file) {
 		r = secret_read_file(&c->password, from->api_key_file, "--api-key-file", lax, err);
 		if (r == 0)
@@ -36,7 +42,7 @@ credentials_load(struct credentials *c, const struct reach *from, bool lax, stru
 		credentials_finish(c);
 		return r;
 	}
-	if (read_password(c, from, lax, err) == -1 ||
+	if (read_password(c, from, lax, is_empty, err) == -1 ||
 	    (from->totp_file &&
 		secret_read_file(&c->code, from->totp_file, "--totp-file", lax, err) == -1))
 		return -1;

@@ -49,7 +49,10 @@ end_of(unsigned seconds)
 void
 session_begin_phase(struct session *s, bool may_stop)
 {
-	s->deadline.total = end_of(s->reach->max_time);
+	/* Up to the first write one --max-time holds for the whole run: it comes as a signal. */
+	if (!may_stop)
+		interrupt_after(0);
+	s->deadline.total = may_stop ? INT64_MAX : end_of(s->reach->max_time);
 	s->deadline.step = INT64_MAX;
 	s->deadline.stop = may_stop ? &interrupt_signal : NULL;
 }

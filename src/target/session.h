@@ -68,8 +68,9 @@ int session_open(struct session *s, const struct trust *t, const struct credenti
     struct err *err) WARN_UNUSED;
 
 /*
- * Begin a phase of the run, with a new time limit. may_stop: a signal ends the waiting. Without it
- * signals have no effect on the phase.
+ * Begin a phase of the run. may_stop: a signal ends the waiting, and so does the end of the run's
+ * --max-time (interrupt_after). Without it, from the first write on, signals have no effect on the
+ * phase, and it has a --max-time of its own.
  */
 void session_begin_phase(struct session *s, bool may_stop);
 

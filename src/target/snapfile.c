@@ -6,6 +6,8 @@
 #include "settings/snapshot.h"
 #include "sys/file.h"
 
+#include <errno.h>
+
 /* Somebody else may have written it. */
 static int
 refuse(const char *path, const struct err *why, struct err *err)
@@ -48,10 +50,12 @@ snapfile_load(struct snapshot *s, struct pool *pool, const char *path,
 		*err = why;
 	else if (r == 0 &&
 	    snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
-		r = err_set(err, ERR_REFUSED,
-		    "the snapshot %s can't be used: %s. Only this file says what the settings were "
-		    "before. Look at it; if it is useless, move it away.",
-		    path, why.text);
+		r = why.code == ENOMEM ? err_memory(err)
+				       : err_set(err, ERR_REFUSED,
+					     "the snapshot %s can't be used: %s. Only this file "
+					     "says what the settings were "
+					     "before. Look at it; if it is useless, move it away.",
+					     path, why.text);
 	buf_free(&text);
 	return r;
 }

@@ -58,8 +58,6 @@ read_text(struct target *t, struct err *err)
 	const char *guess = NULL;
 	struct err why;
 
-	if (configfile_read(&t->config, err) == -1)
-		return -1;
 	if (toml_read(&t->toml, &t->pool, "", t->config.text.data, t->config.text.len, old_keys,
 		&why) == -1)
 		return explain_unreadable(t, &why, err);
@@ -76,9 +74,15 @@ read_text(struct target *t, struct err *err)
 }
 
 int
+target_file_open(struct target *t, struct err *err)
+{
+	return configfile_read(&t->config, err) == -1 ? -1 : check_running(t, err);
+}
+
+int
 target_file_read(struct target *t, struct err *err)
 {
-	if (read_text(t, err) == -1 || check_running(t, err) == -1)
+	if (read_text(t, err) == -1)
 		return -1;
 	t->facts.minor_first = t->toml.new_keys ? 13 : MINOR_FIRST;
 	t->facts.minor_last = MINOR_LAST;

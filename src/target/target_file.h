@@ -6,8 +6,14 @@
 #include "target/target.h"
 
 /*
- * target_read of a file, by the server's own rules. It is refused if the server would not start
- * with it, or is running with it.
+ * Read a file's text, before the process is confined. It is refused if a server is running with it,
+ * which only a process that is not confined can see. 0 or -1 with err.
+ */
+int target_file_open(struct target *t, struct err *err) WARN_UNUSED;
+
+/*
+ * target_read of a file that is open: parse it by the server's own rules. It is refused if the
+ * server would not start with it.
  */
 int target_file_read(struct target *t, struct err *err) WARN_UNUSED;
 

@@ -167,7 +167,7 @@ engine_error(const struct tls *t, struct err *err)
 
 /*
  * Send a record. If that fails during the handshake, go on: an alert that says why may be waiting
- * to be read.
+ * to be read. But not if this host itself did not let it out.
  */
 static int
 send_record(struct tls *t, struct err *err)
@@ -177,7 +177,7 @@ send_record(struct tls *t, struct err *err)
 
 	if (t->lower->write(t->lower->ctx, data, len, err) == -1) {
 		t->broken = true;
-		if (t->open)
+		if (t->open || (err && (err->code == EPERM || err->code == EACCES)))
 			return -1;
 	}
 	br_ssl_engine_sendrec_ack(&t->client.eng, len);

@@ -153,6 +153,74 @@ test_shell(void **state)
 	buf_free(&out);
 }
 
+/* At most max bytes, whole characters only, one line, nothing that a terminal obeys. */
+static void
+test_clean(void **state)
+{
+	static const struct {
+		const char *in;
+		size_t max;
+		const char *out;
+	} cases[] = {
+		{ "", 0, "" },
+		{ "plain \xc3\xa4", (size_t)-1, "plain \xc3\xa4" },
+		{ "a\x1b[2J\r\n\t\x7f", (size_t)-1, "a?[2J????" },
+		{ "\xc2\x9b\xc2\xa0\xe2\x80\xae", (size_t)-1, "???" },
+		{ "\xff\xc3", (size_t)-1, "??" },
+		{ "abc", 3, "abc" },
+		{ "abcd", 3, "abc\xe2\x80\xa6" },
+		{ "ab\xe2\x82\xac", 4, "ab\xe2\x80\xa6" },
+	};
+	struct buf out = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		buf_reset(&out);
+		buf_clean(&out, cases[i].in, strlen(cases[i].in), cases[i].max);
+		CHECK(same_text(buf_text(&out), cases[i].out), "case %zu: %s", i, buf_text(&out));
+	}
+	buf_reset(&out);
+	buf_shell_line(&out, "/a b/\n\xe2\x80\xae");
+	assert_string_equal(buf_text(&out),
+	    "'/a b/?"
+	    "?'");
+	buf_free(&out);
+}
+
+/* A whole text: its layout stays; JSON tells all, a character above U+FFFF by two escapes. */
+static void
+test_shown(void **state)
+{
+	static const struct {
+		const char *in, *text, *json;
+	} cases[] = {
+		{ "a\tb\n", "a\tb\n", "a\\u0009b\n" },
+		{ "a\r\nb\r", "a\r\nb?", "a\\u000d\nb\\u000d" },
+		{ "\x1b\x7f\xc2\x9b\xc2\x85", "????", "\\u001b\\u007f\\u009b\\u0085" },
+		{ "\xe2\x80\xae\xef\xbb\xbf\xf3\xa0\x81\x81",
+		    "?"
+		    "?"
+		    "?",
+		    "\\u202e\\ufeff\\udb40\\udc41" },
+		{ "\xff\xe2\x82", "???", "\\ufffd\\ufffd\\ufffd" },
+		{ "\xf0\x9f\x94\x91", "\xf0\x9f\x94\x91", "\xf0\x9f\x94\x91" },
+	};
+	struct buf out = { 0 };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		buf_reset(&out);
+		buf_shown(&out, cases[i].in, strlen(cases[i].in), false);
+		CHECK(same_text(buf_text(&out), cases[i].text), "case %zu: %s", i, buf_text(&out));
+		buf_reset(&out);
+		buf_shown(&out, cases[i].in, strlen(cases[i].in), true);
+		CHECK(same_text(buf_text(&out), cases[i].json), "case %zu: %s", i, buf_text(&out));
+	}
+	buf_free(&out);
+}
+
 int
 main(void)
 {
@@ -163,6 +231,8 @@ main(void)
 		cmocka_unit_test(test_wiped),
 		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_shell),
+		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,9 +42,11 @@ test_connect(void **state)
 	listener = listen_on(&to.addr[1]);
 	dead = listen_on(&to.addr[0]);
 	close(dead);
-	/* the first address refuses, the second answers */
-	CHECK(conn_open(&c, &to, &d, &err) == 0, "%s", err.text);
+	/* the first address refuses, the second answers, and is the first from then on */
 	resolve_format(&to.addr[1], text);
+	CHECK(conn_open(&c, &to, &d, &err) == 0, "%s", err.text);
+	assert_string_equal(c.peer, text);
+	resolve_format(&to.addr[0], text);
 	assert_string_equal(c.peer, text);
 	peer = accept(listener, NULL, NULL);
 	t = conn_transport(&c);
@@ -74,6 +76,55 @@ test_connect(void **state)
 		has(err.text, "refused"),
 	    "%s", err.text);
 	assert_int_equal(c.fd, -1);
+}
+
+/*
+ * Addresses that don't answer (a full queue drops what comes) before one that does: it is reached
+ * within the time of one, and at once the next time.
+ */
+static void
+test_side_by_side(void **state)
+{
+	struct deadline d = { .total = INT64_MAX };
+	struct resolved to = { .count = 8 };
+	int listener, deaf, fill[8];
+	union resolve_addr full;
+	struct conn c;
+	struct err err;
+	int64_t begun;
+	size_t i;
+
+	(void)state;
+	listener = listen_on(&to.addr[7]);
+	deaf = listen_on(&full);
+	assert_int_equal(listen(deaf, 0), 0);
+	for (i = 0; i < COUNT(fill); i++) {
+		fill[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+		(void)!connect(fill[i], &full.sa, sizeof(full.in));
+	}
+	for (i = 0; i < 7; i++)
+		to.addr[i] = full;
+	begun = deadline_now();
+	d.step = begun + 1000;
+	CHECK(conn_open(&c, &to, &d, &err) == 0, "%s", err.text);
+	assert_in_range(deadline_now() - begun, 0, 900);
+	conn_close(&c);
+	begun = deadline_now();
+	d.step = begun + 10000;
+	assert_int_equal(conn_open(&c, &to, &d, &err), 0);
+	assert_in_range(deadline_now() - begun, 0, 100);
+	conn_close(&c);
+
+	to.count = 2;
+	to.addr[0] = full;
+	d.step = deadline_now() + 300;
+	assert_int_equal(conn_open(&c, &to, &d, &err), -1);
+	CHECK(err.kind == ERR_REACH && err.code == ETIMEDOUT && has(err.text, "--connect-timeout"),
+	    "%s", err.text);
+	for (i = 0; i < COUNT(fill); i++)
+		close(fill[i]);
+	close(deaf);
+	close(listener);
 }
 
 /* A connection is quiet until anything comes: a byte, an end, a reset. */
@@ -175,6 +226,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_side_by_side),
 		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_slow),
 	};

@@ -38,42 +38,11 @@ test_messages(void **state)
 	pool_free(&pool);
 }
 
-/* At most max bytes, whole characters only, nothing that a terminal obeys. */
-static void
-test_clean(void **state)
-{
-	static const struct {
-		const char *in;
-		size_t max;
-		const char *out;
-	} cases[] = {
-		{ "", 0, "" },
-		{ "plain \xc3\xa4", (size_t)-1, "plain \xc3\xa4" },
-		{ "a\x1b[2J\r\n\x7f", (size_t)-1, "a?[2J???" },
-		{ "\xc2\x9b\xc2\xa0", (size_t)-1, "?\xc2\xa0" },
-		{ "\xff\xc3", (size_t)-1, "??" },
-		{ "abc", 3, "abc" },
-		{ "abcd", 3, "abc\xe2\x80\xa6" },
-		{ "ab\xe2\x82\xac", 4, "ab\xe2\x80\xa6" },
-	};
-	struct buf out = { 0 };
-	size_t i;
-
-	(void)state;
-	for (i = 0; i < COUNT(cases); i++) {
-		buf_reset(&out);
-		say_clean(&out, cases[i].in, strlen(cases[i].in), cases[i].max);
-		CHECK(same_text(buf_text(&out), cases[i].out), "case %zu: %s", i, buf_text(&out));
-	}
-	buf_free(&out);
-}
-
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_messages),
-		cmocka_unit_test(test_clean),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
