@@ -111,7 +111,9 @@ class RealServer:
         # Unoptimised builds need deep stacks.
         environment = {"RUST_MIN_STACK": "16777216", **os.environ}
         self.output = open(os.path.join(self.folder, "output"), "w+b")
-        self.process = subprocess.Popen([binary(), "--config=" + self.config_path], env=environment,
+        # Not as an argument: a run on this host would find the file, and judge by it.
+        environment = {**environment, "CONFIG_PATH": self.config_path}
+        self.process = subprocess.Popen([binary()], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.output)
         self.boots = self.wait_for_api()
         if self.boots and self.version >= (0, 11):
