@@ -357,6 +357,22 @@ def test_stopped_by_the_shell(terminal, serve, how):
     assert screen.echoes() and PASSWORD.encode() not in screen.seen
 
 
+def test_stopped_again_and_again(terminal, serve):
+    """As soon as it has asked again: the shell has its echo each time."""
+    screen = terminal("status", *reach(serve()), wrap=(sys.executable, "-c", SHELL))
+    screen.wait(b"Password of admin")
+    child = int(re.search(rb"child (\d+)", screen.seen)[1])
+    for _ in range(30):
+        os.kill(child, signal.SIGTSTP)
+        screen.wait(b"stopped by %d, echo 1" % signal.SIGTSTP)
+        screen.seen = b""
+        screen.type(b"fg\n")
+        screen.wait(b"Password of admin")
+    assert not screen.echoes()
+    screen.type(PASSWORD.encode() + b"\n")
+    screen.finish(STATUS_OK)
+
+
 def test_stopped_without_a_shell(terminal, serve):
     """Then nothing stops it, and the echo stays away."""
     screen = terminal("status", *reach(serve()))

@@ -221,6 +221,20 @@ def test_removed_by_hand(run, simulate):
     assert server.settings() == before and "is now" in ran.out and not list(run.folder.glob("*.snapshot.json"))
 
 
+@pytest.mark.parametrize("key,value", [("queue.strategy.route", "'mx'"), ("auth.dkim.verify", "strict")])
+def test_hidden_by_the_file(run, simulate, key, value):
+    """What the database held is put back there, though a new line of the file shows the same value."""
+    server = simulate(config=config(SMTP, HTTP, IMAP))
+    write(server, {key: value})
+    before = server.database()
+    run("stage", *reach(server), *CHANGE, *RELAY, status=0)
+    edit(server, lambda keys: keys.update({key: value}))
+    assert server.restart() and server.settings()[key] == value and server.database().get(key) != value
+    out = run("clear", *reach(server), status=0).out
+    assert key in out and server.database() == before
+    run("clear", *reach(server), status=0)
+
+
 def test_changed_and_forced(run, simulate):
     """Then the snapshot has served."""
     server = simulate(config=config(SMTP, HTTP, IMAP))

@@ -107,6 +107,19 @@ original_of(const struct build *b, const struct part_key *k)
 	return !k->before && behind && !b->in->file ? behind->before : k->before;
 }
 
+/*
+ * Does a key that looks restored need the write even so? The stage's change of it may be hidden:
+ * somebody put the old value into config.toml, which outranks the database, and over the API both
+ * look the same. Where nothing of the stage is left, it was taken back by hand or by a backup.
+ */
+static bool
+may_be_hidden(const struct build *b, const struct plan_key *k, const struct part_key *old)
+{
+	return k->wanted && !k->local && !k->in_file && !b->in->shared_elsewhere &&
+	    settings_same(k->now, k->wanted) && !settings_same(old->written, k->wanted) &&
+	    part_stands(b->in->part, b->in->now);
+}
+
 static int
 from_snapshot(struct build *b)
 {
@@ -131,8 +144,12 @@ from_snapshot(struct build *b)
 		if (!old)
 			continue; /* our network that became a scalar */
 		k->written = old->written;
-		if (k->write && !part_accounts_for(old, k->now))
+		if (k->write && !part_accounts_for(old, k->now)) {
 			leave_changed(b, k);
+		} else if (may_be_hidden(b, k, old)) {
+			k->write = true;
+			b->p->write_count++;
+		}
 	}
 	leave_in_file(b);
 	tell_unknown(b);

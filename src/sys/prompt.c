@@ -108,7 +108,7 @@ ask(void)
 	say(asking.question);
 }
 
-/* Returns what the signal did before. */
+/* Neither of the two handlers runs within the other. Returns what the signal did before. */
 static struct sigaction
 on_signal(int number, void (*handler)(int))
 {
@@ -118,6 +118,8 @@ on_signal(int number, void (*handler)(int))
 	action.sa_handler = handler;
 	action.sa_flags = SA_RESTART;
 	sigemptyset(&action.sa_mask);
+	sigaddset(&action.sa_mask, SIGTSTP);
+	sigaddset(&action.sa_mask, SIGCONT);
 	sigaction(number, &action, &old);
 	return old;
 }
@@ -133,10 +135,10 @@ on_stop(int number)
 	sigemptyset(&set);
 	sigaddset(&set, number);
 	raise(number);
-	sigprocmask(SIG_UNBLOCK, &set, NULL); /* here it stops; SIGCONT asks again */
+	sigprocmask(SIG_UNBLOCK, &set, NULL); /* here it stops */
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	(void)on_signal(number, on_stop);
-	/* a process without a shell above it is not stopped */
+	/* SIGCONT waits up to here, and asks again. Without a shell we were not stopped. */
 	tcsetattr(asking.in, TCSANOW, &asking.quiet);
 }
 
@@ -170,9 +172,10 @@ prompt_secret(struct secret *s, const char *question, const char *hint, struct e
 	cont = on_signal(SIGCONT, on_continue);
 	ask();
 	r = read_line(s, asking.in, err);
+	asking.quiet.c_lflag = asking.mode.c_lflag; /* nor does a handler take the echo now */
+	tcsetattr(asking.in, TCSAFLUSH, &asking.mode);
 	sigaction(SIGTSTP, &stop, NULL);
 	sigaction(SIGCONT, &cont, NULL);
-	tcsetattr(asking.in, TCSAFLUSH, &asking.mode);
 	say("\n");
 	close_terminal();
 	buf_free(&shown);
