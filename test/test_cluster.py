@@ -332,8 +332,30 @@ def test_one_url_of_a_cluster(run, simulate, key, value):
     assert key.removesuffix(".0") in run(*STAGE, *reach(server), status=1).err
     run(*STAGE, *reach(server), "--skip", "listeners", status=0)  # the database is all nodes'
     run(*STAGE, *reach(server), "--single-node", status=0)
+    run("status", *reach(server), status=0)  # by the stage's own choice
+    ran = run("status", *reach(server), *CHANGE, keep=False, status=6)
+    assert "--single-node" in ran.err and key.removesuffix(".0") in ran.err and "Not ready" in ran.out
+    run("status", *reach(server), *CHANGE, "--single-node", keep=False, status=0)
     run(*CLEAR, *reach(server), status=0)
     assert state(server) == before
+    run("status", *reach(server), status=7)
+
+
+def test_status_of_some_nodes(run, simulate):
+    """Ready are the nodes that were looked at, not the cluster."""
+    database = {}
+    nodes = [simulate(config=config(f'cluster.coordinator = "redis"\ncluster.node-id = "{n}"\n', SMTP, HTTP, IMAP),
+                      database=database) for n in range(3)]
+    ways = [reach(node) for node in nodes]
+    run("stage", *ways[0], *ways[1], *ways[2], *CHANGE, status=0)
+    run("status", *ways[2], *ways[0], *ways[1], status=0)
+    for some in (ways[1], ways[0] + ways[2]):
+        ran = run("status", *some, status=6)
+        named = re.findall(r"also has (\S+?)(?:, (\S+))?\. ", ran.err)
+        assert [sorted(filter(None, found)) for found in named] == [sorted(way[1] for way in ways if way[1] not in some)]
+        assert "Ready" not in ran.out
+        run("status", *some, "--single-node", status=0)
+    run("status", *ways[1], "--skip", "listeners", status=0)  # what all nodes share
 
 
 @pytest.mark.parametrize("sign", ['cluster.key = "x"\n', 'cluster.coordinator = "redis"\n'])

@@ -336,7 +336,7 @@ const struct option option_table[OPT_COUNT] = {
 	    .set = set_new_server },
 	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN, OPTION_WRITES,
 	    "also exempt --new-server from automatic bans", .at = AT(request.allow_new_server) },
-	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_CHANGE, OPTION_WRITES,
+	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_PLAN, 0,
 	    "leave out the other nodes of this cluster, on purpose",
 	    .at = AT(request.single_node) },
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN, 0,

@@ -307,10 +307,8 @@ left_of_clear(struct buf *out, const struct report *r)
 
 		url = url ? url : node->origin;
 		add_left(out, r, t ? count_in_file(t->plan) : part_count(node, groups),
-		    node->origin     ? node->origin
-			: node->file ? node->file
-				     : "config.toml",
-		    by_file ? "config" : "url", by_file ? node->file : node->origin);
+		    part_node_name(node), by_file ? "config" : "url",
+		    by_file ? node->file : node->origin);
 	}
 	if (s && r->targets[0].snapshot_kept && r->targets[0].is_file)
 		add_left(out, r, part_count(&s->database, groups), "the database", "url", url);

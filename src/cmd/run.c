@@ -361,9 +361,31 @@ edit_files(struct run *r)
 	return 0;
 }
 
+/* The snapshot's nodes that this run has no --url for, in words; NULL: none. */
+static const char *
+other_nodes(struct run *r)
+{
+	const struct snapshot *s = &r->store.current;
+	const char *text = NULL;
+	size_t i, j;
+
+	for (i = 0; r->store.found && i < s->node_count; i++) {
+		const struct part *node = &s->nodes[i];
+
+		for (j = 0; j < r->count && !(r->targets[j].has_node && r->targets[j].node == i);
+		    j++)
+			;
+		if (j == r->count && node->count)
+			text = pool_printf(&r->pool, "%s%s%s", text ? text : "", text ? ", " : "",
+			    part_node_name(node));
+	}
+	return text;
+}
+
 int
 run_plan(struct run *r, run_planner *planner)
 {
+	const char *others = other_nodes(r);
 	size_t refused = 0, i;
 	struct err err;
 	int failed;
@@ -379,6 +401,7 @@ run_plan(struct run *r, run_planner *planner)
 			.boot_broken = t->boot.broken,
 			.request = &t->request,
 			.node_count = r->options->reach.target_count,
+			.other_nodes = others,
 			.part = target_found_part(t),
 			.stored = r->store.found ? r->store.loaded.request : NULL,
 			.new_node = r->store.found && !t->has_node,

@@ -239,21 +239,55 @@ check_listeners(struct build *b)
 	check_others(b);
 }
 
-void
-build_check_cluster(struct build *b)
+/* The setting that shows a cluster, or NULL. */
+static const char *
+cluster_sign(const struct build *b)
 {
 	static const char *const signs[] = { "cluster.coordinator", "cluster.bind-addr",
 		"cluster.node-id" };
-	const char *sign = settings_has_prefix(b->in->now, "cluster.seed-nodes.")
-	    ? "cluster.seed-nodes"
-	    : NULL;
 	size_t i;
 
-	for (i = 0; i < COUNT(signs) && !sign; i++)
-		sign = settings_get(b->in->now, signs[i]) ? signs[i] : NULL;
-	for (i = 0; i < b->p->key_count && !(b->p->keys[i].local && b->p->keys[i].write); i++)
+	if (settings_has_prefix(b->in->now, "cluster.seed-nodes."))
+		return "cluster.seed-nodes";
+	for (i = 0; i < COUNT(signs) && !settings_get(b->in->now, signs[i]); i++)
 		;
-	if (sign && i < b->p->key_count && b->in->node_count == 1 && !b->q->single_node)
+	return i < COUNT(signs) ? signs[i] : NULL;
+}
+
+/* A status of some nodes says nothing of the others. Said once, at the first node. */
+static void
+tell_other_nodes(struct build *b, const char *sign)
+{
+	const char *others = NULL;
+
+	if (settings_has_prefix(b->in->now, "cluster."))
+		others = b->in->other_nodes;
+	if (b->in->node_count > 1 || (b->in->stored && b->in->stored->single_node))
+		sign = NULL; /* as far as shows, these are all */
+	if ((!others && !sign) || b->in->shared_elsewhere || !plan_any_staged(b->p))
+		return;
+	b->p->unready = true;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "Not all nodes of this cluster were looked at: %s%.2000s. Give --url once for every "
+	    "node. If the others are left out on purpose: --single-node.",
+	    others ? "the snapshot also has " : sign, others ? others : " is set");
+}
+
+void
+build_check_cluster(struct build *b)
+{
+	const char *sign = cluster_sign(b);
+	size_t i;
+
+	for (i = 0;
+	    i < b->p->key_count && !(b->p->keys[i].local && (b->p->keys[i].write || b->judging));
+	    i++)
+		;
+	if (i == b->p->key_count || !b->in->node_count || b->q->single_node)
+		return;
+	if (b->judging)
+		tell_other_nodes(b, sign);
+	else if (sign && b->in->node_count == 1)
 		build_refuse(b, REFUSAL_CLUSTER,
 		    "This server is a node of a cluster (%s is set), and each node has the "
 		    "listener keys in its own config.toml. Give --url once for every node. If this "

@@ -19,7 +19,7 @@ void build_check_relay(struct build *b);
 
 /*
  * Refuse to change local keys on one node of a cluster alone: each node has its own, and the API
- * does not name the other nodes. Refuse several --url for servers that are no cluster.
+ * does not name the other nodes. A status warns, and sets p->unready.
  */
 void build_check_cluster(struct build *b);
 

@@ -253,6 +253,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	tell_unseen_rule(&b);
 	build_judge_boot(&b);
 	tell_unproved(&b);
+	build_check_cluster(&b);
 	if (q->groups & 1u << GROUP_LISTENERS)
 		build_check_relay(&b);
 	p->unready |= message_refusals(&p->messages) > 0;

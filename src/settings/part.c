@@ -12,6 +12,14 @@ static const char *const state_names[PART_STATE_COUNT] = {
 };
 
 const char *
+part_node_name(const struct part *p)
+{
+	if (p->origin)
+		return p->origin;
+	return p->file ? p->file : "config.toml";
+}
+
+const char *
 part_state_name(enum part_state state)
 {
 	return state_names[state];

@@ -103,6 +103,9 @@ void part_mark_written(struct part *p, unsigned groups);
 /* Is there a key outside of these groups whose value is not known, since a write was cut off? */
 bool part_is_uncertain(const struct part *p, unsigned groups);
 
+/* A node's name for people: its URL, or its file. */
+const char *part_node_name(const struct part *p);
+
 /* The word for a state. */
 const char *part_state_name(enum part_state state);
 
