@@ -97,8 +97,9 @@ def test_first_stage_into_an_open_folder(run, simulate):
     """A snapshot that nobody could believe later is not begun."""
     server = simulate()
     run.folder.chmod(0o777)
-    ran = run("stage", *CHANGE, *reach(server), status=1)
-    assert f"refused ({OWNER})" in ran.err and writes(server) == 0 and run.snapshots() == []
+    for more in ((), ("--dry-run",)):
+        ran = run("stage", *CHANGE, *reach(server), *more, status=1)
+        assert f"refused ({OWNER})" in ran.err and writes(server) == 0 and run.snapshots() == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

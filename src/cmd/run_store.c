@@ -119,12 +119,14 @@ int
 run_store_open(struct run *r, struct err *err)
 {
 	struct store_whose whose = whose_snapshot(r);
-	bool stages = r->writes && r->options->id == COMMAND_STAGE;
+	bool stages = r->options->id == COMMAND_STAGE;
 	size_t i;
 
 	if (open_store(r, err) == -1)
 		return -1;
-	if (stages && store_prepare(&r->store, err) == -1) {
+	/* A dry run makes no folder, but says what is wrong with one. */
+	if (stages && (r->writes || store_has_folder(&r->store)) &&
+	    store_prepare(&r->store, err) == -1) {
 		target_file_explain(&r->targets[0], err);
 		return -1;
 	}
