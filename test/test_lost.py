@@ -99,6 +99,38 @@ def test_url_that_leads_to_another_node(run, simulate, front, numbers):
     assert [state(one), state(two)] == before
 
 
+@pytest.mark.parametrize("alike", [True, False])
+def test_changed_key_of_a_node(run, simulate, alike):
+    """One key that somebody changed is left. That doesn't make the node a stranger, whose keys all stay."""
+    database = {}
+    other = IMAP if alike else listener("imap", 143, "imap", **{"proxy.trusted-networks.0": "198.51.100.0/24"})
+    nodes = [node(simulate, 1, database), node(simulate, 2, database, other)]
+    before = [state(one) for one in nodes]
+    both = [word for one in nodes for word in reach(one)]
+    run("stage", *both, *CHANGE, status=0)
+    write(nodes[0], {NETWORKS + ".0": "192.0.2.0/24"})
+    ran = run("clear", *both, status=6)
+    assert NETWORKS + ".0 was changed" in ran.err and state(nodes[1]) == before[1]
+    assert difference(before[0]["file"], state(nodes[0])["file"]) == {NETWORKS + ".0": "192.0.2.0/24"}
+    assert "somebody changed it" in run("clear", *both, status=6).err
+    run("clear", *both, "--force", "changed", status=0)
+    assert [state(one) for one in nodes] == before
+
+
+def test_changed_entry_of_a_list_that_was_a_scalar(run, simulate):
+    """What the first clear put back is no network of ours, neither beside the changed one nor without it."""
+    server = simulate(config=config(SMTP, HTTP, listener("imap", 143, "imap", **{"proxy.trusted-networks": "198.51.100.0/24"})))
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, status=0)
+    write(server, {NETWORKS + ".0": "192.0.2.0/24"})
+    for _ in range(2):
+        run("clear", *reach(server), status=6)
+        assert difference(before, server.settings()) == {NETWORKS + ".0": "192.0.2.0/24"}
+    write(server, {NETWORKS + ".0": None})
+    run("clear", *reach(server), status=0)
+    assert server.settings() == before
+
+
 def test_stage_between_read_and_lock(run, simulate, front):
     """What another run wrote meanwhile is not taken for what stood before."""
     server = simulate(config=config(SMTP, HTTP, IMAP))

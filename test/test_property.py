@@ -719,8 +719,9 @@ class History:
             if len(world.nodes) == 1:
                 self.stop()
         off = world.ledger.off(world.places())
-        # A folder without a snapshot may ask for options. That is no reason to leave anything.
-        worst = max(0 if ran.names() and ran.names() <= {"no-snapshot", "dialect-unknown"} else ran.status for ran in results)
+        # A folder without a snapshot may ask for options. If it is the only one, that is no reason to leave anything.
+        worst = max((ran.status for ran in results if not ran.names() or ran.names() - {"no-snapshot", "dialect-unknown"}),
+                    default=1)
         event(f"the last clear {worst} {sorted(set().union(*(ran.names() for ran in results))) if worst else ''}")
         assert worst or not off, f"clear says 0, and {off}"
         named = " ".join(message["text"] for ran in results for message in ran.json["messages"])

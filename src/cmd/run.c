@@ -405,6 +405,7 @@ run_plan(struct run *r, run_planner *planner)
 			.part = target_found_part(t),
 			.stored = r->store.found ? r->store.loaded.request : NULL,
 			.new_node = r->store.found && !t->has_node,
+			.doubted = t->doubted,
 			.snapshot_place = *r->place ? r->place : NULL,
 			.minor_first = t->facts.minor_first,
 			.minor_last = t->facts.minor_last,

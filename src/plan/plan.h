@@ -33,6 +33,7 @@ struct plan_input {
 	const char *snapshot_place;   /* in words: where one was looked for; NULL: nowhere */
 	int minor_first, minor_last;  /* the versions 0.minor that fit the server's answers */
 	bool new_node;         /* there is a snapshot, and no part in it for this node's file */
+	bool doubted;          /* so it is because nothing stands of the part that has its URL */
 	bool shared_elsewhere; /* another node of the run writes the database's keys */
 	bool file;             /* now is the config.toml of a stopped server */
 	/* all of the config.toml that the server reads at its next start; NULL: not looked at. A

@@ -153,7 +153,13 @@ from_snapshot(struct build *b)
 	}
 	leave_in_file(b);
 	tell_unknown(b);
-	if (b->in->new_node)
+	if (b->in->new_node && b->in->doubted)
+		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+		    "Nothing that was staged in this node's config.toml stands there: another node "
+		    "answers at this URL, or somebody changed it. It is left alone. If it is the "
+		    "same node, --force changed restores it.")
+		    ->refusal = REFUSAL_CHANGED;
+	else if (b->in->new_node)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "The snapshot says nothing of this node's config.toml, so that is left alone.");
 	return pool_check(b->pool, b->err);

@@ -94,6 +94,20 @@ part_behind(const struct part *p, const struct part_key *k)
 }
 
 bool
+part_differs(const struct part *a, const struct part *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->count; i++) {
+		const struct part_key *k = part_find(b, a->keys[i].key);
+
+		if (k && !settings_same(k->before, a->keys[i].before))
+			return true;
+	}
+	return false;
+}
+
+bool
 part_stands(const struct part *p, const struct settings *now)
 {
 	size_t i;

@@ -79,6 +79,9 @@ const struct part_key *part_find(const struct part *p, const char *key);
 /* The database's own entry of a key that stands in the node's file; of a join; or NULL. */
 const struct part_key *part_behind(const struct part *p, const struct part_key *k);
 
+/* Did another value stand before for a key that both have? */
+bool part_differs(const struct part *a, const struct part *b);
+
 /* Does any value that was written stand there now? */
 bool part_stands(const struct part *p, const struct settings *now);
 

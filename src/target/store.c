@@ -164,31 +164,16 @@ struct candidate {
 	int rank; /* 0: it is not this server's */
 };
 
-/* Did another value stand before for a key that both have? */
-static bool
-parts_differ(const struct part *a, const struct part *b)
-{
-	size_t i;
-
-	for (i = 0; i < a->count; i++) {
-		const struct part_key *k = part_find(b, a->keys[i].key);
-
-		if (k && !settings_same(k->before, a->keys[i].before))
-			return true;
-	}
-	return false;
-}
-
 static bool
 differ(const struct snapshot *a, const struct snapshot *b)
 {
 	size_t i;
 
 	for (i = 0; i < a->node_count && i < b->node_count; i++) {
-		if (parts_differ(&a->nodes[i], &b->nodes[i]))
+		if (part_differs(&a->nodes[i], &b->nodes[i]))
 			return true;
 	}
-	return parts_differ(&a->database, &b->database);
+	return part_differs(&a->database, &b->database);
 }
 
 enum { RANK_FITS = 1, RANK_URL = 2, RANK_STANDS = 4 };

@@ -71,6 +71,7 @@ struct target {
 	bool has_database;     /* this target writes the database's keys, for all nodes */
 	struct part found;     /* what the store's snapshot says of it */
 	bool has_node;         /* it has a part there: nodes[node] */
+	bool doubted;          /* a part has its URL, but nothing of that stands here */
 	size_t node;
 	const struct dialect *staged_dialect; /* a file: the one that the snapshot names, or NULL */
 	/* a stage: what the snapshot will say was asked for, from the first byte that is sent on */

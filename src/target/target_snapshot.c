@@ -137,12 +137,32 @@ is_clustered(const struct target *t)
 }
 
 /*
+ * May a clear believe the part that has this node's URL? It may lead to another node of the cluster
+ * by now, so keys have to stand here. If one of them was changed since, the URL still decides, as
+ * long as no other part stands here that would bring back something else. Forced, it does even if
+ * all were changed.
+ */
+static bool
+is_believed(const struct target *t, const struct part *node)
+{
+	const struct snapshot *s = &t->store->current;
+	size_t i;
+
+	if (!node->count || node->state == PART_SENDING || stands_here(t, node))
+		return true;
+	for (i = 0; i < s->node_count; i++) {
+		if (stands_here(t, &s->nodes[i]) && part_differs(node, &s->nodes[i]))
+			return false;
+	}
+	return t->request.forced[REFUSAL_CHANGED] || tally_of(t, node).written > 0;
+}
+
+/*
  * The part that names this node: by URL or path, else by an id that one part alone has and whose
- * keys stand here, since nodes may all have the same id (server-facts); or NULL. A URL may lead to
- * another node of the cluster by now, so a clear believes it only where the keys stand.
+ * keys stand here, since nodes may all have the same id (server-facts); or NULL.
  */
 static struct part *
-named_part(const struct target *t, const bool *others)
+named_part(struct target *t, const bool *others)
 {
 	const char *id = settings_get(&t->facts.settings, "cluster.node-id");
 	const struct snapshot *s = &t->store->current;
@@ -156,9 +176,9 @@ named_part(const struct target *t, const bool *others)
 			return node;
 		if (t->is_file || !settings_same(node->origin, t->origin))
 			continue;
-		if (t->purpose != TO_CLEAR || !is_clustered(t) || node->state == PART_SENDING ||
-		    !node->count || stands_here(t, node))
+		if (t->purpose != TO_CLEAR || !is_clustered(t) || is_believed(t, node))
 			return node;
+		t->doubted = true;
 	}
 	for (i = 0; i < s->node_count && id && !t->is_file; i++) {
 		same += settings_same(s->nodes[i].id, id);
@@ -562,12 +582,29 @@ forget_behind(struct target *t)
 	}
 }
 
+/*
+ * Is there a key of this one's list? As long as it is not restored, the scalar at the list's own
+ * key is known too: it would be taken for a network of ours that became one.
+ */
+static bool
+has_below(const struct sorted *keys, const char *list)
+{
+	size_t len = strlen(list), i;
+
+	for (i = sorted_from(keys, list);
+	    i < keys->count && !strncmp(keys->items[i].key, list, len); i++) {
+		if (keys->items[i].key[len] == '.')
+			return true;
+	}
+	return false;
+}
+
 int
 target_forget_cleared(struct target *t, struct err *err)
 {
 	struct store *st = t->store;
 	struct part joined, left = { 0 };
-	struct sorted restored = { 0 };
+	struct sorted restored = { 0 }, kept = { 0 };
 	size_t i;
 
 	if (!st->found)
@@ -581,6 +618,10 @@ target_forget_cleared(struct target *t, struct err *err)
 	left.state = t->found.state;
 	for (i = 0; i < joined.count; i++) {
 		if (!sorted_find(&restored, joined.keys[i].key))
+			sorted_add(&kept, &t->pool, joined.keys[i].key, i);
+	}
+	for (i = 0; i < joined.count; i++) {
+		if (sorted_find(&kept, joined.keys[i].key) || has_below(&kept, joined.keys[i].key))
 			part_add(&left, &st->pool, &joined.keys[i]);
 	}
 	if (!part_is_uncertain(&left, 0))
