@@ -211,6 +211,51 @@ def test_both_places(run, simulate):
     assert state(server) == before and not (run.folder / "s.json").exists()
 
 
+def test_both_places_file_first(run, simulate):
+    """The file is cleared while the server is stopped. What the database held is still known."""
+    server = simulate(config=config(SMTP, HTTP, IMAP))
+    write(server, STRICT)
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, "--snapshot", "s.json", status=0)
+    run("stage", "--config", server.config_path, *CHANGE, "--snapshot", "s.json", status=0)
+    run("clear", "--config", server.config_path, "--snapshot", "s.json", status=6)
+    assert server.restart()
+    run("clear", *reach(server), "--snapshot", "s.json", status=0)
+    assert state(server) == before and not (run.folder / "s.json").exists()
+
+
+def test_both_places_with_one_value(run, simulate):
+    """The database has it already, so only the file's line is ours: it is not forgotten while it stands."""
+    server = simulate(config=config(SMTP, HTTP, IMAP))
+    write(server, {"auth.dkim.verify": "disable"})
+    before = state(server)
+    run("stage", *reach(server), *CHANGE, "--snapshot", "s.json", status=0)
+    run("stage", "--config", server.config_path, *CHANGE, "--snapshot", "s.json", status=0)
+    assert server.restart()
+    for _ in range(2):
+        assert "and 7 more were" in run("clear", *reach(server), "--snapshot", "s.json", status=6).err
+    run("clear", "--config", server.config_path, "--snapshot", "s.json", status=6)
+    assert server.restart()
+    run("clear", *reach(server), "--snapshot", "s.json", status=0)
+    assert state(server) == before and not (run.folder / "s.json").exists()
+
+
+def test_file_of_a_node(run, simulate):
+    """What was staged in its file is left there, though another node writes the database."""
+    database, other = {}, listener("imap", 143, "imap", **{"proxy.trusted-networks.0": "198.51.100.0/24"})
+    nodes = [node(simulate, 1, database), node(simulate, 2, database, other)]
+    before = [state(one) for one in nodes]
+    both = [word for one in nodes for word in reach(one)]
+    run("stage", *both, *CHANGE, "--snapshot", "s.json", status=0)
+    path = nodes[1].config_path
+    run("stage", "--config", path, *CHANGE, "--snapshot", "s.json", status=0)
+    assert nodes[1].restart()
+    for _ in range(2):
+        assert "in config.toml" in run("clear", *both, "--snapshot", "s.json", status=6).err
+    run("clear", "--config", path, "--snapshot", "s.json", status=0)
+    assert nodes[1].restart() and [state(one) for one in nodes] == before
+
+
 NARROW = ('config.local-keys = ["store.*", "server.listener.*", "storage.*", "authentication.fallback-admin.*", '
           '"certificate.*", "config.local-keys.*"]\n')
 

@@ -47,7 +47,8 @@ begins_another(const struct build *b, const char *key)
 
 /*
  * Leave keys of the database that were staged in config.toml, unless forced: the server's clear
- * would remove what the database holds behind them as well (server-facts).
+ * would remove what the database holds behind them as well (server-facts). One that the database
+ * has with the same value looks restored, and still stands in the file.
  */
 static void
 leave_in_file(struct build *b)
@@ -59,11 +60,15 @@ leave_in_file(struct build *b)
 	for (i = 0; i < b->p->key_count; i++) {
 		struct plan_key *k = &b->p->keys[i];
 
-		if (!k->in_file || !k->write || (forced && !begins_another(b, k->key)))
+		if (!k->in_file || k->state == KEY_CHANGED ||
+		    (!k->write && !(k->now && settings_same(k->now, k->written))))
 			continue;
-		k->write = false;
+		b->p->write_count -= k->write;
+		k->write = forced && !begins_another(b, k->key);
+		b->p->write_count += k->write;
+		if (k->write)
+			continue;
 		k->state = KEY_IN_FILE;
-		b->p->write_count--;
 		b->p->left_count++;
 		first = first ? first : k->key;
 		count++;

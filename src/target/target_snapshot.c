@@ -565,7 +565,7 @@ is_restored(const struct target *t, const char *key)
 	return false;
 }
 
-/* What the database held behind a key of the file is restored with it. */
+/* Over the API, what the database held behind a key of the file is restored with it. */
 static void
 forget_behind(struct target *t)
 {
@@ -573,6 +573,8 @@ forget_behind(struct target *t)
 	const struct part old = *database;
 	size_t i;
 
+	if (t->is_file)
+		return;
 	part_empty(database);
 	for (i = 0; i < old.count; i++) {
 		const struct part_key *hiding = part_find(&t->found, old.keys[i].key);
