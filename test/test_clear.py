@@ -429,14 +429,14 @@ def test_reload_that_is_lost(run, simulate, staged):
 
 # What goes wrong on the way
 
-@pytest.mark.parametrize("what", ["keys", "write", "read back"])
+@pytest.mark.parametrize("what", ["list", "write", "read back"])
 @pytest.mark.parametrize("cut", [{"cut": 0}, {"cut": 60}, {"cut": -1}, {"done": False, "cut": 0}], ids=str)
 @pytest.mark.parametrize("second", ["clear", "stage"])
 def test_cut_off(run, simulate, staged, what, cut, second):
     server, before = staged
     fail(server, what, **cut)
     ran = run("clear", *reach(server))
-    assert ran.status in {"keys": (1, 3), "write": (5,), "read back": (0, 5)}[what]
+    assert ran.status in {"list": (1, 3), "write": (5,), "read back": (0, 5)}[what]
     server.faults.clear()
     if second == "stage":
         run("stage", *reach(server), *CHANGE, status=0)
@@ -446,7 +446,7 @@ def test_cut_off(run, simulate, staged, what, cut, second):
     assert state(server) == before
 
 
-@pytest.mark.parametrize("what,when", [("keys", "before"), ("write", "before"), ("write", "after"),
+@pytest.mark.parametrize("what,when", [("list", "before"), ("write", "before"), ("write", "after"),
                                        ("read back", "after")])
 @pytest.mark.parametrize("second", ["clear", "stage"])
 def test_killed(run, simulate, staged, what, when, second):
@@ -461,7 +461,7 @@ def test_killed(run, simulate, staged, what, when, second):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("what,nothing", [("keys", True), ("write", False), ("read back", False)])
+@pytest.mark.parametrize("what,nothing", [("list", True), ("write", False), ("read back", False)])
 def test_interrupted(run, simulate, staged, number, what, nothing):
     server, before = staged
     now = state(server)

@@ -138,7 +138,7 @@ def test_folder_without_a_right_to_write(run, simulate, public):  # noqa: F811
 
 
 VANISHES = [  # (when, the command, its status, is anything written by then)
-    ("keys", STAGE, 1, False), ("write", STAGE, 5, True), ("keys", CLEAR, 1, False), ("write", CLEAR, 5, True),
+    ("list", STAGE, 1, False), ("write", STAGE, 5, True), ("list", CLEAR, 1, False), ("write", CLEAR, 5, True),
 ]
 
 

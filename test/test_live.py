@@ -246,8 +246,8 @@ def test_odd_listeners(run, simulate, tables, chosen):
 def test_no_listener_at_all(run, simulate):
     """An account that may not read them, perhaps: nothing is taken for granted."""
     server = simulate()
-    key = json.dumps({"data": {"oauth.key": server.settings()["oauth.key"]}})
-    server.faults.append(Fault(**PLACES["keys"], times=-1, answer=(200, key)))
+    key = json.dumps({"data": {"total": 1, "items": {"oauth.key": server.settings()["oauth.key"]}}})
+    server.faults.append(Fault(**PLACES["list"], times=-1, answer=(200, key)))
     ran = run(*LISTENERS, *reach(server), "--json", status=1)
     assert "no-listener" in ran.names() and writes(server) == 0
 

@@ -487,7 +487,7 @@ def test_staged_by_the_guide_before(run, serve):
 # What goes wrong on the way
 
 PLACES = {  # the requests of a run
-    "keys": {"method": "GET", "path": "/api/settings/keys"}, "session": {"method": "GET", "path": "/jmap/session"},
+    "list": {"method": "GET", "path": "/api/settings/list"}, "session": {"method": "GET", "path": "/jmap/session"},
     "write": {"method": "POST", "path": "/api/settings"}, "read back": {"method": "GET", "path": "/api/settings/keys"}}
 
 
@@ -501,13 +501,13 @@ def fail(server, what, **fault):
 
 CUTS = [{"cut": 0}, {"cut": 5}, {"cut": 60}, {"cut": -1}, {"cut": 0, "end": "reset"}, {"cut": 20, "end": "eof"},
         {"done": False, "cut": 0}, {"length": 10, "end": "close"}, {"raw": b"garbage\r\n\r\n"},
-        {"raw": b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{\"data\":1"}]
+        {"raw": b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{\"data\":1"}]
 BEFORE, AFTER = {1, 3}, {5}
 
 
 @pytest.mark.parametrize("second", ["stage", "clear"])
 @pytest.mark.parametrize("version", VERSIONS[:1] + VERSIONS[-1:])
-@pytest.mark.parametrize("what", ["keys", "session", "write", "read back"])
+@pytest.mark.parametrize("what", ["list", "session", "write", "read back"])
 @pytest.mark.parametrize("cut", CUTS, ids=map(str, CUTS))
 def test_cut_off(run, simulate, version, what, cut, second):
     """Whatever answer is lost: nothing was written or it is said, and a second run finishes."""
@@ -515,7 +515,7 @@ def test_cut_off(run, simulate, version, what, cut, second):
     before = state(server)
     fail(server, what, **cut)
     ran = run("stage", *reach(server), *CHANGE)
-    if what in ("keys", "session"):
+    if what in ("list", "session"):
         assert ran.status in BEFORE and state(server) == before and run.snapshots() == []
     elif what == "write":
         assert ran.status in AFTER and run.snapshot()["state"] == "sending"
@@ -541,12 +541,12 @@ def test_read_back_that_never_comes(run, simulate):
     assert run.snapshot()["state"] == "sending" and "read back" in ran.err
 
 
-@pytest.mark.parametrize("what", ["keys", "write", "read back"])
+@pytest.mark.parametrize("what", ["list", "write", "read back"])
 def test_silent_server(run, simulate, what):
     server = simulate()
     fail(server, what, cut=0, end="hang")
     ran = run("stage", *reach(server), *CHANGE, "--max-time", "1")
-    assert ran.status == (3 if what == "keys" else 5)
+    assert ran.status == (3 if what == "list" else 5)
     server.faults.clear()
     run("stage", *reach(server), *CHANGE, status=0)
 
@@ -559,7 +559,7 @@ def test_slow_bytes_and_chunks(run, simulate):
     run("stage", *reach(server), *CHANGE, status=0)
 
 
-KILLED = [("keys", "before"), ("session", "after"), ("write", "before"), ("write", "after"), ("read back", "before"),
+KILLED = [("list", "before"), ("session", "after"), ("write", "before"), ("write", "after"), ("read back", "before"),
           ("read back", "after")]
 
 
@@ -581,7 +581,7 @@ def test_killed(run, simulate, what, when, second):
     assert state(server) == before and not [name for name in run.snapshots() if name.endswith(".snapshot.json")]
 
 
-STOPPED = [("keys", "before", True), ("session", "after", True), ("write", "before", False), ("write", "after", False),
+STOPPED = [("list", "before", True), ("session", "after", True), ("write", "before", False), ("write", "after", False),
            ("read back", "before", False)]
 
 
@@ -1015,7 +1015,7 @@ def test_environment_proxies_and_redirects_are_ignored(run, simulate):
     server = simulate()
     proxies = {name: "http://127.0.0.1:1" for name in ("http_proxy", "https_proxy", "ALL_PROXY", "HTTP_PROXY")}
     run("stage", *reach(server), *CHANGE, env=proxies, status=0)
-    server.faults.append(Fault(**PLACES["keys"], answer=(307, ""), headers=(("location", "http://127.0.0.1:1/"),)))
+    server.faults.append(Fault(**PLACES["list"], answer=(307, ""), headers=(("location", "http://127.0.0.1:1/"),)))
     assert "does not follow redirects" in run("stage", *reach(server), *CHANGE, status=1).err
 
 

@@ -394,7 +394,7 @@ run_plan(struct run *r, run_planner *planner)
 		struct target *t = &r->targets[i];
 		struct plan_input in = {
 			.now = &t->facts.settings,
-			.every = t->is_file ? NULL : &t->every,
+			.every = t->is_file ? NULL : &t->every.settings,
 			.boot = t->boot.name[0] ? &t->boot.settings : NULL,
 			.boot_name = t->boot.name,
 			.boot_found = t->boot.found,
@@ -414,9 +414,8 @@ run_plan(struct run *r, run_planner *planner)
 		};
 
 		failed = planner(&t->plan, &t->pool, &in, &err);
-		memset(&t->every, 0, sizeof(t->every));
 		memset(&t->boot.settings, 0, sizeof(t->boot.settings));
-		pool_free(&t->every_pool);
+		api_every_free(&t->every);
 		if (failed) {
 			run_fail(r, t, &err);
 			return -1;

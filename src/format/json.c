@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { REST_MAX = 4096 }; /* bytes of a document around the object that is taken */
+
 /* The text that is scanned before cJSON parses it. */
 struct scan {
 	const char *text;
@@ -46,6 +48,15 @@ piece_free(void *data)
 	p = (struct piece *)((char *)data - offsetof(struct piece, data));
 	wipe(p->data, p->size);
 	free(p);
+}
+
+static void
+use_pieces(void)
+{
+	cJSON_Hooks hooks = { piece_new, piece_free };
+
+	cJSON_InitHooks(&hooks);
+	no_memory = false;
 }
 
 static int
@@ -171,10 +182,15 @@ scan_number(struct scan *s, struct err *err)
 	return 0;
 }
 
-/* Check tokens and nesting. cJSON checks where commas and colons are. */
+/*
+ * Check tokens and nesting, up to the end of a value at the depth where it begins; or of the text,
+ * if whole. cJSON checks where commas and colons are.
+ */
 static int
-scan(struct scan *s, struct err *err)
+scan(struct scan *s, bool whole, struct err *err)
 {
+	unsigned depth = s->depth;
+
 	while (s->pos < s->len) {
 		char c = s->text[s->pos];
 
@@ -183,6 +199,8 @@ scan(struct scan *s, struct err *err)
 				return -1;
 			continue;
 		}
+		if (!whole && s->depth == depth && (c == ',' || c == '}'))
+			return 0;
 		s->pos++;
 		if (c == '"') {
 			if (scan_string(s, err) == -1)
@@ -242,7 +260,6 @@ check_names(const cJSON *j, struct err *err)
 int
 json_parse(struct json **out, const char *text, size_t len, struct err *err)
 {
-	cJSON_Hooks hooks = { piece_new, piece_free };
 	struct scan s = { text, len, 0, 0 };
 	const char *end = NULL;
 	cJSON *doc;
@@ -250,10 +267,9 @@ json_parse(struct json **out, const char *text, size_t len, struct err *err)
 	*out = NULL;
 	if (len > JSON_MAX)
 		return bad(err, "too long");
-	if (scan(&s, err) == -1)
+	if (scan(&s, true, err) == -1)
 		return -1;
-	cJSON_InitHooks(&hooks);
-	no_memory = false;
+	use_pieces();
 	doc = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	if (!doc)
 		return no_memory ? err_memory(err) : bad(err, "a syntax error");
@@ -271,6 +287,132 @@ void
 json_free(struct json *doc)
 {
 	cJSON_Delete((cJSON *)doc);
+}
+
+static void
+skip_blanks(struct scan *s)
+{
+	while (s->pos < s->len && strchr(" \t\r\n", s->text[s->pos]) && s->text[s->pos])
+		s->pos++;
+}
+
+/* Is this the next byte that is not blank? It is passed then. */
+static bool
+next_is(struct scan *s, char c)
+{
+	skip_blanks(s);
+	if (s->pos == s->len || s->text[s->pos] != c)
+		return false;
+	s->pos++;
+	return true;
+}
+
+/*
+ * A string, decoded where it stands, since what it means is never longer than how it is written.
+ * Its end becomes a NUL. NULL with err.
+ */
+static char *
+take_string(struct scan *s, char *text, struct err *err)
+{
+	cJSON *decoded;
+	char *from;
+	size_t len;
+
+	if (!next_is(s, '"')) {
+		bad(err, "a syntax error");
+		return NULL;
+	}
+	from = text + s->pos;
+	if (scan_string(s, err) == -1)
+		return NULL;
+	len = (size_t)(text + s->pos - 1 - from);
+	if (!memchr(from, '\\', len)) {
+		from[len] = '\0';
+		return from;
+	}
+	decoded = cJSON_ParseWithLength(from - 1, len + 2);
+	if (!decoded) {
+		err_memory(err);
+		return NULL;
+	}
+	memcpy(from, decoded->valuestring, strlen(decoded->valuestring) + 1);
+	cJSON_Delete(decoded);
+	return from;
+}
+
+/* Go to the object that is the member `name` of the one that begins here. False: there is none. */
+static bool
+find_object(struct scan *s, const char *name)
+{
+	size_t from, len = strlen(name);
+
+	if (!next_is(s, '{'))
+		return false;
+	do {
+		if (!next_is(s, '"'))
+			return false;
+		from = s->pos;
+		if (scan_string(s, NULL) == -1)
+			return false;
+		if (s->pos - 1 - from == len && !memcmp(s->text + from, name, len) &&
+		    next_is(s, ':')) {
+			skip_blanks(s);
+			return s->pos < s->len && s->text[s->pos] == '{';
+		}
+		if (scan(s, false, NULL) == -1)
+			return false;
+	} while (next_is(s, ','));
+	return false;
+}
+
+/* All members of the object that begins here. */
+static int
+take_members(struct scan *s, char *text, json_taker *take, void *ctx, struct err *err)
+{
+	char *name, *value;
+
+	if (next_is(s, '}'))
+		return 0;
+	do {
+		name = take_string(s, text, err);
+		if (!name)
+			return -1;
+		if (!next_is(s, ':'))
+			return bad(err, "a syntax error");
+		skip_blanks(s);
+		if (s->pos == s->len || text[s->pos] != '"')
+			return bad(err, "a member that is not text");
+		value = take_string(s, text, err);
+		if (!value || take(ctx, name, value, err) == -1)
+			return -1;
+	} while (next_is(s, ','));
+	return next_is(s, '}') ? 0 : bad(err, "a syntax error");
+}
+
+int
+json_take(struct json **rest, char *text, size_t len, const char *const *path, json_taker *take,
+    void *ctx, struct err *err)
+{
+	struct scan s = { text, len, 0, 0 };
+	char around[REST_MAX];
+	size_t from;
+
+	*rest = NULL;
+	use_pieces();
+	for (; *path; path++) {
+		if (!find_object(&s, *path))
+			return len > REST_MAX ? bad(err, "too long")
+					      : json_parse(rest, text, len, err);
+	}
+	from = ++s.pos;
+	if (take_members(&s, text, take, ctx, err) == -1)
+		return -1;
+	s.pos--;
+	if (from + len - s.pos > sizeof(around))
+		return bad(err, "too much besides the settings");
+	memcpy(around, text, from);
+	memcpy(around + from, text + s.pos, len - s.pos);
+	return json_parse(rest, around, from + len - s.pos, err);
 }
 
 static const cJSON *

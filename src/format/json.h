@@ -24,6 +24,18 @@ enum {
  */
 int json_parse(struct json **out, const char *text, size_t len, struct err *err) WARN_UNUSED;
 
+/*
+ * Take the members of one object out of a document, however large it is: they are decoded in text,
+ * one after another, with no tree in between. path: the names that lead to the object, from the
+ * outermost one on, ended by NULL. `take` gets each member, whose strings live as long as text; -1
+ * with err ends it. Members that are no strings are an error; one that is given twice is the
+ * taker's to find. *rest is the document without them, of at most 4 KiB, by the rules of
+ * json_parse; so is a document that has no such object. 0, or -1 with err.
+ */
+typedef int json_taker(void *ctx, const char *name, const char *value, struct err *err);
+int json_take(struct json **rest, char *text, size_t len, const char *const *path, json_taker *take,
+    void *ctx, struct err *err) WARN_UNUSED;
+
 /* Wipe and free a document. NULL is allowed. */
 void json_free(struct json *doc);
 

@@ -52,24 +52,34 @@ interrupted(int signal, const char *what, struct err *err)
 }
 
 int
+deadline_check(const struct deadline *d, const char *what, struct err *err)
+{
+	const char *option;
+	int64_t left;
+
+	if (d->stop && *d->stop && *d->stop != SIGALRM)
+		return interrupted((int)*d->stop, what, err);
+	option = d->stop && *d->stop ? "--max-time" : passed(d, &left);
+	if (!option)
+		return 0;
+	err_set(err, ERR_REACH, "%s: the time that %s allows is over", what, option);
+	if (err)
+		err->code = ETIMEDOUT;
+	return -1;
+}
+
+int
 deadline_poll_any(const struct deadline *d, struct pollfd *fds, size_t count, int64_t end,
     const char *what, struct err *err)
 {
-	const char *option;
 	int64_t left, now;
 	int n;
 
 	for (;;) {
-		if (d->stop && *d->stop && *d->stop != SIGALRM)
-			return interrupted((int)*d->stop, what, err);
-		option = d->stop && *d->stop ? "--max-time" : passed(d, &left);
-		if (option) {
-			err_set(
-			    err, ERR_REACH, "%s: the time that %s allows is over", what, option);
-			if (err)
-				err->code = ETIMEDOUT;
+		if (deadline_check(d, what, err) == -1)
 			return -1;
-		}
+		if (passed(d, &left))
+			continue;
 		if (end != INT64_MAX) {
 			now = deadline_now();
 			left = end - now < left ? end - now : left;

@@ -25,6 +25,12 @@ struct deadline {
 int64_t deadline_now(void);
 
 /*
+ * For work that does not wait: has one of the ends come, or somebody asked to stop? 0, or -1 with
+ * err as for deadline_poll.
+ */
+int deadline_check(const struct deadline *d, const char *what, struct err *err) WARN_UNUSED;
+
+/*
  * Wait until fd is ready for `events` (poll's) or one of the ends has come. 0 when ready; -1 with
  * err of kind ERR_REACH (what: "connecting to …", "waiting for …") or ERR_INTERRUPT.
  */

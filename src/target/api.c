@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "format/json.h"
 #include "settings/changeset.h"
+#include "sys/deadline.h"
 #include "target/http1.h"
 
 #include <errno.h>
@@ -44,43 +45,150 @@ static const char *const keys[] = {
 	"cluster.node-id",
 };
 
-enum { DETAIL_MAX = 200 }; /* bytes of the server's own text that a message quotes */
+enum { DETAIL_MAX = 200 };       /* bytes of the server's own text that a message quotes */
+enum { TITLE_MAX = 80 };         /* bytes of a web page's title that a message quotes */
+enum { TREE_MAX = 1024 * 1024 }; /* bytes of an answer that is read as a whole */
+enum { LOOK_EVERY = 4096 };      /* settings that are taken between two looks at the clock */
+
+static const char NEAR[] =
+    "run stalprep on the old server's own host, against http://127.0.0.1:PORT (the port of its "
+    "http listener, usually 8080).";
 
 /* Parse an answer's body. 0 with *doc for json_free, or -1 with err. */
 static int
 parse_body(struct json **doc, const struct http1_answer *answer, struct err *err)
 {
+	*doc = NULL;
+	if (answer->body.len > TREE_MAX)
+		return err_set(
+		    err, ERR_SERVER, "%zu bytes, and 1 MiB at most is expected", answer->body.len);
 	return json_parse(doc, buf_text(&answer->body), answer->body.len, err);
+}
+
+/* Copy len bytes of text for one line of a message, at most max bytes and a NUL. */
+static void
+copy_line(char *out, size_t max, const char *text, size_t len)
+{
+	size_t n = 0, step;
+
+	for (; len; text += step, len -= step) {
+		step = utf8_length(text, len);
+		if (!step || n + step > max)
+			break;
+		if ((unsigned char)*text > ' ' && *text != 0x7f) {
+			memcpy(out + n, text, step);
+			n += step;
+		} else if (n && out[n - 1] != ' ') {
+			out[n++] = ' ';
+		}
+	}
+	out[n] = '\0';
 }
 
 /* The server's own text in an error answer, made fit for one line; "" when there is none. */
 static void
-detail_of_answer(char *out, const struct http1_answer *answer)
+detail_of_answer(char out[DETAIL_MAX + 1], const struct http1_answer *answer)
 {
 	static const char *const names[] = { "detail", "details", "reason", "error", "title" };
 	struct json *doc = NULL;
 	const char *text = NULL;
-	size_t i, n = 0, step;
+	size_t i;
 
 	out[0] = '\0';
 	if (parse_body(&doc, answer, NULL) == -1)
 		return;
 	for (i = 0; i < COUNT(names) && !text; i++)
 		text = json_string(json_member(doc, names[i]));
-	for (; text && *text; text += step) {
-		step = utf8_length(text, strlen(text));
-		if (!step || n + step > DETAIL_MAX)
-			break;
-		memcpy(out + n, (unsigned char)*text < ' ' ? " " : text, step);
-		n += step;
-	}
-	out[n] = '\0';
+	if (text)
+		copy_line(out, DETAIL_MAX, text, strlen(text));
 	json_free(doc);
+}
+
+static bool
+is_page(const struct http1_answer *answer)
+{
+	const char *text = buf_text(&answer->body);
+
+	return !strcmp(answer->type, "text/html") ||
+	    (!answer->json && text && text[strspn(text, " \t\r\n")] == '<');
+}
+
+/* A web page is no answer of this API. Say whose it may be, with its title. */
+static int
+page_error(const struct http1_answer *answer, struct err *err)
+{
+	const char *at = strcasestr(buf_text(&answer->body), "<title");
+	char title[TITLE_MAX + 1] = "";
+
+	at = at ? strchr(at, '>') : NULL;
+	if (at)
+		copy_line(title, TITLE_MAX, at + 1, strcspn(at + 1, "<"));
+	return err_set(err, ERR_SERVER,
+	    "A web page answered (%d%s%s%s), not the server's API: a web proxy, a firewall or a "
+	    "login page of the network is between here and the server. Go around it: with the "
+	    "server's own address (--resolve HOST:PORT:ADDR), or %s",
+	    answer->status, *title ? ", \"" : "", title, *title ? "\"" : "", NEAR);
+}
+
+/* What the status says, for those that mean one thing; NULL for the others. */
+static const char *
+words_of_status(int status)
+{
+	switch (status) {
+	case 401:
+		return "The server does not accept the login (401). Check --user (the account's "
+		       "name, not its mail address), the password and the second factor if there "
+		       "is one.";
+	case 402:
+		return "The password is right, but the account needs its second factor too (402).";
+	case 413:
+		return "Something in front of the server does not let a request of this length "
+		       "pass (413): usually a web proxy's limit for a body. Allow 1 MiB there "
+		       "(nginx: client_max_body_size 1m), or go around it.";
+	case 429:
+		return "The server reports too many requests or failed logins (429). Wait, and "
+		       "check the password: after 100 failed logins in a day the server bans this "
+		       "address.";
+	default:
+		return NULL;
+	}
+}
+
+/* A status without words of its own. */
+static void
+other_status(const struct api *a, const struct http1_answer *answer, enum err_kind kind,
+    const char *what, const char *detail, struct err *err)
+{
+	int status = answer->status;
+
+	if (status == 403)
+		err_set(err, kind,
+		    "The account is not allowed to %s (403). It needs the permissions "
+		    "settings-list, settings-update, settings-delete and settings-reload.",
+		    what);
+	else if (status >= 300 && status < 400)
+		err_set(err, kind,
+		    "The server redirects (%d) to %s. stalprep does not follow redirects. Give the "
+		    "management API's own URL.",
+		    status, answer->location);
+	else
+		err_set(err, kind, "The server answered %d when asked to %s%s%s.", status, what,
+		    *detail ? ": " : "", detail);
+	if (status == 500 && !a->known)
+		err_add(err,
+		    "If the directory of this account (LDAP, SQL, OIDC) is down, log in as the "
+		    "fallback administrator (authentication.fallback-admin).");
+	if (a->far && (status == 403 || status == 404))
+		err_add(err,
+		    "Or http.allowed-endpoint hides the API from all addresses but loopback: then "
+		    "%s",
+		    NEAR);
 }
 
 /* Turn an answer's status that is not a success into an error. */
 static int
-status_error(const struct http1_answer *answer, const char *what, struct err *err)
+status_error(
+    const struct api *a, const struct http1_answer *answer, const char *what, struct err *err)
 {
 	char detail[DETAIL_MAX + 1];
 	int status = answer->status;
@@ -90,85 +198,89 @@ status_error(const struct http1_answer *answer, const char *what, struct err *er
 	detail_of_answer(detail, answer);
 	if (status == 403 && strstr(detail, "TOTP"))
 		status = 402; /* up to 0.9, 403 means this too */
-	switch (status) {
-	case 401:
-		err_set(err, kind,
-		    "The server does not accept the login (401). Check --user (the account's name, "
-		    "not its mail address), the password and the second factor if there is one.");
-		break;
-	case 402:
-		err_set(err, kind,
-		    "The password is right, but the account needs its second factor too (402).");
-		break;
-	case 403:
-		err_set(err, kind,
-		    "The account is not allowed to %s (403). It needs the permissions "
-		    "settings-list, settings-update, settings-delete and settings-reload.",
-		    what);
-		break;
-	case 429:
-		err_set(err, kind,
-		    "The server reports too many requests or failed logins (429). Wait, and check "
-		    "the password: after 100 failed logins in a day the server bans this address.");
-		break;
-	default:
-		if (answer->status >= 300 && answer->status < 400)
-			err_set(err, kind,
-			    "The server redirects (%d) to %s. stalprep does not follow redirects. "
-			    "Give the management API's own URL.",
-			    answer->status, answer->location);
-		else
-			err_set(err, kind, "The server answered %d when asked to %s%s%s.",
-			    answer->status, what, *detail ? ": " : "", detail);
-	}
+	if (words_of_status(status))
+		err_set(err, kind, "%s", words_of_status(status));
+	else if (is_page(answer) && status != 404 && status >= 400)
+		page_error(answer, err);
+	else
+		other_status(a, answer, kind, what, detail, err);
 	if (err)
 		err->code = status;
 	return -1;
 }
 
-/* Parse an API answer: status 200, "data" and no "error". The caller frees *doc. */
+/* Is this document an answer of success: "data" and no "error"? If not, it is freed. */
 static int
-expect_json(struct http1_answer *answer, const char *what, struct json **doc, struct err *err)
+check_data(struct json **doc, const struct http1_answer *answer, const char *what, struct err *err)
 {
 	char detail[DETAIL_MAX + 1];
+
+	if (!json_member(*doc, "error") && json_member(*doc, "data"))
+		return 0;
+	detail_of_answer(detail, answer);
+	json_free(*doc);
+	*doc = NULL;
+	return err_set(
+	    err, ERR_SERVER, "The server could not %s%s%s.", what, *detail ? ": " : "", detail);
+}
+
+/* The answer is not what it has to be. */
+static int
+not_understood(const struct http1_answer *answer, const struct err *why, struct err *err)
+{
+	if (is_page(answer))
+		return page_error(answer, err);
+	return why->code == ENOMEM
+	    ? err_memory(err)
+	    : err_set(err, ERR_SERVER, "stalprep does not understand the server's answer (%s).",
+		  why->text);
+}
+
+/* Parse an API answer: status 200, "data" and no "error". The caller frees *doc. */
+static int
+expect_json(const struct api *a, const struct http1_answer *answer, const char *what,
+    struct json **doc, struct err *err)
+{
 	struct err why;
 
 	*doc = NULL;
 	if (answer->status != 200)
-		return status_error(answer, what, err);
+		return status_error(a, answer, what, err);
 	if (parse_body(doc, answer, &why) == -1)
-		return why.code == ENOMEM
-		    ? err_memory(err)
-		    : err_set(err, ERR_SERVER,
-			  "stalprep does not understand the server's answer (%s).", why.text);
-	if (json_member(*doc, "error") || !json_member(*doc, "data")) {
-		detail_of_answer(detail, answer);
-		json_free(*doc);
-		*doc = NULL;
-		return err_set(err, ERR_SERVER, "The server could not %s%s%s.", what,
-		    *detail ? ": " : "", detail);
-	}
-	return 0;
+		return not_understood(answer, &why, err);
+	return check_data(doc, answer, what, err);
 }
 
+/* Before a request: the server may have closed the connection while it lay idle. */
 static int
-queue(
-    struct api *a, const char *method, const char *target, const struct buf *body, struct err *err)
+be_open(struct api *a, struct err *err)
+{
+	bool idle = !a->http->queued && !a->http->awaited;
+
+	return a->reopen && (idle || a->http->closed) ? a->reopen(a->ctx, err) : 0;
+}
+
+/* login: with credentials. */
+static int
+queue(struct api *a, const char *method, const char *target, const struct buf *body, bool login,
+    struct err *err)
 {
 	struct http1_request r = {
 		.method = method,
 		.target = target,
 		.host = a->host,
-		.authorization = a->authorization,
+		.authorization = login ? a->authorization : NULL,
 		.body = body ? buf_text(body) : NULL,
 		.body_len = body ? body->len : 0,
 	};
 
-	if (body && !r.body)
-		return err_memory(err);
-	if (a->http->closed && a->reopen && a->reopen(a->ctx, err) == -1)
-		return -1;
-	return http1_queue(a->http, &r, err);
+	return body && !r.body ? err_memory(err) : http1_queue(a->http, &r, err);
+}
+
+static int
+queue_get(struct api *a, const char *target, struct err *err)
+{
+	return be_open(a, err) == -1 ? -1 : queue(a, "GET", target, NULL, true, err);
 }
 
 static int
@@ -189,7 +301,7 @@ queue_read(struct api *a, struct err *err)
 	for (i = 0; i < COUNT(prefixes); i++)
 		buf_printf(&target, "%s,", prefixes[i]);
 	buf_printf(&target, "queue.route.%s,remote.%s", a->relay_id, a->relay_id);
-	r = target.failed ? err_memory(err) : queue(a, "GET", target.data, NULL, err);
+	r = target.failed ? err_memory(err) : queue_get(a, target.data, err);
 	buf_free(&target);
 	return r;
 }
@@ -226,27 +338,82 @@ api_covers(const struct api *a, const char *key)
 		!strcmp(key + strlen(allowed), a->new_server));
 }
 
-/* Make a sorted map of {"data":{"key":"value",…}}; a list has them in data's "items". */
+/* The members of an answer become settings. */
+struct taking {
+	const struct api *api;
+	struct settings *out;
+	size_t room;       /* of out->items */
+	struct pool *pool; /* where the strings are copied; NULL: they stay in the answer's text */
+};
+
 static int
-settings_of_answer(
-    struct settings *out, struct pool *pool, const struct json *doc, bool list, struct err *err)
+take_setting(void *ctx, const char *name, const char *value, struct err *err)
 {
-	const struct json *data = json_member(doc, "data"), *j;
+	struct taking *t = ctx;
+	struct setting *s = t->out->items + t->out->count;
+
+	if (t->out->count % LOOK_EVERY == 0 && t->api->deadline &&
+	    deadline_check(t->api->deadline, "reading the settings", err) == -1)
+		return -1;
+	if (t->out->count == t->room) {
+		err_set(err, ERR_SERVER, "The server has more than %d settings.", API_SETTINGS_MAX);
+		if (err)
+			err->code = EFBIG;
+		return -1;
+	}
+	s->key = t->pool ? pool_str(t->pool, name) : name;
+	s->value = t->pool ? pool_str(t->pool, value) : value;
+	t->out->count++;
+	return 0;
+}
+
+/* The most settings that the text can have: each has four quotes. */
+static size_t
+room_for(const struct buf *text)
+{
+	size_t quotes = 0, i;
+
+	for (i = 0; i < text->len; i++)
+		quotes += text->data[i] == '"';
+	return quotes / 4 < API_SETTINGS_MAX ? quotes / 4 + 1 : API_SETTINGS_MAX;
+}
+
+/*
+ * Make a sorted map of {"data":{"key":"value",…}}; a list has them in data's "items". With copies
+ * the strings are copied into the pool, else they stay in the answer's body, and the map alone is
+ * in the pool.
+ */
+static int
+settings_of_answer(const struct api *a, struct settings *out, struct pool *pool,
+    struct http1_answer *answer, bool list, bool copies, struct err *err)
+{
+	const char *const path[] = { "data", list ? "items" : NULL, NULL };
+	struct taking t = { a, out, room_for(&answer->body), copies ? pool : NULL };
+	const struct json *data;
+	struct json *doc;
+	struct err why;
+	bool found;
 
 	memset(out, 0, sizeof(*out));
-	if (list)
-		data = json_member(data, "items");
-	if (!json_is_object(data))
+	out->items = pool_zero(pool, t.room * sizeof(*out->items));
+	if (!out->items)
+		return err_memory(err);
+	if (json_take(&doc, answer->body.data, answer->body.len, path, take_setting, &t, &why) ==
+	    -1) {
+		if (why.kind == ERR_SERVER && why.code != EFBIG)
+			return not_understood(answer, &why, err);
+		*err = why;
+		return -1;
+	}
+	if (check_data(&doc, answer, "read the settings", err) == -1)
+		return -1;
+	data = json_member(doc, "data");
+	data = list ? json_member(data, "items") : data;
+	found = json_is_object(data) && !json_first(data);
+	json_free(doc);
+	if (!found)
 		return err_set(err, ERR_SERVER,
 		    "stalprep does not understand the server's answer (it has no settings).");
-	for (j = json_first(data); j; j = json_next(j)) {
-		if (!json_string(j))
-			return err_set(err, ERR_SERVER,
-			    "stalprep does not understand the server's answer (a setting's value "
-			    "is not text).");
-		settings_add(
-		    out, pool, pool_str(pool, json_name(j)), pool_str(pool, json_string(j)));
-	}
 	/* A key lost here would look as if the server did not have it. */
 	return pool_check(pool, err) == -1 ? -1 : settings_sort(out, err);
 }
@@ -271,53 +438,134 @@ confirm_server(
 	    "over them. Give the URL of one server alone, by its own address or with --resolve.");
 }
 
+/* Too much to read is no fault of the API alone: say what does not need it. */
 static int
-receive_settings(struct api *a, struct pool *pool, bool list, struct settings *out,
-    char identity[FINGERPRINT_MAX], struct err *err, struct http1_answer *answer)
+add_way_out(struct err *err)
 {
-	struct json *doc;
-	int r;
+	if (err && err->code == EFBIG) {
+		err_end(err);
+		err_add(err, "Stop the server and use --config with its config.toml.");
+	}
+	return -1;
+}
 
-	if (http1_receive(a->http, answer, err) == -1 ||
-	    expect_json(answer, "read the settings", &doc, err) == -1)
-		return -1;
-	r = settings_of_answer(out, pool, doc, list, err);
-	json_free(doc);
-	if (r == 0)
-		r = confirm_server(a, out, identity, err);
-	if (!list) /* a secret, and needed no more */
-		settings_wipe(out, "oauth.key");
+static int
+receive_settings(struct api *a, struct pool *pool, struct settings *out,
+    char identity[FINGERPRINT_MAX], struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	int r = -1;
+
+	if (http1_receive(a->http, &answer, err) == 0)
+		r = answer.status == 200
+		    ? settings_of_answer(a, out, pool, &answer, false, true, err)
+		    : status_error(a, &answer, "read the settings", err);
+	http1_answer_free(&answer);
+	if (r == -1)
+		return add_way_out(err);
+	r = confirm_server(a, out, identity, err);
+	settings_wipe(out, "oauth.key"); /* a secret, and needed no more */
 	return r;
+}
+
+/* From all settings those that a read by prefixes and keys would give. */
+static int
+choose_settings(const struct api *a, struct pool *pool, struct settings *out,
+    const struct settings *every, struct err *err)
+{
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	for (i = 0; i < every->count; i++) {
+		const struct setting *s = &every->items[i];
+
+		if (strcmp(s->key, "oauth.key") != 0 && api_covers(a, s->key))
+			settings_add(out, pool, pool_str(pool, s->key), pool_str(pool, s->value));
+	}
+	return pool_check(pool, err);
+}
+
+/* The list of all settings. Its text stays, since the settings are in it. */
+static int
+receive_every(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
+    char identity[FINGERPRINT_MAX], struct err *err)
+{
+	struct http1_answer answer = { 0 };
+	int r = -1;
+
+	if (http1_receive(a->http, &answer, err) == 0)
+		r = answer.status == 200 ? settings_of_answer(a, &every->settings, &every->pool,
+					       &answer, true, false, err)
+					 : status_error(a, &answer, "read the settings", err);
+	every->text = answer.body;
+	memset(&answer.body, 0, sizeof(answer.body));
+	http1_answer_free(&answer);
+	if (r == -1)
+		return add_way_out(err);
+	return confirm_server(a, &every->settings, identity, err) == -1
+	    ? -1
+	    : choose_settings(a, pool, out, &every->settings, err);
 }
 
 int
 api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct err *err)
 {
-	struct http1_answer answer = { 0 };
 	char identity[FINGERPRINT_MAX];
+
+	if (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0 &&
+	    receive_settings(a, pool, out, identity, err) == 0)
+		return 0;
+	err_end(err);
+	return -1;
+}
+
+/* Whose server is it? Asked alone before a write on a new connection, and beside other reads. */
+static int
+queue_key(struct api *a, struct err *err)
+{
+	return queue_get(a, "/api/settings/keys?keys=oauth.key", err);
+}
+
+static int
+receive_key(struct api *a, struct err *err)
+{
+	char identity[FINGERPRINT_MAX];
+	struct pool pool = { 0 };
+	struct settings s;
 	int r = -1;
 
-	if (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0)
-		r = receive_settings(a, pool, false, out, identity, err, &answer);
-	if (r == -1)
-		err_end(err);
-	http1_answer_free(&answer);
+	if (!a->http->closed || (queue_key(a, err) == 0 && http1_flush(a->http, err) == 0))
+		r = receive_settings(a, &pool, &s, identity, err);
+	pool_free(&pool);
 	return r;
 }
 
-int
-api_read_every(struct api *a, struct pool *pool, struct settings *out, struct err *err)
+static int
+queue_every(struct api *a, struct err *err)
 {
-	struct http1_answer answer = { 0 };
-	char identity[FINGERPRINT_MAX];
-	int r = -1;
+	return queue_get(a, "/api/settings/list", err);
+}
 
-	if (queue(a, "GET", "/api/settings/list", NULL, err) == 0 && http1_flush(a->http, err) == 0)
-		r = receive_settings(a, pool, true, out, identity, err, &answer);
-	if (r == -1 && err->refusal == REFUSAL_NONE)
-		err_add(err, "This was the list of all settings.");
-	http1_answer_free(&answer);
-	return r;
+int
+api_read_every(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
+    struct err *err)
+{
+	char identity[FINGERPRINT_MAX];
+
+	api_every_free(every);
+	if (queue_every(a, err) == 0 && queue_key(a, err) == 0 && http1_flush(a->http, err) == 0 &&
+	    receive_every(a, pool, out, every, identity, err) == 0 && receive_key(a, err) == 0)
+		return 0;
+	err_end(err);
+	return -1;
+}
+
+void
+api_every_free(struct api_every *every)
+{
+	pool_free(&every->pool);
+	buf_free(&every->text);
+	memset(every, 0, sizeof(*every));
 }
 
 /* The origin of a URL in the server's answer, or NULL. */
@@ -419,60 +667,95 @@ read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct er
 	struct http1_answer answer = { 0 };
 	int r = -1;
 
-	if (queue(a, "GET", "/.well-known/jmap", NULL, err) == 0 && http1_flush(a->http, err) == 0)
-		r = http1_receive(a->http, &answer, err);
+	if (queue_get(a, "/.well-known/jmap", err) == 0 && queue_key(a, err) == 0 &&
+	    http1_flush(a->http, err) == 0 && http1_receive(a->http, &answer, err) == 0)
+		r = receive_key(a, err);
 	if (r == 0)
 		facts_of_well_known(f, pool, &answer);
 	http1_answer_free(&answer);
 	return r;
 }
 
+/* Without credentials, which would count a wrong password a second time (server-facts). */
+static int
+queue_session(struct api *a, struct err *err)
+{
+	return be_open(a, err) == -1 ? -1 : queue(a, "GET", "/jmap/session", NULL, false, err);
+}
+
+/* It was asked for along with the settings. A server that has closed since is asked once more. */
+static int
+receive_session(struct api *a, struct http1_answer *session, struct err *err)
+{
+	if (a->http->closed && (queue_session(a, err) == -1 || http1_flush(a->http, err) == -1))
+		return -1;
+	return http1_receive(a->http, session, err);
+}
+
 /* The settings were not given: explain a 404. A new server does not have this API. */
 static int
-explain_no_settings(
-    struct pool *pool, struct api_facts *f, const struct http1_answer *session, struct err *err)
+explain_no_settings(const struct api *a, struct pool *pool, struct api_facts *f,
+    const struct http1_answer *session, struct err *err)
 {
+	char hidden[sizeof(NEAR) + 160] = "";
+
 	if (err->kind != ERR_SERVER || err->code != 404)
 		return -1;
+	if (a->far)
+		snprintf(hidden, sizeof(hidden),
+		    " Or it is an older one whose http.allowed-endpoint hides the API from all "
+		    "addresses but loopback: then %s",
+		    NEAR);
 	if (facts_of_session(f, pool, session))
 		return err_refuse(err, REFUSAL_NEW_SERVER,
 		    "This is a new server (0.16 or later). It has no settings API, and it is not "
-		    "the server to prepare. Give the old server's URL.");
+		    "the server to prepare. Give the old server's URL.%s",
+		    hidden);
 	return err_refuse(err, REFUSAL_NOT_STALWART,
 	    "There is no settings API at this URL (404). This is not a Stalwart server, or it is "
 	    "older than 0.7 and has another API. Give the old server's management URL, which also "
-	    "serves its administration page.");
+	    "serves its administration page.%s",
+	    hidden);
 }
 
 /*
- * Both requests in one write. The settings come last: next to the list of all settings, so that a
- * front that takes turns between two servers shows two keys before anything is written.
+ * Both requests in one write. A front that takes turns between two servers leads the third request,
+ * the write, to the one that the settings are of; where something else is read before it, that goes
+ * along with a question for the key, which shows the other server.
  */
 static int
-read_both(struct api *a, struct pool *pool, struct api_facts *f, struct http1_answer *session,
-    struct http1_answer *settings, struct err *err)
+read_both(struct api *a, struct pool *pool, struct api_facts *f, struct api_every *every,
+    struct http1_answer *session, struct err *err)
 {
-	if (queue(a, "GET", "/jmap/session", NULL, err) == -1 || queue_read(a, err) == -1 ||
-	    http1_flush(a->http, err) == -1 || http1_receive(a->http, session, err) == -1)
+	struct err ignored;
+	int r;
+
+	if ((every ? queue_every(a, err) : queue_read(a, err)) == -1 ||
+	    queue_session(a, err) == -1 || http1_flush(a->http, err) == -1)
 		return -1;
-	/* A server that closed after the first answer needs the second request again. */
-	if (session->close && (queue_read(a, err) == -1 || http1_flush(a->http, err) == -1))
-		return -1;
-	if (receive_settings(a, pool, false, &f->settings, f->identity, err, settings) == 0)
-		return 0;
-	return explain_no_settings(pool, f, session, err);
+	r = every ? receive_every(a, pool, &f->settings, every, f->identity, err)
+		  : receive_settings(a, pool, &f->settings, f->identity, err);
+	if (r == 0)
+		return receive_session(a, session, err);
+	/* It was asked for, so it comes: the connection may be used again, with a code. */
+	if ((!a->http->closed || err->code == 404) && receive_session(a, session, &ignored) == -1)
+		http1_answer_free(session);
+	return explain_no_settings(a, pool, f, session, err);
 }
 
 int
-api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
+api_read(
+    struct api *a, struct pool *pool, struct api_facts *f, struct api_every *every, struct err *err)
 {
-	struct http1_answer settings = { 0 }, session = { 0 };
+	struct http1_answer session = { 0 };
 	int r;
 
 	memset(f, 0, sizeof(*f));
 	f->minor_first = 12;
 	f->minor_last = MINOR_LAST;
-	r = read_both(a, pool, f, &session, &settings, err);
+	if (every)
+		api_every_free(every);
+	r = read_both(a, pool, f, every, &session, err);
 	if (r == 0 && !facts_of_session(f, pool, &session)) {
 		f->minor_first = MINOR_FIRST;
 		if (shows_no_session(f, &session))
@@ -484,7 +767,6 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 		a->capital = f->minor_last <= 10;
 		a->spelling_known = f->minor_last <= 10 || f->minor_first >= 11;
 	}
-	http1_answer_free(&settings);
 	http1_answer_free(&session);
 	return r;
 }
@@ -496,22 +778,12 @@ api_read(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
 static int
 confirm_connection(struct api *a, struct err *err)
 {
-	struct http1_answer answer = { 0 };
-	char identity[FINGERPRINT_MAX];
-	struct pool pool = { 0 };
-	struct settings s;
-	int r = -1;
-
-	if (a->http->closed && a->reopen && a->reopen(a->ctx, err) == -1)
+	if (be_open(a, err) == -1)
 		return -1;
 	if (a->confirmed || !a->known)
 		return 0;
-	if (queue(a, "GET", "/api/settings/keys?keys=oauth.key", NULL, err) == 0 &&
-	    http1_flush(a->http, err) == 0)
-		r = receive_settings(a, &pool, false, &s, identity, err, &answer);
-	http1_answer_free(&answer);
-	pool_free(&pool);
-	return r;
+	return queue_key(a, err) == -1 || http1_flush(a->http, err) == -1 ? -1
+									  : receive_key(a, err);
 }
 
 /* One request of a write. On failure err->code is the answer's status. */
@@ -522,20 +794,24 @@ write_one(struct api *a, const struct buf *body, struct err *err)
 	struct json *doc = NULL;
 	int r = -1;
 
-	if (queue(a, "POST", "/api/settings", body, err) == 0 && http1_flush(a->http, err) == 0 &&
-	    http1_receive(a->http, &answer, err) == 0)
-		r = expect_json(&answer, "write the settings", &doc, err);
+	if (a->http->closed && be_open(a, err) == -1)
+		return -1; /* it closes after each answer */
+	a->http->sent_bytes = false;
+	if (queue(a, "POST", "/api/settings", body, true, err) == 0 &&
+	    http1_flush(a->http, err) == 0 && http1_receive(a->http, &answer, err) == 0)
+		r = expect_json(a, &answer, "write the settings", &doc, err);
 	json_free(doc);
 	http1_answer_free(&answer);
 	return r;
 }
 
+/* What a failed request of a write has changed. first: none was sent before it. */
 static enum api_written
 written_after(const struct api *a, const struct err *err, bool first)
 {
 	if (err->code == 500 && err->kind == ERR_SERVER)
 		return API_WRITTEN_FAILED;
-	if (first && err->code >= 400 && err->code <= 404 &&
+	if (first && ((err->code >= 400 && err->code <= 404) || err->code == 413) &&
 	    (err->kind == ERR_SERVER || err->kind == ERR_AUTH))
 		return API_WRITTEN_NOTHING;
 	return first && !a->http->sent_bytes ? API_WRITTEN_NOTHING : API_WRITTEN_MAYBE;
@@ -547,27 +823,27 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 	struct buf body = { 0 };
 	struct err why;
 	size_t from = 0, next;
+	bool confirmed;
 	int r = 0;
 
 	*written = API_WRITTEN_NOTHING;
-	if (confirm_connection(a, err) == -1)
-		return -1;
-	a->http->sent_bytes = false;
 	while (from < ops->count && r == 0) {
 		buf_reset(&body);
 		next = ops_format(ops, from, a->capital, &body);
 		err_clear(&why);
-		r = write_one(a, &body, &why);
-		if (r == -1 && why.code == 400 && from == 0 && !a->spelling_known) {
+		confirmed = confirm_connection(a, &why) == 0;
+		r = confirmed ? write_one(a, &body, &why) : -1;
+		if (r == -1 && confirmed && why.code == 400 && from == 0 && !a->spelling_known) {
 			/* Nothing was done: it is safe to try the other spelling (server-facts). */
 			a->capital = !a->capital;
 			a->spelling_known = true;
-			a->http->sent_bytes = false;
 			r = 0;
 			continue;
 		}
 		if (r == -1) {
-			*written = written_after(a, &why, from == 0);
+			*written = confirmed ? written_after(a, &why, from == 0)
+			    : from           ? API_WRITTEN_MAYBE
+					     : API_WRITTEN_NOTHING;
 			err_end(&why);
 			*err = why;
 		}
@@ -611,9 +887,9 @@ api_reload(
 	int r = -1;
 
 	memset(out, 0, sizeof(*out));
-	if (queue(a, "GET", target, NULL, err) == -1 || http1_flush(a->http, err) == -1 ||
+	if (queue_get(a, target, err) == -1 || http1_flush(a->http, err) == -1 ||
 	    http1_receive(a->http, &answer, err) == -1 ||
-	    expect_json(&answer, "reload", &doc, err) == -1)
+	    expect_json(a, &answer, "reload", &doc, err) == -1)
 		goto done;
 	data = json_member(doc, "data");
 	errors = json_member(data, "errors");

@@ -2,25 +2,30 @@
 #ifndef API_H
 #define API_H
 
+#include "base/buf.h"
 #include "base/def.h"
+#include "base/pool.h"
 #include "settings/ops.h"
 #include "settings/settings.h"
 #include "tls/fingerprint.h"
 
 #include <stdbool.h>
 
+struct deadline;
 struct err;
 struct http1;
-struct pool;
 struct secret;
 
 /* One API client. The caller owns everything in it. */
 struct api {
 	struct http1 *http;
-	/* connects again after the server closed the connection; or NULL */
+	/* called before a request while no answer is awaited: connects again if the server has
+	 * closed the connection; or NULL */
 	int (*reopen)(void *ctx, struct err *err);
-	void *ctx;        /* for reopen */
-	const char *host; /* the value of the Host field */
+	void *ctx;                       /* for reopen */
+	const struct deadline *deadline; /* for work that does not wait; or NULL */
+	bool far;                        /* the server's address is not loopback */
+	const char *host;                /* the value of the Host field */
 	const struct secret *authorization;
 	const char *relay_id;   /* the keys of this relay are read too */
 	const char *new_server; /* the exemption of this address is read too; "": none */
@@ -50,6 +55,19 @@ struct api_facts {
 	const char *url_in_force;
 };
 
+enum { API_SETTINGS_MAX = 2000000 }; /* the most settings that are read */
+
+/*
+ * All settings of a server, secrets included, for the checks of the server's own rewrite, of bans
+ * and of certificates. Their strings stay in the answer's text: there may be a million of them.
+ * Zero-initialise; api_every_free right after the checks.
+ */
+struct api_every {
+	struct settings settings; /* sorted */
+	struct buf text;
+	struct pool pool;
+};
+
 /* What a failed write has changed on the server. */
 enum api_written {
 	/* nothing: no byte was sent, or the first request got an answer from 400 to 404 */
@@ -60,20 +78,24 @@ enum api_written {
 };
 
 /*
- * Read the settings, and what shows the server's version. 0; or -1 with err: ERR_AUTH (code is the
- * HTTP status; 402: the second factor is missing), ERR_REFUSED (a new server, or no Stalwart
- * server), ERR_SERVER, ERR_REACH. In this read and all later ones, another server's settings than
- * those of the first read are REFUSAL_TWO_SERVERS.
+ * Read the settings, and what shows the server's version. every: read all settings at once, into
+ * it; NULL: only those that a plan needs. The settings in facts are the same. 0; or -1 with err:
+ * ERR_AUTH (code is the HTTP status; 402: the second factor is missing), ERR_REFUSED (a new server,
+ * or no Stalwart server), ERR_SERVER, ERR_REACH. In this read and all later ones, another server's
+ * settings than those of the first read are REFUSAL_TWO_SERVERS.
  */
-int api_read(
-    struct api *a, struct pool *pool, struct api_facts *facts, struct err *err) WARN_UNUSED;
+int api_read(struct api *a, struct pool *pool, struct api_facts *facts, struct api_every *every,
+    struct err *err) WARN_UNUSED;
 
 /*
- * Read every setting, secrets included, for the checks of the server's own rewrite, of bans and of
- * certificates: free the pool right after them. 0, or -1 as for api_read.
+ * Read all settings again, and make of them what api_read_settings would give (in pool). 0, or -1
+ * as for api_read.
  */
-int api_read_every(
-    struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
+int api_read_every(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
+    struct err *err) WARN_UNUSED;
+
+/* Wipe and free. It can be used again. */
+void api_every_free(struct api_every *every);
 
 /* Would the reads of settings show this key, if it were there? */
 bool api_covers(const struct api *a, const char *key);

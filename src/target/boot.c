@@ -54,9 +54,9 @@ parse(struct target *t, struct err *why, struct err *err)
 
 	if (!text)
 		return err_memory(err);
-	if (toml_read(&toml, &t->every_pool, "", text, t->boot.text.len, minor <= 12, why) == -1)
-		return pool_check(&t->every_pool, err) == -1 ? -1 : 1;
-	return settings_from_toml(&t->boot.settings, &t->every_pool, &toml, err);
+	if (toml_read(&toml, &t->every.pool, "", text, t->boot.text.len, minor <= 12, why) == -1)
+		return pool_check(&t->every.pool, err) == -1 ? -1 : 1;
+	return settings_from_toml(&t->boot.settings, &t->every.pool, &toml, err);
 }
 
 /* What the API would show after a restart. */

@@ -4,12 +4,14 @@
 #include "sys/secret.h"
 #include "sys/transport.h"
 
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
 enum { READ_MAX = 16 * 1024 }; /* bytes asked from the transport at once */
 enum { SHOWN_MAX = 48 };       /* bytes of an invalid answer that a message shows */
+enum { BODY_LONG = HTTP1_BODY_MAX / 4 };
 
 static const char inside_head[] = "inside an answer's head",
 		  inside_body[] = "before its answer was complete";
@@ -129,8 +131,11 @@ invalid(struct err *err, const char *why)
 static int
 too_long(struct err *err)
 {
-	return err_set(
-	    err, ERR_SERVER, "the answer is longer than the limit of %d bytes", HTTP1_BODY_MAX);
+	err_set(err, ERR_SERVER, "the answer is longer than %d MiB, the most that stalprep reads",
+	    HTTP1_BODY_MAX / 1024 / 1024);
+	if (err)
+		err->code = EFBIG;
+	return -1;
 }
 
 /* Read more bytes. If the connection ends, the message says where. */
@@ -428,6 +433,16 @@ check_framing(const struct head *head, struct err *err)
 
 /* ---- the body ---- */
 
+/* Room for n bytes more of a body. One that grows long in pieces gets it all at once. */
+static void
+make_room(struct buf *body, size_t n, bool last)
+{
+	if (last)
+		buf_reserve(body, n);
+	else if (body->cap - body->len <= n && body->len > BODY_LONG)
+		buf_reserve(body, HTTP1_BODY_MAX - body->len);
+}
+
 /* Move n bytes of the body to the answer. */
 static int
 read_exact(struct http1 *h, size_t n, struct buf *body, struct err *err)
@@ -517,6 +532,7 @@ read_chunks(struct http1 *h, struct buf *body, struct err *err)
 			return -1;
 		if (!size)
 			return read_trailer(h, err);
+		make_room(body, size, false);
 		if (read_exact(h, size, body, err) == -1 ||
 		    read_line(h, 0, &line, inside_body, err) == -1)
 			return -1;
@@ -540,9 +556,10 @@ receive(struct http1 *h, struct http1_answer *a, struct head *head, struct err *
 	}
 	if (head->chunked)
 		return read_chunks(h, &a->body, err);
-	return head->status == 204 || head->status == 304
-	    ? 0
-	    : read_exact(h, head->length, &a->body, err);
+	if (head->status == 204 || head->status == 304)
+		return 0;
+	make_room(&a->body, head->length, true);
+	return read_exact(h, head->length, &a->body, err);
 }
 
 int

@@ -14,7 +14,7 @@ struct transport;
 
 /* bytes of an answer's status line and header fields; also of each interim answer */
 enum { HTTP1_HEAD_MAX = 32 * 1024 };
-enum { HTTP1_BODY_MAX = 16 * 1024 * 1024 }; /* bytes of an answer's body */
+enum { HTTP1_BODY_MAX = 64 * 1024 * 1024 }; /* bytes of an answer's body; err.code is EFBIG above */
 enum { HTTP1_INTERIM_MAX = 8 };             /* interim (1xx) answers before the final one */
 enum { HTTP1_CHUNK_LINE_MAX = 1024 };       /* bytes of a chunk's size line, extensions included */
 /* bytes of the trailer section, which is checked and dropped */

@@ -18,6 +18,8 @@ trust_load(struct trust *t, const struct reach *r, const char *ssl_cert_file, st
 	bool https = false;
 	size_t i;
 
+	if (path && !*path && !r->cacert)
+		path = NULL; /* an empty variable is one that is not set */
 	memset(t, 0, sizeof(*t));
 	for (i = 0; i < r->target_count; i++)
 		https |= r->targets[i].https;
@@ -186,6 +188,8 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	s->api.ctx = s;
 	s->api.host = s->authority;
 	s->api.authorization = &c->header;
+	s->api.deadline = &s->deadline;
+	s->api.far = check_loopback(&s->addresses, NULL) == -1;
 	s->api.confirmed = false;
 	return 0;
 }

@@ -93,12 +93,8 @@ target_read_again(struct target *t, struct err *err)
 
 	if (t->is_file)
 		return 0;
-	if (api_read_settings(a, &t->pool, &t->facts.settings, err) == -1)
-		return -1;
-	if (t->purpose == TO_LOOK && !t->boot.name[0])
-		return 0;
-	pool_free(&t->every_pool);
-	return api_read_every(a, &t->every_pool, &t->every, err);
+	return target_reads_all(t) ? api_read_every(a, &t->pool, &t->facts.settings, &t->every, err)
+				   : api_read_settings(a, &t->pool, &t->facts.settings, err);
 }
 
 int
@@ -118,6 +114,6 @@ target_close(struct target *t)
 	configfile_free(&t->config);
 	buf_free(&t->boot.text);
 	buf_free(&t->edited);
-	pool_free(&t->every_pool);
+	api_every_free(&t->every);
 	pool_free(&t->pool);
 }

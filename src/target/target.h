@@ -40,7 +40,7 @@ struct boot {
 	bool surely;         /* if it was found: it is a server's, whatever it holds */
 	struct buf text;     /* until it is parsed */
 	/* it is cut off: it has no listener, or can't be read by the server's rules. The settings
-	 * live in every_pool */
+	 * live in every.pool */
 	bool broken;
 	struct settings settings;
 };
@@ -62,16 +62,14 @@ struct target {
 	struct running running; /* who was started with this file */
 	struct pool pool;       /* what was read and planned */
 	struct api_facts facts;
-	bool read; /* facts is filled */
-	/* for every, which holds secrets; freed right after the plan */
-	struct pool every_pool;
-	struct settings every; /* for the check of the server's rewrite of its file */
-	struct store *store;   /* the run's */
-	bool alone;            /* the run's only target */
-	bool has_database;     /* this target writes the database's keys, for all nodes */
-	struct part found;     /* what the store's snapshot says of it */
-	bool has_node;         /* it has a part there: nodes[node] */
-	bool doubted;          /* a part has its URL, but nothing of that stands here */
+	bool read;              /* facts is filled */
+	struct api_every every; /* for the checks of the plan; freed right after it */
+	struct store *store;    /* the run's */
+	bool alone;             /* the run's only target */
+	bool has_database;      /* this target writes the database's keys, for all nodes */
+	struct part found;      /* what the store's snapshot says of it */
+	bool has_node;          /* it has a part there: nodes[node] */
+	bool doubted;           /* a part has its URL, but nothing of that stands here */
 	size_t node;
 	const struct dialect *staged_dialect; /* a file: the one that the snapshot names, or NULL */
 	/* a stage: what the snapshot will say was asked for, from the first byte that is sent on */

@@ -37,6 +37,12 @@ dummy_of(const struct target *t)
 static const char WAY_OUT[] =
     "Run the same command again: it completes the work. Or undo it with stalprep clear.";
 
+bool
+target_reads_all(const struct target *t)
+{
+	return t->purpose != TO_LOOK || t->boot.name[0];
+}
+
 static int
 connect_and_read(
     struct target *t, const struct trust *trust, const struct credentials *c, struct err *err)
@@ -44,7 +50,8 @@ connect_and_read(
 	session_begin_phase(&t->session, true);
 	if (session_open(&t->session, trust, c, err) == -1)
 		return -1;
-	return api_read(&t->session.api, &t->pool, &t->facts, err);
+	return api_read(
+	    &t->session.api, &t->pool, &t->facts, target_reads_all(t) ? &t->every : NULL, err);
 }
 
 int
@@ -59,9 +66,7 @@ target_api_read(struct target *t, const struct trust *trust, struct credentials 
 	t->read = true;
 	if (t->request.minor != -1)
 		t->session.api.capital = t->request.minor <= 10;
-	if (t->purpose == TO_LOOK && !t->boot.name[0])
-		return 0;
-	return api_read_every(&t->session.api, &t->every_pool, &t->every, err);
+	return 0;
 }
 
 /* Steps of a write, in the order sent: the database is not changed if the file can't be written. */

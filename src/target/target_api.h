@@ -5,6 +5,9 @@
 #include "base/def.h"
 #include "target/target.h"
 
+/* Are all settings read? The checks before a write need them, and the comparison with a file. */
+bool target_reads_all(const struct target *t);
+
 /* target_read and target_write of a server. */
 int target_api_read(struct target *t, const struct trust *trust, struct credentials *c,
     struct err *err) WARN_UNUSED;

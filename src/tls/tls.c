@@ -345,11 +345,25 @@ explain_failure(const struct tls *t, struct err *err)
 	return -1;
 }
 
+/*
+ * The name for the server's choice of a certificate (SNI); NULL for an address. One with an
+ * underscore, which no certificate may have, is sent too: a pin or -k may accept what comes.
+ */
+static const char *
+server_name(struct certname *name, const char *host)
+{
+	static const char allowed[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
+
+	if (certname_parse(name, host))
+		return name->addr_len ? NULL : name->name;
+	return strchr(host, '_') && !host[strspn(host, allowed)] ? host : NULL;
+}
+
 static int
 handshake(struct tls *t, struct err *err)
 {
 	struct certname name;
-	bool is_name = certname_parse(&name, t->policy.host) && !name.addr_len;
 	unsigned char seed[SEED_LEN];
 	int r;
 
@@ -357,7 +371,7 @@ handshake(struct tls *t, struct err *err)
 		return -1;
 	br_ssl_engine_inject_entropy(&t->client.eng, seed, sizeof(seed));
 	wipe(seed, sizeof(seed));
-	if (!br_ssl_client_reset(&t->client, is_name ? name.name : NULL, 0))
+	if (!br_ssl_client_reset(&t->client, server_name(&name, t->policy.host), 0))
 		return engine_error(t, err);
 	r = pump(t, BR_SSL_SENDAPP, err);
 	if (r == 0)
