@@ -61,14 +61,6 @@ def test_a_key_of_a_database_is_asked_about_once(run, simulate):
     assert server.restart(), server.boot_error
 
 
-def test_more_settings_than_can_be_read(run, simulate):
-    server = simulate()
-    server.shared_database.update({f"lookup.x.{number}": "v" * 1000000 for number in range(17)})
-    ran = run("stage", *reach(server), *CHANGE, status=1)
-    assert "longer than the limit of 16777216 bytes. This was the list of all settings." in ran.err
-    assert ran.err.endswith("Nothing was written.\n") and not sent(server)
-
-
 IN_FILE = {  # what the file has of its own, the options, what is named
     "a ban": ('[server.blocked-ip]\n"2001:db8::77" = ""\n[lookup.default]\nhostname = "mail"\n', (), "server.blocked-ip.2001:db8::77"),
     "an exemption of our own": ('[lookup.default]\nhostname = "mail"\n', ("--new-server", "2001:db8::9", "--allow-new-server"), "server.allowed-ip.2001:db8::9"),

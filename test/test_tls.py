@@ -379,7 +379,7 @@ def test_renegotiation_is_refused(run, s_server, ca, command):
     """s_server asks for a new handshake while the client waits for the answer, and gives up."""
     url, process = s_server("-tls1_2")
     client = run.start("stage", *CHANGE, "--url", url, "--cacert", ca.file)
-    read_until(process, b"GET /api/settings/keys")
+    read_until(process, b"GET /api/settings/list")
     process.stdin.write(command.encode() + b"\n")
     process.stdin.flush()
     said = read_until(process, b"no renegotiation")

@@ -39,10 +39,12 @@ class Wire:
         return max(number for number, kind in enumerate(self.kinds, 1) if kind == 23)
 
     def carry(self, process, seconds, fault=None):
-        """Until the process ends; false if it does not. `sent` and `requested` are then what went over the wire."""
+        """Until the process ends; false if it does not. `sent` and `requested` are then what went over the wire,
+        in `turns` turns (there and back) over `connections`."""
         self.fault, self.struck, self.stalled, self.gone = fault, False, False, False
         self.passed, self.sent, self.requested, self.rest = 0, bytearray(), bytearray(), b""
         self.kinds, self.kept = [], ()
+        self.connections, self.turns, self.asked = 0, 0, False
         self.pairs, self.poll = {}, select.poll()
         ended = os.pidfd_open(process.pid)
         for descriptor in (ended, self.listener.fileno()):
@@ -71,6 +73,8 @@ class Wire:
             client.close()
             return
         server = socket.create_connection(self.target)
+        self.connections += 1
+        self.turns += 1
         for one, other, down in ((client, server, False), (server, client, True)):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.pairs[one.fileno()] = (one, other, down)
@@ -87,6 +91,9 @@ class Wire:
         """What came from the one goes to the other."""
         try:
             data = one.recv(1 << 16)
+            if data and data[0] != 21:  # a turn ends with what the server says to what was asked; TLS's goodbyes are none
+                self.turns += down and self.asked
+                self.asked = not down
             if data and down:
                 goes_on = True
                 for piece in self.pieces(data):

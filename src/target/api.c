@@ -415,7 +415,9 @@ settings_of_answer(const struct api *a, struct settings *out, struct pool *pool,
 		return err_set(err, ERR_SERVER,
 		    "stalprep does not understand the server's answer (it has no settings).");
 	/* A key lost here would look as if the server did not have it. */
-	return pool_check(pool, err) == -1 ? -1 : settings_sort(out, err);
+	if (pool_check(pool, err) == -1)
+		return -1;
+	return settings_sort(out, &why) == -1 ? not_understood(answer, &why, err) : 0;
 }
 
 /* Is it the server of the first read? Behind a balancing front another may answer. */

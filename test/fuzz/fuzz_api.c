@@ -91,14 +91,38 @@ check_settings(const struct settings *s)
 	}
 }
 
+/* The settings of a plan are those of all that a read by prefixes and keys would give. */
 static void
-read_facts(struct api *a, struct pool *pool)
+check_chosen(const struct api *a, const struct settings *s, const struct settings *every)
 {
+	size_t i, chosen = 0;
+
+	check_settings(every);
+	for (i = 0; i < every->count; i++) {
+		const struct setting *e = &every->items[i];
+
+		if (!api_covers(a, e->key) || !strcmp(e->key, "oauth.key"))
+			continue;
+		CHECK(same_text(settings_get(s, e->key), e->value), "%s is lost", e->key);
+		chosen++;
+	}
+	CHECK(s->count == chosen, "%zu of %zu settings", s->count, chosen);
+}
+
+static void
+read_facts(struct api *a, struct pool *pool, bool all)
+{
+	struct api_every every = { 0 };
 	struct api_facts f;
 	struct err err;
+	int r;
 
 	err_clear(&err);
-	if (api_read(a, pool, &f, &err) == -1) {
+	r = api_read(a, pool, &f, all ? &every : NULL, &err);
+	if (r == 0 && all)
+		check_chosen(a, &f.settings, &every.settings);
+	api_every_free(&every);
+	if (r == -1) {
 		check_err(&err);
 		CHECK(err.kind == ERR_AUTH || err.kind == ERR_REFUSED || err.kind == ERR_SERVER ||
 			err.kind == ERR_REACH,
@@ -123,17 +147,21 @@ read_facts(struct api *a, struct pool *pool)
 static void
 read_settings(struct api *a, struct pool *pool, unsigned how)
 {
+	struct api_every every = { 0 };
 	struct settings s;
 	struct err err;
 	int r;
 
 	err_clear(&err);
 	r = how & CAPITAL ? api_read_settings(a, pool, &s, &err)
-			  : api_read_every(a, pool, &s, &err);
+			  : api_read_every(a, pool, &s, &every, &err);
 	if (r == 0)
 		check_settings(&s);
 	else
 		check_err(&err);
+	if (r == 0 && !(how & CAPITAL))
+		check_chosen(a, &s, &every.settings);
+	api_every_free(&every);
 }
 
 /* All that was sent is whole requests, and the last one's body holds all the operations. */
@@ -253,7 +281,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	http1_init(&http, &transport);
 	switch (how % 4) {
 	case 0:
-		read_facts(&a, &pool);
+		read_facts(&a, &pool, how & KNOWN);
 		break;
 	case 1:
 		write_ops(&a, &pool, &script);

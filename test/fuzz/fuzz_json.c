@@ -107,6 +107,65 @@ check_document(const char *text, size_t len)
 	buf_free(&twice);
 }
 
+/* The members that were taken, as a document. */
+static int
+write_taken(void *ctx, const char *name, const char *value, struct err *err)
+{
+	struct buf *out = ctx;
+
+	(void)err;
+	buf_str(out, out->len > 1 ? "," : "");
+	json_quote(out, name);
+	buf_char(out, ':');
+	json_quote(out, value);
+	return 0;
+}
+
+static void
+check_same(const struct json *data, const char *taken, size_t len)
+{
+	struct json *doc = parse(taken, len);
+	const struct json *a = json_first(data), *b = json_first(doc);
+
+	for (; a && b; a = json_next(a), b = json_next(b))
+		CHECK(same_text(json_name(a), json_name(b)) &&
+			same_text(json_string(a), json_string(b)),
+		    "%s", taken);
+	CHECK(!a && !b, "%s", taken);
+	json_free(doc);
+}
+
+/*
+ * What is taken out of a document is what a tree of it has; what has no tree is not taken, but for
+ * members that are given twice.
+ */
+static void
+check_take(const char *text, size_t len)
+{
+	static const char *const path[] = { "data", NULL };
+	char *copy = text_of((const uint8_t *)text, len);
+	struct json *rest, *doc = NULL;
+	struct buf taken = { 0 };
+	const struct json *data;
+	struct err err, why;
+	int r;
+
+	buf_char(&taken, '{');
+	r = json_take(&rest, copy, len, path, write_taken, &taken, &err);
+	buf_char(&taken, '}');
+	if (json_parse(&doc, text, len, &why) == -1)
+		CHECK(r == -1 || strstr(why.text, "twice"), "%s, and not: %s", text, why.text);
+	else if (r == -1)
+		CHECK(strstr(err.text, "not text") || strstr(err.text, "too"), "%s: %s", text, err.text);
+	data = json_member(doc, "data");
+	if (r == 0 && doc && json_is_object(data) && !json_first(json_member(rest, "data")))
+		check_same(data, taken.data, taken.len);
+	json_free(doc);
+	json_free(rest);
+	buf_free(&taken);
+	free(copy);
+}
+
 /* Any string, quoted, is what comes back; U+FFFD stands for each byte that is no UTF-8. */
 static void
 check_quote(const char *text)
@@ -151,6 +210,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *text = text_of(data, size);
 
 	check_document(text, size);
+	check_take(text, size);
 	check_quote(text);
 	check_number(text);
 	free(text);

@@ -173,7 +173,7 @@ test_read_bytes(void **state)
 		"queue.route.out2",
 		"remote.out2",
 	};
-	static const struct answer answers[] = { { 200, SESSION }, { 200, SETTINGS } };
+	static const struct answer answers[] = { { 200, SETTINGS }, { 200, SESSION } };
 	struct api_facts facts;
 	struct talk t;
 	struct err err;
@@ -182,10 +182,10 @@ test_read_bytes(void **state)
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
 	t.api.relay_id = "out2";
-	CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%s", err.text);
+	CHECK(api_read(&t.api, &t.pool, &facts, NULL, &err) == 0, "%s", err.text);
 	assert_int_equal(t.peer.writes, 1);
 	assert_int_equal(requests(&t.peer), 2);
-	assert_int_equal(strncmp(t.peer.sent.data, "GET /jmap/session HTTP/1.1\r\n", 28), 0);
+	assert_int_equal(strncmp(t.peer.sent.data, "GET /api/settings/keys?keys=", 28), 0);
 	for (i = 0; i < COUNT(prefixes); i++)
 		CHECK(asks_for(t.peer.sent.data, "prefixes=", prefixes[i]),
 		    "the prefix %s is not read", prefixes[i]);
@@ -194,7 +194,9 @@ test_read_bytes(void **state)
 	assert_false(
 	    asks_for(t.peer.sent.data, "prefixes=", "") || asks_for(t.peer.sent.data, "keys=", ""));
 	assert_true(
-	    has(t.peer.sent.data, " HTTP/1.1\r\n" FIELDS "\r\nGET /api/settings/keys?keys="));
+	    has(t.peer.sent.data, " HTTP/1.1\r\n" FIELDS "\r\nGET /jmap/session HTTP/1.1\r\n"));
+	/* a wrong password counts once */
+	assert_false(has(strstr(t.peer.sent.data, "GET /jmap"), "Authorization"));
 	assert_string_equal(settings_get(&facts.settings, "auth.dkim.verify"), "strict");
 	assert_int_equal(facts.settings.count, 2);
 	assert_string_equal(facts.url_in_force, "https://mail.example.org");
@@ -205,7 +207,7 @@ test_read_bytes(void **state)
 static void
 test_read_new_server(void **state)
 {
-	static const struct answer answers[] = { { 200, SESSION }, { 200, SETTINGS } };
+	static const struct answer answers[] = { { 200, SETTINGS }, { 200, SESSION } };
 	struct api_facts facts;
 	struct talk t;
 	struct err err;
@@ -213,7 +215,7 @@ test_read_new_server(void **state)
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
 	t.api.new_server = "2001:db8::1";
-	CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%s", err.text);
+	CHECK(api_read(&t.api, &t.pool, &facts, NULL, &err) == 0, "%s", err.text);
 	assert_true(asks_for(t.peer.sent.data, "keys=", "server.allowed-ip.2001:db8::1"));
 	talk_end(&t);
 }
@@ -223,20 +225,32 @@ static void
 test_read_every(void **state)
 {
 	static const struct answer answers[] = {
-		{ 200, "{\"data\":{\"total\":1,\"items\":{\"store.x\":\"y\"}}}" },
+		{ 200,
+		    "{\"data\":{\"total\":4,\"items\":{\"store.x\":\"y\",\"http.\\u00fcrl\":"
+		    "\"a\\n\\\"\","
+		    "\"oauth.key\":\"k\",\"cluster.node-id\":\"1\"}}}" },
+		{ 200, "{\"data\":{\"oauth.key\":\"k\"}}" },
+		{ 200, SETTINGS },
 		{ 200, SETTINGS },
 	};
+	struct api_every every = { 0 };
 	struct settings s;
 	struct talk t;
 	struct err err;
 
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
-	CHECK(api_read_every(&t.api, &t.pool, &s, &err) == 0, "%s", err.text);
+	CHECK(api_read_every(&t.api, &t.pool, &s, &every, &err) == 0, "%s", err.text);
 	assert_true(has(t.peer.sent.data, "GET /api/settings/list HTTP/1.1\r\n"));
-	assert_string_equal(settings_get(&s, "store.x"), "y");
-	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &err), -1); /* no "items" */
+	assert_int_equal(t.peer.writes, 1);
+	assert_string_equal(settings_get(&every.settings, "store.x"), "y");
+	assert_string_equal(settings_get(&every.settings, "oauth.key"), "k");
+	assert_int_equal(s.count, 2); /* as a read by prefixes and keys has it */
+	assert_string_equal(settings_get(&s, "http.\xc3\xbcrl"), "a\n\"");
+	assert_string_equal(settings_get(&s, "cluster.node-id"), "1");
+	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &every, &err), -1); /* no "items" */
 	assert_int_equal(err.kind, ERR_SERVER);
+	api_every_free(&every);
 	talk_end(&t);
 }
 
@@ -244,7 +258,7 @@ test_read_every(void **state)
 static void
 test_read_slowly(void **state)
 {
-	static const struct answer answers[] = { { 200, SESSION }, { 200, SETTINGS } };
+	static const struct answer answers[] = { { 200, SETTINGS }, { 200, SESSION } };
 	struct api_facts facts;
 	struct talk t;
 	struct err err;
@@ -254,19 +268,10 @@ test_read_slowly(void **state)
 	for (step = 1; step < 40; step++) {
 		talk_begin(&t, answers, COUNT(answers));
 		t.peer.step = step;
-		CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%zu bytes at once: %s", step,
-		    err.text);
+		CHECK(api_read(&t.api, &t.pool, &facts, NULL, &err) == 0, "%zu bytes at once: %s",
+		    step, err.text);
 		talk_end(&t);
 	}
-}
-
-/* The rows of the tables have the settings first: the server is asked for the session first. */
-static void
-in_order(struct answer out[3], const struct answer rows[3])
-{
-	out[0] = rows[1];
-	out[1] = rows[0];
-	out[2] = rows[2];
 }
 
 /* Answers to the two requests of a read, and the failure that comes of them. */
@@ -317,14 +322,13 @@ test_unread(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(unread); i++) {
-		struct answer answers[3];
 		struct api_facts facts;
 		struct err err = { 0 };
 		struct talk t;
 
-		in_order(answers, unread[i].answers);
-		talk_begin(&t, answers, COUNT(answers));
-		CHECK(api_read(&t.api, &t.pool, &facts, &err) == -1, "%s: read", unread[i].why);
+		talk_begin(&t, unread[i].answers, COUNT(unread[i].answers));
+		CHECK(
+		    api_read(&t.api, &t.pool, &facts, NULL, &err) == -1, "%s: read", unread[i].why);
 		CHECK(err.kind == unread[i].kind && err.code == unread[i].code &&
 			same_text(refusals[err.refusal].name, unread[i].name),
 		    "%s: kind %d, code %d, %s: %s", unread[i].why, err.kind, err.code,
@@ -336,15 +340,67 @@ test_unread(void **state)
 	}
 }
 
+/* From elsewhere than loopback a rule of the server may hide the API, and it says how to see. */
+static void
+test_far(void **state)
+{
+	static const struct answer answers[][2] = {
+		{ { 403, PROBLEM(403, "x") }, { 200, SESSION } },
+		{ { 404, PROBLEM(404, "x") }, { 200, SESSION } },
+		{ { 404, PROBLEM(404, "x") }, { 404, PROBLEM(404, "x") } },
+		{ { 404, "<html><title>nothing</title>" }, { 403, "" } },
+	};
+	size_t i;
+	int far;
+
+	(void)state;
+	for (i = 0; i < COUNT(answers); i++) {
+		for (far = 0; far < 2; far++) {
+			struct api_facts facts;
+			struct err err;
+			struct talk t;
+
+			err_clear(&err);
+			talk_begin(&t, answers[i], 2);
+			t.api.far = far;
+			assert_int_equal(api_read(&t.api, &t.pool, &facts, NULL, &err), -1);
+			CHECK(has(err.text, "http.allowed-endpoint") == far &&
+				has(err.text, "http://127.0.0.1:PORT") == far,
+			    "case %zu: %s", i, err.text);
+			talk_end(&t);
+		}
+	}
+}
+
+/* Another command than a read says the same. */
+static void
+test_far_reload(void **state)
+{
+	static const struct answer answers[] = { { 404, "" }, { 403, PROBLEM(403, "x") } };
+	struct api_reloaded out;
+	struct err err;
+	struct talk t;
+	size_t i;
+
+	(void)state;
+	talk_begin(&t, answers, COUNT(answers));
+	t.api.far = true;
+	for (i = 0; i < COUNT(answers); i++) {
+		assert_int_equal(api_reload(&t.api, &t.pool, true, &out, &err), -1);
+		assert_true(has(err.text, "http://127.0.0.1:PORT"));
+	}
+	talk_end(&t);
+}
+
 /* After a 402 the same connection serves the second try. */
 static void
 test_second_factor(void **state)
 {
 	static const struct answer answers[] = {
 		{ 402, PROBLEM(402, "x") },
-		{ 402, PROBLEM(402, "x") },
 		{ 200, SESSION },
 		{ 200, SETTINGS },
+		{ 200, SESSION },
 	};
 	struct api_facts facts;
 	struct talk t;
@@ -352,9 +408,9 @@ test_second_factor(void **state)
 
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
-	assert_int_equal(api_read(&t.api, &t.pool, &facts, &err), -1);
+	assert_int_equal(api_read(&t.api, &t.pool, &facts, NULL, &err), -1);
 	assert_int_equal(err.code, 402);
-	CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%s", err.text);
+	CHECK(api_read(&t.api, &t.pool, &facts, NULL, &err) == 0, "%s", err.text);
 	talk_end(&t);
 }
 
@@ -363,13 +419,13 @@ static void
 test_detail(void **state)
 {
 	static const struct answer answers[] = {
-		{ 404, "" },
 		{ 500,
 		    "{\"detail\":\"a\\u001b[31m\\nb"
 		    "012345678901234567890123456789012345678901234567890123456789012345678901234501"
 		    "234567890123456789012345678901234567890123456789012345678901234567890123456789"
 		    "012345678901234567890123456789012345678901234567890123456789012345678901234567"
 		    "890123456789THE END\"}" },
+		{ 404, "" },
 	};
 	struct api_facts facts;
 	struct talk t;
@@ -378,7 +434,7 @@ test_detail(void **state)
 
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
-	assert_int_equal(api_read(&t.api, &t.pool, &facts, &err), -1);
+	assert_int_equal(api_read(&t.api, &t.pool, &facts, NULL, &err), -1);
 	assert_true(has(err.text, "[31m"));
 	assert_false(has(err.text, "THE END"));
 	for (i = 0; err.text[i]; i++)
@@ -497,17 +553,18 @@ test_versions(void **state)
 	(void)state;
 	for (i = 0; i < COUNT(versions); i++) {
 		struct json *doc = load(versions[i].name);
-		struct answer answers[3];
+		struct answer answers[4];
 		struct api_facts f;
 		struct err err = { 0 };
 		struct talk t;
 
 		talk_begin(&t, answers, COUNT(answers));
-		recorded(&answers[0], &t.pool, doc, shared, "version", "/jmap/session");
-		recorded(&answers[1], &t.pool, doc, shared, "version", "/api/settings/keys");
+		recorded(&answers[0], &t.pool, doc, shared, "version", "/api/settings/keys");
+		recorded(&answers[1], &t.pool, doc, shared, "version", "/jmap/session");
 		recorded(&answers[2], &t.pool, doc, shared, "version", "/.well-known/jmap");
-		CHECK(
-		    api_read(&t.api, &t.pool, &f, &err) == 0, "%s: %s", versions[i].name, err.text);
+		answers[3] = answers[0];
+		CHECK(api_read(&t.api, &t.pool, &f, NULL, &err) == 0, "%s: %s", versions[i].name,
+		    err.text);
 		CHECK(f.minor_first == versions[i].first && f.minor_last == versions[i].last,
 		    "%s: 0.%d to 0.%d", versions[i].name, f.minor_first, f.minor_last);
 		CHECK(same_text(f.version, versions[i].version), "%s: version %s", versions[i].name,
@@ -518,7 +575,7 @@ test_versions(void **state)
 		CHECK(f.url_in_force && !strncmp(f.url_in_force, "http", 4) &&
 			!has(f.url_in_force, "/jmap"),
 		    "%s: URL %s", versions[i].name, shown(f.url_in_force));
-		CHECK(requests(&t.peer) == (versions[i].first <= 11 ? 3 : 2), "%s: %u requests",
+		CHECK(requests(&t.peer) == (versions[i].first <= 11 ? 4 : 2), "%s: %u requests",
 		    versions[i].name, requests(&t.peer));
 		json_free(doc);
 		talk_end(&t);
@@ -576,15 +633,16 @@ test_no_session(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(sessions); i++) {
-		struct answer answers[3];
+		struct answer answers[4] = { { 0, NULL }, { 0, NULL }, { 0, NULL },
+			{ 200, SETTINGS } };
 		struct api_facts f;
 		struct talk t;
 		struct err err = { 0 };
 
-		in_order(answers, sessions[i].answers);
+		memcpy(answers, sessions[i].answers, sizeof(sessions[i].answers));
 		talk_begin(&t, answers, COUNT(answers));
-		CHECK(
-		    api_read(&t.api, &t.pool, &f, &err) == 0, "%s: %s", sessions[i].why, err.text);
+		CHECK(api_read(&t.api, &t.pool, &f, NULL, &err) == 0, "%s: %s", sessions[i].why,
+		    err.text);
 		CHECK(f.minor_first == sessions[i].first && f.minor_last == sessions[i].last,
 		    "%s: 0.%d to 0.%d", sessions[i].why, f.minor_first, f.minor_last);
 		CHECK(
@@ -776,7 +834,7 @@ test_identity(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++) {
-		struct answer answers[] = { { 200, SESSION }, { 200, cases[i].settings } };
+		struct answer answers[] = { { 200, cases[i].settings }, { 200, SESSION } };
 		char expected[FINGERPRINT_MAX];
 		struct api_facts facts;
 		struct talk t;
@@ -784,7 +842,7 @@ test_identity(void **state)
 
 		fingerprint(expected, "s3cret");
 		talk_begin(&t, answers, COUNT(answers));
-		CHECK(api_read(&t.api, &t.pool, &facts, &err) == 0, "%s", err.text);
+		CHECK(api_read(&t.api, &t.pool, &facts, NULL, &err) == 0, "%s", err.text);
 		CHECK(!strcmp(facts.identity, cases[i].known ? expected : ""), "%s: %s",
 		    cases[i].why, facts.identity);
 		CHECK(!settings_get(&facts.settings, "oauth.key"), "%s: the key is kept",
@@ -798,10 +856,12 @@ test_identity(void **state)
 static void
 test_two_servers(void **state)
 {
-	static const struct answer answers[] = { { 200, SESSION }, { 200, KEYED("one") },
+	static const struct answer answers[] = { { 200, KEYED("one") }, { 200, SESSION },
 		{ 200, KEYED("one") }, { 200, KEYED("two") },
 		{ 200, "{\"data\":{\"total\":1,\"items\":{\"oauth.key\":\"two\"}}}" },
-		{ 200, SETTINGS } };
+		{ 200, KEYED("one") }, { 200, SETTINGS } };
+	struct http1_answer left = { 0 };
+	struct api_every every = { 0 };
 	struct api_facts facts;
 	struct settings s;
 	struct talk t;
@@ -809,14 +869,18 @@ test_two_servers(void **state)
 
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
-	assert_int_equal(api_read(&t.api, &t.pool, &facts, &err), 0);
+	assert_int_equal(api_read(&t.api, &t.pool, &facts, NULL, &err), 0);
 	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), 0);
 	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), -1);
 	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
 	err_clear(&err);
-	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &err), -1);
+	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &every, &err), -1);
 	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
+	api_every_free(&every);
 	err_clear(&err);
+	assert_int_equal(
+	    http1_receive(&t.http, &left, &err), 0); /* that to the question for the key */
+	http1_answer_free(&left);
 	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), -1); /* without a key */
 	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
 	talk_end(&t);
@@ -839,7 +903,7 @@ test_write_confirmed(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(cases); i++) {
-		struct answer answers[] = { { 200, SESSION }, { 200, KEYED("one") },
+		struct answer answers[] = { { 200, KEYED("one") }, { 200, SESSION },
 			{ 200, cases[i].shown }, { 200, "{\"data\":null}" } };
 		enum api_written written = API_WRITTEN_MAYBE;
 		struct api_facts facts;
@@ -849,7 +913,7 @@ test_write_confirmed(void **state)
 
 		err_clear(&err);
 		talk_begin(&t, answers, COUNT(answers));
-		assert_int_equal(api_read(&t.api, &t.pool, &facts, &err), 0);
+		assert_int_equal(api_read(&t.api, &t.pool, &facts, NULL, &err), 0);
 		t.api.confirmed = false;
 		some_ops(&ops, &t);
 		CHECK(api_write(&t.api, &ops, &written, &err) == cases[i].r, "case %zu: %s", i,
@@ -984,6 +1048,8 @@ main(void)
 		cmocka_unit_test(test_read_every),
 		cmocka_unit_test(test_read_slowly),
 		cmocka_unit_test(test_unread),
+		cmocka_unit_test(test_far),
+		cmocka_unit_test(test_far_reload),
 		cmocka_unit_test(test_second_factor),
 		cmocka_unit_test(test_detail),
 		cmocka_unit_test(test_versions),

@@ -231,6 +231,74 @@ test_bounds(void **state)
 	buf_free(&text);
 }
 
+/* The members of an object that are taken, as "name=value;". */
+static int
+take(void *ctx, const char *name, const char *value, struct err *err)
+{
+	if (!strcmp(name, "stop"))
+		return err_set(err, ERR_REACH, "stopped");
+	buf_printf(ctx, "%s=%s;", name, value);
+	return 0;
+}
+
+static const struct {
+	const char *text, *taken, *why; /* NULL: not taken, for that reason */
+} takes[] = {
+	{ "{\"data\":{\"items\":{}}}", "", NULL },
+	{ " { \"data\" : { \"n\" : [1,{\"items\":{\"no\":\"no\"}}] , \"items\" : { \"a\" : \"b\" , "
+	  "\"c\":\"\" } } } ",
+	    "a=b;c=;", NULL },
+	{ "{\"data\":{\"items\":{\"\\u00e4\\ud83d\\ude00\":\"\\\"\\\\\\n\",\"a\":\"\\u0001x\"}},"
+	  "\"e\":1}",
+	    "\xc3\xa4\xf0\x9f\x98\x80=\"\\\n;a=\x01x;", NULL },
+	{ "{\"x\":\"}\",\"data\":{\"items\":{\"a\":\"b\",\"a\":\"b\"}}}", "a=b;a=b;", NULL },
+	{ "{\"data\":null}", "", NULL },
+	{ "{\"data\":{\"items\":[]}}", "", NULL },
+	{ "{\"error\":\"x\"}", "", NULL },
+	{ "{\"data\":{\"items\":{\"a\":1}}}", NULL, "not text" },
+	{ "{\"data\":{\"items\":{\"a\":\"b\",}}}", NULL, "syntax" },
+	{ "{\"data\":{\"items\":{\"a\" \"b\"}}}", NULL, "syntax" },
+	{ "{\"data\":{\"items\":{\"a\":\"b\"", NULL, "syntax" },
+	{ "{\"data\":{\"items\":{\"a\":\"b\"}}", NULL, "early" },
+	{ "{\"data\":{\"items\":{\"a\":\"b\"}}}}", NULL, "bracket" },
+	{ "{\"data\":{\"items\":{\"a\":\"b\"}}} x", NULL, "unexpected" },
+	{ "{\"data\":{\"items\":{\"a\":\"\\u0000\"}}}", NULL, "NUL" },
+	{ "{\"data\":{\"items\":{\"a\":\"\xff\"}}}", NULL, "UTF-8" },
+	{ "{\"data\":{\"items\":{\"a\":\"b\"}},\"data\":{\"items\":{}}}", NULL, "twice" },
+	{ "{\"data\":{\"items\":{\"stop\":\"b\"}}}", NULL, "stopped" },
+	{ "", NULL, "syntax" },
+};
+
+static void
+test_take(void **state)
+{
+	static const char *const path[] = { "data", "items", NULL };
+	size_t i, len;
+
+	(void)state;
+	for (i = 0; i < COUNT(takes); i++) {
+		struct buf taken = { 0 };
+		struct err err = { 0 };
+		struct json *rest;
+		char *copy;
+		int r;
+
+		len = strlen(takes[i].text);
+		copy = malloc(len + !len);
+		assert_non_null(copy);
+		memcpy(copy, takes[i].text, len);
+		r = json_take(&rest, copy, len, path, take, &taken, &err);
+		CHECK((r == 0) == !takes[i].why, "%s: %s", takes[i].text, err.text);
+		CHECK(takes[i].why ? has(err.text, takes[i].why)
+				   : !strcmp(buf_text(&taken), takes[i].taken),
+		    "%s: %s, %s", takes[i].text, buf_text(&taken), err.text);
+		CHECK(r == 0 || !rest, "%s: a document", takes[i].text);
+		json_free(rest);
+		buf_free(&taken);
+		free(copy);
+	}
+}
+
 static void
 test_longest(void **state)
 {
@@ -410,6 +478,7 @@ main(void)
 		cmocka_unit_test(test_bad),
 		cmocka_unit_test(test_cut),
 		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_take),
 		cmocka_unit_test(test_longest),
 		cmocka_unit_test(test_reading),
 		cmocka_unit_test(test_integers),
