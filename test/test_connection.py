@@ -10,7 +10,7 @@ from ipaddress import IPv4Address
 import pytest
 
 import oldhttp
-from conftest import CHANGE, HTTP, HTTPS, NAME, PASSWORD, RUNNER, SMTP, TIMEOUT, config, reach, state, writes
+from conftest import CHANGE, HTTP, HTTPS, NAME, PASSWORD, RUNNER, SMTP, TIMEOUT, config, reach, state, write, writes
 from oldserver import Fault, OldServer
 from wire import Wire
 
@@ -48,6 +48,17 @@ def test_a_wrong_password_counts_once(run, simulate, version, command):
 
 # A connection that lies idle
 
+@pytest.fixture
+def nodes(simulate):
+    """Two nodes of one cluster."""
+    first = simulate()
+    both = first, simulate(database=first.shared_database)
+    for number, server in enumerate(both):
+        write(server, {"cluster.node-id": str(number)})
+        server.log.clear()
+    return both
+
+
 def end_tls(server):
     """The goodbye alone: the connection itself stays."""
     for sock in list(server.connections):
@@ -62,10 +73,9 @@ def goodbye(server):
 @pytest.mark.parametrize("command", [STAGE, ("clear", *CHANGE)])
 @pytest.mark.parametrize("https,how", [(True, end_tls), (True, goodbye), (True, OldServer.drop_connections),
                                        (False, OldServer.drop_connections)])
-def test_closed_while_another_node_is_slow(run, simulate, ca, https, how, command):
+def test_closed_while_another_node_is_slow(run, nodes, ca, https, how, command):
     """It is looked at, and made anew, before the write is sent; what is sent once is not sent again."""
-    first = simulate()
-    second = simulate(database=first.shared_database)
+    first, second = nodes
     both = (*reach(first, ca if https else None), "--url", second.https_url if https else second.http_url)
     if command != STAGE:
         run(*STAGE, *both, status=0)
@@ -75,10 +85,9 @@ def test_closed_while_another_node_is_slow(run, simulate, ca, https, how, comman
     assert writes(first) == posts + 1
 
 
-def test_another_key_under_k(run, simulate, ca):
+def test_another_key_under_k(run, nodes, ca):
     """Whatever certificate is accepted: the first connection's key is the run's."""
-    first = simulate()
-    second = simulate(database=first.shared_database)
+    first, second = nodes
     one, other = ca.issue(NAME, "127.0.0.1"), ca.issue("127.0.0.1")
     first.certfile, first.keyfile = one.cert, one.key
 
@@ -233,3 +242,19 @@ def test_time_ends_while_it_reads(run, simulate):
     ran = run.while_running(lambda call: server.faults[0].__setattr__("after", call), lambda process: process.terminate(),
                             *STAGE, *reach(server))
     assert ran.status == 128 + 15 and "Nothing was written" in ran.err and writes(server) == 0
+
+
+@pytest.mark.parametrize("command", [STAGE, ("status",)])
+def test_what_is_as_long_as_a_book(run, simulate, command):
+    """An id, a value and a network of a megabyte are shown cut, with their length."""
+    server, much = simulate(), "x" * (1 << 20)
+    more = {f"server.listener.{much}.protocol": "smtp", f"server.listener.{much}.bind.0": "[::]:25",
+            f"server.listener.{much}.proxy.trusted-networks.0": much, "auth.dkim.verify": much, "http.use-x-forwarded": much}
+    text = listed(server, more)
+    if command == STAGE:
+        server.faults.append(Fault(**LIST, answer=(200, text)))
+    else:
+        items = json.loads(text)["data"]["items"]
+        server.faults.append(Fault(**READS["status"], answer=(200, json.dumps({"data": items}))))
+    ran = run(*command, *reach(server), *(("-n",) if command == STAGE else ()))
+    assert ran.status in (0, 1, 6, 7) and "\u2026 1,048," in ran.said and len(ran.said) < 20000

@@ -8,6 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum {
+	WORD_MAX = 4096, /* bytes of a word that is shown whole: no path is longer */
+	COLUMNS_SHOWN = 60
+};
+
 enum { BUF_MIN = 256 };
 
 /*
@@ -161,21 +166,62 @@ buf_shown(struct buf *b, const char *text, size_t len, bool json)
 	}
 }
 
+/* Append a character, or a bad byte, of a line. The number of its bytes. */
+static size_t
+add_clean(struct buf *b, const char *text, size_t len)
+{
+	size_t n = utf8_length(text, len);
+
+	if (n && utf8_is_shown(utf8_code(text, n)))
+		buf_add(b, text, n);
+	else
+		buf_char(b, '?');
+	return n ? n : 1;
+}
+
+/* A number with a comma at each thousand. */
+static void
+add_number(struct buf *b, size_t n)
+{
+	if (n >= 1000)
+		add_number(b, n / 1000);
+	buf_printf(b, n >= 1000 ? ",%03zu" : "%zu", n % 1000);
+}
+
+/* Append the word that begins here cut, if it is so long. The number of its bytes; else 0. */
+static size_t
+add_long_word(struct buf *b, const char *text, size_t len)
+{
+	const char *end = len > WORD_MAX ? memchr(text, ' ', len) : NULL;
+	size_t word = end ? (size_t)(end - text) : len, n = 0, columns;
+
+	if (word <= WORD_MAX)
+		return 0;
+	for (columns = 0; columns < COLUMNS_SHOWN; columns++)
+		n += add_clean(b, text + n, word - n);
+	buf_str(b, "\xe2\x80\xa6 ");
+	add_number(b, word);
+	buf_str(b, " bytes");
+	return word;
+}
+
 void
 buf_clean(struct buf *b, const char *text, size_t len, size_t max)
 {
 	size_t i, n;
 
-	for (i = 0; i < len; i += n ? n : 1) {
+	for (i = 0; i < len; i += n) {
+		bool begins = max == (size_t)-1 && (!i || text[i - 1] == ' ');
+
+		n = begins ? add_long_word(b, text + i, len - i) : 0;
+		if (n)
+			continue;
 		n = utf8_length(text + i, len - i);
 		if (n > max || i > max - n) {
 			buf_str(b, "\xe2\x80\xa6");
 			return;
 		}
-		if (n && utf8_is_shown(utf8_code(text + i, n)))
-			buf_add(b, text + i, n);
-		else
-			buf_char(b, '?');
+		n = add_clean(b, text + i, len - i);
 	}
 }
 

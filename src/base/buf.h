@@ -49,7 +49,8 @@ void buf_shown(struct buf *b, const char *text, size_t len, bool json);
 
 /*
  * Append at most max bytes of a text as part of a line: as buf_shown does, but line ends and tabs
- * become '?' too. A longer text is cut and ends in an ellipsis.
+ * become '?' too. A longer text is cut and ends in an ellipsis. With no maximum ((size_t)-1) a word
+ * of more than 4 KiB is cut, and its length told.
  */
 void buf_clean(struct buf *b, const char *text, size_t len, size_t max);
 

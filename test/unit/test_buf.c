@@ -188,6 +188,35 @@ test_clean(void **state)
 	buf_free(&out);
 }
 
+/* What no one can read is not shown whole: an id of a megabyte, for instance. */
+static void
+test_long_word(void **state)
+{
+	static const size_t lengths[] = { 4096, 4097, 1048576 };
+	static const char *const told[] = { NULL, "\xe2\x80\xa6 4,097 bytes",
+		"\xe2\x80\xa6 1,048,576 bytes" };
+	struct buf out = { 0 }, text = { 0 }, wanted = { 0 };
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(lengths); i++) {
+		buf_reset(&text);
+		buf_reset(&wanted);
+		buf_reset(&out);
+		buf_str(&text, "listener \xc3\xa4");
+		for (j = 2; j < lengths[i]; j++)
+			buf_char(&text, 'x');
+		buf_str(&text, " is long");
+		buf_add(&wanted, text.data, told[i] ? 9 + 61 : text.len - 8);
+		buf_printf(&wanted, "%s is long", told[i] ? told[i] : "");
+		buf_clean(&out, text.data, text.len, (size_t)-1);
+		assert_string_equal(buf_text(&out), buf_text(&wanted));
+	}
+	buf_free(&out);
+	buf_free(&text);
+	buf_free(&wanted);
+}
+
 /* A whole text: its layout stays; JSON tells all, a character above U+FFFF by two escapes. */
 static void
 test_shown(void **state)
@@ -233,6 +262,7 @@ main(void)
 		cmocka_unit_test(test_shell),
 		cmocka_unit_test(test_clean),
 		cmocka_unit_test(test_shown),
+		cmocka_unit_test(test_long_word),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
