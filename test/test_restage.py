@@ -4,6 +4,7 @@ import json
 import signal
 import socket
 import threading
+from contextlib import suppress
 from itertools import cycle, product
 
 import pytest
@@ -334,7 +335,7 @@ class Front:
 
     def carry(self, client):
         server, goes_on = next(self.turns), True
-        with client, client.makefile("rb") as stream:
+        with suppress(ConnectionError), client, client.makefile("rb") as stream:
             while goes_on and (request := self.message(stream)):
                 self.look()
                 with socket.create_connection(("127.0.0.1", server.http_port(tls=False))) as behind:
