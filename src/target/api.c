@@ -513,33 +513,14 @@ int
 api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct err *err)
 {
 	char identity[FINGERPRINT_MAX];
+	bool asked = a->ahead && !a->http->closed;
 
-	if (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0 &&
+	a->ahead = false;
+	if ((asked || (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0)) &&
 	    receive_settings(a, pool, out, identity, err) == 0)
 		return 0;
 	err_end(err);
 	return -1;
-}
-
-/* Whose server is it? Asked alone before a write on a new connection, and beside other reads. */
-static int
-queue_key(struct api *a, struct err *err)
-{
-	return queue_get(a, "/api/settings/keys?keys=oauth.key", err);
-}
-
-static int
-receive_key(struct api *a, struct err *err)
-{
-	char identity[FINGERPRINT_MAX];
-	struct pool pool = { 0 };
-	struct settings s;
-	int r = -1;
-
-	if (!a->http->closed || (queue_key(a, err) == 0 && http1_flush(a->http, err) == 0))
-		r = receive_settings(a, &pool, &s, identity, err);
-	pool_free(&pool);
-	return r;
 }
 
 static int
@@ -555,8 +536,8 @@ api_read_every(struct api *a, struct pool *pool, struct settings *out, struct ap
 	char identity[FINGERPRINT_MAX];
 
 	api_every_free(every);
-	if (queue_every(a, err) == 0 && queue_key(a, err) == 0 && http1_flush(a->http, err) == 0 &&
-	    receive_every(a, pool, out, every, identity, err) == 0 && receive_key(a, err) == 0)
+	if (queue_every(a, err) == 0 && http1_flush(a->http, err) == 0 &&
+	    receive_every(a, pool, out, every, identity, err) == 0)
 		return 0;
 	err_end(err);
 	return -1;
@@ -663,15 +644,45 @@ narrow_by_settings(struct api_facts *f)
 		f->minor_first = 13;
 }
 
+/* Whose server is it? */
 static int
-read_well_known(struct api *a, struct pool *pool, struct api_facts *f, struct err *err)
+queue_key(struct api *a, struct err *err)
+{
+	return queue_get(a, "/api/settings/keys?keys=oauth.key", err);
+}
+
+static int
+receive_key(struct api *a, struct err *err)
+{
+	char identity[FINGERPRINT_MAX];
+	struct pool pool = { 0 };
+	struct settings s;
+	int r = receive_settings(a, &pool, &s, identity, err);
+
+	pool_free(&pool);
+	return r;
+}
+
+static int
+queue_version(struct api *a, struct err *err)
+{
+	return queue_get(a, "/.well-known/jmap", err);
+}
+
+/* Confirm the server; old: and ask it for its version, as up to 0.11. */
+static int
+read_rest(struct api *a, struct pool *pool, struct api_facts *f, bool old, struct err *err)
 {
 	struct http1_answer answer = { 0 };
 	int r = -1;
 
-	if (queue_get(a, "/.well-known/jmap", err) == 0 && queue_key(a, err) == 0 &&
-	    http1_flush(a->http, err) == 0 && http1_receive(a->http, &answer, err) == 0)
-		r = receive_key(a, err);
+	if (queue_key(a, err) == -1 || (old && queue_version(a, err) == -1) ||
+	    http1_flush(a->http, err) == -1 || receive_key(a, err) == -1)
+		return -1;
+	if (!old)
+		return 0;
+	if (!a->http->closed || (queue_version(a, err) == 0 && http1_flush(a->http, err) == 0))
+		r = http1_receive(a->http, &answer, err);
 	if (r == 0)
 		facts_of_well_known(f, pool, &answer);
 	http1_answer_free(&answer);
@@ -683,15 +694,6 @@ static int
 queue_session(struct api *a, struct err *err)
 {
 	return be_open(a, err) == -1 ? -1 : queue(a, "GET", "/jmap/session", NULL, false, err);
-}
-
-/* It was asked for along with the settings. A server that has closed since is asked once more. */
-static int
-receive_session(struct api *a, struct http1_answer *session, struct err *err)
-{
-	if (a->http->closed && (queue_session(a, err) == -1 || http1_flush(a->http, err) == -1))
-		return -1;
-	return http1_receive(a->http, session, err);
 }
 
 /* The settings were not given: explain a 404. A new server does not have this API. */
@@ -720,28 +722,30 @@ explain_no_settings(const struct api *a, struct pool *pool, struct api_facts *f,
 	    hidden);
 }
 
+static int
+queue_settings(struct api *a, bool every, struct err *err)
+{
+	return every ? queue_every(a, err) : queue_read(a, err);
+}
+
 /*
- * Both requests in one write. A front that takes turns between two servers leads the third request,
- * the write, to the one that the settings are of; where something else is read before it, that goes
- * along with a question for the key, which shows the other server.
+ * Both requests in one write. The settings come last: next to the question for the key, so that a
+ * front that takes turns between two servers shows two keys before anything is written.
  */
 static int
 read_both(struct api *a, struct pool *pool, struct api_facts *f, struct api_every *every,
     struct http1_answer *session, struct err *err)
 {
-	struct err ignored;
-	int r;
-
-	if ((every ? queue_every(a, err) : queue_read(a, err)) == -1 ||
-	    queue_session(a, err) == -1 || http1_flush(a->http, err) == -1)
+	if (queue_session(a, err) == -1 || queue_settings(a, every, err) == -1 ||
+	    http1_flush(a->http, err) == -1 || http1_receive(a->http, session, err) == -1)
 		return -1;
-	r = every ? receive_every(a, pool, &f->settings, every, f->identity, err)
-		  : receive_settings(a, pool, &f->settings, f->identity, err);
-	if (r == 0)
-		return receive_session(a, session, err);
-	/* It was asked for, so it comes: the connection may be used again, with a code. */
-	if ((!a->http->closed || err->code == 404) && receive_session(a, session, &ignored) == -1)
-		http1_answer_free(session);
+	/* A server that closed after the first answer needs the second request again. */
+	if (session->close &&
+	    (queue_settings(a, every, err) == -1 || http1_flush(a->http, err) == -1))
+		return -1;
+	if ((every ? receive_every(a, pool, &f->settings, every, f->identity, err)
+		   : receive_settings(a, pool, &f->settings, f->identity, err)) == 0)
+		return 0;
 	return explain_no_settings(a, pool, f, session, err);
 }
 
@@ -750,6 +754,7 @@ api_read(
     struct api *a, struct pool *pool, struct api_facts *f, struct api_every *every, struct err *err)
 {
 	struct http1_answer session = { 0 };
+	bool old;
 	int r;
 
 	memset(f, 0, sizeof(*f));
@@ -758,12 +763,14 @@ api_read(
 	if (every)
 		api_every_free(every);
 	r = read_both(a, pool, f, every, &session, err);
-	if (r == 0 && !facts_of_session(f, pool, &session)) {
+	old = r == 0 && !facts_of_session(f, pool, &session);
+	if (old) {
 		f->minor_first = MINOR_FIRST;
 		if (shows_no_session(f, &session))
 			f->minor_last = 11;
-		r = read_well_known(a, pool, f, err);
 	}
+	if (r == 0 && (every || old))
+		r = read_rest(a, pool, f, old, err);
 	if (r == 0) {
 		narrow_by_settings(f);
 		a->capital = f->minor_last <= 10;
@@ -788,20 +795,28 @@ confirm_connection(struct api *a, struct err *err)
 									  : receive_key(a, err);
 }
 
-/* One request of a write. On failure err->code is the answer's status. */
+/*
+ * One request of a write; reads: with a read behind it, which saves a turn (server-facts: it shows
+ * the write). On failure err->code is the answer's status.
+ */
 static int
-write_one(struct api *a, const struct buf *body, struct err *err)
+write_one(struct api *a, const struct buf *body, bool reads, struct err *err)
 {
 	struct http1_answer answer = { 0 };
 	struct json *doc = NULL;
+	struct err ignored;
 	int r = -1;
 
 	if (a->http->closed && be_open(a, err) == -1)
 		return -1; /* it closes after each answer */
 	a->http->sent_bytes = false;
 	if (queue(a, "POST", "/api/settings", body, true, err) == 0 &&
-	    http1_flush(a->http, err) == 0 && http1_receive(a->http, &answer, err) == 0)
+	    (!reads || queue_read(a, err) == 0) && http1_flush(a->http, err) == 0 &&
+	    http1_receive(a->http, &answer, err) == 0)
 		r = expect_json(a, &answer, "write the settings", &doc, err);
+	a->ahead = r == 0 && reads;
+	if (r == -1 && a->http->awaited && http1_receive(a->http, &answer, &ignored) == -1)
+		a->http->closed = true;
 	json_free(doc);
 	http1_answer_free(&answer);
 	return r;
@@ -820,7 +835,8 @@ written_after(const struct api *a, const struct err *err, bool first)
 }
 
 int
-api_write(struct api *a, const struct ops *ops, enum api_written *written, struct err *err)
+api_write(
+    struct api *a, const struct ops *ops, bool reads, enum api_written *written, struct err *err)
 {
 	struct buf body = { 0 };
 	struct err why;
@@ -834,7 +850,7 @@ api_write(struct api *a, const struct ops *ops, enum api_written *written, struc
 		next = ops_format(ops, from, a->capital, &body);
 		err_clear(&why);
 		confirmed = confirm_connection(a, &why) == 0;
-		r = confirmed ? write_one(a, &body, &why) : -1;
+		r = confirmed ? write_one(a, &body, reads && next == ops->count, &why) : -1;
 		if (r == -1 && confirmed && why.code == 400 && from == 0 && !a->spelling_known) {
 			/* Nothing was done: it is safe to try the other spelling (server-facts). */
 			a->capital = !a->capital;

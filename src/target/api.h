@@ -35,9 +35,10 @@ struct api {
 	/* whose settings the first read showed; known: there was one */
 	char server[FINGERPRINT_MAX];
 	bool known;
-	bool confirmed; /* this connection showed the same; the owner resets it with the connection
-			 */
-	bool capital;   /* operations are spelled as up to 0.10 */
+	/* about this connection, and reset with it by the owner: it showed the same server; a read
+	 * of the settings was sent behind the last write */
+	bool confirmed, ahead;
+	bool capital;        /* operations are spelled as up to 0.10 */
 	bool spelling_known; /* the other spelling need not be tried */
 };
 
@@ -79,10 +80,11 @@ enum api_written {
 
 /*
  * Read the settings, and what shows the server's version. every: read all settings at once, into
- * it; NULL: only those that a plan needs. The settings in facts are the same. 0; or -1 with err:
- * ERR_AUTH (code is the HTTP status; 402: the second factor is missing), ERR_REFUSED (a new server,
- * or no Stalwart server), ERR_SERVER, ERR_REACH. In this read and all later ones, another server's
- * settings than those of the first read are REFUSAL_TWO_SERVERS.
+ * it, and its key once more, for a write; NULL: only those that a plan needs. The settings in facts
+ * are the same. 0; or -1 with err: ERR_AUTH (code is the HTTP status; 402: the second factor is
+ * missing), ERR_REFUSED (a new server, or no Stalwart server), ERR_SERVER, ERR_REACH. In this read
+ * and all later ones, another server's settings than those of the first read are
+ * REFUSAL_TWO_SERVERS.
  */
 int api_read(struct api *a, struct pool *pool, struct api_facts *facts, struct api_every *every,
     struct err *err) WARN_UNUSED;
@@ -100,16 +102,18 @@ void api_every_free(struct api_every *every);
 /* Would the reads of settings show this key, if it were there? */
 bool api_covers(const struct api *a, const char *key);
 
-/* Read only the settings, to prove a write. 0, or -1 as for api_read. */
+/* Read only the settings, to prove a write; it may have been sent along. 0, or -1 as for api_read.
+ */
 int api_read_settings(
     struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
 
 /*
  * Send the operations, in as few requests as the server accepts. On a connection that has shown no
- * settings yet, whose server it is is read first. 0; or -1 with err and *written.
+ * settings yet, whose server it is is read first. reads: the caller goes on with
+ * api_read_settings, which is sent along. 0; or -1 with err and *written.
  */
-int api_write(
-    struct api *a, const struct ops *ops, enum api_written *written, struct err *err) WARN_UNUSED;
+int api_write(struct api *a, const struct ops *ops, bool reads, enum api_written *written,
+    struct err *err) WARN_UNUSED;
 
 /* One error or warning of a reload. Strings live in the pool. */
 struct api_fault {

@@ -190,7 +190,7 @@ session_open(struct session *s, const struct trust *t, const struct credentials 
 	s->api.authorization = &c->header;
 	s->api.deadline = &s->deadline;
 	s->api.far = check_loopback(&s->addresses, NULL) == -1;
-	s->api.confirmed = false;
+	s->api.confirmed = s->api.ahead = false;
 	return 0;
 }
 

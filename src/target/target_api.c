@@ -191,15 +191,17 @@ reconnect(struct target *t, struct err *err)
 	return session_open(&t->session, t->session.trust, t->session.credentials, err);
 }
 
-/* Send the operations. 0; or -1 with err and *written, as for api_write. */
+/* Send the operations. reads: read_back follows. 0; or -1 with err and *written, as for api_write.
+ */
 static int
-post(struct target *t, const struct ops *ops, enum api_written *written, struct err *err)
+post(
+    struct target *t, const struct ops *ops, bool reads, enum api_written *written, struct err *err)
 {
 	*written = API_WRITTEN_NOTHING;
 	/* Without memory an operation may be missing. */
 	if (pool_check(&t->pool, err) == -1 || reconnect(t, err) == -1)
 		return -1;
-	return api_write(&t->session.api, ops, written, err);
+	return api_write(&t->session.api, ops, reads, written, err);
 }
 
 /* Set one key in the server's memory back to value. That the file can't be written is expected. */
@@ -212,7 +214,7 @@ restore_key(struct target *t, const char *key, const char *value)
 	struct err ignored;
 
 	ops_add(&ops, &t->pool, &op);
-	t->local_changed |= post(t, &ops, &written, &ignored) == 0;
+	t->local_changed |= post(t, &ops, false, &written, &ignored) == 0;
 }
 
 /* Read back. If the server closed the connection meanwhile, connect again once. */
@@ -335,7 +337,7 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 	for (tries = 0; tries < 2; tries++) {
 		if (reconnect(t, err) == -1)
 			return -1;
-		if (post(t, ops, &written, &why) == 0)
+		if (post(t, ops, true, &written, &why) == 0)
 			return 0;
 		if (written != API_WRITTEN_NOTHING || why.kind != ERR_REACH)
 			break;
@@ -380,7 +382,7 @@ rewrite_lost(struct target *t, size_t *wrong, struct err *err)
 	if (!ops.count)
 		return 0;
 	t->rewritten = ops.count;
-	if (post(t, &ops, &written, &why) == 0 && read_back(t, &s, &why) == 0) {
+	if (post(t, &ops, true, &written, &why) == 0 && read_back(t, &s, &why) == 0) {
 		*wrong = plan_compare(&t->plan, &s);
 		return 0;
 	}
@@ -435,7 +437,7 @@ send_take_back(struct target *t, unsigned groups, bool insert, struct err *err)
 	}
 	if (!ops.count)
 		return pool_check(&t->pool, err);
-	if (post(t, &ops, &written, err) == -1 || read_back(t, &s, err) == -1)
+	if (post(t, &ops, true, &written, err) == -1 || read_back(t, &s, err) == -1)
 		return -1;
 	plan_compare(&t->plan, &s);
 	return 0;

@@ -196,7 +196,7 @@ write_ops(struct api *a, struct pool *pool, const struct script *script)
 	for (i = 0; i < COUNT(three); i++)
 		ops_add(&ops, pool, &three[i]);
 	err_clear(&err);
-	r = api_write(a, &ops, &written, &err);
+	r = api_write(a, &ops, false, &written, &err);
 	check_sent(&script->stream.sent);
 	CHECK(script->stream.writes <= 2, "%u requests", script->stream.writes);
 	if (r == -1)
