@@ -2,6 +2,7 @@
 memory and the time that it may take."""
 
 import contextlib
+import json
 import os
 import shutil
 
@@ -9,7 +10,9 @@ import pytest
 
 import oldconfig
 from conftest import CHANGE, HTTP, PROXY, RUNNER, SMTP, config, listener, reach, state, write, writes
+from oldserver import Fault
 from test_config import Bench, native
+from test_connection import LIST, READS, listed
 
 MOST = 1000
 LISTENERS = ("stage", "--proxy", "203.0.113.10", "--only", "listeners")
@@ -64,6 +67,43 @@ def test_many_listeners_of_a_server(run, server):
     run("stage", *CHANGE, *reach(server), status=0)
     assert staged(many(MOST)).items() <= server.settings().items()
     run("status", *reach(server), status=0)
+
+
+def test_more_than_one_request(run, server):
+    """Names so long that their keys take more than the server reads in a request."""
+    long = {key.replace("imap", f"{'x' * 600}-imap"): value for key, value in many(MOST).items()}
+    for end in ("bind", "protocol"):
+        write(server, {key: value for key, value in long.items() if key.endswith(end)})
+    server.log.clear()
+    run("stage", *CHANGE, *reach(server), status=0)
+    bodies = [body for method, _, body, _ in server.log if method == "POST"]
+    assert len(bodies) == 2 and max(map(len, bodies)) <= 1 << 20 and staged(long).items() <= server.settings().items()
+    run("status", *reach(server), status=0)
+
+
+# Much of what is allowed, or far too much, in little time
+
+BUSY = ("sh", "-c", 'ulimit -t 20 && exec "$@"', "sh")     # seconds of a processor
+
+
+def networks(listeners, each):
+    return {f"server.listener.imap{number}.proxy.trusted-networks.{n:05}": f"10.{n >> 8}.{n & 255}.1"
+            for number in range(listeners) for n in range(each)}
+
+
+@pytest.mark.skipif(bool(RUNNER), reason="a runner takes its own time")
+@pytest.mark.parametrize("listeners,each", [(MOST - 2, 80), (1, 80000)])
+@pytest.mark.parametrize("command", [("stage", *CHANGE, "-n"), ("status", *CHANGE)], ids=["stage", "status"])
+def test_eighty_thousand_networks(run, server, command, listeners, each):
+    """On a thousand listeners they are compared, on one they are too many."""
+    text = listed(server, many(MOST) | networks(listeners, each))
+    items = json.dumps({"data": json.loads(text)["data"]["items"]})
+    server.faults += Fault(**LIST, answer=(200, text)), Fault(**READS["status"], answer=(200, items))
+    ran = run(*command, *reach(server), wrap=BUSY)
+    if listeners == 1:
+        assert ran.status == 1 and "refused (too-many)" in ran.err and "more than 1000 networks" in ran.err
+    else:
+        assert ran.status == (0 if command[0] == "stage" else 7), ran.err
 
 
 # One more
