@@ -3,6 +3,7 @@ an answer that is not this API's; and how much memory a server with much to say 
 
 import json
 import re
+import signal
 import socket
 import ssl
 from ipaddress import IPv4Address
@@ -99,6 +100,17 @@ def test_another_key_under_k(run, nodes, ca):
     ran = run(*STAGE, "-k", "--url", first.https_url, "--url", second.https_url, status=3)
     assert "another key" in ran.err and one.pin in ran.err and other.pin in ran.err and writes(first) == 0
     assert f"The key that answered is {one.pin}" in ran.err
+
+
+@pytest.mark.parametrize("version", ["0.9.4", "0.11.8", "0.15.5"])
+def test_closed_after_each_answer(run, simulate, version):
+    """What was sent behind it is sent again; nothing is sent behind a write."""
+    server = simulate(version)
+    before = state(server)
+    server.faults.append(Fault(times=-1, headers=(("connection", "close"),), end="close"))
+    for command in (STAGE, ("status",), ("clear",)):
+        run(*command, *reach(server), status=0)
+    assert state(server) == before
 
 
 # Answers that are not this API's
@@ -236,13 +248,15 @@ def test_little_memory(run, simulate, ca, wrap, https):
     assert state(server) == before
 
 
-def test_time_ends_while_it_reads(run, simulate):
-    """--max-time and a signal hold while the answer is parsed, not only while it is awaited."""
+@pytest.mark.parametrize("number,status", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGALRM, 3)])
+def test_time_ends_while_it_reads(run, simulate, number, status):
+    """A signal, which the end of --max-time is too. That they hold while an answer is parsed and while it plans is shown
+    in the unit tests."""
     server = simulate()
     server.faults.append(Fault(**LIST, answer=(200, listed(server, bans(300000)))))
-    ran = run.while_running(lambda call: server.faults[0].__setattr__("after", call), lambda process: process.terminate(),
-                            *STAGE, *reach(server))
-    assert ran.status == 128 + 15 and "Nothing was written" in ran.err and writes(server) == 0
+    ran = run.while_running(lambda call: server.faults[0].__setattr__("after", call),
+                            lambda process: process.send_signal(number), *STAGE, *reach(server))
+    assert ran.status == status and "Nothing was written" in ran.err and writes(server) == 0
 
 
 @pytest.mark.parametrize("command", [STAGE, ("status",)])

@@ -257,6 +257,7 @@ be_open(struct api *a, struct err *err)
 {
 	bool idle = !a->http->queued && !a->http->awaited;
 
+	a->closes |= a->http->closed;
 	return a->reopen && (idle || a->http->closed) ? a->reopen(a->ctx, err) : 0;
 }
 
@@ -379,16 +380,15 @@ room_for(const struct buf *text)
 }
 
 /*
- * Make a sorted map of {"data":{"key":"value",…}}; a list has them in data's "items". With copies
- * the strings are copied into the pool, else they stay in the answer's body, and the map alone is
- * in the pool.
+ * Make a sorted map of {"data":{"key":"value",…}}; a list has them in data's "items". Of a list the
+ * strings stay in the answer's body, and the map alone is in the pool.
  */
 static int
 settings_of_answer(const struct api *a, struct settings *out, struct pool *pool,
-    struct http1_answer *answer, bool list, bool copies, struct err *err)
+    struct http1_answer *answer, bool list, struct err *err)
 {
 	const char *const path[] = { "data", list ? "items" : NULL, NULL };
-	struct taking t = { a, out, room_for(&answer->body), copies ? pool : NULL };
+	struct taking t = { a, out, room_for(&answer->body), list ? NULL : pool };
 	const struct json *data;
 	struct json *doc;
 	struct err why;
@@ -451,25 +451,6 @@ add_way_out(struct err *err)
 	return -1;
 }
 
-static int
-receive_settings(struct api *a, struct pool *pool, struct settings *out,
-    char identity[FINGERPRINT_MAX], struct err *err)
-{
-	struct http1_answer answer = { 0 };
-	int r = -1;
-
-	if (http1_receive(a->http, &answer, err) == 0)
-		r = answer.status == 200
-		    ? settings_of_answer(a, out, pool, &answer, false, true, err)
-		    : status_error(a, &answer, "read the settings", err);
-	http1_answer_free(&answer);
-	if (r == -1)
-		return add_way_out(err);
-	r = confirm_server(a, out, identity, err);
-	settings_wipe(out, "oauth.key"); /* a secret, and needed no more */
-	return r;
-}
-
 /* From all settings those that a read by prefixes and keys would give. */
 static int
 choose_settings(const struct api *a, struct pool *pool, struct settings *out,
@@ -487,57 +468,55 @@ choose_settings(const struct api *a, struct pool *pool, struct settings *out,
 	return pool_check(pool, err);
 }
 
-/* The list of all settings. Its text stays, since the settings are in it. */
+/*
+ * Receive what queue_settings asked for. The text of a list of all settings stays, since they are
+ * in it.
+ */
 static int
-receive_every(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
+receive_settings(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
     char identity[FINGERPRINT_MAX], struct err *err)
 {
+	struct settings *all = every ? &every->settings : out;
 	struct http1_answer answer = { 0 };
 	int r = -1;
 
 	if (http1_receive(a->http, &answer, err) == 0)
-		r = answer.status == 200 ? settings_of_answer(a, &every->settings, &every->pool,
-					       &answer, true, false, err)
+		r = answer.status == 200 ? settings_of_answer(a, all, every ? &every->pool : pool,
+					       &answer, every != NULL, err)
 					 : status_error(a, &answer, "read the settings", err);
-	every->text = answer.body;
-	memset(&answer.body, 0, sizeof(answer.body));
+	if (every) {
+		every->text = answer.body;
+		memset(&answer.body, 0, sizeof(answer.body));
+	}
 	http1_answer_free(&answer);
 	if (r == -1)
 		return add_way_out(err);
-	return confirm_server(a, &every->settings, identity, err) == -1
-	    ? -1
-	    : choose_settings(a, pool, out, &every->settings, err);
-}
-
-int
-api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct err *err)
-{
-	char identity[FINGERPRINT_MAX];
-	bool asked = a->ahead && !a->http->closed;
-
-	a->ahead = false;
-	if ((asked || (queue_read(a, err) == 0 && http1_flush(a->http, err) == 0)) &&
-	    receive_settings(a, pool, out, identity, err) == 0)
-		return 0;
-	err_end(err);
-	return -1;
+	r = confirm_server(a, all, identity, err);
+	if (!every)
+		settings_wipe(out, "oauth.key"); /* a secret, and needed no more */
+	else if (r == 0)
+		r = choose_settings(a, pool, out, all, err);
+	return r;
 }
 
 static int
-queue_every(struct api *a, struct err *err)
+queue_settings(struct api *a, bool every, struct err *err)
 {
-	return queue_get(a, "/api/settings/list", err);
+	return every ? queue_get(a, "/api/settings/list", err) : queue_read(a, err);
 }
 
 int
-api_read_every(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
+api_read_settings(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
     struct err *err)
 {
+	bool asked = !every && a->ahead && !a->http->closed;
 	char identity[FINGERPRINT_MAX];
 
-	api_every_free(every);
-	if (queue_every(a, err) == 0 && http1_flush(a->http, err) == 0 &&
-	    receive_every(a, pool, out, every, identity, err) == 0)
+	a->ahead = false;
+	if (every)
+		api_every_free(every);
+	if ((asked || (queue_settings(a, every, err) == 0 && http1_flush(a->http, err) == 0)) &&
+	    receive_settings(a, pool, out, every, identity, err) == 0)
 		return 0;
 	err_end(err);
 	return -1;
@@ -657,7 +636,7 @@ receive_key(struct api *a, struct err *err)
 	char identity[FINGERPRINT_MAX];
 	struct pool pool = { 0 };
 	struct settings s;
-	int r = receive_settings(a, &pool, &s, identity, err);
+	int r = receive_settings(a, &pool, &s, NULL, identity, err);
 
 	pool_free(&pool);
 	return r;
@@ -722,12 +701,6 @@ explain_no_settings(const struct api *a, struct pool *pool, struct api_facts *f,
 	    hidden);
 }
 
-static int
-queue_settings(struct api *a, bool every, struct err *err)
-{
-	return every ? queue_every(a, err) : queue_read(a, err);
-}
-
 /*
  * Both requests in one write. The settings come last: next to the question for the key, so that a
  * front that takes turns between two servers shows two keys before anything is written.
@@ -743,8 +716,7 @@ read_both(struct api *a, struct pool *pool, struct api_facts *f, struct api_ever
 	if (session->close &&
 	    (queue_settings(a, every, err) == -1 || http1_flush(a->http, err) == -1))
 		return -1;
-	if ((every ? receive_every(a, pool, &f->settings, every, f->identity, err)
-		   : receive_settings(a, pool, &f->settings, f->identity, err)) == 0)
+	if (receive_settings(a, pool, &f->settings, every, f->identity, err) == 0)
 		return 0;
 	return explain_no_settings(a, pool, f, session, err);
 }
@@ -797,7 +769,8 @@ confirm_connection(struct api *a, struct err *err)
 
 /*
  * One request of a write; reads: with a read behind it, which saves a turn (server-facts: it shows
- * the write). On failure err->code is the answer's status.
+ * the write), unless the server closes after an answer: what it has not read then could take the
+ * answer along. On failure err->code is the answer's status.
  */
 static int
 write_one(struct api *a, const struct buf *body, bool reads, struct err *err)
@@ -809,6 +782,7 @@ write_one(struct api *a, const struct buf *body, bool reads, struct err *err)
 
 	if (a->http->closed && be_open(a, err) == -1)
 		return -1; /* it closes after each answer */
+	reads = reads && !a->closes;
 	a->http->sent_bytes = false;
 	if (queue(a, "POST", "/api/settings", body, true, err) == 0 &&
 	    (!reads || queue_read(a, err) == 0) && http1_flush(a->http, err) == 0 &&

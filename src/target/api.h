@@ -38,6 +38,7 @@ struct api {
 	/* about this connection, and reset with it by the owner: it showed the same server; a read
 	 * of the settings was sent behind the last write */
 	bool confirmed, ahead;
+	bool closes;         /* an answer of this run ended its connection */
 	bool capital;        /* operations are spelled as up to 0.10 */
 	bool spelling_known; /* the other spelling need not be tried */
 };
@@ -89,23 +90,18 @@ enum api_written {
 int api_read(struct api *a, struct pool *pool, struct api_facts *facts, struct api_every *every,
     struct err *err) WARN_UNUSED;
 
-/*
- * Read all settings again, and make of them what api_read_settings would give (in pool). 0, or -1
- * as for api_read.
- */
-int api_read_every(struct api *a, struct pool *pool, struct settings *out, struct api_every *every,
-    struct err *err) WARN_UNUSED;
-
 /* Wipe and free. It can be used again. */
 void api_every_free(struct api_every *every);
 
 /* Would the reads of settings show this key, if it were there? */
 bool api_covers(const struct api *a, const char *key);
 
-/* Read only the settings, to prove a write; it may have been sent along. 0, or -1 as for api_read.
+/*
+ * Read the settings alone, as api_read does: again, or to prove a write (it may have been sent
+ * along with that). 0, or -1 as for api_read.
  */
-int api_read_settings(
-    struct api *a, struct pool *pool, struct settings *out, struct err *err) WARN_UNUSED;
+int api_read_settings(struct api *a, struct pool *pool, struct settings *out,
+    struct api_every *every, struct err *err) WARN_UNUSED;
 
 /*
  * Send the operations, in as few requests as the server accepts. On a connection that has shown no

@@ -93,8 +93,8 @@ target_read_again(struct target *t, struct err *err)
 
 	if (t->is_file)
 		return 0;
-	return target_reads_all(t) ? api_read_every(a, &t->pool, &t->facts.settings, &t->every, err)
-				   : api_read_settings(a, &t->pool, &t->facts.settings, err);
+	return api_read_settings(
+	    a, &t->pool, &t->facts.settings, target_reads_all(t) ? &t->every : NULL, err);
 }
 
 int

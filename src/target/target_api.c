@@ -225,7 +225,7 @@ read_back(struct target *t, struct settings *out, struct err *err)
 
 	for (tries = 0; tries < 2; tries++) {
 		if (reconnect(t, err) == 0 &&
-		    api_read_settings(&t->session.api, &t->pool, out, err) == 0)
+		    api_read_settings(&t->session.api, &t->pool, out, NULL, err) == 0)
 			return 0;
 		if (err->kind != ERR_REACH)
 			return -1;

@@ -61,6 +61,7 @@ struct world {
 	const struct settings *every; /* all settings, or NULL */
 	const struct settings *boot;  /* the file of the next start, or NULL */
 	bool boot_broken;
+	const volatile sig_atomic_t *stop; /* for the pool, while it plans; or NULL */
 	struct plan plan;
 };
 
@@ -107,6 +108,7 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 	if (w->has_part)
 		request_merge(&w->q, w->stored);
 	in.node_count = w->o.reach.target_count;
+	w->pool.stop = w->stop;
 	return make(&w->plan, &w->pool, &in, err);
 }
 

@@ -6,11 +6,15 @@
 
 #include "base/buf.h"
 #include "format/json.h"
+#include "sys/deadline.h"
 #include "sys/file.h"
 #include "sys/secret.h"
 #include "sys/transport.h"
 #include "target/api.h"
 #include "target/http1.h"
+
+#include <errno.h>
+#include <signal.h>
 
 #define TRANSCRIPTS "test/transcripts/"
 #define PROBLEM(status, detail) \
@@ -238,7 +242,7 @@ test_read_every(void **state)
 
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
-	CHECK(api_read_every(&t.api, &t.pool, &s, &every, &err) == 0, "%s", err.text);
+	CHECK(api_read_settings(&t.api, &t.pool, &s, &every, &err) == 0, "%s", err.text);
 	assert_true(has(t.peer.sent.data, "GET /api/settings/list HTTP/1.1\r\n"));
 	assert_int_equal(t.peer.writes, 1);
 	assert_string_equal(settings_get(&every.settings, "store.x"), "y");
@@ -246,10 +250,46 @@ test_read_every(void **state)
 	assert_int_equal(s.count, 2); /* as a read by prefixes and keys has it */
 	assert_string_equal(settings_get(&s, "http.\xc3\xbcrl"), "a\n\"");
 	assert_string_equal(settings_get(&s, "cluster.node-id"), "1");
-	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &every, &err), -1); /* no "items" */
+	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &every, &err), -1); /* no "items" */
 	assert_int_equal(err.kind, ERR_SERVER);
 	api_every_free(&every);
 	talk_end(&t);
+}
+
+/* A signal and the end of the time hold for an answer that is here already. */
+static void
+test_read_stopped(void **state)
+{
+	static const struct answer answers[] = { { 200,
+	    "{\"data\":{\"total\":1,\"items\":{\"a\":\"b\"}}}" } };
+	static const struct {
+		int signal;
+		int64_t total;
+		enum err_kind kind;
+		int code;
+	} cases[] = {
+		{ SIGINT, INT64_MAX, ERR_INTERRUPT, SIGINT },
+		{ SIGALRM, INT64_MAX, ERR_REACH, ETIMEDOUT },
+		{ 0, 0, ERR_REACH, ETIMEDOUT },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(cases); i++) {
+		volatile sig_atomic_t stop = cases[i].signal;
+		struct deadline d = { .total = cases[i].total, .step = INT64_MAX, .stop = &stop };
+		struct api_every every = { 0 };
+		struct settings s;
+		struct talk t;
+		struct err err;
+
+		talk_begin(&t, answers, COUNT(answers));
+		t.api.deadline = &d;
+		assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &every, &err), -1);
+		CHECK(err.kind == cases[i].kind && err.code == cases[i].code, "%s", err.text);
+		api_every_free(&every);
+		talk_end(&t);
+	}
 }
 
 /* However the bytes arrive. */
@@ -831,8 +871,8 @@ test_write_and_read(void **state)
 		some_ops(&ops, &t);
 		CHECK(api_write(&t.api, &ops, true, &written, &err) == cases[i].written,
 		    "case %zu: %s", i, err.text);
-		CHECK(api_read_settings(&t.api, &t.pool, &s, &err) == cases[i].read, "case %zu: %s",
-		    i, err.text);
+		CHECK(api_read_settings(&t.api, &t.pool, &s, NULL, &err) == cases[i].read,
+		    "case %zu: %s", i, err.text);
 		if (cases[i].read == 0)
 			assert_int_equal(s.count, 2);
 		CHECK(t.peer.writes == cases[i].writes && requests(&t.peer) == cases[i].requests,
@@ -924,15 +964,16 @@ test_two_servers(void **state)
 	(void)state;
 	talk_begin(&t, answers, COUNT(answers));
 	assert_int_equal(api_read(&t.api, &t.pool, &facts, NULL, &err), 0);
-	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), 0);
-	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), -1);
+	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, NULL, &err), 0);
+	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, NULL, &err), -1);
 	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
 	err_clear(&err);
-	assert_int_equal(api_read_every(&t.api, &t.pool, &s, &every, &err), -1);
+	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &every, &err), -1);
 	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
 	api_every_free(&every);
 	err_clear(&err);
-	assert_int_equal(api_read_settings(&t.api, &t.pool, &s, &err), -1); /* without a key */
+	assert_int_equal(
+	    api_read_settings(&t.api, &t.pool, &s, NULL, &err), -1); /* without a key */
 	assert_int_equal(err.refusal, REFUSAL_TWO_SERVERS);
 	talk_end(&t);
 }
@@ -1097,6 +1138,7 @@ main(void)
 		cmocka_unit_test(test_read_bytes),
 		cmocka_unit_test(test_read_new_server),
 		cmocka_unit_test(test_read_every),
+		cmocka_unit_test(test_read_stopped),
 		cmocka_unit_test(test_read_slowly),
 		cmocka_unit_test(test_unread),
 		cmocka_unit_test(test_far),

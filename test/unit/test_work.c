@@ -1,10 +1,12 @@
 /*
  * test_work.c - work grows with the settings, not with their square: all comparisons of strings are
- * counted, since a time would depend on the machine
+ * counted, since a time would depend on the machine; and a signal, or --max-time's, ends it
  */
 #include "plan_help.h"
 
 #include "format/toml.h"
+
+#include <signal.h>
 
 enum { SMALL = 90, LARGE = 900, MOST = 16 }; /* 10 * log(900) / log(90) = 15.1 */
 
@@ -144,12 +146,48 @@ test_file(void **state)
 	CHECK(large < small * MOST, "%lu comparisons, then %lu", small, large);
 }
 
+static void
+test_stopped(void **state)
+{
+	static const struct {
+		planner *make;
+		const char *line;
+	} plans[] = {
+		{ plan_stage, "stage " WHOLE },
+		{ plan_status, "status " WHOLE },
+		{ plan_clear, "clear " WHOLE },
+	};
+	static const struct {
+		int signal;
+		enum err_kind kind;
+	} signals[] = { { SIGINT, ERR_INTERRUPT }, { SIGALRM, ERR_REACH } };
+	volatile sig_atomic_t stop;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(plans); i++) {
+		for (j = 0; j < COUNT(signals); j++) {
+			struct world w;
+			struct err err;
+
+			begin(&w, SMALL, false);
+			stop = signals[j].signal;
+			w.stop = &stop;
+			CHECK(world_try(&w, plans[i].make, plans[i].line, &err) == -1 &&
+				err.kind == signals[j].kind,
+			    "%s: not stopped", plans[i].line);
+			world_end(&w);
+		}
+	}
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_stopped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
