@@ -139,12 +139,15 @@ class Openssl(Process):
     able = Process.able - {"proxied", "name", "plain"}
 
     def start(self):
-        self.port = free_port()
-        with socket.create_connection(("127.0.0.1", self.backend)) as backend:
-            self.spawn("s_server", "-quiet", "-accept", f"127.0.0.1:{self.port}", "-cert", self.pair.cert,
-                       "-key", self.pair.key, *self.options(), stdin=backend, stdout=backend)
-        wait_for_listener(self.port)
-        return self
+        """It takes no socket of ours, and somebody may have been quicker with a port that was free."""
+        for _ in range(5):
+            self.port = free_port()
+            with socket.create_connection(("127.0.0.1", self.backend)) as backend:
+                self.spawn("s_server", "-quiet", "-accept", f"127.0.0.1:{self.port}", "-cert", self.pair.cert,
+                           "-key", self.pair.key, *self.options(), stdin=backend, stdout=backend)
+            if wait_for_listener(self.process, self.port):
+                return self
+        raise AssertionError(self.said())
 
     def options(self):
         wish = self.wish
@@ -316,10 +319,19 @@ def free_port():
         return sock.getsockname()[1]
 
 
-def wait_for_listener(port):
-    """s_server takes no socket of ours; a connection to ask with would be the one that it serves."""
-    line = f" 0100007F:{port:04X} 00000000:0000 0A "
+def wait_for_listener(process, port):
+    """False if it ended, for instance because the port was taken. A connection to ask with would be the one that it serves."""
     deadline = time.monotonic() + TIMEOUT
-    while line not in Path("/proc/net/tcp").read_text():
+    while process.poll() is None:
+        for line in Path("/proc/net/tcp").read_text().splitlines():
+            local, remote, _, _, _, _, _, _, inode = line.split()[1:10]
+            if local == f"0100007F:{port:04X}" and remote == "00000000:0000" and owns(process, inode):
+                return True
         assert time.monotonic() < deadline, "s_server does not listen"
         time.sleep(0.005)
+    return False
+
+
+def owns(process, inode):
+    with contextlib.suppress(OSError):  # it may close one, or end
+        return any(os.readlink(fd.path) == f"socket:[{inode}]" for fd in os.scandir(f"/proc/{process.pid}/fd"))
