@@ -861,9 +861,14 @@ def test_lock(run, serve, options):
         run("stage", *CHANGE, *reach(server), *options, "--dry-run", status=0)
         run("status", *reach(server), *options, status=7)
         assert state(server) == before and writes(server) == 0
-        run("stage", *CHANGE, *reach(serve()), status=0)  # another server's lock is another
     run("stage", *CHANGE, *reach(server), *options, status=0)
     assert not [file for file in run.snapshots() if file.endswith(".lock")]
+
+
+def test_lock_of_another_server(run, simulate):
+    with open(run.folder / f"stalprep-{identity(simulate())[:8]}.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        run("stage", *CHANGE, *reach(simulate()), status=0)
 
 
 def edited(text, key, value):
