@@ -156,7 +156,8 @@ check_take(const char *text, size_t len)
 	if (json_parse(&doc, text, len, &why) == -1)
 		CHECK(r == -1 || strstr(why.text, "twice"), "%s, and not: %s", text, why.text);
 	else if (r == -1)
-		CHECK(strstr(err.text, "not text") || strstr(err.text, "too"), "%s: %s", text, err.text);
+		CHECK(strstr(err.text, "not text") || strstr(err.text, "too"), "%s: %s", text,
+		    err.text);
 	data = json_member(doc, "data");
 	if (r == 0 && doc && json_is_object(data) && !json_first(json_member(rest, "data")))
 		check_same(data, taken.data, taken.len);
