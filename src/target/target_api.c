@@ -191,8 +191,7 @@ reconnect(struct target *t, struct err *err)
 	return session_open(&t->session, t->session.trust, t->session.credentials, err);
 }
 
-/* Send the operations. reads: read_back follows. 0; or -1 with err and *written, as for api_write.
- */
+/* Send the operations; reads: read_back comes next. 0; or -1 with err and *written (api_write). */
 static int
 post(
     struct target *t, const struct ops *ops, bool reads, enum api_written *written, struct err *err)
