@@ -11,7 +11,7 @@ from ipaddress import IPv4Address
 import pytest
 
 import oldhttp
-from conftest import CHANGE, HTTP, HTTPS, NAME, PASSWORD, RUNNER, SMTP, TIMEOUT, config, reach, state, write, writes
+from conftest import CHANGE, NAME, PASSWORD, RUNNER, TIMEOUT, VERSIONS, reach, state, write, writes
 from oldserver import Fault, OldServer
 from wire import Wire
 
@@ -23,14 +23,15 @@ HTML = (("content-type", "text/html; charset=utf-8"),)
 
 # Turns
 
-@pytest.mark.parametrize("version,more,again", [("0.15.5", 0, 0), ("0.12.5", 0, 0), ("0.11.8", 1, 0), ("0.9.4", 1, 1)])
+@pytest.mark.parametrize("version", VERSIONS)
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-def test_turns(run, simulate, ca, version, more, again, tls):
+def test_turns(run, serve, ca, version, tls):
     """TCP, TLS 1.2 in two; read; before a write once more the server's key; the write and its read back, all on one
     connection. The other spelling of a write is one more, where even the version does not tell. An old server's version
     is asked for beside the key; for status it is one more."""
-    server = simulate(version, config=config(SMTP, HTTP, HTTPS))
-    wire = Wire(server.http_port(tls=tls))
+    server = serve(version)
+    again, more = server.version < (0, 10), server.version < (0, 12)
+    wire = Wire(int((server.https_url if tls else server.http_url).rpartition(":")[2]))
     way = ("--url", f"http{'s' * tls}://127.0.0.1:{wire.port}", *(("--cacert", ca.file) if tls else ()))
     for command, turns in ((STAGE, 3 + again), (("status",), 1 + more), (("clear",), 3 + again)):
         process = run.start(*command, *way)
