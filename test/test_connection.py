@@ -274,3 +274,17 @@ def test_what_is_as_long_as_a_book(run, simulate, command):
         server.faults.append(Fault(**READS["status"], answer=(200, json.dumps({"data": items}))))
     ran = run(*command, *reach(server), *(("-n",) if command == STAGE else ()))
     assert ran.status in (0, 1, 6, 7) and "\u2026 1,048," in ran.said and len(ran.said) < 20000
+
+
+@pytest.mark.parametrize("version", ["0.8.0", "0.10.7", "0.12.5"])
+def test_url_without_a_scheme(run, simulate, version):
+    """The request for the version dies of it: said with the way out."""
+    server = simulate(version=version)
+    key = "http.url" if version == "0.12.5" else "server.http.url"
+    write(server, {key: "'mail.example.org'"})
+    server.reload(dry_run=False)
+    ran = run("clear", *reach(server), status=3)
+    assert "without an answer" in ran.err and key in ran.err and "Nothing was written" in ran.err
+    write(server, {key: None})
+    server.reload(dry_run=False)
+    run("clear", *reach(server), status=0)

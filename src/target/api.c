@@ -623,6 +623,22 @@ narrow_by_settings(struct api_facts *f)
 		f->minor_first = 13;
 }
 
+/* Up to 0.12 the server dies of this request while its URL has no scheme (server-facts). */
+static int
+receive_version(struct api *a, struct http1_answer *answer, struct err *err)
+{
+	if (http1_receive(a->http, answer, err) == 0)
+		return 0;
+	if (err && err->kind == ERR_REACH && !err->code) {
+		err_end(err);
+		err_add(err,
+		    "A server up to 0.12 does that while the URL that it advertises has no "
+		    "https://. Correct it in the administration page (http.url or "
+		    "server.http.url), and reload.");
+	}
+	return -1;
+}
+
 /* Whose server is it? */
 static int
 queue_key(struct api *a, struct err *err)
@@ -661,7 +677,7 @@ read_rest(struct api *a, struct pool *pool, struct api_facts *f, bool old, struc
 	if (!old)
 		return 0;
 	if (!a->http->closed || (queue_version(a, err) == 0 && http1_flush(a->http, err) == 0))
-		r = http1_receive(a->http, &answer, err);
+		r = receive_version(a, &answer, err);
 	if (r == 0)
 		facts_of_well_known(f, pool, &answer);
 	http1_answer_free(&answer);
@@ -710,7 +726,7 @@ read_both(struct api *a, struct pool *pool, struct api_facts *f, struct api_ever
     struct http1_answer *session, struct err *err)
 {
 	if (queue_session(a, err) == -1 || queue_settings(a, every, err) == -1 ||
-	    http1_flush(a->http, err) == -1 || http1_receive(a->http, session, err) == -1)
+	    http1_flush(a->http, err) == -1 || receive_version(a, session, err) == -1)
 		return -1;
 	/* A server that closed after the first answer needs the second request again. */
 	if (session->close &&
