@@ -138,6 +138,30 @@ pool_add_element(struct pool *p, void *array, size_t *count, size_t size)
 	return memset((char *)items + (*count)++ * size, 0, size);
 }
 
+struct order {
+	int (*compare)(const void *, const void *);
+	const struct pool *pool;
+};
+
+/* Once it has to stop, all is in order. */
+static int
+compare_until(const void *a, const void *b, void *ctx)
+{
+	const struct order *o = ctx;
+
+	return o->pool->stop && *o->pool->stop ? 0 : o->compare(a, b);
+}
+
+void
+pool_sort(const struct pool *p, void *items, size_t count, size_t size,
+    int (*compare)(const void *, const void *))
+{
+	struct order o = { .compare = compare, .pool = p };
+
+	if (count)
+		qsort_r(items, count, size, compare_until, &o);
+}
+
 void
 pool_free(struct pool *p)
 {

@@ -58,6 +58,13 @@ void *pool_add_element(struct pool *p, void *array, size_t *count, size_t size);
 enum { POOL_ELEMENT_MAX = 512 };
 #define POOL_ELEMENT_SIZE(x) (sizeof(x) * sizeof(char[sizeof(x) <= POOL_ELEMENT_MAX ? 1 : -1]))
 
+/*
+ * qsort, which is over soon after somebody asked to stop: then the order is any, and pool_check
+ * tells.
+ */
+void pool_sort(const struct pool *p, void *items, size_t count, size_t size,
+    int (*compare)(const void *, const void *));
+
 /* Wipe and free everything. */
 void pool_free(struct pool *p);
 

@@ -12,6 +12,27 @@
 
 enum { END = -1, ERROR = -2 }; /* in place of a character */
 
+/*
+ * The text is read more than once: to count what it has, so that the rest takes no more memory than
+ * needed; to take it; and where keys are dropped, to look for those that are given twice.
+ */
+enum pass { COUNT_ALL, TAKE, LOOK_ONLY };
+
+/*
+ * Dropped keys, to see which is given twice: a table of hashes, at most as large as the text. What
+ * does not fit is left to further rounds. Nobody gains by two keys with the same hash: they are
+ * compared.
+ */
+struct twice {
+	uint64_t *hashes; /* 0: free */
+	size_t mask;      /* their number, less 1; a power of two before that */
+	size_t round, rounds;
+	uint64_t found; /* a hash that came twice, or 0 */
+	struct buf key; /* with that hash, in line `line` */
+	unsigned line;
+};
+enum { TWICE_MIN = 1024, PROBES_MAX = 64 };
+
 struct reader {
 	const char *text;
 	size_t len;
@@ -22,18 +43,25 @@ struct reader {
 	struct toml *out;
 	struct pool *pool;
 	struct err *err;
-	const char *table;
-	const struct toml *earlier; /* to share strings with, or NULL */
-	size_t top;                 /* length of the statement's own key */
-	char array[TOML_KEY_MAX];   /* the last [[name]], and how often it came in a row */
+	const struct toml_filter *filter; /* or NULL */
+	enum pass pass;
+	struct toml_statement now; /* the statement that is read */
+	bool kept;                 /* one of its keys is an entry */
+	size_t top;                /* length of its own key */
+	struct buf table_name;
+	const char *table; /* its copy in the pool, once it is needed, or NULL */
+	enum toml_use table_use;
+	bool has_header; /* there was one */
+	/* of a row of statements that are kept for their places: how many; what they are; the last
+	 * one's key */
+	size_t row;
+	enum toml_use row_use;
+	struct buf row_key;
+	char array[TOML_KEY_MAX]; /* the last [[name]], and how often it came in a row */
 	unsigned array_position;
 	struct buf key; /* table and names so far */
 	struct buf value;
-	/* the first of two passes: it checks and counts, so that the second takes no more memory
-	 * than needed */
-	bool counting;
-	struct toml_statement counted; /* in place of each statement */
-	struct buf table_name;         /* in place of the pool's copy */
+	struct twice twice;
 };
 
 static int
@@ -218,14 +246,81 @@ unexpected(struct reader *r, const char *where)
 	return fail(r, "%.*s is not allowed %s", (int)(r->at - r->from), r->text + r->from, where);
 }
 
+static enum toml_use
+use_of(const struct reader *r, const char *key)
+{
+	return r->filter ? r->filter->use(r->filter->ctx, key) : TOML_KEEP;
+}
+
+/* FNV-1a */
+static uint64_t
+hash(uint64_t h, const char *bytes, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len; i++)
+		h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+	return h;
+}
+
+static int
+given_twice(struct err *err, const char *key, unsigned a, unsigned b)
+{
+	return err_set(err, ERR_REFUSED, "lines %u and %u: the key %.120s is given twice",
+	    a < b ? a : b, a < b ? b : a, key);
+}
+
+/* Have a dropped key's hash in the table. */
+static void
+add_hash(struct twice *t, uint64_t h)
+{
+	size_t i, at = (size_t)h;
+
+	for (i = 0; i < PROBES_MAX; i++, at++) {
+		uint64_t *slot = &t->hashes[at & t->mask];
+
+		if (*slot == h)
+			t->found = h;
+		if (*slot && *slot != h)
+			continue;
+		*slot = h;
+		return;
+	}
+}
+
+/* A key that is not kept: it is counted, and compared with others of its kind. */
+static int
+drop(struct reader *r, const char *value, size_t value_len)
+{
+	struct twice *t = &r->twice;
+	uint64_t h = hash(0xcbf29ce484222325u, r->key.data, r->key.len);
+
+	h += !h;
+	r->out->dropped++;
+	if (r->pass == TAKE)
+		r->out->digest = hash((r->out->digest ^ h) * 0x100000001b3u, value, value_len) ^
+		    value_len;
+	if (t->hashes && (h >> 32) % t->rounds == t->round)
+		add_hash(t, h);
+	if (t->hashes || h != t->found)
+		return 0;
+	/* the last pass: is it that key again, or another with the same hash? */
+	if (t->line && !strcmp(t->key.data, r->key.data))
+		return given_twice(r->err, t->key.data, t->line, r->now.line);
+	if (!t->line) {
+		buf_add(&t->key, r->key.data, r->key.len);
+		t->line = r->now.line;
+	}
+	return t->key.failed ? err_memory(r->err) : 0;
+}
+
 /* Add an entry with the key in r->key. */
 static int
 insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t len)
 {
 	struct toml *t = r->out;
 	const char *key = buf_text(&r->key);
-	const struct toml_entry *same;
-	struct toml_entry *e;
+	size_t n = t->entry_count;
 
 	if (!key || r->value.failed)
 		return err_memory(r->err);
@@ -233,38 +328,20 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 		return fail(r, "this key is longer than %d bytes", TOML_KEY_MAX);
 	if (memchr(key, '\0', r->key.len) || (value_len && memchr(value, '\0', value_len)))
 		return fail(r, "a NUL byte, here or before");
-	if (r->counting) {
-		t->entry_count++;
-		return pool_check(r->pool, r->err);
-	}
-	e = &t->entries[t->entry_count++];
-	same = r->earlier ? toml_find(r->earlier, key) : NULL;
-	e->key = same ? same->key : pool_copy(r->pool, key, r->key.len);
-	same = same && strlen(same->value) == value_len && !memcmp(same->value, value, value_len)
-	    ? same
-	    : NULL;
-	e->value = same ? same->value : pool_copy(r->pool, value, value_len);
-	e->at = (unsigned)at;
-	e->len = (unsigned)len;
-	e->top = (unsigned)r->top;
-	e->statement = (unsigned)t->statement_count - 1;
-	t->statements[e->statement].entries++;
-	return pool_check(r->pool, r->err);
-}
-
-/* Keep the key of a statement whose lists are all empty: the server has no key of it. */
-static int
-keep_empty(struct reader *r)
-{
-	struct toml_entry *e;
-
-	if (r->counting)
-		return 0;
-	e = pool_add(r->pool, r->out->empty, r->out->empty_count);
-	e->key = pool_copy(r->pool, r->key.data, r->top);
-	e->value = "";
-	e->top = (unsigned)r->top;
-	e->statement = (unsigned)r->out->statement_count - 1;
+	r->now.entries++;
+	if (use_of(r, key) != TOML_KEEP)
+		return pool_check(r->pool, r->err) == -1 ? -1 : drop(r, value, value_len);
+	r->kept = true;
+	t->entry_count++;
+	if (r->pass == TAKE)
+		t->entries[n] = (struct toml_entry){
+			.key = pool_copy(r->pool, key, r->key.len),
+			.value = pool_copy(r->pool, value, value_len),
+			.at = (unsigned)at,
+			.len = (unsigned)len,
+			.top = (unsigned)r->top,
+			.statement = (unsigned)t->statement_count,
+		};
 	return pool_check(r->pool, r->err);
 }
 
@@ -543,17 +620,73 @@ read_value(struct reader *r, const char *stops, int nest)
 }
 
 /* Begin a statement at the reader's line. */
-static struct toml_statement *
+static void
 begin(struct reader *r, enum toml_kind kind)
 {
-	size_t n = r->out->statement_count++;
-	struct toml_statement *s = r->counting ? &r->counted : &r->out->statements[n];
+	r->kept = false;
+	r->now = (struct toml_statement){
+		.kind = (unsigned)kind & 3,
+		.start = (unsigned)r->line_start,
+		.line = (unsigned)r->line,
+	};
+}
 
-	s->kind = (unsigned)kind & 3;
-	s->start = (unsigned)r->line_start;
-	s->line = (unsigned)r->line;
-	s->table = r->table;
-	return s;
+/* End it, and keep it at this index. */
+static int
+keep(struct reader *r, size_t index)
+{
+	r->out->statement_count = index + 1;
+	if (r->pass != TAKE)
+		return 0;
+	if (!r->table)
+		r->table = r->table_name.len
+		    ? pool_copy(r->pool, r->table_name.data, r->table_name.len)
+		    : "";
+	r->now.end = (unsigned)r->at;
+	r->now.table = r->table;
+	r->out->statements[index] = r->now;
+	return pool_check(r->pool, r->err);
+}
+
+/* The last key of a row is known when the row has ended. */
+static void
+end_row(struct reader *r)
+{
+	struct toml *t = r->out;
+
+	if (r->row > 1 && r->pass == TAKE) {
+		t->others[t->other_count - 1].key = pool_copy(
+		    r->pool, r->row_key.data, r->row_key.len);
+		t->others[t->other_count - 1].top = (unsigned)r->row_key.len;
+	}
+	r->row = 0;
+}
+
+/* Keep the place of a statement without an entry: of a row of them, of the first and the last. */
+static int
+keep_place(struct reader *r, enum toml_use use)
+{
+	struct toml *t = r->out;
+	bool again;
+
+	if (use == TOML_KEEP || use != r->row_use)
+		end_row(r);
+	r->row_use = use;
+	again = r->row++ > 1;
+	if (!again)
+		t->other_count++;
+	if (r->row > 1) {
+		cut(&r->row_key, 0);
+		buf_add(&r->row_key, r->key.data, r->top);
+	} else if (r->pass == TAKE) {
+		t->others[t->other_count - 1].key = pool_copy(r->pool, r->key.data, r->top);
+		t->others[t->other_count - 1].top = (unsigned)r->top;
+	}
+	if (r->pass == TAKE) {
+		t->others[t->other_count - 1].value = "";
+		t->others[t->other_count - 1].statement = (unsigned)(t->statement_count - again);
+	}
+	return r->row_key.failed ? err_memory(r->err) : keep(r, t->statement_count - again);
 }
 
 /*
@@ -603,57 +736,68 @@ read_table_name(struct reader *r)
 static int
 read_table(struct reader *r)
 {
-	struct toml_statement *s = begin(r, TOML_TABLE);
-
+	begin(r, TOML_TABLE);
 	take(r);
 	cut(&r->key, 0);
 	if (read_table_name(r) == -1)
 		return -1;
 	if (r->key.data && memchr(r->key.data, '\0', r->key.len))
 		return fail(r, "a NUL byte in a name");
-	if (r->counting) {
-		cut(&r->table_name, 0);
-		buf_add(&r->table_name, r->key.data, r->key.len);
-		r->table = buf_text(&r->table_name) ? buf_text(&r->table_name) : "";
-	} else {
-		r->table = pool_copy(r->pool, r->key.data, r->key.len);
-	}
-	s->table = r->table;
+	cut(&r->table_name, 0);
+	buf_add(&r->table_name, r->key.data, r->key.len);
+	if (!buf_text(&r->table_name))
+		return err_memory(r->err);
+	r->table = NULL;
+	r->table_use = use_of(r, buf_text(&r->table_name));
 	skip_line(r); /* the server ignores what follows the bracket */
-	s->end = (unsigned)r->at;
-	return pool_check(r->pool, r->err);
+	if (r->table_use != TOML_KEEP && r->has_header)
+		return 0;
+	r->has_header = true;
+	end_row(r);
+	return keep(r, r->out->statement_count);
 }
 
 static int
 read_assignment(struct reader *r)
 {
-	struct toml_statement *s = begin(r, TOML_VALUE);
+	enum toml_use use;
 
+	begin(r, TOML_VALUE);
 	cut(&r->key, 0);
-	if (*r->table)
-		buf_printf(&r->key, "%s.", r->table);
+	if (r->table_name.len)
+		buf_printf(&r->key, "%s.", r->table_name.data);
 	if (read_key(r, false) == ERROR)
 		return -1;
 	r->top = r->key.len;
 	if (read_value(r, "\n", 0) == ERROR)
 		return -1;
-	s->end = (unsigned)r->at;
 	if (r->key.failed)
 		return err_memory(r->err);
-	return s->entries ? 0 : keep_empty(r);
+	if (r->kept) {
+		end_row(r);
+		return keep(r, r->out->statement_count);
+	}
+	cut(&r->key, r->top);
+	use = use_of(r, r->key.data);
+	if (use == TOML_KEEP || !r->table_name.len ||
+	    (use == TOML_PLACE && r->table_use == TOML_KEEP))
+		return keep_place(r, use);
+	return 0;
 }
 
-static void
+static int
 read_comment(struct reader *r)
 {
-	struct toml_statement *s = NULL;
+	bool ours = r->at == r->line_start && r->len - r->at >= strlen(TOML_MARK) &&
+	    !memcmp(r->text + r->at, TOML_MARK, strlen(TOML_MARK));
 
-	if (r->at == r->line_start && r->len - r->at >= strlen(TOML_MARK) &&
-	    !memcmp(r->text + r->at, TOML_MARK, strlen(TOML_MARK)))
-		s = begin(r, TOML_COMMENT);
+	if (ours)
+		begin(r, TOML_COMMENT);
 	skip_line(r);
-	if (s)
-		s->end = (unsigned)r->at;
+	if (!ours)
+		return 0;
+	end_row(r);
+	return keep(r, r->out->statement_count);
 }
 
 static int
@@ -662,10 +806,12 @@ read_all(struct reader *r)
 	int c, failed = 0;
 
 	while ((c = seek(r, false)) != END) {
+		if (pool_check(r->pool, r->err) == -1)
+			return -1;
 		if (c == '[') {
 			failed = read_table(r);
 		} else if (c == '#') {
-			read_comment(r);
+			failed = read_comment(r);
 		} else if (c == '"' || (c < 0x80 && is_word(r, r->at))) {
 			failed = read_assignment(r);
 		} else {
@@ -675,7 +821,8 @@ read_all(struct reader *r)
 		if (failed)
 			return -1;
 	}
-	return 0;
+	end_row(r);
+	return pool_check(r->pool, r->err);
 }
 
 static int
@@ -686,95 +833,157 @@ compare(const void *a, const void *b)
 
 /* Sort the entries. A key that is given twice is an error, as in the server. */
 static int
-sort(struct toml *t, struct err *err)
+sort(struct toml *t, struct pool *pool, struct err *err)
 {
 	size_t i;
 
-	if (t->entry_count)
-		qsort(t->entries, t->entry_count, sizeof(*t->entries), compare);
-	if (t->empty_count)
-		qsort(t->empty, t->empty_count, sizeof(*t->empty), compare);
+	pool_sort(pool, t->entries, t->entry_count, sizeof(*t->entries), compare);
+	pool_sort(pool, t->others, t->other_count, sizeof(*t->others), compare);
+	if (pool_check(pool, err) == -1)
+		return -1;
 	for (i = 1; i < t->entry_count; i++) {
 		const struct toml_entry *a = &t->entries[i - 1], *b = &t->entries[i];
 
 		if (!strcmp(a->key, b->key))
-			return err_set(err, ERR_REFUSED,
-			    "lines %u and %u: the key %.120s is given twice",
-			    t->statements[a->statement < b->statement ? a->statement : b->statement]
-				.line,
-			    t->statements[a->statement < b->statement ? b->statement : a->statement]
-				.line,
-			    a->key);
+			return given_twice(err, a->key, t->statements[a->statement].line,
+			    t->statements[b->statement].line);
 	}
 	return 0;
 }
 
-/* Between the passes: room for what was counted, and back to the text's start. */
+/* Read the text from its start. */
 static int
-make_room(struct reader *r, const char *table)
+read_pass(struct reader *r, enum pass pass, const char *table, struct toml *out)
+{
+	r->pass = pass;
+	r->out = out;
+	r->at = r->from = r->line_start = 0;
+	r->line = 1;
+	r->row = 0;
+	r->has_header = false;
+	r->table = NULL;
+	r->table_use = TOML_KEEP;
+	cut(&r->table_name, 0);
+	buf_str(&r->table_name, table);
+	r->array[0] = '\0';
+	r->array_position = 0;
+	return r->table_name.failed ? err_memory(r->err) : read_all(r);
+}
+
+/* Room for what was counted. */
+static int
+make_room(struct reader *r)
 {
 	struct toml *t = r->out;
 
 	t->statements = pool_zero(r->pool, (t->statement_count + 1) * sizeof(*t->statements));
 	t->entries = pool_zero(r->pool, (t->entry_count + 1) * sizeof(*t->entries));
-	t->statement_count = t->entry_count = 0;
-	r->counting = false;
-	r->at = r->from = r->line_start = 0;
-	r->line = 1;
-	r->table = table;
-	r->array[0] = '\0';
-	r->array_position = 0;
+	t->others = pool_zero(r->pool, (t->other_count + 1) * sizeof(*t->others));
+	t->statement_count = t->entry_count = t->other_count = t->dropped = 0;
 	return pool_check(r->pool, r->err);
 }
 
+/* A table that is a quarter free, but no larger than the text. */
 static int
-read_text(struct toml *t, struct pool *pool, const char *table, const struct toml *earlier,
-    const char *text, size_t len, bool old_keys, struct err *err)
+make_hashes(struct reader *r, size_t count)
 {
-	struct reader r = {
-		.text = text,
-		.len = len,
-		.line = 1,
-		.old_keys = old_keys,
-		.out = t,
-		.pool = pool,
-		.err = err,
-		.table = table,
-		.earlier = earlier,
-		.counting = true,
-	};
+	struct twice *t = &r->twice;
+	size_t n = TWICE_MIN;
+
+	while (n < count + count / 3 && n * 2 * sizeof(*t->hashes) <= r->len)
+		n *= 2;
+	t->mask = n - 1;
+	t->rounds = count / (n / 4 * 3) + 1;
+	t->hashes = count ? calloc(n, sizeof(*t->hashes)) : NULL;
+	return count && !t->hashes ? err_memory(r->err) : 0;
+}
+
+static void
+free_hashes(struct twice *t)
+{
+	wipe(t->hashes, t->hashes ? (t->mask + 1) * sizeof(*t->hashes) : 0);
+	free(t->hashes);
+	t->hashes = NULL;
+}
+
+/* Take all. If keys are dropped, look in one round for each part of them. */
+static int
+take_all(struct reader *r, const char *table, struct toml *t)
+{
+	struct toml ignored = { 0 };
+	size_t count = t->dropped;
+	int failed;
+
+	if (make_room(r) == -1 || make_hashes(r, count) == -1)
+		return -1;
+	failed = read_pass(r, TAKE, table, t);
+	while (!failed && !r->twice.found && ++r->twice.round < r->twice.rounds) {
+		memset(r->twice.hashes, 0, (r->twice.mask + 1) * sizeof(*r->twice.hashes));
+		failed = read_pass(r, LOOK_ONLY, table, &ignored);
+	}
+	free_hashes(&r->twice);
+	if (!failed && r->twice.found)
+		failed = read_pass(r, LOOK_ONLY, table, &ignored);
+	return failed;
+}
+
+static int
+read_text(struct reader *r, const char *table)
+{
+	struct toml *t = r->out;
 	size_t i, n;
 	int failed;
 
 	memset(t, 0, sizeof(*t));
-	for (i = 0; i < len; i += n) {
-		n = (unsigned char)text[i] < 0x80 ? 1 : utf8_length(text + i, len - i);
+	for (i = 0; i < r->len; i += n) {
+		n = (unsigned char)r->text[i] < 0x80 ? 1 : utf8_length(r->text + i, r->len - i);
 		if (!n) {
 			t->no_utf8 = true;
 			return 0;
 		}
 	}
-	failed = read_all(&r) == -1 || make_room(&r, table) == -1 || read_all(&r) == -1;
-	buf_free(&r.key);
-	buf_free(&r.value);
-	buf_free(&r.table_name);
+	failed = read_pass(r, COUNT_ALL, table, t) == -1 || take_all(r, table, t) == -1;
+	buf_free(&r->key);
+	buf_free(&r->value);
+	buf_free(&r->table_name);
+	buf_free(&r->row_key);
+	buf_free(&r->twice.key);
 	if (failed)
 		memset(t, 0, sizeof(*t));
-	return failed ? -1 : sort(t, err);
+	return failed ? -1 : sort(t, r->pool, r->err);
 }
 
 int
 toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
     bool old_keys, struct err *err)
 {
-	return read_text(t, pool, table, NULL, text, len, old_keys, err);
+	struct reader r = {
+		.text = text,
+		.len = len,
+		.old_keys = old_keys,
+		.out = t,
+		.pool = pool,
+		.err = err,
+	};
+
+	return read_text(&r, table);
 }
 
 int
-toml_read_like(struct toml *t, struct pool *pool, const struct toml *earlier, const char *text,
-    size_t len, bool old_keys, struct err *err)
+toml_read_some(struct toml *t, struct pool *pool, const struct toml_filter *filter,
+    const char *text, size_t len, bool old_keys, struct err *err)
 {
-	return read_text(t, pool, "", earlier, text, len, old_keys, err);
+	struct reader r = {
+		.text = text,
+		.len = len,
+		.old_keys = old_keys,
+		.out = t,
+		.pool = pool,
+		.err = err,
+		.filter = filter,
+	};
+
+	return read_text(&r, "");
 }
 
 const struct toml_entry *

@@ -8,6 +8,7 @@
 #include "base/def.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct buf;
 struct err;
@@ -31,7 +32,7 @@ enum toml_kind { TOML_TABLE, TOML_VALUE, TOML_COMMENT };
 
 struct toml_statement {
 	unsigned kind : 2;     /* enum toml_kind */
-	unsigned entries : 30; /* keys that it defines */
+	unsigned entries : 30; /* keys that it defines, of all uses */
 	/* offsets of its first line's start, and after its last line's end */
 	unsigned start, end;
 	unsigned line; /* its first, from 1 */
@@ -51,17 +52,37 @@ struct toml_entry {
 _Static_assert(TOML_TEXT_MAX < 1u << 31, "offsets are unsigned");
 
 /*
+ * What a caller wants of a key, so that a large file takes little memory: nothing, but that its
+ * syntax is right and that it is given once; to know that something stands there; or all of it.
+ */
+enum toml_use { TOML_DROP, TOML_PLACE, TOML_KEEP };
+
+/* Also asked of tables. A key or table that others of TOML_KEEP are below is one itself. */
+struct toml_filter {
+	enum toml_use (*use)(const void *ctx, const char *key);
+	const void *ctx;
+};
+
+/*
  * All of it lives in the pool that it was read into, and refers to the text by offsets.
  * Zero-initialise.
  */
 struct toml {
-	struct toml_statement *statements; /* in the order of the text */
+	/* in the order of the text; those that a filter keeps, and the first header */
+	struct toml_statement *statements;
 	size_t statement_count;
 	struct toml_entry *entries; /* sorted by key as bytes */
 	size_t entry_count;
-	/* lists without any element, which are no keys for the server; sorted, values are "" */
-	struct toml_entry *empty;
-	size_t empty_count;
+	/*
+	 * Statements' own keys that are no entries, sorted; values are "": lists without any
+	 * element, which are no keys for the server; and of the statements that a filter drops,
+	 * those before the first header, or of TOML_PLACE in a table of TOML_KEEP: the first and
+	 * the last of a row
+	 */
+	struct toml_entry *others;
+	size_t other_count;
+	size_t dropped;  /* keys that are no entries */
+	uint64_t digest; /* of those and their values: the same if they are, and their order */
 	/* not UTF-8: the server reads such a file as empty, and so it is here */
 	bool no_utf8;
 	bool new_keys; /* it has a key that servers up to 0.12 refuse */
@@ -76,12 +97,10 @@ struct toml {
 int toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
     bool old_keys, struct err *err) WARN_UNUSED;
 
-/*
- * toml_read of a whole file that is mostly as an earlier one: what is the same shares its strings,
- * which must outlive t.
- */
-int toml_read_like(struct toml *t, struct pool *pool, const struct toml *earlier, const char *text,
-    size_t len, bool old_keys, struct err *err) WARN_UNUSED;
+/* toml_read of a whole file, of which the filter says what is kept. It takes at most len bytes
+ * beside the pool. */
+int toml_read_some(struct toml *t, struct pool *pool, const struct toml_filter *filter,
+    const char *text, size_t len, bool old_keys, struct err *err) WARN_UNUSED;
 
 /* The entry of a key, or NULL. */
 const struct toml_entry *toml_find(const struct toml *t, const char *key);

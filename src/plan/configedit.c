@@ -29,7 +29,8 @@ struct change {
 
 /* What happens to a statement. */
 struct fate {
-	unsigned removed; /* how many of its keys */
+	unsigned seen;    /* how many of its keys are known */
+	unsigned removed; /* and how many of those are removed */
 	bool original;    /* one of those stood there before the first stage */
 	bool edited;      /* a value in it is replaced */
 	bool used;        /* of a header: a new line goes below it */
@@ -478,6 +479,7 @@ static bool
 is_left_empty(const struct work *w, const struct toml_statement *s)
 {
 	const struct toml *t = w->c->toml;
+	const char *table = s->table;
 	size_t len = s->end - s->start;
 
 	while (len && strchr("\r\n", w->c->text[s->start + len - 1]))
@@ -488,7 +490,7 @@ is_left_empty(const struct work *w, const struct toml_statement *s)
 	do {
 		s++;
 	} while (s < t->statements + t->statement_count && is_gone(w, s));
-	return s == t->statements + t->statement_count || s->kind == TOML_TABLE;
+	return s == t->statements + t->statement_count || s->table != table;
 }
 
 static int
@@ -524,11 +526,15 @@ check_others(struct work *w)
 		const struct toml_entry *e = &t->entries[i];
 		const struct toml_statement *s = &t->statements[e->statement];
 
+		fate_of(w, s)->seen++;
 		if (fate_of(w, s)->removed && !is_gone(w, s))
 			add_form(w, e->key, e->top, s);
 		w->edits->hidden |= fate_of(w, s)->edited && !find_change(w, e->key) &&
 		    !strstr(e->key, ".proxy.trusted-networks.");
 	}
+	for (i = 0; i < t->statement_count; i++)
+		w->edits->hidden |= w->fates[i].edited &&
+		    w->fates[i].seen < t->statements[i].entries;
 }
 
 /* ---- the result ---- */
@@ -568,19 +574,24 @@ find_wrong(const struct work *w, const struct toml *new)
 static int
 verify(struct work *w, const struct buf *out)
 {
-	struct pool pool = { 0 };
+	struct pool pool = { .stop = w->pool->stop };
 	struct toml new;
 	const char *wrong;
-	int r = toml_read_like(
-	    &new, &pool, w->c->toml, out->data, out->len, w->c->old_keys, w->err);
+	int r = toml_read_some(
+	    &new, &pool, w->c->filter, out->data, out->len, w->c->old_keys, w->err);
 
-	if (r == -1)
+	if (r == -1) {
 		err_add(w->err, "(in the new text of the file)");
-	else if ((wrong = find_wrong(w, &new)))
-		r = err_set(w->err, ERR_REFUSED,
-		    "after the edit %.120s would not have the planned value: put that key on a "
-		    "line of its own first",
-		    wrong);
+	} else {
+		wrong = find_wrong(w, &new);
+		if (!wrong && new.digest != w->c->toml->digest)
+			wrong = "another key";
+		if (wrong)
+			r = err_set(w->err, ERR_REFUSED,
+			    "after the edit %.120s would not have the planned value: put that key "
+			    "on a line of its own first",
+			    wrong);
+	}
 	pool_free(&pool);
 	return r;
 }
@@ -602,7 +613,7 @@ static void
 take_names(struct work *w)
 {
 	const struct toml *t = w->c->toml;
-	size_t room = t->entry_count + t->empty_count, i;
+	size_t room = t->entry_count + t->other_count, i;
 
 	for (i = 0; i < t->statement_count; i++)
 		room += t->statements[i].kind == TOML_TABLE;
@@ -611,16 +622,15 @@ take_names(struct work *w)
 		return;
 	for (i = 0; i < t->entry_count; i++)
 		add_name(w, t->entries[i].key, t->entries[i].top, t->entries[i].statement);
-	for (i = 0; i < t->empty_count; i++)
-		add_name(w, t->empty[i].key, t->empty[i].top, t->empty[i].statement);
+	for (i = 0; i < t->other_count; i++)
+		add_name(w, t->others[i].key, t->others[i].top, t->others[i].statement);
 	for (i = t->statement_count; i--;) {
 		if (t->statements[i].kind != TOML_TABLE)
 			continue;
 		add_name(w, t->statements[i].table, 0, (unsigned)i);
 		w->first = &t->statements[i];
 	}
-	if (w->name_count)
-		qsort(w->names, w->name_count, sizeof(*w->names), compare);
+	pool_sort(w->pool, w->names, w->name_count, sizeof(*w->names), compare);
 }
 
 /* Take the plan's changes, sorted. 0 or -1. */
@@ -642,8 +652,8 @@ begin(struct work *w)
 		change->wanted = k->wanted;
 		change->original = k->original;
 	}
-	if (w->change_count && !w->pool->failed)
-		qsort(w->changes, w->change_count, sizeof(*w->changes), compare);
+	if (!w->pool->failed)
+		pool_sort(w->pool, w->changes, w->change_count, sizeof(*w->changes), compare);
 	take_names(w);
 	return pool_check(w->pool, w->err);
 }

@@ -13,13 +13,16 @@ struct plan;
 struct pool;
 struct part;
 struct toml;
+struct toml_filter;
 
 /* All of it is the caller's. */
 struct configedit {
 	const char *text; /* the file */
 	size_t len;
 	const struct toml *toml; /* the text, parsed */
-	bool old_keys;           /* parse it as a server up to 0.12 does */
+	const struct toml_filter
+	    *filter;   /* as it was parsed, or NULL; no key of the plan is dropped */
+	bool old_keys; /* parse it as a server up to 0.12 does */
 	const struct plan *plan;
 	/* of this file, or NULL: it says how the originals were written */
 	const struct part *snapshot;

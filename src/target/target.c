@@ -27,6 +27,7 @@ static int
 begin_file(struct target *t, struct err *err)
 {
 	t->is_file = true;
+	t->expected_server = "";
 	if (configfile_find(&t->config, t->reach->config, err) == -1)
 		return -1;
 	snprintf(t->origin, sizeof(t->origin), "%s",

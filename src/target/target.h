@@ -53,8 +53,10 @@ struct target {
 	char origin[PATH_MAX]; /* of the URL, or the file's path */
 	char name[ORIGIN_MAX]; /* for the names of files: HOST-PORT */
 	bool is_file;
-	struct session session;   /* for a server only */
-	struct configfile config; /* this and the next four: for a file only */
+	struct session session;      /* for a server only */
+	struct configfile config;    /* this and the next six: for a file only */
+	const char *expected_server; /* the new one's address by the snapshot; in the pool */
+	struct toml_filter filter;
 	struct toml toml;
 	struct edits edits;
 	struct buf edited;      /* the new text, once planned */

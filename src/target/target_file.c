@@ -1,6 +1,7 @@
 #include "target/target_file.h"
 
 #include "plan/configedit.h"
+#include "plan/plan_uses.h"
 #include "settings/request.h"
 #include "target/target_snapshot.h"
 
@@ -58,8 +59,12 @@ read_text(struct target *t, struct err *err)
 	const char *guess = NULL;
 	struct err why;
 
-	if (toml_read(&t->toml, &t->pool, "", t->config.text.data, t->config.text.len, old_keys,
-		&why) == -1)
+	t->filter = (struct toml_filter){
+		.use = plan_uses,
+		.ctx = t->request.new_server[0] ? t->request.new_server : t->expected_server,
+	};
+	if (toml_read_some(&t->toml, &t->pool, &t->filter, t->config.text.data, t->config.text.len,
+		old_keys, &why) == -1)
 		return explain_unreadable(t, &why, err);
 	if (t->toml.no_utf8)
 		return err_set(err, ERR_REFUSED,
@@ -101,6 +106,7 @@ target_file_edit(struct target *t, struct err *err)
 		.text = t->config.text.data,
 		.len = t->config.text.len,
 		.toml = &t->toml,
+		.filter = &t->filter,
 		.plan = &t->plan,
 		.old_keys = t->plan.dialect->last <= 12 && !t->toml.new_keys,
 		.snapshot = target_found_part(t),

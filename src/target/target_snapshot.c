@@ -43,6 +43,7 @@ target_expect(struct target *t, const struct snapshot *guess, struct err *err)
 
 	request_merge(&q, guess->request);
 	t->session.api.relay_id = q.relay_id;
+	t->expected_server = pool_str(&t->pool, q.new_server);
 	all = snapshot_join(guess, NULL, true, &t->pool);
 	for (i = 0; i < guess->node_count; i++) {
 		for (j = 0; j < guess->nodes[i].count; j++)

@@ -386,10 +386,10 @@ test_top(void **state)
 
 		CHECK(e && e->top == strlen(tops[i].top), "%s: not %s", tops[i].key, tops[i].top);
 	}
-	assert_int_equal(t.empty_count, 2);
-	assert_string_equal(t.empty[0].key, "t.k.l");
-	assert_string_equal(t.empty[1].key, "t.m");
-	assert_int_equal(t.statements[t.empty[1].statement].line, 6);
+	assert_int_equal(t.other_count, 2);
+	assert_string_equal(t.others[0].key, "t.k.l");
+	assert_string_equal(t.others[1].key, "t.m");
+	assert_int_equal(t.statements[t.others[1].statement].line, 6);
 	pool_free(&pool);
 }
 

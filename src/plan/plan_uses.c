@@ -1,0 +1,54 @@
+#include "plan/plan_uses.h"
+
+#include "base/def.h"
+#include "format/addr.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+/* These and what is below them. */
+static const char *const tables[] = {
+	"acme",
+	"auth",
+	"cluster",
+	"config",
+	"http",
+	"queue",
+	"remote",
+	"server.allowed-ip",
+	"server.http",
+	"server.listener",
+	"server.proxy",
+	"session",
+};
+
+static bool
+matters(const char *ban, const char *new_server)
+{
+	struct net banned, from;
+
+	return strchr(ban, ':') ||
+	    (addr_parse(&from, new_server) && net_parse_server(&banned, ban) &&
+		net_covers(&banned, &from));
+}
+
+enum toml_use
+plan_uses(const void *new_server, const char *key)
+{
+	static const char bans[] = "server.blocked-ip.", shared[] = "server.";
+	size_t i, n;
+
+	for (i = 0; i < COUNT(tables); i++) {
+		for (n = 0; key[n] && key[n] == tables[i][n]; n++)
+			;
+		/* the table itself, below it or above it */
+		if ((!tables[i][n] && (!key[n] || key[n] == '.')) ||
+		    (!key[n] && tables[i][n] == '.'))
+			return TOML_KEEP;
+	}
+	if (strncmp(key, shared, strlen(shared)) != 0)
+		return TOML_DROP;
+	return !strncmp(key, bans, strlen(bans)) && matters(key + strlen(bans), new_server)
+	    ? TOML_KEEP
+	    : TOML_PLACE;
+}
