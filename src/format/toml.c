@@ -50,6 +50,7 @@ struct reader {
 	size_t top;                /* length of its own key */
 	struct buf table_name;
 	const char *table; /* its copy in the pool, once it is needed, or NULL */
+	uint64_t table_hash;
 	enum toml_use table_use;
 	bool has_header; /* there was one */
 	/* of a row of statements that are kept for their places: how many; what they are; the last
@@ -253,13 +254,15 @@ use_of(const struct reader *r, const char *key)
 }
 
 /* FNV-1a */
+static const uint64_t HASH_START = 0xcbf29ce484222325u, HASH_PRIME = 0x100000001b3u;
+
 static uint64_t
 hash(uint64_t h, const char *bytes, size_t len)
 {
 	size_t i;
 
 	for (i = 0; i < len; i++)
-		h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3u;
+		h = (h ^ (unsigned char)bytes[i]) * HASH_PRIME;
 	return h;
 }
 
@@ -293,12 +296,13 @@ static int
 drop(struct reader *r, const char *value, size_t value_len)
 {
 	struct twice *t = &r->twice;
-	uint64_t h = hash(0xcbf29ce484222325u, r->key.data, r->key.len);
+	size_t table = r->table_name.len;
+	uint64_t h = hash(r->table_hash, r->key.data + table, r->key.len - table);
 
 	h += !h;
 	r->out->dropped++;
 	if (r->pass == TAKE)
-		r->out->digest = hash((r->out->digest ^ h) * 0x100000001b3u, value, value_len) ^
+		r->out->digest = hash((r->out->digest ^ h) * HASH_PRIME, value, value_len) ^
 		    value_len;
 	if (t->hashes && (h >> 32) % t->rounds == t->round)
 		add_hash(t, h);
@@ -521,6 +525,20 @@ read_bare(struct reader *r)
 
 static int read_value(struct reader *r, const char *stops, int nest);
 
+/* A dot and at least four digits. */
+static void
+add_position(struct buf *key, unsigned n)
+{
+	char text[12], *at = text + sizeof(text);
+
+	while (n || at > text + sizeof(text) - 4) {
+		*--at = (char)('0' + n % 10);
+		n /= 10;
+	}
+	*--at = '.';
+	buf_add(key, at, (size_t)(text + sizeof(text) - at));
+}
+
 /* "[a, b]": keys with four digits. */
 static int
 read_array(struct reader *r, int nest)
@@ -531,7 +549,7 @@ read_array(struct reader *r, int nest)
 
 	for (position = 0;; position++) {
 		seek(r, true);
-		buf_printf(&r->key, ".%04u", position);
+		add_position(&r->key, position);
 		c = read_value(r, ",]", nest + 1);
 		if (c == ERROR || r->key.failed)
 			return -1;
@@ -721,7 +739,7 @@ read_table_name(struct reader *r)
 			r->array_position = strcmp(r->array, r->key.data) ? 0
 									  : r->array_position + 1;
 			memcpy(r->array, r->key.data, r->key.len + 1);
-			buf_printf(&r->key, ".%04u", r->array_position);
+			add_position(&r->key, r->array_position);
 		} else if (c >= 'A' && c <= 'Z') {
 			buf_char(&r->key, (char)(c - 'A' + 'a'));
 		} else if (c != ERROR) {
@@ -748,7 +766,8 @@ read_table(struct reader *r)
 	if (!buf_text(&r->table_name))
 		return err_memory(r->err);
 	r->table = NULL;
-	r->table_use = use_of(r, buf_text(&r->table_name));
+	r->table_hash = hash(HASH_START, r->table_name.data, r->table_name.len);
+	r->table_use = use_of(r, r->table_name.data);
 	skip_line(r); /* the server ignores what follows the bracket */
 	if (r->table_use != TOML_KEEP && r->has_header)
 		return 0;
@@ -764,8 +783,10 @@ read_assignment(struct reader *r)
 
 	begin(r, TOML_VALUE);
 	cut(&r->key, 0);
-	if (r->table_name.len)
-		buf_printf(&r->key, "%s.", r->table_name.data);
+	if (r->table_name.len) {
+		buf_add(&r->key, r->table_name.data, r->table_name.len);
+		buf_char(&r->key, '.');
+	}
 	if (read_key(r, false) == ERROR)
 		return -1;
 	r->top = r->key.len;
@@ -862,6 +883,7 @@ read_pass(struct reader *r, enum pass pass, const char *table, struct toml *out)
 	r->row = 0;
 	r->has_header = false;
 	r->table = NULL;
+	r->table_hash = HASH_START;
 	r->table_use = TOML_KEEP;
 	cut(&r->table_name, 0);
 	buf_str(&r->table_name, table);

@@ -3,7 +3,6 @@
 #include "base/def.h"
 #include "format/addr.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 /* These and what is below them. */
@@ -23,17 +22,17 @@ static const char *const tables[] = {
 };
 
 static bool
-matters(const char *ban, const char *new_server)
+matters(const struct plan_uses *p, const char *ban)
 {
 	struct net banned, from;
 
-	return strchr(ban, ':') ||
-	    (addr_parse(&from, new_server) && net_parse_server(&banned, ban) &&
+	return (p->old && strchr(ban, ':')) ||
+	    (addr_parse(&from, p->new_server) && net_parse_server(&banned, ban) &&
 		net_covers(&banned, &from));
 }
 
 enum toml_use
-plan_uses(const void *new_server, const char *key)
+plan_uses(const void *ctx, const char *key)
 {
 	static const char bans[] = "server.blocked-ip.", shared[] = "server.";
 	size_t i, n;
@@ -48,7 +47,6 @@ plan_uses(const void *new_server, const char *key)
 	}
 	if (strncmp(key, shared, strlen(shared)) != 0)
 		return TOML_DROP;
-	return !strncmp(key, bans, strlen(bans)) && matters(key + strlen(bans), new_server)
-	    ? TOML_KEEP
-	    : TOML_PLACE;
+	return !strncmp(key, bans, strlen(bans)) && matters(ctx, key + strlen(bans)) ? TOML_KEEP
+										     : TOML_PLACE;
 }

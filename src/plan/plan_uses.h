@@ -4,10 +4,17 @@
 
 #include "format/toml.h"
 
+#include <stdbool.h>
+
+struct plan_uses {
+	const char *new_server; /* its address as text, or "" */
+	bool old;               /* the server may be 0.12 or older */
+};
+
 /*
- * For a toml_filter, whose ctx is the new server's address as text, or "": bans of others are
- * dropped, but for IPv6 addresses, which the server's rewrite breaks.
+ * For a toml_filter, with a struct plan_uses. Bans count only if they cover the new server, or are
+ * IPv6 addresses, which the rewrite of an old server breaks.
  */
-enum toml_use plan_uses(const void *new_server, const char *key);
+enum toml_use plan_uses(const void *ctx, const char *key);
 
 #endif

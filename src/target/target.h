@@ -9,6 +9,7 @@
 #include "format/edits.h"
 #include "format/toml.h"
 #include "plan/plan.h"
+#include "plan/plan_uses.h"
 #include "settings/request.h"
 #include "settings/snapshot.h"
 #include "sys/configfile.h"
@@ -54,8 +55,9 @@ struct target {
 	char name[ORIGIN_MAX]; /* for the names of files: HOST-PORT */
 	bool is_file;
 	struct session session;      /* for a server only */
-	struct configfile config;    /* this and the next six: for a file only */
+	struct configfile config;    /* this and the next seven: for a file only */
 	const char *expected_server; /* the new one's address by the snapshot; in the pool */
+	struct plan_uses uses;
 	struct toml_filter filter;
 	struct toml toml;
 	struct edits edits;

@@ -1,7 +1,6 @@
 #include "target/target_file.h"
 
 #include "plan/configedit.h"
-#include "plan/plan_uses.h"
 #include "settings/request.h"
 #include "target/target_snapshot.h"
 
@@ -59,10 +58,11 @@ read_text(struct target *t, struct err *err)
 	const char *guess = NULL;
 	struct err why;
 
-	t->filter = (struct toml_filter){
-		.use = plan_uses,
-		.ctx = t->request.new_server[0] ? t->request.new_server : t->expected_server,
+	t->uses = (struct plan_uses){
+		.new_server = t->request.new_server[0] ? t->request.new_server : t->expected_server,
+		.old = t->request.minor < 13,
 	};
+	t->filter = (struct toml_filter){ .use = plan_uses, .ctx = &t->uses };
 	if (toml_read_some(&t->toml, &t->pool, &t->filter, t->config.text.data, t->config.text.len,
 		old_keys, &why) == -1)
 		return explain_unreadable(t, &why, err);

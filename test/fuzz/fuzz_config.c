@@ -15,6 +15,7 @@
 #include "plan/plan_clear.h"
 #include "plan/plan_stage.h"
 #include "plan/plan_status.h"
+#include "plan/plan_uses.h"
 #include "settings/part.h"
 #include "settings/settings.h"
 
@@ -33,8 +34,8 @@ static const char *const stages[STAGES][WORDS_MAX] = {
 struct world {
 	struct pool pool;
 	struct buf text;
-	struct toml toml;
-	struct settings now;
+	struct toml toml;    /* what a run keeps of it */
+	struct settings now; /* all of it */
 	struct options o;
 	struct part part; /* what the snapshot says of it */
 	bool has_part;
@@ -42,17 +43,41 @@ struct world {
 	struct plan plan;
 };
 
+static const struct plan_uses uses = { .new_server = "192.0.2.7" };
+static const struct toml_filter filter = { .use = plan_uses, .ctx = &uses };
+
 static bool
 read_text(struct world *w)
 {
-	struct err err;
+	struct toml all;
+	struct err err, same;
+	size_t i, n = 0;
+	int r;
 
 	err_clear(&err);
-	if (toml_read(&w->toml, &w->pool, "", w->text.data, w->text.len, false, &err) == -1) {
+	err_clear(&same);
+	r = toml_read(&all, &w->pool, "", w->text.data, w->text.len, false, &err);
+	CHECK(toml_read_some(
+		  &w->toml, &w->pool, &filter, w->text.data, w->text.len, false, &same) == r,
+	    "what is dropped matters: %s, %s", err.text, same.text);
+	if (r == -1) {
 		check_err(&err);
+		check_err(&same);
 		return false;
 	}
-	CHECK(settings_from_toml(&w->now, &w->pool, &w->toml, &err) == 0, "no settings");
+	CHECK(settings_from_toml(&w->now, &w->pool, &all, &err) == 0, "no settings");
+	for (i = 0; i < all.entry_count; i++) {
+		const struct toml_entry *e = &all.entries[i];
+		const struct toml_entry *kept = toml_find(&w->toml, e->key);
+
+		n += kept != NULL;
+		CHECK((plan_uses(&uses, e->key) == TOML_KEEP) == (kept != NULL) &&
+			(!kept || (!strcmp(kept->value, e->value) && kept->at == e->at)),
+		    "%s is dropped, or should be", e->key);
+	}
+	CHECK(n == w->toml.entry_count && n + w->toml.dropped == all.entry_count &&
+		w->toml.new_keys == all.new_keys,
+	    "%zu keys", n);
 	return true;
 }
 
@@ -115,6 +140,7 @@ edit(struct world *w)
 		.text = w->text.data,
 		.len = w->text.len,
 		.toml = &w->toml,
+		.filter = &filter,
 		.plan = &w->plan,
 		.snapshot = w->has_part ? &w->part : NULL,
 	};

@@ -11,6 +11,7 @@
 #include "plan/plan_clear.h"
 #include "plan/plan_stage.h"
 #include "plan/plan_status.h"
+#include "plan/plan_uses.h"
 #include "settings/part.h"
 
 enum { KEYS_MAX = 12 };
@@ -28,6 +29,7 @@ struct bench {
 	struct plan plan;
 	struct plan_key keys[KEYS_MAX];
 	struct part snapshot;
+	bool drops, as_run; /* the reader keeps only what is in the tables of the plan's keys */
 	struct edits edits;
 	struct buf out;
 	struct err err;
@@ -59,19 +61,39 @@ plan_of(struct bench *b, const char *changes)
 	}
 }
 
+/* Is the first name that of a key of the plan? */
+static enum toml_use
+use(const void *ctx, const char *key)
+{
+	const struct bench *b = ctx;
+	size_t len = strcspn(key, "."), i;
+
+	if (b->as_run)
+		return plan_uses(&(struct plan_uses){ .new_server = "" }, key);
+	for (i = 0; b->drops && i < b->plan.key_count; i++) {
+		const char *other = b->plan.keys[i].key;
+
+		if (!strncmp(key, other, len) && strchr(".", other[len]))
+			return TOML_KEEP;
+	}
+	return b->drops ? TOML_DROP : TOML_KEEP;
+}
+
 static int
 edit(struct bench *b, const char *text, const char *changes, bool clearing)
 {
+	const struct toml_filter filter = { .use = use, .ctx = b };
 	struct configedit c = { .text = text,
 		.len = strlen(text),
 		.toml = &b->toml,
+		.filter = &filter,
 		.plan = &b->plan,
 		.snapshot = &b->snapshot };
 
 	plan_of(b, changes);
 	b->plan.clearing = clearing;
-	CHECK(toml_read(&b->toml, &b->pool, "", text, strlen(text), false, &b->err) == 0, "%s\n%s",
-	    b->err.text, text);
+	CHECK(toml_read_some(&b->toml, &b->pool, &filter, text, strlen(text), false, &b->err) == 0,
+	    "%s\n%s", b->err.text, text);
 	return configedit_make(&c, &b->pool, &b->edits, &b->out, &b->err);
 }
 
@@ -206,14 +228,20 @@ static const struct {
 	    "[a]\nb = {c = 1}\nb.e = 1\nd = 1\nd.x = 1\n" },
 };
 
+/* It makes no difference what the reader drops. */
 static void
 check(const char *why, const char *text, const char *changes, const char *result, bool clearing)
 {
-	struct bench b = { 0 };
+	int i;
 
-	CHECK(edit(&b, text, changes, clearing) == 0, "%s: %s", why, b.err.text);
-	CHECK(!strcmp(buf_text(&b.out), result), "%s: gives\n%s", why, b.out.data);
-	bench_end(&b);
+	for (i = 0; i < 2; i++) {
+		struct bench b = { .drops = i };
+
+		CHECK(edit(&b, text, changes, clearing) == 0, "%s: %s", why, b.err.text);
+		CHECK(!strcmp(buf_text(&b.out), result), "%s%s: gives\n%s", why,
+		    i ? ", the rest dropped" : "", b.out.data);
+		bench_end(&b);
+	}
 }
 
 static void
@@ -286,14 +314,15 @@ test_refused(void **state)
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(refused); i++) {
-		struct bench b = { 0 };
+	for (i = 0; i < 2 * COUNT(refused); i++) {
+		const size_t n = i / 2;
+		struct bench b = { .drops = i % 2 };
 
-		CHECK(edit(&b, refused[i].text, refused[i].changes, false) == -1, "not refused: %s",
-		    refused[i].text);
-		CHECK(b.err.kind == ERR_REFUSED && b.err.refusal == refused[i].refusal &&
-			has(b.err.text, refused[i].said),
-		    "%s: %s", refused[i].text, b.err.text);
+		CHECK(edit(&b, refused[n].text, refused[n].changes, false) == -1, "not refused: %s",
+		    refused[n].text);
+		CHECK(b.err.kind == ERR_REFUSED && b.err.refusal == refused[n].refusal &&
+			has(b.err.text, refused[n].said),
+		    "%s: %s", refused[n].text, b.err.text);
 		bench_end(&b);
 	}
 }
@@ -314,15 +343,18 @@ test_hidden(void **state)
 		    false },
 		{ "[server.listener]\nimap = {tls.password = 1, proxy.x = 1}\n", IMAP "x = 2",
 		    true },
+		{ "server = {x.password = 1, listener.imap.proxy.x = 1}\n", IMAP "x = 2", true },
 	};
 	size_t i;
 
 	(void)state;
-	for (i = 0; i < COUNT(shown); i++) {
-		struct bench b = { 0 };
+	for (i = 0; i < 2 * COUNT(shown); i++) {
+		const bool as_run = i % 2 && has(shown[i / 2].changes, IMAP);
+		struct bench b = { .as_run = as_run };
 
-		CHECK(edit(&b, shown[i].text, shown[i].changes, false) == 0, "%s", b.err.text);
-		CHECK(b.edits.hidden == shown[i].hidden, "%s", shown[i].text);
+		CHECK(edit(&b, shown[i / 2].text, shown[i / 2].changes, false) == 0, "%s",
+		    b.err.text);
+		CHECK(b.edits.hidden == shown[i / 2].hidden, "%s", shown[i / 2].text);
 		bench_end(&b);
 	}
 }

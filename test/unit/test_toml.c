@@ -393,6 +393,162 @@ test_top(void **state)
 	pool_free(&pool);
 }
 
+/* ---- what is dropped ---- */
+
+/* Keys and tables that begin with k are kept, and what is in s has its place. */
+static enum toml_use
+use(const void *ctx, const char *key)
+{
+	unsigned long *asked;
+
+	memcpy(&asked, &ctx, sizeof(asked));
+	if (asked)
+		++*asked;
+	return *key == 'k' || !strcmp(key, "s") || !strncmp(key, "s.k", 3) ? TOML_KEEP
+	    : !strncmp(key, "s.", 2)                                       ? TOML_PLACE
+									   : TOML_DROP;
+}
+
+static const struct toml_filter filter = { .use = use };
+
+/* Numbers of kept statements' lines. */
+static const struct {
+	const char *text, *keys, *others, *lines, *why;
+} some[] = {
+	{ "k = 1\nx = 2\n", "k", "x", "1 2", "one at the root" },
+	{ "k1 = 1\na = 1\nb = 1\nc = 1\nd = 1\nk2 = 1\ne = 1\n", "k1 k2", "a d e", "1 2 5 6 7",
+	    "the first and last of a row" },
+	{ "a = 1\nb = 1\ns.a = 1\ns.b = 1\ns.c = 1\nc = 1\n", "", "a b c s.a s.c", "1 2 3 5 6",
+	    "rows of two kinds" },
+	{ "a = 1\nb = 1\nc = 1\n#stalprep-x\nd = 1\n", "", "a c d", "1 3 4 5",
+	    "a comment between" },
+	{ "[t]\na = 1\n[k]\na = 1\n[u]\na = 1\n[s]\na = 1\nb = 1\nc = 1\n[s.t]\na = 1\n", "k.a",
+	    "s.a s.c", "1 3 4 7 8 10", "tables: the first counts" },
+	{ "x = 1\n[t]\n[t]\n[[u]]\n[[k]]\na = 1\n[[k]]\na = 1\n", "k.0000.a k.0001.a", "x",
+	    "1 2 5 6 7 8", "lists of tables" },
+	{ "s = {a = 1, k = 2, b = 3}\ns.x = {y = 1, z = 2}\n", "s.k", "s.x", "1 2",
+	    "in one statement" },
+	{ "k = []\nx = []\ns = {x = 1}\n[s]\ny = []\n", "", "k s s.y x", "1 2 3 4 5",
+	    "without an entry" },
+	{ "[t]\nx = [1, 2]\n#stalprep-x\n", "", "", "1 3", "a comment in a table" },
+};
+
+static void
+test_some(void **state)
+{
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(some); i++) {
+		struct buf keys = { 0 }, others = { 0 }, lines = { 0 };
+		struct pool pool = { 0 };
+		struct toml t, all;
+		struct err err;
+
+		CHECK(toml_read_some(&t, &pool, &filter, some[i].text, strlen(some[i].text), false,
+			  &err) == 0 &&
+			toml_read(
+			    &all, &pool, "", some[i].text, strlen(some[i].text), false, &err) == 0,
+		    "%s: %s", some[i].why, err.text);
+		for (j = 0; j < t.entry_count; j++)
+			buf_printf(&keys, "%s%s", j ? " " : "", t.entries[j].key);
+		for (j = 0; j < t.other_count; j++)
+			buf_printf(&others, "%s%s", j ? " " : "", t.others[j].key);
+		for (j = 0; j < t.statement_count; j++)
+			buf_printf(&lines, "%s%u", j ? " " : "", t.statements[j].line);
+		CHECK(!strcmp(buf_text(&keys), some[i].keys), "%s: %s", some[i].why, keys.data);
+		CHECK(
+		    !strcmp(buf_text(&others), some[i].others), "%s: %s", some[i].why, others.data);
+		CHECK(!strcmp(buf_text(&lines), some[i].lines), "%s: %s", some[i].why, lines.data);
+		CHECK(t.dropped == all.entry_count - t.entry_count, "%s", some[i].why);
+		for (j = 0; j < t.other_count; j++) {
+			const struct toml_entry *e = &t.others[j];
+			const struct toml_statement *s = &t.statements[e->statement];
+
+			CHECK(strlen(e->key) == e->top && !*e->value && s->kind == TOML_VALUE &&
+				(!*s->table || !strcmp(s->table, "s")) &&
+				some[i].text[s->start] == e->key[*s->table ? 2 : 0],
+			    "%s: %s", some[i].why, e->key);
+		}
+		buf_free(&keys);
+		buf_free(&others);
+		buf_free(&lines);
+		pool_free(&pool);
+	}
+}
+
+/* The same faults are found in what is dropped: also a key that is given twice, wherever it is. */
+static void
+test_dropped_faults(void **state)
+{
+	enum { MANY = 6000 };
+	struct buf text = { 0 }, said = { 0 };
+	unsigned long asked = 0;
+	struct pool pool = { 0 };
+	struct toml t;
+	struct err err;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(refused); i++) {
+		CHECK(toml_read_some(&t, &pool, &filter, refused[i].text, strlen(refused[i].text),
+			  false, &err) == -1 &&
+			has(err.text, refused[i].said),
+		    "%s: %s", refused[i].text, err.text);
+	}
+	/* short lines, so that the table of hashes takes several rounds */
+	buf_str(&text, "[k]\n");
+	for (i = 0; i < MANY; i++)
+		buf_printf(&text, "[a%zx]\nb=[1,2,3,4]\n", i);
+	CHECK(toml_read_some(&t, &pool, &(struct toml_filter){ .use = use, .ctx = &asked },
+		  text.data, text.len, false, &err) == 0 &&
+		t.dropped == 4 * MANY && t.statement_count == 1,
+	    "%s", err.text);
+	CHECK(asked > 4 * 5 * MANY, "%lu: one round", asked);
+	for (i = 0; i < MANY; i += MANY / 40) {
+		size_t len = text.len;
+
+		buf_printf(&text, "[a%zx]\n\nb.0002=1\n", i);
+		buf_printf(&said, "lines %zu and %d: the key a%zx.b.0002 is given twice", 2 * i + 3,
+		    2 * MANY + 4, i);
+		CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == -1 &&
+			has(err.text, said.data),
+		    "%s is not found, but %s", said.data, err.text);
+		text.len = len;
+		buf_reset(&said);
+	}
+	buf_free(&text);
+	buf_free(&said);
+	pool_free(&pool);
+}
+
+/* The digest is that of dropped keys and values alone, and shows any change of them. */
+static void
+test_digest(void **state)
+{
+	static const char *const same[] = { "a = 1\nk = 1\n[t]\nb = 'x'\n",
+		"k = 2\na = '1' # c\nk2 = 3\nt.b = \"x\"\n", "a = 1\n\n[t]\nb = x\n[k]\nx = []\n" };
+	static const char *const others[] = { "a = 1\n", "a = 2\nt.b = 'x'\n", "a = 1\nt.c = 'x'\n",
+		"t.b = 'x'\na = 1\n", "a = 1\nt.b = ''\n", "a = '1t.b'\n", "",
+		"a = 1\nt.b = 'x'\nc = ''\n" };
+	struct pool pool = { 0 };
+	struct toml t;
+	struct err err;
+	uint64_t digest = 0;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(same) + COUNT(others); i++) {
+		const char *text = i < COUNT(same) ? same[i] : others[i - COUNT(same)];
+
+		CHECK(toml_read_some(&t, &pool, &filter, text, strlen(text), false, &err) == 0,
+		    "%s", err.text);
+		digest = i ? digest : t.digest;
+		CHECK((t.digest == digest) == (i < COUNT(same)), "%s", text);
+	}
+	pool_free(&pool);
+}
+
 static const struct {
 	const char *name, *written;
 } names[] = {
@@ -555,6 +711,9 @@ main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_top),
+		cmocka_unit_test(test_some),
+		cmocka_unit_test(test_dropped_faults),
+		cmocka_unit_test(test_digest),
 		cmocka_unit_test(test_write_name),
 		cmocka_unit_test(test_write_value),
 		cmocka_unit_test(test_stop),
