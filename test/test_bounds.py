@@ -160,7 +160,7 @@ CONTENTS = {
     "lines of 20": lambda n: '[directory.local]\n' if n == 0 else f'key{n:07} = "abc"\n',
     "short keys": lambda n: '[lookup]\n' if n == 0 else f"{n:x}=1\n",
     "tables": lambda n: f"[t{n:x}]\n" if n % 2 else "a=1\n",
-    "lists": lambda n: "a=[" + "1," * 500 + "]\n" if n == 0 else f"[u{n}]\na=[{'1,' * 500}]\n",
+    "lists": lambda n: "a=[" + "100," * 500 + "]\n" if n == 0 else f"[u{n}]\na=[{'100,' * 500}]\n",
     "bans": lambda n: "[server.blocked-ip]\n" if n == 0 else f'"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" = ""\n',
     "other settings of the server": lambda n: "[server]\n" if n == 0 else f"s{n:x}=1\n",
     "no table at all": lambda n: f"u.{n:x}=1\n" if n else FLAT,

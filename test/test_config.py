@@ -1145,21 +1145,6 @@ def test_a_read_only_root(bench):
         assert bench.text == PLAIN
 
 
-# Cost
-
-def test_memory(bench):
-    """A small multiple of the file."""
-    script = "import os, sys; print(os.wait4(os.spawnv(os.P_NOWAIT, sys.argv[1], sys.argv[1:]), 0)[1:])"
-    kilobytes = {}
-    for size in (1 << 20, 8 << 20):
-        bench.put(PLAIN + "[other]\n" + "".join(f"key{n} = \"{'x' * 40}\" # comment\n" for n in range(size // 64)))
-        # A child counts what its parent took, so that has to be small.
-        ran = bench.run(*STAGE, "-q", "--config", bench.path, wrap=[sys.executable, "-S", "-c", script])
-        status, kilobytes[size] = re.match(r"\((\d+), .*ru_maxrss=(\d+)", ran.out).groups()
-        assert status == "0"
-    assert 1 < (int(kilobytes[8 << 20]) - int(kilobytes[1 << 20])) / (7 << 10) < 16
-
-
 # Files that need care
 
 def test_two_nodes_files_keep_their_own_snapshots(bench, tmp_path):

@@ -860,16 +860,14 @@ sort(struct toml *t, struct pool *pool, struct err *err)
 
 	pool_sort(pool, t->entries, t->entry_count, sizeof(*t->entries), compare);
 	pool_sort(pool, t->others, t->other_count, sizeof(*t->others), compare);
-	if (pool_check(pool, err) == -1)
-		return -1;
-	for (i = 1; i < t->entry_count; i++) {
+	for (i = 1; i < t->entry_count && pool_check(pool, err) == 0; i++) {
 		const struct toml_entry *a = &t->entries[i - 1], *b = &t->entries[i];
 
 		if (!strcmp(a->key, b->key))
 			return given_twice(err, a->key, t->statements[a->statement].line,
 			    t->statements[b->statement].line);
 	}
-	return 0;
+	return pool_check(pool, err);
 }
 
 /* Read the text from its start. */

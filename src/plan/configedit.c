@@ -72,6 +72,13 @@ copy_of(struct work *w, const struct buf *text)
 	return text->failed ? "" : pool_copy(w->pool, text->data, text->len);
 }
 
+/* Has memory run out, or must it stop? Then w->err says so. */
+static bool
+is_stopped(const struct work *w)
+{
+	return pool_check(w->pool, w->err) == -1;
+}
+
 /* Changes and names begin with a text. */
 static int
 compare(const void *a, const void *b)
@@ -264,6 +271,8 @@ replace_values(struct work *w)
 		const struct toml_entry *e = c->wanted ? toml_find(w->c->toml, c->key) : NULL;
 		const char *text;
 
+		if (is_stopped(w))
+			return -1;
 		if (!e)
 			continue;
 		c->done = true;
@@ -433,7 +442,7 @@ insert_keys(struct work *w)
 	for (i = 0; i < w->change_count; i++) {
 		struct change *c = &w->changes[i];
 
-		if (c->wanted && !c->done && insert_key(w, c) == -1)
+		if (is_stopped(w) || (c->wanted && !c->done && insert_key(w, c) == -1))
 			return -1;
 	}
 	return 0;
@@ -541,7 +550,7 @@ check_others(struct work *w)
 
 /*
  * The first key that is not as planned in the new text, or NULL. A key that the plan does not
- * change must have its old value.
+ * change must have its old value. If it has to stop, which pool_check tells, it may be any.
  */
 static const char *
 find_wrong(const struct work *w, const struct toml *new)
@@ -550,7 +559,7 @@ find_wrong(const struct work *w, const struct toml *new)
 	size_t i = 0, j = 0;
 	int order;
 
-	while (i < old->entry_count || j < new->entry_count) {
+	while (!is_stopped(w) && (i < old->entry_count || j < new->entry_count)) {
 		const struct toml_entry *a = i < old->entry_count ? &old->entries[i] : NULL;
 		const struct toml_entry *b = j < new->entry_count ? &new->entries[j] : NULL;
 		const char *key;
@@ -562,7 +571,7 @@ find_wrong(const struct work *w, const struct toml *new)
 		i += order <= 0;
 		j += order >= 0;
 	}
-	for (i = 0; i < w->change_count; i++) {
+	for (i = 0; !is_stopped(w) && i < w->change_count; i++) {
 		const struct toml_entry *e = toml_find(new, w->changes[i].key);
 
 		if (!settings_same(e ? e->value : NULL, w->changes[i].wanted))
@@ -576,22 +585,23 @@ verify(struct work *w, const struct buf *out)
 {
 	struct pool pool = { .stop = w->pool->stop };
 	struct toml new;
-	const char *wrong;
+	const char *wrong = NULL;
 	int r = toml_read_some(
 	    &new, &pool, w->c->filter, out->data, out->len, w->c->old_keys, w->err);
 
-	if (r == -1) {
-		err_add(w->err, "(in the new text of the file)");
-	} else {
+	if (r == 0) {
 		wrong = find_wrong(w, &new);
 		if (!wrong && new.digest != w->c->toml->digest)
 			wrong = "another key";
-		if (wrong)
-			r = err_set(w->err, ERR_REFUSED,
-			    "after the edit %.120s would not have the planned value: put that key "
-			    "on a line of its own first",
-			    wrong);
+		r = is_stopped(w) ? -1 : 0;
+	} else if (w->err->kind == ERR_REFUSED) {
+		err_add(w->err, "(in the new text of the file)");
 	}
+	if (r == 0 && wrong)
+		r = err_set(w->err, ERR_REFUSED,
+		    "after the edit %.120s would not have the planned value: put that key on a "
+		    "line of its own first",
+		    wrong);
 	pool_free(&pool);
 	return r;
 }

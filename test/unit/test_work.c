@@ -4,19 +4,23 @@
  */
 #include "plan_help.h"
 
+#include "format/edits.h"
 #include "format/toml.h"
+#include "plan/configedit.h"
 
 #include <signal.h>
 
 enum { SMALL = 90, LARGE = 900, MOST = 16 }; /* 10 * log(900) / log(90) = 15.1 */
 
-static unsigned long compared;
+static unsigned long compared, stop_at; /* 0: never */
+static volatile sig_atomic_t stop;
 
 /* In place of the library's own. */
 int
 strcmp(const char *a, const char *b)
 {
-	compared++;
+	if (++compared == stop_at)
+		stop = SIGTERM;
 	while (*a && *a == *b)
 		a++, b++;
 	return (unsigned char)*a - (unsigned char)*b;
@@ -25,7 +29,8 @@ strcmp(const char *a, const char *b)
 int
 strncmp(const char *a, const char *b, size_t n)
 {
-	compared++;
+	if (++compared == stop_at)
+		stop = SIGTERM;
 	while (n && *a && *a == *b)
 		a++, b++, n--;
 	return n ? (unsigned char)*a - (unsigned char)*b : 0;
@@ -161,7 +166,6 @@ test_stopped(void **state)
 		int signal;
 		enum err_kind kind;
 	} signals[] = { { SIGINT, ERR_INTERRUPT }, { SIGALRM, ERR_REACH } };
-	volatile sig_atomic_t stop;
 	size_t i, j;
 
 	(void)state;
@@ -181,6 +185,64 @@ test_stopped(void **state)
 	}
 }
 
+/* A file of LARGE listeners is read, a network is added to each, and the new text is checked. */
+static int
+stage_file(struct err *err)
+{
+	struct pool pool = { .stop = &stop };
+	struct edits edits = { 0 };
+	struct plan plan = { 0 };
+	struct buf text = { 0 }, out = { 0 };
+	struct configedit c;
+	struct toml t;
+	int i, r;
+
+	for (i = 0; i < LARGE; i++)
+		buf_printf(&text, "server.listener.imap%04d.bind = 'x'\n", i * 7919 % LARGE);
+	plan.keys = calloc(LARGE, sizeof(*plan.keys));
+	assert_non_null(plan.keys);
+	for (i = 0; i < LARGE; i++) {
+		struct plan_key *k = &plan.keys[plan.key_count++];
+
+		k->key = changeset_listener_key(&pool, pool_printf(&pool, "imap%04d", i), "x");
+		k->wanted = "1";
+		k->write = true;
+	}
+	c = (struct configedit){ .text = text.data, .len = text.len, .toml = &t, .plan = &plan };
+	compared = 0;
+	stop = 0;
+	r = toml_read(&t, &pool, "", text.data, text.len, false, err);
+	if (r == 0)
+		r = configedit_make(&c, &pool, &edits, &out, err);
+	free(plan.keys);
+	buf_free(&text);
+	buf_free(&out);
+	pool_free(&pool);
+	return r;
+}
+
+/* Wherever it is: in the read, a sort, the edits, the read of the new text, the comparison. */
+static void
+test_stop(void **state)
+{
+	enum { STEPS = 100 };
+	struct err err;
+	unsigned long all, at;
+
+	(void)state;
+	stop_at = 0;
+	CHECK(stage_file(&err) == 0, "%s", err.text);
+	all = compared;
+	for (at = 1; at < all; at += all / STEPS) {
+		stop_at = at;
+		CHECK(stage_file(&err) == -1 && err.kind == ERR_INTERRUPT && err.code == SIGTERM,
+		    "at %lu of %lu: not stopped", at, all);
+		CHECK(compared - at < all / STEPS, "at %lu of %lu: %lu comparisons more", at, all,
+		    compared - at);
+	}
+	stop_at = 0;
+}
+
 int
 main(void)
 {
@@ -188,6 +250,7 @@ main(void)
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_stopped),
+		cmocka_unit_test(test_stop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
