@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 import oldconfig
 from conftest import CHANGE, HTTP, NEWEST, ORIGIN, RELAY, SMTP, config, difference, dialect_of, listener, parsed, reach
 from conftest import spelled, state, write, writes
+from test_config import native
 
 IMAP = listener("imap", 143, "imap")
 MEMORY = "Judged as the server holds it in memory: config.toml was not looked at"
@@ -78,21 +80,65 @@ def test_usage(run):
         assert "once for each --url" in run("status", *args, status=2).err
 
 
-@pytest.mark.parametrize("content, why", [
-    (None, "there is no such file"), (b"[server.listener.x]\nbind = \n", "line 2"), ("folder", "is a folder")])
-def test_unreadable(run, simulate, tmp_path, content, why):
+UNREADABLE = {
+    "a wrong line": "line 2", "JSON": "It is JSON", "YAML": "It is YAML", "over-long": "longer than 64 MiB", "absent": "No such file",
+    "folder": "it is a folder", "device": "it is a device", "fifo": "it is a pipe", "socket": "it is a socket",
+    "kernel": "the kernel's own files", "dangling": "No such file", "below a file": "can't be read",
+}
+TEXTS = {"a wrong line": "[server.listener.x]\nbind = \n", "JSON": '{"server": {"listener": {}}}\n', "YAML": "server:\n  listener: x\n",
+         "over-long": "#" * (64 << 20) + "\n"}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_unreadable(run, simulate, tmp_path, kind):
+    """By the same code as --config; nothing waits for a pipe that nobody writes into."""
     server = simulate(config=config(SMTP, HTTP))
     file = tmp_path / "boot.toml"
-    if content == "folder":
+    if kind in TEXTS:
+        file.write_text(TEXTS[kind])
+    elif kind == "folder":
         file.mkdir()
-    elif content:
-        file.write_bytes(content)
+    elif kind == "fifo":
+        os.mkfifo(file)
+    elif kind == "socket":
+        os.mknod(file, stat.S_IFSOCK | 0o600)
+    elif kind == "dangling":
+        file.symlink_to("nowhere")
+    elif kind == "below a file":
+        file = file / "x"
+        (tmp_path / "boot.toml").write_text("")
+    file = {"device": "/dev/zero", "kernel": "/proc/self/status"}.get(kind, file)
     before = state(server)
     for args in (("status",), ("stage", *CHANGE), ("clear", *CHANGE)):
-        parsed = args[0] == "clear" and why.startswith("line")  # its work would mend the file
-        ran = run(*args, *reach(server), "--boot-config", file, status=0 if parsed else 1)
-        assert str(file) in ran.err and ("damaged" if parsed else why) in ran.err
+        mended = args[0] == "clear" and kind == "a wrong line"  # its work would mend the file
+        ran = run(*args, *reach(server), "--boot-config", file, status=0 if mended else 1)
+        assert str(file) in ran.err and ("damaged" if mended else UNREADABLE[kind]) in ran.err
+        assert mended or args[0] == "status" or "Nothing was written" in ran.err
     assert state(server) == before and not writes(server)
+
+
+@native
+def test_without_a_name(run, serve, tmp_path):
+    """A file that was deleted while it is open is not what the server reads at its next start; an open one may be."""
+    server = serve(config=config(SMTP, HTTP))
+    copy = tmp_path / "copy.toml"
+    stage(run, server)
+    for script, status, said in ((f"exec 3<{copy} && rm {copy}", 1, "has no name any more"), (f"exec 3<{copy}", 0, "")):
+        copy.write_text(server.config_text())
+        ran = run("status", *reach(server), "--boot-config", "/dev/fd/3", wrap=["sh", "-c", script + ' && exec "$@"', "sh"],
+                  status=status)
+        assert said in ran.err
+
+
+@native
+def test_through_links_and_roots(run, serve, tmp_path):
+    """As of a container: its root is a link of /proc."""
+    server = serve(config=config(SMTP, HTTP))
+    stage(run, server)
+    link = tmp_path / "link.toml"
+    link.symlink_to(server.config_path)
+    for path in (link, f"/proc/self/root{server.config_path}"):
+        assert f"Judged by {path}, with" in judge(run, server, "--boot-config", path, status=0).out
 
 
 def test_nothing_is_changed(run, serve):

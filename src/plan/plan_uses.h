@@ -8,7 +8,7 @@
 
 struct plan_uses {
 	const char *new_server; /* its address as text, or "" */
-	bool old;               /* the server may be 0.12 or older */
+	bool old;               /* it is staged, and the server may be 0.12 or older */
 };
 
 /*

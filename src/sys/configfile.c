@@ -86,8 +86,10 @@ static int
 check_kind(const struct configfile *f, const struct stat *st, struct err *err)
 {
 	const char *what = S_ISDIR(st->st_mode) ? "it is a folder. Name the file in it."
-	    : S_ISFIFO(st->st_mode)
+	    : S_ISFIFO(st->st_mode) && !f->read_only
 	    ? "it is a pipe (FIFO), which can't be replaced. Give its text to --config - instead."
+	    : S_ISFIFO(st->st_mode)
+	    ? "it is a pipe (FIFO). Name the file that the server reads when it starts."
 	    : S_ISSOCK(st->st_mode)
 	    ? "it is a socket. Name the file that the server reads when it starts."
 	    : !S_ISREG(st->st_mode) ? "it is a device. Mount the disk, and name the file on it."
@@ -113,7 +115,7 @@ int
 configfile_find(struct configfile *f, const char *name, struct err *err)
 {
 	struct stat there;
-	int number;
+	int number, r;
 
 	f->name = name;
 	if (configfile_is_stream(name))
@@ -121,7 +123,14 @@ configfile_find(struct configfile *f, const char *name, struct err *err)
 	if (follow(f, name) == -1) {
 		number = errno;
 		/* such as /dev/fd/63: there is something, but not in a folder */
-		if (stat(name, &there) == 0 && check_kind(f, &there, err) == -1)
+		r = stat(name, &there);
+		if (r == 0 && f->read_only && S_ISFIFO(there.st_mode)) {
+			f->fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+			f->open = f->fd != -1;
+			if (f->open)
+				return 0;
+		}
+		if (r == 0 && check_kind(f, &there, err) == -1)
 			return -1;
 		return err_system(err, ERR_SYSTEM, number, "%s can't be read", name);
 	}
@@ -131,7 +140,8 @@ configfile_find(struct configfile *f, const char *name, struct err *err)
 	if (!realpath(name, f->path) || stat(f->path, &there) == -1 || !same_file(&there, &f->st))
 		snprintf(f->path, sizeof(f->path), "%s", *name == '/' ? name : "");
 	if (stat(f->path, &there) == 0 && same_file(&there, &f->st)) {
-		file_pin_folder(f->path, f->folder);
+		if (!f->read_only)
+			file_pin_folder(f->path, f->folder);
 		return 0;
 	}
 	return err_set(err, ERR_REFUSED,
@@ -164,6 +174,8 @@ open_file(struct configfile *f, struct err *err)
 {
 	struct stat found = f->st;
 
+	if (f->open)
+		return 0;
 	if (configfile_is_stream(f->name)) {
 		f->fd = STDIN_FILENO;
 		return fstat(f->fd, &f->st) == -1
@@ -197,7 +209,7 @@ configfile_read(struct configfile *f, struct err *err)
 	    stream ? "standard input" : f->name, err);
 	if (r == 1)
 		return no_config(f, "it is longer than 64 MiB", err);
-	return r || f->text.len ? r : no_config(f, "it is empty", err);
+	return r || f->text.len || f->read_only ? r : no_config(f, "it is empty", err);
 }
 
 const char *
@@ -393,7 +405,8 @@ configfile_free(struct configfile *f)
 	if (f->open)
 		close(f->fd);
 	if (f->found) {
-		file_pin_folder(f->path, -1);
+		if (!f->read_only)
+			file_pin_folder(f->path, -1);
 		close(f->folder);
 	}
 	f->open = f->found = false;

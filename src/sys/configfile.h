@@ -16,6 +16,9 @@ struct err;
 struct configfile {
 	/* as the user gave it; "-" reads standard input and writes standard output */
 	const char *name;
+	/* a server runs with it, and it is only read: it may be a pipe that a shell made, and empty
+	 */
+	bool read_only;
 	char path[PATH_MAX]; /* the file itself, symbolic links followed; "" for "-" */
 	/*
 	 * The folder that it is in, open while `found`, and its name there. All steps use these,

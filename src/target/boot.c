@@ -2,7 +2,7 @@
 
 #include "settings/localkeys.h"
 #include "settings/settings.h"
-#include "sys/file.h"
+#include "sys/configfile.h"
 #include "sys/listening.h"
 
 #include <stdio.h>
@@ -24,7 +24,9 @@ name_file(struct boot *b, const char *path)
 int
 boot_read(struct target *t, const char *path, struct err *err)
 {
+	struct configfile file = { .read_only = true };
 	struct listening l;
+	int r;
 
 	if (!path) {
 		t->boot.found = listening_read(&l, &t->boot.text, &t->session.addresses);
@@ -34,14 +36,11 @@ boot_read(struct target *t, const char *path, struct err *err)
 		return 0;
 	}
 	name_file(&t->boot, path);
-	switch (file_read(&t->boot.text, path, TOML_TEXT_MAX, err)) {
-	case 0:
-		return 0;
-	case 1:
-		return err_set(err, ERR_SYSTEM, "--boot-config %s: there is no such file", path);
-	default:
-		return -1;
-	}
+	r = configfile_find(&file, t->boot.name, err) == -1 ? -1 : configfile_read(&file, err);
+	t->boot.text = file.text;
+	file.text = (struct buf){ 0 };
+	configfile_free(&file);
+	return r;
 }
 
 /* Parse the text. 0; 1 if the server would not start with it, for the reason in why; -1. */
@@ -91,14 +90,20 @@ int
 boot_use(struct target *t, struct err *err)
 {
 	bool sending = t->found.state == PART_SENDING, listens;
+	const char *guess;
 	struct err why;
 	int r;
 
 	if (!t->boot.name[0])
 		return 0;
+	t->every.pool.stop = t->pool.stop;
 	r = parse(t, &why, err);
 	if (r == -1)
 		return -1;
+	guess = r == 1 && !t->boot.found ? configfile_guess(&t->boot.text) : NULL;
+	if (guess)
+		return err_set(
+		    err, ERR_REFUSED, "%s is not a server's config.toml. %s", t->boot.name, guess);
 	listens = r == 0 ? settings_has_prefix(&t->boot.settings, "server.listener.")
 			 : strstr(t->boot.text.data, "listener") != NULL;
 	buf_free(&t->boot.text);

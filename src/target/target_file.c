@@ -60,7 +60,7 @@ read_text(struct target *t, struct err *err)
 
 	t->uses = (struct plan_uses){
 		.new_server = t->request.new_server[0] ? t->request.new_server : t->expected_server,
-		.old = t->request.minor < 13,
+		.old = t->purpose == TO_STAGE && t->request.minor < 13,
 	};
 	t->filter = (struct toml_filter){ .use = plan_uses, .ctx = &t->uses };
 	if (toml_read_some(&t->toml, &t->pool, &t->filter, t->config.text.data, t->config.text.len,
