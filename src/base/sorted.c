@@ -5,21 +5,29 @@
 #include <string.h>
 
 size_t
-sorted_from(const struct sorted *s, const char *text)
+sorted_first(const void *elements, size_t count, size_t size, const char *text, size_t len)
 {
-	size_t low = 0, high = s->count;
+	size_t low = 0, high = count;
 
-	if (high && strcmp(s->items[high - 1].key, text) < 0)
-		return high;
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
+		const char *key;
 
-		if (strcmp(s->items[mid].key, text) < 0)
+		memcpy(&key, (const char *)elements + mid * size, sizeof(key));
+		if (strncmp(key, text, len) < 0)
 			low = mid + 1;
 		else
 			high = mid;
 	}
 	return low;
+}
+
+size_t
+sorted_from(const struct sorted *s, const char *text)
+{
+	if (s->count && strcmp(s->items[s->count - 1].key, text) < 0)
+		return s->count;
+	return sorted_first(s->items, s->count, sizeof(*s->items), text, strlen(text));
 }
 
 void

@@ -25,6 +25,12 @@ struct sorted {
  */
 void sorted_add(struct sorted *s, struct pool *pool, const char *key, size_t number);
 
+/*
+ * In sorted elements of this size that each begin with their key (const char *): the index of the
+ * first that is not before the len bytes of text, or count.
+ */
+size_t sorted_first(const void *elements, size_t count, size_t size, const char *text, size_t len);
+
 /* The index of the first item that is not before text, or count. */
 size_t sorted_from(const struct sorted *s, const char *text);
 

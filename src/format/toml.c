@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/sorted.h"
 #include "base/utf8.h"
 
 #include <stdarg.h>
@@ -948,9 +949,8 @@ take_all(struct reader *r, const char *table, struct toml *t)
 }
 
 static int
-read_text(struct reader *r, const char *table)
+read_text(struct reader *r, struct toml *t, const char *table)
 {
-	struct toml *t = r->out;
 	size_t i, n;
 	int failed;
 
@@ -977,43 +977,29 @@ int
 toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
     bool old_keys, struct err *err)
 {
-	struct reader r = {
-		.text = text,
-		.len = len,
-		.old_keys = old_keys,
-		.out = t,
-		.pool = pool,
-		.err = err,
-	};
+	struct reader r = { .text = text, .len = len, .old_keys = old_keys, .pool = pool };
 
-	return read_text(&r, table);
+	r.err = err;
+	return read_text(&r, t, table);
 }
 
 int
 toml_read_some(struct toml *t, struct pool *pool, const struct toml_filter *filter,
     const char *text, size_t len, bool old_keys, struct err *err)
 {
-	struct reader r = {
-		.text = text,
-		.len = len,
-		.old_keys = old_keys,
-		.out = t,
-		.pool = pool,
-		.err = err,
-		.filter = filter,
-	};
+	struct reader r = { .text = text, .len = len, .old_keys = old_keys, .pool = pool };
 
-	return read_text(&r, "");
+	r.err = err;
+	r.filter = filter;
+	return read_text(&r, t, "");
 }
 
 const struct toml_entry *
 toml_find(const struct toml *t, const char *key)
 {
-	struct toml_entry wanted = { .key = key };
+	size_t i = sorted_first(t->entries, t->entry_count, sizeof(*t->entries), key, strlen(key));
 
-	return t->entry_count
-	    ? bsearch(&wanted, t->entries, t->entry_count, sizeof(wanted), compare)
-	    : NULL;
+	return i < t->entry_count && !strcmp(t->entries[i].key, key) ? &t->entries[i] : NULL;
 }
 
 void

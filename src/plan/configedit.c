@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/sorted.h"
 #include "format/edits.h"
 #include "format/toml.h"
 #include "plan/plan.h"
@@ -90,11 +91,10 @@ compare(const void *a, const void *b)
 static struct change *
 find_change(const struct work *w, const char *key)
 {
-	struct change wanted = { .key = key };
+	size_t n = w->change_count, i;
 
-	return w->change_count
-	    ? bsearch(&wanted, w->changes, w->change_count, sizeof(wanted), compare)
-	    : NULL;
+	i = sorted_first(w->changes, n, sizeof(*w->changes), key, strlen(key));
+	return i < n && !strcmp(w->changes[i].key, key) ? &w->changes[i] : NULL;
 }
 
 static struct fate *
@@ -345,18 +345,10 @@ static struct level
 look(const struct work *w, const char *key, size_t len)
 {
 	struct level l = { .len = len };
-	size_t low = 0, high = w->name_count;
+	size_t i = sorted_first(w->names, w->name_count, sizeof(*w->names), key, len);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (strncmp(w->names[mid].text, key, len) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (; low < w->name_count && !strncmp(w->names[low].text, key, len); low++) {
-		const struct name *n = &w->names[low];
+	for (; i < w->name_count && !strncmp(w->names[i].text, key, len); i++) {
+		const struct name *n = &w->names[i];
 
 		if ((len && n->text[len] && n->text[len] != '.') || is_gone(w, n->statement))
 			continue;

@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "base/pool.h"
+#include "base/sorted.h"
 #include "format/toml.h"
 
 #include <stdlib.h>
@@ -56,17 +57,7 @@ settings_sort(struct settings *s, struct err *err)
 static size_t
 lower_bound(const struct settings *s, const char *text)
 {
-	size_t low = 0, high = s->count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (strcmp(s->items[mid].key, text) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return sorted_first(s->items, s->count, sizeof(*s->items), text, strlen(text));
 }
 
 const char *
