@@ -4,6 +4,15 @@
 
 #include <string.h>
 
+static const char *
+key_of(const void *elements, size_t size, size_t index)
+{
+	const char *key;
+
+	memcpy(&key, (const char *)elements + index * size, sizeof(key));
+	return key;
+}
+
 size_t
 sorted_first(const void *elements, size_t count, size_t size, const char *text, size_t len)
 {
@@ -11,15 +20,21 @@ sorted_first(const void *elements, size_t count, size_t size, const char *text, 
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		const char *key;
 
-		memcpy(&key, (const char *)elements + mid * size, sizeof(key));
-		if (strncmp(key, text, len) < 0)
+		if (strncmp(key_of(elements, size, mid), text, len) < 0)
 			low = mid + 1;
 		else
 			high = mid;
 	}
 	return low;
+}
+
+size_t
+sorted_index(const void *elements, size_t count, size_t size, const char *key)
+{
+	size_t i = sorted_first(elements, count, size, key, strlen(key));
+
+	return i < count && !strcmp(key_of(elements, size, i), key) ? i : SORTED_NONE;
 }
 
 size_t
@@ -45,7 +60,7 @@ sorted_add(struct sorted *s, struct pool *pool, const char *key, size_t number)
 const struct sorted_item *
 sorted_find(const struct sorted *s, const char *key)
 {
-	size_t i = sorted_from(s, key);
+	size_t i = sorted_index(s->items, s->count, sizeof(*s->items), key);
 
-	return i < s->count && !strcmp(s->items[i].key, key) ? &s->items[i] : NULL;
+	return i != SORTED_NONE ? &s->items[i] : NULL;
 }

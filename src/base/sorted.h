@@ -31,6 +31,10 @@ void sorted_add(struct sorted *s, struct pool *pool, const char *key, size_t num
  */
 size_t sorted_first(const void *elements, size_t count, size_t size, const char *text, size_t len);
 
+/* The index of the first of those elements that has this key, or SORTED_NONE. */
+size_t sorted_index(const void *elements, size_t count, size_t size, const char *key);
+#define SORTED_NONE ((size_t)-1)
+
 /* The index of the first item that is not before text, or count. */
 size_t sorted_from(const struct sorted *s, const char *text);
 

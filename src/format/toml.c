@@ -420,23 +420,6 @@ read_key(struct reader *r, bool inline_table)
 	return ERROR;
 }
 
-/* Does the string end at its next quote, with nothing to change in it? Then take it as it stands.
- */
-static bool
-take_plain_string(struct reader *r, int quote, size_t *len)
-{
-	const char *s = r->text + r->at, *end = r->text + r->len;
-
-	for (; s < end && *s != quote && *s != '\\' && *s != '\r' && *s != '\n'; s++)
-		;
-	if (s == end || *s != quote)
-		return false;
-	*len = (size_t)(s - r->text) - r->at;
-	r->at += *len;
-	take(r);
-	return true;
-}
-
 /* Up to the closing quote. Even an escaped backslash escapes the character after it. */
 static int
 read_line_string(struct reader *r, int quote)
@@ -465,21 +448,17 @@ static int
 read_block_string(struct reader *r, int quote)
 {
 	int c, last = 0, before = 0;
-	const char *s, *end = r->text + r->len;
+	size_t at;
 
 	if (peek(r) == '\n') {
 		take(r);
 		new_line(r);
 	}
 	for (;; before = last, last = c) {
-		/* all that is nothing special at once, which is faster */
-		for (s = r->text + r->at; s < end && *s != quote && *s != '\r' && *s != '\n'; s++)
-			;
-		if (s > r->text + r->at) {
-			buf_add(&r->value, r->text + r->at, (size_t)(s - r->text) - r->at);
-			r->at = (size_t)(s - r->text);
+		at = r->at;
+		push_run(r, quote);
+		if (r->at > at)
 			last = 0;
-		}
 		c = next(r, false, true);
 		if (c == ERROR)
 			return -1;
@@ -495,12 +474,10 @@ read_block_string(struct reader *r, int quote)
 static int
 read_string(struct reader *r, int quote)
 {
-	size_t at = r->from, len;
+	size_t at = r->from;
 
 	cut(&r->value, 0);
 	if (peek(r) != quote) {
-		if (take_plain_string(r, quote, &len))
-			return insert(r, r->text + at + 1, len, at, r->at - at);
 		if (read_line_string(r, quote) == -1)
 			return -1;
 	} else {
@@ -667,17 +644,24 @@ keep(struct reader *r, size_t index)
 	return pool_check(r->pool, r->err);
 }
 
+static void
+name_place(struct reader *r)
+{
+	struct toml_entry *e;
+
+	if (r->pass != TAKE)
+		return;
+	e = &r->out->others[r->out->other_count - 1];
+	e->key = pool_copy(r->pool, r->row_key.data, r->row_key.len);
+	e->top = (unsigned)r->row_key.len;
+}
+
 /* The last key of a row is known when the row has ended. */
 static void
 end_row(struct reader *r)
 {
-	struct toml *t = r->out;
-
-	if (r->row > 1 && r->pass == TAKE) {
-		t->others[t->other_count - 1].key = pool_copy(
-		    r->pool, r->row_key.data, r->row_key.len);
-		t->others[t->other_count - 1].top = (unsigned)r->row_key.len;
-	}
+	if (r->row > 1)
+		name_place(r);
 	r->row = 0;
 }
 
@@ -692,19 +676,17 @@ keep_place(struct reader *r, enum toml_use use)
 		end_row(r);
 	r->row_use = use;
 	again = r->row++ > 1;
-	if (!again)
-		t->other_count++;
-	if (r->row > 1) {
-		cut(&r->row_key, 0);
-		buf_add(&r->row_key, r->key.data, r->top);
-	} else if (r->pass == TAKE) {
-		t->others[t->other_count - 1].key = pool_copy(r->pool, r->key.data, r->top);
-		t->others[t->other_count - 1].top = (unsigned)r->top;
-	}
+	t->other_count += !again;
+	cut(&r->row_key, 0);
+	buf_add(&r->row_key, r->key.data, r->top);
 	if (r->pass == TAKE) {
-		t->others[t->other_count - 1].value = "";
-		t->others[t->other_count - 1].statement = (unsigned)(t->statement_count - again);
+		struct toml_entry *e = &t->others[t->other_count - 1];
+
+		e->value = "";
+		e->statement = (unsigned)(t->statement_count - again);
 	}
+	if (r->row == 1)
+		name_place(r);
 	return r->row_key.failed ? err_memory(r->err) : keep(r, t->statement_count - again);
 }
 
@@ -919,14 +901,6 @@ make_hashes(struct reader *r, size_t count)
 	return count && !t->hashes ? err_memory(r->err) : 0;
 }
 
-static void
-free_hashes(struct twice *t)
-{
-	wipe(t->hashes, t->hashes ? (t->mask + 1) * sizeof(*t->hashes) : 0);
-	free(t->hashes);
-	t->hashes = NULL;
-}
-
 /* Take all. If keys are dropped, look in one round for each part of them. */
 static int
 take_all(struct reader *r, const char *table, struct toml *t)
@@ -942,7 +916,8 @@ take_all(struct reader *r, const char *table, struct toml *t)
 		memset(r->twice.hashes, 0, (r->twice.mask + 1) * sizeof(*r->twice.hashes));
 		failed = read_pass(r, LOOK_ONLY, table, &ignored);
 	}
-	free_hashes(&r->twice);
+	free(r->twice.hashes);
+	r->twice.hashes = NULL;
 	if (!failed && r->twice.found)
 		failed = read_pass(r, LOOK_ONLY, table, &ignored);
 	return failed;
@@ -997,9 +972,9 @@ toml_read_some(struct toml *t, struct pool *pool, const struct toml_filter *filt
 const struct toml_entry *
 toml_find(const struct toml *t, const char *key)
 {
-	size_t i = sorted_first(t->entries, t->entry_count, sizeof(*t->entries), key, strlen(key));
+	size_t i = sorted_index(t->entries, t->entry_count, sizeof(*t->entries), key);
 
-	return i < t->entry_count && !strcmp(t->entries[i].key, key) ? &t->entries[i] : NULL;
+	return i != SORTED_NONE ? &t->entries[i] : NULL;
 }
 
 void

@@ -91,10 +91,9 @@ compare(const void *a, const void *b)
 static struct change *
 find_change(const struct work *w, const char *key)
 {
-	size_t n = w->change_count, i;
+	size_t i = sorted_index(w->changes, w->change_count, sizeof(*w->changes), key);
 
-	i = sorted_first(w->changes, n, sizeof(*w->changes), key, strlen(key));
-	return i < n && !strcmp(w->changes[i].key, key) ? &w->changes[i] : NULL;
+	return i != SORTED_NONE ? &w->changes[i] : NULL;
 }
 
 static struct fate *

@@ -53,31 +53,24 @@ settings_sort(struct settings *s, struct err *err)
 	return 0;
 }
 
-/* The index of the first key that is not before text. */
-static size_t
-lower_bound(const struct settings *s, const char *text)
-{
-	return sorted_first(s->items, s->count, sizeof(*s->items), text, strlen(text));
-}
-
 const char *
 settings_get(const struct settings *s, const char *key)
 {
-	size_t i = lower_bound(s, key);
+	size_t i = sorted_index(s->items, s->count, sizeof(*s->items), key);
 
-	return i < s->count && !strcmp(s->items[i].key, key) ? s->items[i].value : NULL;
+	return i != SORTED_NONE ? s->items[i].value : NULL;
 }
 
 void
 settings_wipe(struct settings *s, const char *key)
 {
-	size_t i = lower_bound(s, key);
+	size_t i = sorted_index(s->items, s->count, sizeof(*s->items), key);
 	union {
 		const char *seen;
 		char *own;
 	} value;
 
-	if (i == s->count || strcmp(s->items[i].key, key) != 0)
+	if (i == SORTED_NONE)
 		return;
 	value.seen = s->items[i].value;
 	wipe(value.own, strlen(value.own));
@@ -94,7 +87,7 @@ settings_same(const char *a, const char *b)
 size_t
 settings_first(const struct settings *s, const char *prefix)
 {
-	size_t i = lower_bound(s, prefix);
+	size_t i = sorted_first(s->items, s->count, sizeof(*s->items), prefix, strlen(prefix));
 
 	return settings_below(s, i, prefix) ? i : s->count;
 }
