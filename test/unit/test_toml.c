@@ -4,6 +4,8 @@
 #include "base/buf.h"
 #include "format/toml.h"
 
+#include <signal.h>
+
 #define TEN       "0123456789"
 #define NINE_DEEP "[[[[[[[[["
 #define NINE_UP   "]]]]]]]]]"
@@ -395,15 +397,17 @@ test_top(void **state)
 
 /* ---- what is dropped ---- */
 
+/* How often it was asked, and when to stop: never at 0. */
+static unsigned long asked, stop_at;
+static volatile sig_atomic_t stop;
+
 /* Keys and tables that begin with k are kept, and what is in s has its place. */
 static enum toml_use
 use(const void *ctx, const char *key)
 {
-	unsigned long *asked;
-
-	memcpy(&asked, &ctx, sizeof(asked));
-	if (asked)
-		++*asked;
+	(void)ctx;
+	if (++asked == stop_at)
+		stop = SIGTERM;
 	return *key == 'k' || !strcmp(key, "s") || !strncmp(key, "s.k", 3) ? TOML_KEEP
 	    : !strncmp(key, "s.", 2)                                       ? TOML_PLACE
 									   : TOML_DROP;
@@ -483,7 +487,6 @@ test_dropped_faults(void **state)
 {
 	enum { MANY = 6000 };
 	struct buf text = { 0 }, said = { 0 };
-	unsigned long asked = 0;
 	struct pool pool = { 0 };
 	struct toml t;
 	struct err err;
@@ -500,8 +503,8 @@ test_dropped_faults(void **state)
 	buf_str(&text, "[k]\n");
 	for (i = 0; i < MANY; i++)
 		buf_printf(&text, "[a%zx]\nb=[1,2,3,4]\n", i);
-	CHECK(toml_read_some(&t, &pool, &(struct toml_filter){ .use = use, .ctx = &asked },
-		  text.data, text.len, false, &err) == 0 &&
+	asked = 0;
+	CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == 0 &&
 		t.dropped == 4 * MANY && t.statement_count == 1,
 	    "%s", err.text);
 	CHECK(asked > 4 * 5 * MANY, "%lu: one round", asked);
@@ -658,18 +661,39 @@ test_write_value(void **state)
 	}
 }
 
-/* A signal ends it, before the whole text is read. */
+/* A signal ends it at once, in each time that it goes through the text. */
 static void
 test_stop(void **state)
 {
-	volatile sig_atomic_t stop = SIGTERM;
+	enum { LINES = 1500, STEPS = 50 };
+	struct buf text = { 0 };
 	struct pool pool = { .stop = &stop };
+	unsigned long all, at;
 	struct toml t;
 	struct err err;
+	int i;
 
 	(void)state;
+	for (i = 0; i < LINES; i++)
+		buf_printf(&text, "[a%x]\nb=1\nc=[1,2]\n[k%x]\nb=1\n", i, i);
+	asked = 0;
+	CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == 0, "%s",
+	    err.text);
+	all = asked;
+	for (at = 1; at < all; at += all / STEPS) {
+		stop = 0;
+		asked = 0;
+		stop_at = at;
+		CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == -1 &&
+			err.kind == ERR_INTERRUPT && err.code == SIGTERM,
+		    "at %lu: not stopped", at);
+		CHECK(asked <= at + 1, "at %lu: stopped after %lu more", at, asked - at);
+	}
+	stop_at = 0;
+	stop = SIGTERM;
 	assert_int_equal(toml_read(&t, &pool, "", "a = 1\nb = \"", 11, false, &err), -1);
-	CHECK(err.kind == ERR_INTERRUPT && err.code == SIGTERM, "%s", err.text);
+	CHECK(err.kind == ERR_INTERRUPT, "%s", err.text);
+	buf_free(&text);
 	pool_free(&pool);
 }
 
