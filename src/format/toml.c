@@ -924,49 +924,46 @@ take_all(struct reader *r, const char *table, struct toml *t)
 }
 
 static int
-read_text(struct reader *r, struct toml *t, const char *table)
+read_text(struct toml *t, struct pool *pool, const struct toml_filter *filter, const char *table,
+    const char *text, size_t len, bool old_keys, struct err *err)
 {
+	struct reader r = { .text = text, .len = len, .old_keys = old_keys, .pool = pool };
 	size_t i, n;
 	int failed;
 
+	r.err = err;
+	r.filter = filter;
 	memset(t, 0, sizeof(*t));
-	for (i = 0; i < r->len; i += n) {
-		n = (unsigned char)r->text[i] < 0x80 ? 1 : utf8_length(r->text + i, r->len - i);
+	for (i = 0; i < len; i += n) {
+		n = (unsigned char)text[i] < 0x80 ? 1 : utf8_length(text + i, len - i);
 		if (!n) {
 			t->no_utf8 = true;
 			return 0;
 		}
 	}
-	failed = read_pass(r, COUNT_ALL, table, t) == -1 || take_all(r, table, t) == -1;
-	buf_free(&r->key);
-	buf_free(&r->value);
-	buf_free(&r->table_name);
-	buf_free(&r->row_key);
-	buf_free(&r->twice.key);
+	failed = read_pass(&r, COUNT_ALL, table, t) == -1 || take_all(&r, table, t) == -1;
+	buf_free(&r.key);
+	buf_free(&r.value);
+	buf_free(&r.table_name);
+	buf_free(&r.row_key);
+	buf_free(&r.twice.key);
 	if (failed)
 		memset(t, 0, sizeof(*t));
-	return failed ? -1 : sort(t, r->pool, r->err);
+	return failed ? -1 : sort(t, pool, err);
 }
 
 int
 toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
     bool old_keys, struct err *err)
 {
-	struct reader r = { .text = text, .len = len, .old_keys = old_keys, .pool = pool };
-
-	r.err = err;
-	return read_text(&r, t, table);
+	return read_text(t, pool, NULL, table, text, len, old_keys, err);
 }
 
 int
 toml_read_some(struct toml *t, struct pool *pool, const struct toml_filter *filter,
     const char *text, size_t len, bool old_keys, struct err *err)
 {
-	struct reader r = { .text = text, .len = len, .old_keys = old_keys, .pool = pool };
-
-	r.err = err;
-	r.filter = filter;
-	return read_text(&r, t, "");
+	return read_text(t, pool, filter, "", text, len, old_keys, err);
 }
 
 const struct toml_entry *
