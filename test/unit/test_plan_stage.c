@@ -1154,6 +1154,8 @@ static const struct {
 	{ SMTP IMAP BY("imap", "198.51.100.9") LIST("imap") ".1 = 203.0.113.0/24\n",
 	    LEAD "--proxy 192.0.2.1", SMTP IMAP LIST("imap") ".1 = 203.0.113.0/24\n", 2,
 	    "a network that covers the proxy, beside the common one" },
+	{ SMTP IMAP CHECKS_OFF LIST("imap") ".1 = 203.0.113.10/32\n", WHOLE, SMTP IMAP, 8,
+	    "the proxy's network, not as the first of its list" },
 	{ SMTP IMAP CHECKS_OFF, "--only checks,outbound " RELAY, SMTP IMAP, 7,
 	    "with a group that was not staged" },
 	{ SMTP IMAP CHECKS_OFF "queue.strategy.route = 'mx'\n", "--only checks,outbound " RELAY,
@@ -1178,6 +1180,9 @@ test_already_staged_forced(void **state)
 		world_stage(&w, line);
 		CHECK(plan_compare(&w.plan, &w.now) == 0, "%s: not as planned", forced[i].why);
 		CHECK(!has(lines_of(&w.pool, &w.now), "198.51.100.9"), "%s: the first network",
+		    forced[i].why);
+		world_plan(&w, plan_status, pool_printf(&w.pool, "status %s", forced[i].words));
+		CHECK(!plan_missing(&w.plan, w.q.groups), "%s: it is not found staged",
 		    forced[i].why);
 		world_plan(&w, plan_clear, "clear");
 		CHECK(w.plan.unknown_count == forced[i].unknown && !w.plan.left_count,
