@@ -990,8 +990,35 @@ test_rewrites(void **state)
 		CHECK(!refusal_of(&w.plan) ||
 			said(&w.plan, MESSAGE_REFUSAL, what ? what : every.items[0].key),
 		    "%s: not named", rewrites[i].why);
+		CHECK(!refusal_of(&w.plan) ||
+			said(&w.plan, MESSAGE_REFUSAL,
+			    same_text(rewrites[i].refusal, "rewrite-changes")
+				? "would read other keys or values"
+				: "the next boot would fail"),
+		    "%s: what would happen", rewrites[i].why);
 		CHECK(!said(&w.plan, MESSAGE_REFUSAL, "C:"),
 		    "%s: the value is shown, it may be a secret", rewrites[i].why);
+		world_end(&w);
+	}
+}
+
+/* The database can't be seen in a file: said where a rule in it would matter. */
+static void
+test_rule_beside_a_file(void **state)
+{
+	static const char *const lines[] = { "stage " WHOLE RELAY, "stage " WHOLE,
+		"stage " WHOLE RELAY "--skip outbound" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(lines); i++) {
+		struct world w;
+
+		world_begin(&w, SMTP IMAP);
+		w.file = true;
+		world_plan(&w, plan_stage, lines[i]);
+		CHECK(said(&w.plan, MESSAGE_WARNING, "holds a routing rule") == (i == 0), "%s",
+		    lines[i]);
 		world_end(&w);
 	}
 }
@@ -1377,6 +1404,7 @@ main(void)
 		cmocka_unit_test(test_restage_other_relay),
 		cmocka_unit_test(test_full_write),
 		cmocka_unit_test(test_rewrites),
+		cmocka_unit_test(test_rule_beside_a_file),
 		cmocka_unit_test(test_macro_in_global_list),
 		cmocka_unit_test(test_unrecorded),
 		cmocka_unit_test(test_already_staged),
