@@ -66,13 +66,14 @@ class Tree:
         except subprocess.TimeoutExpired:
             return False
 
-    def make(self, libraries, compiler, build, *goals):
+    def make(self, libraries, compiler, build, *goals, sanitize=""):
         return self.run("make", "-s", f"-j{os.cpu_count()}", f"CC={compiler}", f"BEARSSL={libraries}/bearssl",
                         f"CJSON={libraries}/cjson", f"LICENSES={libraries}/licenses.txt", f"BUILD={build}",
-                        f"BIN={build}/stalprep", "CFLAGS=-O1 -w", *goals)
+                        f"BIN={build}/stalprep", "CFLAGS=-O1 -w", "FORTIFY=", f"SANITIZE={sanitize}", *goals)
 
     def host(self, *goals):
-        return self.make(ROOT / "build" / "host", "gcc", "build/host", *goals)
+        return self.make(ROOT / "build" / "host", "gcc", "build/host", *goals,
+                         sanitize="-fsanitize=address,undefined -fno-sanitize-recover=all")
 
     def native(self):
         return self.make(NATIVE, NATIVE / "bin" / f"{NATIVE.name}-cc", "build/native", "all")
