@@ -24,15 +24,17 @@ key_of_unknown(struct build *b, const char *list, const char *value)
 	return NULL;
 }
 
-/* Add one network: where it stands, or at the list's next free index. */
+/* Add one network: where it stands, or at the list's next index that is free, also of those. */
 static void
 add_network(struct build *b, const char *list, struct trusted *own, long *index, const char *value)
 {
 	const char *key = key_of_unknown(b, list, value);
+	const struct part_key *known = NULL;
 
-	if (!key) {
+	while (!key || (known && known->unknown)) {
 		*index = trusted_free_index(own, *index);
 		key = pool_printf(b->pool, "%s.%ld", list, (*index)++);
+		known = build_old_key(b, key);
 	}
 	build_add_key(b, GROUP_LISTENERS, key, value);
 }

@@ -1183,6 +1183,8 @@ static const struct {
 	    "a network that covers the proxy, beside the common one" },
 	{ SMTP IMAP CHECKS_OFF LIST("imap") ".1 = 203.0.113.10/32\n", WHOLE, SMTP IMAP, 8,
 	    "the proxy's network, not as the first of its list" },
+	{ SMTP IMAP OURS("imap"), WHOLE "--proxy ::1 ", SMTP IMAP, 2, "two proxies, one stands" },
+	{ SMTP IMAP OURS("imap"), "--proxy ::1 " WHOLE, SMTP IMAP, 2, "in the other order" },
 	{ SMTP IMAP CHECKS_OFF, "--only checks,outbound " RELAY, SMTP IMAP, 7,
 	    "with a group that was not staged" },
 	{ SMTP IMAP CHECKS_OFF "queue.strategy.route = 'mx'\n", "--only checks,outbound " RELAY,
