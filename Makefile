@@ -100,10 +100,11 @@ unit-asan:
 		SANITIZE='-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 
 # Fuzzing: one program for each target. New inputs, and those that crash it, are kept beside the program. For AFL++:
-# `make fuzz-build FUZZ_CC=afl-clang-fast`.
+# `make fuzz-build FUZZ_CC=afl-clang-fast`. A run that finds nothing adds a line to build/fuzz-counts (test/fuzz/EXECUTIONS).
 FUZZ_CC      = clang
 FUZZ_SECONDS = 60
 FUZZ_CORPUS  = corpus
+REVISION     = $(or $(shell git describe --always --dirty 2>/dev/null),$(VERSION))
 TARGETS      = $(patsubst test/fuzz/fuzz_%.c,%,$(wildcard test/fuzz/fuzz_*.c))
 FUZZ_MAKE    = $(MAKE) BUILD=$(BUILD)-fuzz CC=$(FUZZ_CC) FORTIFY= WERROR= WARN='-Wall -Wextra -Wno-missing-field-initializers' \
 	SANITIZE='-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
@@ -120,7 +121,8 @@ fuzz-run-%: $(BUILD)/fuzz/fuzz_% FORCE
 	@mkdir -p $<.$(FUZZ_CORPUS)
 	@if $< -max_total_time=$(FUZZ_SECONDS) -timeout=30 -print_final_stats=1 -artifact_prefix=$<. \
 		$(patsubst %,-dict=%,$(wildcard test/fuzz/$*.dict)) $<.$(FUZZ_CORPUS) test/fuzz/corpus/$* >$<.log 2>&1; \
-	then sed -n 's/^stat::number_of_executed_units: */ok   $* fuzzed, times run: /p' $<.log; \
+	then times=$$(sed -n 's/^stat::number_of_executed_units: *//p' $<.log); echo "ok   $* fuzzed, times run: $$times"; \
+		echo "$* $$times $$(sed -n 's/^INFO: Seed: //p' $<.log) $(REVISION)" >>build/fuzz-counts; \
 	else tail -n 60 $<.log; echo "FAIL $*: see $<.log"; exit 1; fi
 
 $(BUILD)/fuzz/fuzz_%: test/fuzz/fuzz_%.c $(BUILD)/libstalprep.a

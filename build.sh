@@ -30,6 +30,8 @@ usage() {
 ./build.sh test thorough the same with full sweeps, new random seeds and longer fuzzing; up to an hour
 ./build.sh test static|unit|fuzz|e2e [ARG...]
                          some of them: "test unit addr json", "test fuzz url", "test e2e -k port25"
+./build.sh test mutate [COUNT [SEED [FILE...]]]
+                         changes places of the program, and prints the changes that no test notices; takes hours
 ./build.sh format        format the C code, with the clang-format that VERSIONS names
 ./build.sh clean         remove what was built, but keep the fetched sources
 ./build.sh help          this text
@@ -70,7 +72,7 @@ check_test_arguments() {
 	static | thorough) no_more "test $step" "$@" ;;
 	unit) names test/unit/test_%.c "$@" ;;
 	fuzz) names test/fuzz/fuzz_%.c "$@" ;;
-	e2e) ;;                                 # pytest's own
+	e2e | mutate) ;;                        # pytest's own, and test/mutate.py's
 	*) wrong "there are no tests of that name: $step" ;;
 	esac
 }
@@ -366,6 +368,13 @@ test_e2e() {
 		"$python" -m pytest -q -n "$jobs" -rfEs --durations=15 -o cache_dir="$PWD/build/pytest" -o testpaths=test "$@"
 }
 
+test_mutate() {
+	build_host
+	build_for_e2e
+	has_modules "$python_modules" || die "no Python has all of: $python_modules"
+	"$python" test/mutate.py "$@"
+}
+
 timed() {
 	what=$1
 	shift
@@ -389,6 +398,11 @@ run_tests() {
 		shift
 		locked "test_$step" "$@" ;;
 	esac
+}
+
+need_for_mutate() {
+	need_for_unit
+	need_for_e2e
 }
 
 need_for_tests() {

@@ -1,8 +1,6 @@
 """Files with every construct: read as the simulator reads them, staged in place, and given back byte for byte."""
 
-import json
 import re
-import subprocess
 import tomllib
 
 import pytest
@@ -10,23 +8,13 @@ from hypothesis import assume, event, given, strategies as st
 
 import configmaker
 import oldconfig
-from conftest import ROOT, TIMEOUT, chance, made_up
+from conftest import chance, made_up
 from test_config import MARK, bench  # noqa: F401
+from test_readers import read as read_records
 
-FLATTEN = ROOT / "build" / "test" / "flatten-config"
 NEW, OLD = (0, 15, 5), (0, 12, 5)
 
 # Reading
-
-
-def flatten(folder, texts, version):
-    """What the program's own reader makes of each: its keys, or why not."""
-    for number, text in enumerate(texts):
-        (folder / f"{number}").write_bytes(text.encode("utf-8", "surrogatepass"))
-    ran = subprocess.run([FLATTEN, *(["-o"] if version < (0, 13) else []), *map(str, range(len(texts)))], cwd=folder,
-                         capture_output=True, timeout=TIMEOUT, check=False)
-    assert ran.returncode in (0, 1) and not ran.stderr
-    return [json.loads(line) for line in ran.stdout.decode().splitlines()]
 
 
 def read(text, version):
@@ -37,10 +25,10 @@ def read(text, version):
         return None
 
 
-def compare(folder, texts, version):
-    """Gives how many were refused."""
+def compare(texts, version):
+    """With what the program's own reader makes of them. Gives how many were refused."""
     refused = 0
-    for text, found in zip(texts, flatten(folder, texts, version), strict=True):
+    for text, found in zip(texts, read_records("config" if version == NEW else "old-config", texts), strict=True):
         wanted = read(text, version)
         # A NUL byte in a key or value is refused here alone; a table without keys shows only in the refusal.
         held = "\0" in "".join(part for pair in (wanted or {}).items() for part in pair)
@@ -53,21 +41,21 @@ def compare(folder, texts, version):
 
 
 @pytest.mark.parametrize("version", [NEW, OLD], ids=["new keys", "old keys"])
-def test_heaps_of_tokens(tmp_path, version):
+def test_heaps_of_tokens(version):
     heaps = chance("heaps")
     texts = [configmaker.heap(heaps) for _ in range(4000)]
-    assert 1000 < compare(tmp_path, texts, version) < 3900
+    assert 1000 < compare(texts, version) < 3900
 
 
 @made_up(500)
 @given(texts=st.lists(configmaker.files(), min_size=3, max_size=3), damage=st.lists(st.integers(0, 2000), min_size=3,
                                                                                     max_size=3))
-def test_made_and_damaged(tmp_path, texts, damage):
+def test_made_and_damaged(texts, damage):
     """As they are, and with a character gone or a line cut off."""
-    compare(tmp_path, texts, NEW)
+    compare(texts, NEW)
     texts = [text[:at] + text[at + 1 + at % 7:] for text, at in zip(texts, damage)]
-    compare(tmp_path, texts, NEW)
-    compare(tmp_path, texts, OLD)
+    compare(texts, NEW)
+    compare(texts, OLD)
 
 
 # Editing

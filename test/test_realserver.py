@@ -17,7 +17,8 @@ import pytest
 import oldlisteners
 import oldserver
 import realserver
-from conftest import BINARY, ROOT, TIMEOUT, dialect_of
+from conftest import BINARY, TIMEOUT, dialect_of
+from test_readers import read as read_records
 
 pytestmark = pytest.mark.skipif(not realserver.binary(), reason="STALWART is not set")
 SILENCE = 0.4
@@ -372,7 +373,6 @@ def test_config_by_the_server(pair, seed):
 
 # config.toml as the program reads and edits it
 
-FLATTEN = ROOT / "build" / "test" / "flatten-config"
 ODD_TEXTS = [  # in front of the server's own; behind it what opens a table, and what has no line end
     "zz.a = 1\r\n", '"zz.a b" = "x"\n', "zz . a = 'x'\n", 'zz.a = "a\\tb\\\\nc"\n', "zz.a = 'it\\'s'\n",
     'zz.a = """\na"b\n"""\n',
@@ -391,13 +391,6 @@ ODD_TEXTS = [  # in front of the server's own; behind it what opens a table, and
 ]
 
 
-def flatten(path, version):
-    """What the program's own reader makes of a file: its keys, or why not."""
-    ran = subprocess.run([FLATTEN, *(["-o"] if version < (0, 13) else []), path], capture_output=True, timeout=TIMEOUT,
-                         check=False)
-    return json.loads(ran.stdout)
-
-
 def test_config_as_the_program_reads_it(pair):
     refused = 0
     for text in ODD_TEXTS:
@@ -405,7 +398,8 @@ def test_config_as_the_program_reads_it(pair):
         pair.restart(pair.config + text if behind else text + pair.config)
         with open(pair.real.config_path, "w", encoding="utf-8", newline="") as file:  # some rewrite it as they start
             file.write((pair.config + text if behind else text + pair.config).replace("FOLDER", pair.real.folder))
-        found = flatten(pair.real.config_path, pair.version)
+        with open(pair.real.config_path, "rb") as file:
+            found, = read_records("config" if pair.version >= (0, 13) else "old-config", [file.read()])
         assert pair.real.boots == isinstance(found, dict), text
         if pair.real.boots:
             held = pair.real.settings()

@@ -1,5 +1,5 @@
-"""A run that is killed at each of its system calls, or whose calls fail, loses nothing, and a second run finishes; a
-normal run of the tests takes some of the calls.
+"""A run that is killed at each of its system calls loses nothing, and a second run finishes; a normal run of the tests
+takes some of the calls.
 
 strace counts the calls of each name for itself, so a first traced run lists the pairs (name, how often). What a run
 leaves, at the server and in the folder, is seen by the next run alone: each state that is new is tried, and only once.
@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, config, difference, listener, named, reach,
-                      sample, sent, state, write)
+                      sample, state, write)
 from test_stage import dialect_options
 
 NETWORKS = "server.listener.imap.proxy.trusted-networks"
@@ -151,8 +151,6 @@ def new_scene(run, simulate):
 
 # System calls
 
-FILES = ("open", "openat", "read", "write", "writev", "pwrite64", "fsync", "close", "rename", "renameat2", "unlink",
-         "unlinkat", "fstat", "stat", "newfstatat", "flock", "fcntl", "getcwd")
 NETWORK = ("socket", "setsockopt", "getsockopt", "connect", "poll", "ppoll", "sendto", "recvfrom")
 
 
@@ -240,45 +238,3 @@ def test_killed_look_up(new_scene, ca):
         assert ran.status in (3, -signal.SIGKILL) and scene.state() == scene.before
         scene(STAGE, *known, status=0)
     assert lost == 2  # the children alone: the run itself makes such a call for the second time once it is confined
-
-
-# Calls that fail
-
-AGAIN = ("read", "write", "poll", "ppoll", "sendto", "recvfrom")  # done again when a signal came in between
-ERRORS = {**dict.fromkeys(FILES, ("EIO", "ENOSPC", "EINTR")), **dict.fromkeys(NETWORK, ("EIO", "EINTR")),
-          "brk": ("ENOMEM",), "mmap": ("ENOMEM",)}
-
-
-def check_told(scene, ran, call, before, after):
-    """The exit status and the words fit what happened; of a write that can't be sent nobody knows how much went out."""
-    if any(map(sent, scene.servers)):
-        assert ran.status in (0, 5), ran.said
-    elif call == "sendto" and ran.status == 5:
-        assert "not known" in ran.err
-    else:
-        assert ran.status in (1, 3) and scene.state() == before, ran.said
-        assert "Nothing was" in ran.err or "out of memory" in ran.err, ran.said
-    assert ran.status or scene.state() == after
-
-
-@pytest.mark.parametrize("part", range(PARTS))
-@pytest.mark.parametrize("command", [STAGE, CLEAR], ids=["stage", "clear"])
-def test_failing_calls(new_scene, command, part):
-    """Each call on a file, the network or memory fails once."""
-    scene = new_scene()
-    if command == CLEAR:
-        scene(STAGE, status=0)
-    start, before = scene.moment(), scene.state()
-    scene(STAGE, status=0)
-    staged = scene.state()
-    after = staged if command == STAGE else scene.before
-    scene.go_to(start)
-    cases = [(*call, error) for call in calls(scene, command) for error in ERRORS.get(call[0], ())]
-    assert len(cases) > 100
-    for name, number, error in sample(cases, EVERY, *command)[part::PARTS]:
-        scene.go_to(start)
-        ran = scene(command, *inject(name, number, f"error={error}"))
-        check_told(scene, ran, name, before, after)
-        assert ran.status == 0 or error != "EINTR" or name not in AGAIN, ran.said
-        scene.check_left(staged)
-        scene.check_finishes(STAGE, staged)

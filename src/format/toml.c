@@ -6,6 +6,7 @@
 #include "base/sorted.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,6 +74,8 @@ fail(struct reader *r, const char *fmt, ...)
 	size_t i, column = 1;
 	va_list ap;
 
+	if (r->key.failed) /* what seems wrong is not */
+		return err_memory(r->err);
 	for (i = r->line_start; i < r->from; i++)
 		column += ((unsigned char)r->text[i] & 0xc0) != 0x80;
 	va_start(ap, fmt);
@@ -530,7 +533,7 @@ read_array(struct reader *r, int nest)
 		add_position(&r->key, position);
 		c = read_value(r, ",]", nest + 1);
 		if (c == ERROR || r->key.failed)
-			return -1;
+			return c == ERROR ? -1 : err_memory(r->err);
 		cut(&r->key, base);
 		if (c == ']')
 			return 0;
@@ -556,7 +559,7 @@ read_inline_table(struct reader *r, int nest)
 			return -1;
 		}
 		if (c == ERROR || r->key.failed)
-			return -1;
+			return c == ERROR ? -1 : err_memory(r->err);
 		cut(&r->key, base);
 		if (c == '}')
 			return 0;
@@ -1002,14 +1005,14 @@ reads_as(struct buf *out, size_t start, const char *value)
 	struct pool pool = { 0 };
 	struct toml t = { 0 };
 	struct buf text = { 0 };
-	struct err ignored;
+	struct err why;
 	bool same;
 
+	err_clear(&why);
 	buf_printf(&text, "v=%.*s\n", (int)(out->len - start), out->data + start);
-	same = !text.failed &&
-	    toml_read(&t, &pool, "", text.data, text.len, false, &ignored) == 0 &&
+	same = !text.failed && toml_read(&t, &pool, "", text.data, text.len, false, &why) == 0 &&
 	    t.entry_count == 1 && !strcmp(t.entries[0].value, value);
-	out->failed |= text.failed || pool.failed;
+	out->failed |= text.failed || why.code == ENOMEM;
 	pool_free(&pool);
 	buf_free(&text);
 	return same || out->failed;

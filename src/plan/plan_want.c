@@ -4,12 +4,39 @@
 #include "settings/part.h"
 #include "settings/trusted.h"
 
-/* Add one network at the list's next free index. */
+/* The key where an earlier stage found this network and could not say who had written it, or NULL.
+ */
+static const char *
+key_of_unknown(struct build *b, const char *list, const char *value)
+{
+	const struct part_key *known;
+	struct trusted now = { 0 };
+	size_t i;
+
+	if (!b->in->part)
+		return NULL;
+	trusted_read(&now, b->pool, b->in->now, list);
+	for (i = 0; i < now.count; i++) {
+		known = build_old_key(b, now.items[i].key);
+		if (known && known->unknown && !strcmp(now.items[i].value, value))
+			return now.items[i].key;
+	}
+	return NULL;
+}
+
+/* Add one network: where it stands, or at the list's next index that is free, also of those. */
 static void
 add_network(struct build *b, const char *list, struct trusted *own, long *index, const char *value)
 {
-	*index = trusted_free_index(own, *index);
-	build_add_key(b, GROUP_LISTENERS, pool_printf(b->pool, "%s.%ld", list, (*index)++), value);
+	const char *key = key_of_unknown(b, list, value);
+	const struct part_key *known = NULL;
+
+	while (!key || (known && known->unknown)) {
+		*index = trusted_free_index(own, *index);
+		key = pool_printf(b->pool, "%s.%ld", list, (*index)++);
+		known = build_old_key(b, key);
+	}
+	build_add_key(b, GROUP_LISTENERS, key, value);
 }
 
 /* The listener's new list replaces the global one, so copy the global networks into it. */

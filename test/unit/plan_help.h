@@ -56,7 +56,7 @@ struct world {
 	const struct request *stored;
 	bool has_part;
 	int first, last; /* what the answers allow */
-	bool shared, new_node;
+	bool shared, new_node, file;
 	const char *place;            /* in words: where a snapshot was looked for; or NULL */
 	const struct settings *every; /* all settings, or NULL */
 	const struct settings *boot;  /* the file of the next start, or NULL */
@@ -100,6 +100,7 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 		.minor_last = w->last,
 		.new_node = w->new_node,
 		.shared_elsewhere = w->shared,
+		.file = w->file,
 	};
 
 	options_of(

@@ -2,6 +2,7 @@
 #include "help.h"
 
 #include "base/buf.h"
+#include "format/url.h"
 #include "settings/changeset.h"
 
 /* The guide's own keys and values, for 0.15. */
@@ -276,6 +277,8 @@ test_names(void **state)
 static void
 test_can_write(void **state)
 {
+	char longer[2 * ORIGIN_MAX] = "";
+
 	(void)state;
 	assert_true(changeset_can_write(GROUP_CHECKS, "auth.iprev.verify.0000.if", NULL));
 	assert_false(changeset_can_write(GROUP_CHECKS, "auth.iprev.verify.0000.if", "disable"));
@@ -283,6 +286,9 @@ test_can_write(void **state)
 	assert_true(changeset_can_write(GROUP_URL, "http.url.0000.if", NULL));
 	assert_false(changeset_can_write(GROUP_URL, "http.url.0000.if", "'https://x.example'"));
 	assert_false(changeset_can_write(GROUP_URL, "http.urls", NULL));
+	memset(longer, 'a', sizeof(longer) - 1);
+	longer[0] = longer[sizeof(longer) - 2] = '\'';
+	assert_false(changeset_can_write(GROUP_URL, "http.url", longer));
 }
 
 int

@@ -45,6 +45,8 @@ static const struct {
 	{ R ".0.if = a\n" R ".0.then = b\n" R ".0000.if = a\n" R ".0000.then = b\n" R
 	    ".0001.else = c\n" R ".1.else = c\n",
 	    R ".1.else ", 15 },
+	/* the same entry's again */
+	{ R ".0.if = a\n" R ".0.then = b\n" R ".1.else = c\n" R ".1.else.x = d\n", "", 15 },
 	{ R ".0 = b\n", R ".0 ", 15 },
 	/* of another version: nobody reads it */
 	{ R ".1.else = c\n", "", 12 },

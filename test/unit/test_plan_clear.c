@@ -108,6 +108,9 @@ test_scalar_of_the_page(void **state)
 	world_set(&w, LIST("imap"), "198.51.100.1");
 	check_clear(
 	    &w, "clear", "server.listener.imap.proxy.override\n", 0, "a scalar that is not ours");
+	world_set(&w, "server.listener.imap.proxy.override", NULL);
+	world_set(&w, "server.listener.imap.proxy", "true");
+	check_clear(&w, "clear", "", 0, "a scalar that is no list's");
 	world_end(&w);
 }
 

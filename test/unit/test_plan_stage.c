@@ -990,8 +990,35 @@ test_rewrites(void **state)
 		CHECK(!refusal_of(&w.plan) ||
 			said(&w.plan, MESSAGE_REFUSAL, what ? what : every.items[0].key),
 		    "%s: not named", rewrites[i].why);
+		CHECK(!refusal_of(&w.plan) ||
+			said(&w.plan, MESSAGE_REFUSAL,
+			    same_text(rewrites[i].refusal, "rewrite-changes")
+				? "would read other keys or values"
+				: "the next boot would fail"),
+		    "%s: what would happen", rewrites[i].why);
 		CHECK(!said(&w.plan, MESSAGE_REFUSAL, "C:"),
 		    "%s: the value is shown, it may be a secret", rewrites[i].why);
+		world_end(&w);
+	}
+}
+
+/* The database can't be seen in a file: said where a rule in it would matter. */
+static void
+test_rule_beside_a_file(void **state)
+{
+	static const char *const lines[] = { "stage " WHOLE RELAY, "stage " WHOLE,
+		"stage " WHOLE RELAY "--skip outbound" };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(lines); i++) {
+		struct world w;
+
+		world_begin(&w, SMTP IMAP);
+		w.file = true;
+		world_plan(&w, plan_stage, lines[i]);
+		CHECK(said(&w.plan, MESSAGE_WARNING, "holds a routing rule") == (i == 0), "%s",
+		    lines[i]);
 		world_end(&w);
 	}
 }
@@ -1154,6 +1181,10 @@ static const struct {
 	{ SMTP IMAP BY("imap", "198.51.100.9") LIST("imap") ".1 = 203.0.113.0/24\n",
 	    LEAD "--proxy 192.0.2.1", SMTP IMAP LIST("imap") ".1 = 203.0.113.0/24\n", 2,
 	    "a network that covers the proxy, beside the common one" },
+	{ SMTP IMAP CHECKS_OFF LIST("imap") ".1 = 203.0.113.10/32\n", WHOLE, SMTP IMAP, 8,
+	    "the proxy's network, not as the first of its list" },
+	{ SMTP IMAP OURS("imap"), WHOLE "--proxy ::1 ", SMTP IMAP, 2, "two proxies, one stands" },
+	{ SMTP IMAP OURS("imap"), "--proxy ::1 " WHOLE, SMTP IMAP, 2, "in the other order" },
 	{ SMTP IMAP CHECKS_OFF, "--only checks,outbound " RELAY, SMTP IMAP, 7,
 	    "with a group that was not staged" },
 	{ SMTP IMAP CHECKS_OFF "queue.strategy.route = 'mx'\n", "--only checks,outbound " RELAY,
@@ -1178,6 +1209,9 @@ test_already_staged_forced(void **state)
 		world_stage(&w, line);
 		CHECK(plan_compare(&w.plan, &w.now) == 0, "%s: not as planned", forced[i].why);
 		CHECK(!has(lines_of(&w.pool, &w.now), "198.51.100.9"), "%s: the first network",
+		    forced[i].why);
+		world_plan(&w, plan_status, pool_printf(&w.pool, "status %s", forced[i].words));
+		CHECK(!plan_missing(&w.plan, w.q.groups), "%s: it is not found staged",
 		    forced[i].why);
 		world_plan(&w, plan_clear, "clear");
 		CHECK(w.plan.unknown_count == forced[i].unknown && !w.plan.left_count,
@@ -1372,6 +1406,7 @@ main(void)
 		cmocka_unit_test(test_restage_other_relay),
 		cmocka_unit_test(test_full_write),
 		cmocka_unit_test(test_rewrites),
+		cmocka_unit_test(test_rule_beside_a_file),
 		cmocka_unit_test(test_macro_in_global_list),
 		cmocka_unit_test(test_unrecorded),
 		cmocka_unit_test(test_already_staged),

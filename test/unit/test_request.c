@@ -217,6 +217,36 @@ test_merge(void **state)
 	}
 }
 
+/* What is printed to be given again means the same. */
+static void
+test_format(void **state)
+{
+	static const char *const lines[] = {
+		"stage " WHOLE
+		"--relay new.example.org:2525 --relay-id a --listener imap --listener b",
+		"stage " WHOLE "--also a --leave b --leave c --relay-listener d",
+		"stage " WHOLE "--new-server 192.0.2.1 --allow-new-server --single-node",
+		"stage " URL "--proxy 192.0.2.1 --proxy ::1 --only listeners",
+		"stage " WHOLE "--skip checks",
+	};
+	struct request first, again;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(lines); i++) {
+		struct pool pool = { 0 };
+		struct buf out = { 0 };
+
+		request_of(&first, &pool, lines[i]);
+		request_format(&out, &first);
+		request_of(
+		    &again, &pool, pool_printf(&pool, "stage " URL "%s", buf_text(&out) + 1));
+		CHECK(request_same(&first, &again), "%s:%s", lines[i], buf_text(&out));
+		buf_free(&out);
+		pool_free(&pool);
+	}
+}
+
 /* The relay of an earlier stage stays, with its groups, when a later one names none. */
 static void
 test_keep(void **state)
@@ -271,6 +301,7 @@ main(void)
 		cmocka_unit_test(test_round_trip),
 		cmocka_unit_test(test_members),
 		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_format),
 		cmocka_unit_test(test_keep),
 		cmocka_unit_test(test_without),
 	};
