@@ -387,7 +387,7 @@ is_signed_by(const struct cert *c, const struct cert *ca)
 		    !memcmp(hash, signed_hash, len);
 	return is_ecdsa_signature(*signature) &&
 	    br_ecdsa_i31_vrfy_asn1(
-		&br_ec_all_m31, hash, len, &key.key.ec, signature->p, signature->len);
+		&br_ec_prime_i31, hash, len, &key.key.ec, signature->p, signature->len);
 }
 
 /* ---- the rules for one certificate; each gives NULL or the reason ---- */
