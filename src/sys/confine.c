@@ -16,7 +16,7 @@ confine_begin(void)
 {
 	const struct rlimit none = { 0, 0 };
 
-	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prlimit(0, RLIMIT_CORE, &none, NULL);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
