@@ -79,7 +79,7 @@ build_bearssl() {
 
 build_cjson() {
 	# shellcheck disable=SC2086  # flags are words
-	"$cc" $cflags $lto -c cJSON.c &&
+	"$cc" $cflags $lto -Dstrtod=json_number -c cJSON.c &&     # see src/format/json.h
 	mkdir "$1/lib" && mkdir -p "$1/include/cjson" &&
 	"$ar" rcs "$1/lib/libcjson.a" cJSON.o &&
 	cp cJSON.h "$1/include/cjson" &&
