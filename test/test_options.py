@@ -151,6 +151,8 @@ def test_version_and_licences(run):
     assert run("--version", status=0).out == run("version", status=0).out == run("-V", status=0).out
     text = run("licenses", status=0).out
     assert all(name in text.lower() for name in ("musl", "bearssl", "cjson", "mit license"))
+    holders = ("the stalprep authors", "Rich Felker", "Thomas Pornin", "Dave Gamble")
+    assert all(name in text for name in holders) and text.count("WITHOUT WARRANTY OF ANY KIND") == 1
 
 
 @pytest.mark.parametrize("args", [("--version",), ("help",), ("help", "stage"), ("licenses",)])

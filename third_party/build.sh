@@ -136,7 +136,20 @@ exec "$gcc" -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-n
 END
 }
 
+# All licence texts. All are MIT licences: paragraphs that differ from one before only in their lines are not repeated.
 licenses() {
+	all_licenses | sed '/^-*$/s/.*//' | awk 'BEGIN { RS = "" } {
+		text = $0
+		gsub(/[ \n]+/, " ", text)
+		sub(/ $/, "", text)
+		if (!(text in seen)) print $0 "\n"
+		else if (!again) print "(The permission and the disclaimer above hold here too.)\n"
+		again = text in seen
+		seen[text]
+	}'
+}
+
+all_licenses() {
 	pin stalprep
 	printf 'stalprep %s\n\n' "$version"
 	cat LICENSE
