@@ -3,9 +3,9 @@
 #define CURVES_H
 
 /*
- * The pointer to hand to br_ssl_engine_set_ec: a `const br_ec_impl *`. X25519 is done by BearSSL's
- * code for it; P-256, P-384 and P-521 by its code for any of them, in constant time.
- * br_ec_all_m31 has one more for P-256: 8 KB, for 2 ms of a handshake.
+ * The pointer to hand to br_ssl_engine_set_ec: a `const br_ec_impl *`. BearSSL's code for any prime
+ * does them all, in constant time. br_ec_all_m31 has its own for P-256 and for X25519: 8 KB, for
+ * 2 ms of a handshake.
  */
 const void *curves_all(void);
 
