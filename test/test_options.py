@@ -138,7 +138,7 @@ def test_options_before_the_command(run):
 
 
 def test_help(run):
-    for command in ("print", "stage", "status", "clear", "reload"):
+    for command in ("print", "stage", "status", "clear", "reload", "probe"):
         text = run("help", command, status=0).out
         assert text == run(command, "--help", status=0).out == run(command, "-h", *URL, status=0).out
         assert "--help" in text and max(map(len, text.split("\n"))) <= 80, command

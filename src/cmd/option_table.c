@@ -4,6 +4,7 @@
 #include "base/pool.h"
 #include "base/utf8.h"
 #include "settings/changeset.h"
+#include "settings/listener.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,12 @@ static const char *const format_names[FORMAT_COUNT] = {
 	[FORMAT_JSON] = "json",
 	[FORMAT_TOML] = "toml",
 	[FORMAT_KEYS] = "keys",
+};
+
+const char *const expect_names[EXPECT_COUNT] = {
+	[EXPECT_STAGED] = "staged",
+	[EXPECT_CUTOVER] = "cutover",
+	[EXPECT_ROLLED_BACK] = "rolled-back",
 };
 
 static int
@@ -234,6 +241,53 @@ set_dialect(struct parse *p, const struct option *opt, const char *value, struct
 	return 0;
 }
 
+/* PORT=PROTOCOL or PORT=PROTOCOL+tls */
+static int
+set_port(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	size_t digits = strspn(value, "0123456789"), n;
+	struct port_option port = { .port = (unsigned)strtoul(value, NULL, 10) };
+	struct options *o = p->o;
+	const char *rest = value + digits;
+
+	(void)opt;
+	if (digits && digits <= 5 && port.port && port.port <= 65535 && *rest == '=') {
+		n = strcspn(++rest, "+");
+		port.protocol = pool_copy(p->pool, rest, n);
+		port.tls = !strcmp(rest + n, "+tls") || !strcmp(rest, "https");
+		rest += n;
+	}
+	if (pool_check(p->pool, err) == -1)
+		return -1;
+	if (!port.protocol || listener_protocol(port.protocol) == PROTOCOL_UNKNOWN ||
+	    (*rest && !port.tls))
+		return err_set(err, ERR_USAGE,
+		    "--port \"%.60s\" is not PORT=PROTOCOL or PORT=PROTOCOL+tls; the protocols are "
+		    "smtp, lmtp, imap, pop3, managesieve and http",
+		    value);
+	if (o->port_count == PORT_OPTIONS_MAX)
+		return err_set(
+		    err, ERR_USAGE, "--port can be given at most %d times", PORT_OPTIONS_MAX);
+	o->ports[o->port_count++] = port;
+	return 0;
+}
+
+static int
+set_expect(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	size_t i;
+
+	(void)opt;
+	for (i = EXPECT_NOTHING + 1; i < EXPECT_COUNT; i++) {
+		if (!strcmp(expect_names[i], value)) {
+			p->o->expect = (enum expect)i;
+			return 0;
+		}
+	}
+	return err_set(
+	    err, ERR_USAGE, "--expect \"%.40s\" is not staged, cutover or rolled-back", value);
+}
+
 static int
 set_url(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
@@ -305,7 +359,7 @@ set_user(struct parse *p, const struct option *opt, const char *value, struct er
 #define AT(member) offsetof(struct options, member)
 
 const struct option option_table[OPT_COUNT] = {
-	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN | IN_PROBE, OPTION_WRITES,
 	    "an address or network that the proxy connects from (repeatable)", .set = set_proxy },
 	[OPT_PUBLIC_URL] = { "public-url", 0, "URL", IN_PRINT | IN_PLAN, OPTION_WRITES,
 	    "the URL that the server advertises: the proxy's public https URL",
@@ -358,13 +412,14 @@ const struct option option_table[OPT_COUNT] = {
 	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "do not check the certificate (safe only with --pinnedpubkey)",
 	    .at = AT(reach.insecure) },
-	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "use this address for this host and port (repeatable)", .set = set_resolve },
-	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API, OPTION_SERVER,
+	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API | IN_PROBE,
+	    OPTION_SERVER | OPTION_REPEAT, "use this address for this host and port (repeatable)",
+	    .set = set_resolve },
+	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API | IN_PROBE, OPTION_SERVER,
 	    "time limit for name look-up, connection and handshake (10)", .set = set_seconds,
 	    .at = AT(reach.connect_timeout) },
-	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API, 0,
-	    "time limit up to the first write, and for each server's write (60)",
+	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API | IN_PROBE, 0,
+	    "time limit up to the first write, and for each server's write (60); for all of a probe (20)",
 	    .set = set_seconds, .at = AT(reach.max_time) },
 	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "send a PROXY v2 LOCAL header first", .at = AT(reach.haproxy) },
@@ -381,7 +436,7 @@ const struct option option_table[OPT_COUNT] = {
 	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API,
 	    OPTION_SERVER | OPTION_REPEAT | OPTION_PATH,
 	    "a file with an API key, in place of user and password", .at = AT(reach.api_key_file) },
-	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_API, 0,
+	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_API | IN_PROBE, 0,
 	    "the file that keeps the values from before", .at = AT(reach.snapshot) },
 	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_API, 0,
 	    "the folder for snapshots (as root /var/lib/stalprep)", .at = AT(reach.snapshot_dir) },
@@ -391,14 +446,21 @@ const struct option option_table[OPT_COUNT] = {
 	    "then reload the server, which applies the removal", .at = AT(reload) },
 	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, 0, "override these refusals and no others",
 	    .set = set_force },
+	[OPT_PORT] = { "port", 0, "PORT=PROTOCOL[+tls]", IN_PROBE, 0,
+	    "a port to look at, in place of the usual ten (repeatable)", .set = set_port },
+	[OPT_SILENCE] = { "silence", 0, "SECONDS", IN_PROBE, 0,
+	    "how long a port may say nothing (5)", .set = set_seconds, .at = AT(silence) },
+	[OPT_EXPECT] = { "expect", 0, "STATE", IN_PROBE, 0,
+	    "staged, cutover or rolled-back: the exit status says whether it is so",
+	    .set = set_expect },
 	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, 0,
 	    "text, curl, json, toml or keys (text)", .set = set_format },
 	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, 0, "print how to undo it", .at = AT(clear) },
-	[OPT_JSON] = { "json", 0, NULL, IN_API, 0, "print one JSON object, for programs",
+	[OPT_JSON] = { "json", 0, NULL, IN_API | IN_PROBE, 0, "print one JSON object, for programs",
 	    .at = AT(json) },
-	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, 0, "print only what went wrong",
+	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API | IN_PROBE, 0, "print only what went wrong",
 	    .at = AT(quiet) },
-	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API, 0,
+	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API | IN_PROBE, 0,
 	    "also print each key, and how the kernel confines this run", .at = AT(verbose) },
 	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, 0, "print the version" },
 	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, 0, "print this text" },
