@@ -22,7 +22,7 @@ from conftest import BINARY, NAME, REAL, RUNNER, VERSIONS, config, listener
 from oldserver import DEFAULT_LISTENERS
 
 HEADER = oldlisteners.PROXY_V2_LOCAL
-SHORT = ("--silence", "1")
+SHORT = ("--silence", "3" if REAL else "1")
 HELLO = b"\x16\x03\x03\x00\x08\x02\x00\x00\x00\x0e\x00\x00\x00"
 
 

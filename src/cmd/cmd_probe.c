@@ -12,7 +12,6 @@
 #include "sys/interrupt.h"
 #include "sys/prompt.h"
 #include "sys/secret.h"
-#include "target/snapfile.h"
 
 #include <string.h>
 
@@ -29,17 +28,12 @@ forget_password(void)
 static int
 choose(struct probing *p, struct err *err)
 {
-	const struct snapfile_trust trust = { .also = (uid_t)-1 };
 	const char *path = p->options->reach.snapshot;
 	struct snapshot s = { 0 };
-	int r;
 
 	if (!path)
 		return probing_choose(p, NULL, err);
-	r = snapfile_load(&s, &p->pool, path, &trust, err);
-	if (r == 1)
-		return err_set(err, ERR_USAGE, "There is no snapshot %s.", path);
-	if (r == -1 || probing_choose(p, &s, err) == -1)
+	if (probing_snapshot(&s, &p->pool, path, err) == -1 || probing_choose(p, &s, err) == -1)
 		return -1;
 	if (p->network_count || p->options->expect == EXPECT_NOTHING ||
 	    p->options->expect == EXPECT_CUTOVER)

@@ -168,7 +168,8 @@ static bool
 needs_values(const struct options *o)
 {
 	return o->id == COMMAND_STAGE ||
-	    (o->id == COMMAND_PRINT && !o->clear && o->format != FORMAT_KEYS);
+	    (o->id == COMMAND_PRINT && !o->clear && o->format != FORMAT_KEYS &&
+		o->format != FORMAT_PROXY && !(o->format == FORMAT_RUNBOOK && o->reach.snapshot));
 }
 
 /* Set the groups, from --only, --skip and the other options. */

@@ -33,7 +33,16 @@ struct command {
 	const char *words;                   /* what it does, for help */
 };
 
-enum format { FORMAT_TEXT, FORMAT_CURL, FORMAT_JSON, FORMAT_TOML, FORMAT_KEYS, FORMAT_COUNT };
+enum format {
+	FORMAT_TEXT,
+	FORMAT_CURL,
+	FORMAT_JSON,
+	FORMAT_TOML,
+	FORMAT_KEYS,
+	FORMAT_PROXY,
+	FORMAT_RUNBOOK,
+	FORMAT_COUNT
+};
 
 enum expect { EXPECT_NOTHING, EXPECT_STAGED, EXPECT_CUTOVER, EXPECT_ROLLED_BACK, EXPECT_COUNT };
 

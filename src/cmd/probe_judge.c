@@ -92,9 +92,9 @@ meaning(struct probing *p, const struct probe_try *t)
 			return "the server was not restarted since the keys were cleared (a reload "
 			       "is not enough), or they still stand on this node";
 		if (p->options->expect == EXPECT_STAGED)
-			return "the server was restarted since staging, so the proxy's network "
-			       "must "
-			       "send a header from now on. Start the proxy, or clear and restart";
+			return "the server was restarted since staging. Start the proxy, or clear "
+			       "and "
+			       "restart";
 		return "the new server's relay sends none and stalls here. Take its networks off "
 		       "this listener; stalprep status names them";
 	case VERDICT_CLOSED:
@@ -182,8 +182,8 @@ compare(struct probing *p)
 	} else if (!wants) {
 		p->exit = EXIT_PARTLY;
 		message_add(&p->messages, &p->pool, MESSAGE_ERROR,
-		    "No port wants the header, so nothing shows that the server takes this host "
-		    "for the proxy.");
+		    "No port wants the header: nothing shows that the server takes this host for "
+		    "the proxy.");
 	}
 }
 
@@ -200,8 +200,8 @@ add_notes(struct probing *p)
 		    plural(cut), p->options->reach.max_time);
 	if (headers)
 		message_add(&p->messages, &p->pool, MESSAGE_NOTE,
-		    "%zu PROXY header%s went to a port that did not expect one. From 0.12 on the "
-		    "server bans an address for 30 of them in a day.",
+		    "%zu PROXY header%s went to a port that did not expect one. The server bans an "
+		    "address for 30 in a day.",
 		    headers, plural(headers));
 }
 

@@ -4,6 +4,7 @@
 #include "cmd/options.h"
 #include "format/url.h"
 #include "settings/snapshot.h"
+#include "target/snapfile.h"
 
 #include <string.h>
 
@@ -11,8 +12,8 @@ enum { PORT_RELAY = 25, PORT_SUBMISSIONS = 465, PORT_SUBMISSION = 587 };
 
 /* Of a default installation (server-facts, "What the settings mean"). */
 static const struct {
-	unsigned port;
-	const char *protocol;
+	unsigned short port;
+	char protocol[13];
 	bool tls;
 } usual[] = {
 	{ PORT_RELAY, "smtp", false },
@@ -151,7 +152,8 @@ is_host(const struct part *node, const char *host)
 {
 	struct url u;
 
-	return node->origin && url_parse(&u, node->origin, "", NULL) == 0 && !strcmp(u.host, host);
+	return host && node->origin && url_parse(&u, node->origin, "", NULL) == 0 &&
+	    !strcmp(u.host, host);
 }
 
 /* The listeners of the node that is probed; if no node is known by this host, those of all. */
@@ -211,6 +213,15 @@ add_networks(struct probing *p, const struct request *q)
 
 	for (i = 0; i < q->proxy_count; i++)
 		p->network_count += net_parse_server(&p->networks[p->network_count], q->proxies[i]);
+}
+
+int
+probing_snapshot(struct snapshot *s, struct pool *pool, const char *path, struct err *err)
+{
+	const struct snapfile_trust trust = { .also = (uid_t)-1 };
+	int r = snapfile_load(s, pool, path, &trust, err);
+
+	return r == 1 ? err_set(err, ERR_USAGE, "There is no snapshot %s.", path) : r;
 }
 
 int

@@ -28,6 +28,10 @@ struct probing {
 	int exit;
 };
 
+/* Load the snapshot that an option names, by the rules for those. 0 or -1 with err. */
+int probing_snapshot(
+    struct snapshot *s, struct pool *pool, const char *path, struct err *err) WARN_UNUSED;
+
 /*
  * Fill ports and networks: from the options, from the snapshot (NULL: there is none), or the usual
  * ten. 0 or -1 with err.

@@ -28,9 +28,8 @@ enum heard {
 };
 
 struct word {
-	enum protocol protocol;
-	enum heard heard;
-	const char *text; /* how the line begins */
+	unsigned char protocol, heard; /* enum protocol, enum heard */
+	char text[10];                 /* how the line begins */
 };
 
 static const struct word greetings[] = {
@@ -93,7 +92,7 @@ look_up(const struct word *words, size_t count, enum protocol protocol, const ch
 	for (i = 0; i < count; i++) {
 		n = strlen(words[i].text);
 		if (words[i].protocol == protocol && n <= len && !memcmp(words[i].text, line, n))
-			return words[i].heard;
+			return (enum heard)words[i].heard;
 	}
 	return otherwise;
 }
