@@ -224,12 +224,15 @@ next_of_stage(struct buf *out, const struct report *r)
 	}
 	if (!undo)
 		return;
-	if (written && r->exit == EXIT_DONE && r->targets[0].is_file) {
-		buf_str(out, "\nThe server applies all of it when it starts with this file.\n");
-	} else if (written && r->exit == EXIT_DONE) {
+	if (written && r->exit == EXIT_DONE)
 		buf_str(out,
-		    "\nTo apply it at the cutover: restart the old server. It needs no reload.\n"
-		    "The order of the day, and of the way back: ");
+		    r->targets[0].is_file
+			? "\nThe server applies all of it when it starts with this file; print "
+			  "--format runbook\nhas the order of the day.\n"
+			: "\nTo apply it at the cutover: restart the old server. It needs no "
+			  "reload.\n");
+	if (r->exit == EXIT_DONE && !r->targets[0].is_file) {
+		buf_str(out, "The order of the day, and of the way back: ");
 		add_command(out, r, "print --format runbook");
 		add_snapshot(out, r);
 		buf_char(out, '\n');

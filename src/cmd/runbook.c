@@ -170,7 +170,7 @@ add_day(struct buf *out, const struct runbook *r)
 	    "  6. At once point the public name at the proxy. Port 25 leads to the new server.\n"
 	    "  7. Test each protocol with a real account, then a mail each way.\n"
 	    "\nTHE WAY BACK\n"
-	    "  Until the first account is moved: after that, mail gets lost on it.\n"
+	    "  The point of no return is the first account that is moved: its new mail would be lost.\n"
 	    "  1. Point the public name at the old server. 2. Stop the proxy.\n"
 	    "  3. Clear, from outside of the proxy's network, or from inside:\n");
 	add_command(out, r, "clear", "");
@@ -212,29 +212,22 @@ collect(struct runbook *r, struct err *err)
 int
 runbook_format(struct buf *out, const struct options *o, struct err *err)
 {
-	struct runbook *r = calloc(1, sizeof(*r));
+	static struct probing p;
+	struct runbook r = { .p = &p };
 	struct buf lines = { 0 };
 	int failed = -1;
 
-	if (r)
-		r->p = calloc(1, sizeof(*r->p));
-	if (!r || !r->p) {
-		free(r);
-		return err_memory(err);
-	}
-	r->p->options = o;
-	if (collect(r, err) == 0) {
+	p.options = o;
+	if (collect(&r, err) == 0) {
 		if (o->format == FORMAT_PROXY)
-			add_proxy(out, r);
+			add_proxy(out, &r);
 		else
-			add_day(out, r);
-		say_format(&lines, o->command->name, &r->p->messages, MESSAGE_NOTE);
+			add_day(out, &r);
+		say_format(&lines, o->command->name, &p.messages, MESSAGE_NOTE);
 		say_lines(o->command->name, &lines);
-		failed = pool_check(&r->p->pool, err);
+		failed = pool_check(&p.pool, err);
 	}
 	buf_free(&lines);
-	pool_free(&r->p->pool);
-	free(r->p);
-	free(r);
+	pool_free(&p.pool);
 	return failed;
 }

@@ -89,8 +89,7 @@ static void
 fail(struct probe_try *t, struct probe_conn *c, int number)
 {
 	drop(c);
-	c->side.state = number == ECONNREFUSED || number == ECONNRESET ? SIDE_CLOSED
-								       : SIDE_UNANSWERED;
+	c->side.state = number == ECONNREFUSED ? SIDE_CLOSED : SIDE_UNANSWERED;
 	t->number = number;
 }
 
@@ -112,7 +111,7 @@ connected(const struct probe *p, struct probe_try *t, struct probe_conn *c, int6
 {
 	int number = dial_result(c->fd);
 
-	if (number) {
+	if (number && number != ECONNRESET) { /* a reset comes after the connection was there */
 		fail(t, c, number);
 		return;
 	}
@@ -144,7 +143,7 @@ give(struct probe_conn *c)
 	if (n > 0)
 		c->out_sent += (size_t)n;
 	else if (n == -1)
-		c->out_sent = c->out_len; /* what the peer said last may still be read */
+		c->out_len = c->out_sent; /* what the peer said last may still be read */
 }
 
 static void
