@@ -145,10 +145,10 @@ def probe(run, port, protocol, *args, **options):
     return row, ran
 
 
-def patient(run, *args, good=lambda ran: True, status=0):
+def patient(run, *args, good=lambda ran: True, status=0, **options):
     """A run with a short silence. On a machine that is too slow for that it is done again with a long one."""
     for times in (SHORT, ("--silence", "15", "--max-time", "90")):
-        ran = run("probe", *args, *times)
+        ran = run(*args, *times, **options)
         if ran.status == status and good(ran):
             return ran
     raise AssertionError(f"status {ran.status}, wanted {status}\n{ran.out}\n{ran.err}")
@@ -156,7 +156,7 @@ def patient(run, *args, good=lambda ran: True, status=0):
 
 def row_of(run, port, protocol, verdict):
     """The row, which has this verdict."""
-    ran = patient(run, "127.0.0.1", "--port", f"{port}={protocol}", "--json",
+    ran = patient(run, "probe", "127.0.0.1", "--port", f"{port}={protocol}", "--json",
                   good=lambda ran: ran.json["ports"][0]["verdict"] == verdict)
     return ran.json["ports"][0]
 
@@ -222,7 +222,7 @@ def test_rule(run, peer, why, protocol, act, verdict, said):
     def good(ran):
         row, = ran.json["ports"]
         return row["verdict"] == verdict and (said is None or said in (row["said"] or ""))
-    ran = patient(run, "127.0.0.1", "--port", f"{peer(act)}={protocol}", "--json", good=good)
+    ran = patient(run, "probe", "127.0.0.1", "--port", f"{peer(act)}={protocol}", "--json", good=good)
     row, = ran.json["ports"]
     assert said or row["said"] is None or "TLS" not in row["said"], why
     assert ran.json["headers"] in ((0,) if verdict == "wants the header" else (0, 1))
@@ -253,7 +253,8 @@ def test_closed(run):
 def test_reset_is_not_closed(run, peer):
     """Also where the reset is there before the connection has been looked at."""
     named = [word for _ in range(60) for word in ("--port", f"{peer(reset)}=imap+tls")]
-    patient(run, "127.0.0.1", *named, "--json", good=lambda ran: {row["verdict"] for row in ran.json["ports"]} == {"refuses"})
+    patient(run, "probe", "127.0.0.1", *named, "--json",
+            good=lambda ran: {row["verdict"] for row in ran.json["ports"]} == {"refuses"})
 
 
 def test_all_at_once(run, peer):
@@ -306,7 +307,7 @@ def test_all_addresses(run, peer):
     port = peer(says(IMAP[0]), "127.0.0.2")
     peer(hold, "127.0.0.3", port)
     wanted = [("127.0.0.2", "plain"), ("127.0.0.3", "silent")]
-    patient(run, NAME, "--resolve", f"{NAME}:443:127.0.0.2,127.0.0.3", "--port", f"{port}=imap", "--json",
+    patient(run, "probe", NAME, "--resolve", f"{NAME}:443:127.0.0.2,127.0.0.3", "--port", f"{port}=imap", "--json",
             good=lambda ran: [(row["address"], row["verdict"]) for row in ran.json["ports"]] == wanted)
 
 
@@ -347,7 +348,7 @@ def test_certificate(run, peer, ca, kind):
 
 def test_certificate_with_many_names(run, peer, ca):
     pair = ca.issue(*[f"name{i}.example.org" for i in range(100)])
-    ran = patient(run, "127.0.0.1", "--port", f"{peer(serve_tls(pair))}=http+tls", good=lambda ran: pair.pin in ran.out)
+    ran = patient(run, "probe", "127.0.0.1", "--port", f"{peer(serve_tls(pair))}=http+tls", good=lambda ran: pair.pin in ran.out)
     assert "name0.example.org" in ran.out and "name3.example.org, ..." in ran.out and pair.pin in ran.out
 
 
@@ -407,7 +408,8 @@ def test_expect(run, peer):
 
     def expect(state, *ports, words, status, args=inside):
         named = [word for port in ports for word in ("--port", f"{port}=imap")]
-        return patient(run, "127.0.0.1", *named, "--expect", state, *args, status=status, good=lambda ran: words in ran.said)
+        return patient(run, "probe", "127.0.0.1", *named, "--expect", state, *args, status=status,
+                       good=lambda ran: words in ran.said)
     for state in ("staged", "rolled-back"):
         expect(state, plain, words=f"All is as expected: {state}.", status=0)
         expect(state, plain, wants, words="wants the header: the server was", status=6)
@@ -431,18 +433,18 @@ def test_of_the_usual_ten_only_25_has_to_be_there(run, peer):
     if not can_bind():
         pytest.skip("port 25 can't be had")
     peer(behind(answers(*IMAP)), OLD, 143)
-    ran = patient(run, OLD, "--expect", "cutover", status=6, good=lambda ran: "wants the header" in ran.out)
+    ran = patient(run, "probe", OLD, "--expect", "cutover", status=6, good=lambda ran: "wants the header" in ran.out)
     assert "25 is closed: nothing listens here" in ran.err and ran.err.count("is closed") == 1
     assert ran.out.count(" closed") == 9  # they are shown
     peer(says(SMTP[0]), OLD, 25)
-    patient(run, OLD, "--expect", "cutover")
+    patient(run, "probe", OLD, "--expect", "cutover")
 
 
 def test_table(run, peer, ca):
     """What a person reads: port, protocol, verdict and what it said, the name in the greeting, the certificate."""
     pair = ca.issue("mail.example.org")
     smtp, tls = peer(says(SMTP[0])), peer(behind(serve_tls(pair), reset))
-    ran = patient(run, "127.0.0.1", "--port", f"{smtp}=smtp", "--port", f"{tls}=imap+tls",
+    ran = patient(run, "probe", "127.0.0.1", "--port", f"{smtp}=smtp", "--port", f"{tls}=imap+tls",
                   good=lambda ran: "wants the header" in ran.out)
     rows = [line.split(None, 2) for line in ran.out.splitlines()]
     assert [f"127.0.0.1:{smtp}", "smtp", "plain             220 mail.example.org ESMTP"] in rows
@@ -459,10 +461,10 @@ def test_address_without_a_route_does_not_count(run, peer):
         pytest.skip("there is a route")
     port = peer(behind(answers(*IMAP)))
     where = ("--resolve", f"{NAME}:1:127.0.0.1,2001:db8::1", "--port", f"{port}=imap", "--expect", "cutover")
-    ran = patient(run, NAME, *where, "--json")
+    ran = patient(run, "probe", NAME, *where, "--json")
     assert [(row["verdict"], row["expected"]) for row in ran.json["ports"]] == [
         ("wants the header", "wants the header"), ("silent", None)]
-    assert "unreachable" in patient(run, NAME, *where).out
+    assert "unreachable" in patient(run, "probe", NAME, *where).out
 
 
 def test_quiet(run, peer):
@@ -540,7 +542,7 @@ def test_recorded(run, peer, version):
         args += ["--port", f"{peer(act)}={protocol}"]
         wanted.append("plain" if port == 25 else "wants the header")
     assert len(wanted) == len(PLAIN_PORTS)
-    patient(run, "127.0.0.1", "--json", *args, good=lambda ran: [row["verdict"] for row in ran.json["ports"]] == wanted)
+    patient(run, "probe", "127.0.0.1", "--json", *args, good=lambda ran: [row["verdict"] for row in ran.json["ports"]] == wanted)
 
 
 @pytest.mark.skipif(REAL is not None, reason="of recorded servers")
@@ -584,7 +586,7 @@ def test_cutover_and_back(run, serve, version):
 
     def expect(state, status, *args):
         time.sleep(1.1 if REAL else 0)  # it takes five connections to SMTP in a second
-        return patient(run, OLD, "--expect", state, "--json", *(args or inside), status=status)
+        return patient(run, "probe", OLD, "--expect", state, "--json", *(args or inside), status=status)
     run("stage", *url, "--proxy", "127.0.0.0/8", "--public-url", "https://mail.example.org", status=0)
     ran = expect("staged", 0)
     assert set(verdicts(ran).values()) == {"plain"} and len(verdicts(ran)) >= 8 and ran.json["headers"] == 0
@@ -611,7 +613,7 @@ def test_port_25_behind_the_proxy_is_seen(run, simulate):
                                      listener("http", 8080, "http", bind=f"{OLD}:8080")),
              map_ports=False, listeners=True)
     words = "25 wants the header: the new server's relay sends none and stalls here"
-    patient(run, OLD, "--expect", "cutover", status=6, good=lambda ran: words in ran.err)
+    patient(run, "probe", OLD, "--expect", "cutover", status=6, good=lambda ran: words in ran.err)
 
 
 def test_ban(run, simulate):
@@ -644,7 +646,7 @@ def test_snapshot_tells_the_listeners(run, simulate, peer):
     path = write_snapshot(
         run, simulate, listener("http", 8080, "http"), listener("a", wants, "imap"),
         listener("b", left, "imap"), listener("c", 1, "imap", bind="%{env:X}%"), args=("--leave", "b"))
-    ran = patient(run, "127.0.0.1", "--snapshot", path, "--expect", "cutover", "--json", status=6,
+    ran = patient(run, "probe", "127.0.0.1", "--snapshot", path, "--expect", "cutover", "--json", status=6,
                   good=lambda ran: "wants the header" in {row["verdict"] for row in ran.json["ports"]})
     rows = {row["listener"]: row for row in ran.json["ports"]}
     assert rows["a"]["verdict"] == rows["a"]["expected"] == "wants the header"
@@ -656,7 +658,7 @@ def test_listener_of_another_address(run, simulate, peer):
     """One that binds another address only is closed here, which is as it should be."""
     wants = peer(behind(answers(*IMAP)))
     path = write_snapshot(run, simulate, listener("http", 8080, "http", bind="127.0.0.9:8080"), listener("a", wants, "imap"))
-    patient(run, "127.0.0.1", "--snapshot", path, "--expect", "cutover")
+    patient(run, "probe", "127.0.0.1", "--snapshot", path, "--expect", "cutover")
 
 
 def test_json_is_one_object(run, peer):

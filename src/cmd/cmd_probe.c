@@ -170,7 +170,8 @@ report(struct probing *p)
 	format(&out, p);
 	say_format(
 	    &lines, command, &p->messages, p->options->quiet ? MESSAGE_REFUSAL : MESSAGE_NOTE);
-	if (say_results(command, &out, p->options->json ? SAY_JSON : SAY_TEXT) && p->exit == EXIT_DONE)
+	if (say_results(command, &out, p->options->json ? SAY_JSON : SAY_TEXT) &&
+	    p->exit == EXIT_DONE)
 		p->exit = EXIT_REFUSED;
 	if (!p->options->json)
 		say_lines(command, &lines);

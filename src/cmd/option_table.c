@@ -423,7 +423,8 @@ const struct option option_table[OPT_COUNT] = {
 	    "time limit for name look-up, connection and handshake (10)", .set = set_seconds,
 	    .at = AT(reach.connect_timeout) },
 	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API | IN_PROBE, 0,
-	    "time limit up to the first write, and for each server's write (60); for all of a probe (20)",
+	    "time limit up to the first write, and for each server's write (60); for all of a "
+	    "probe (20)",
 	    .set = set_seconds, .at = AT(reach.max_time) },
 	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_PRINT | IN_API,
 	    OPTION_SERVER | OPTION_REPEAT, "send a PROXY v2 LOCAL header first",

@@ -170,7 +170,8 @@ add_day(struct buf *out, const struct runbook *r)
 	    "  6. At once point the public name at the proxy. Port 25 leads to the new server.\n"
 	    "  7. Test each protocol with a real account, then a mail each way.\n"
 	    "\nTHE WAY BACK\n"
-	    "  The point of no return is the first account that is moved: its new mail would be lost.\n"
+	    "  The point of no return is the first account that is moved: its new mail would be "
+	    "lost.\n"
 	    "  1. Point the public name at the old server. 2. Stop the proxy.\n"
 	    "  3. Clear, from outside of the proxy's network, or from inside:\n");
 	add_command(out, r, "clear", "");
