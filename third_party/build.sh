@@ -145,7 +145,7 @@ licenses() {
 		gsub(/[ \n]+/, " ", text)
 		sub(/ $/, "", text)
 		if (!(text in seen)) print $0 "\n"
-		else if (!again) print "(The permission and the disclaimer above hold here too.)\n"
+		else if (!again) print "(The terms are as above.)\n"
 		again = text in seen
 		seen[text]
 	}'

@@ -48,6 +48,12 @@ set_groups(struct parse *p, const struct option *opt, const char *value, struct 
 }
 
 static int
+too_many(const struct option *opt, size_t max, struct err *err)
+{
+	return err_set(err, ERR_USAGE, "--%s can be given at most %zu times", opt->name, max);
+}
+
+static int
 set_proxy(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
 	struct request *q = &p->o->request;
@@ -55,15 +61,13 @@ set_proxy(struct parse *p, const struct option *opt, const char *value, struct e
 	struct err why;
 	struct net n;
 
-	(void)opt;
 	if (net_parse(&n, value, &why) == -1)
 		return err_set(err, ERR_USAGE, "--proxy %s", why.text);
 	net_format(&n, text);
 	if (request_has_proxy(q, text))
 		return 0;
 	if (q->proxy_count == PROXIES_MAX)
-		return err_set(
-		    err, ERR_USAGE, "--proxy can be given at most %d times", PROXIES_MAX);
+		return too_many(opt, PROXIES_MAX, err);
 	memcpy(q->proxies[q->proxy_count++], text, sizeof(text));
 	return 0;
 }
@@ -138,8 +142,7 @@ append(const char **list, size_t *count, size_t max, const struct option *opt, c
     struct err *err)
 {
 	if (*count == max)
-		return err_set(
-		    err, ERR_USAGE, "--%s can be given at most %zu times", opt->name, max);
+		return too_many(opt, max, err);
 	list[(*count)++] = value;
 	return 0;
 }
@@ -253,7 +256,6 @@ set_port(struct parse *p, const struct option *opt, const char *value, struct er
 	struct options *o = p->o;
 	const char *rest = value + digits;
 
-	(void)opt;
 	if (digits && digits <= 5 && port.port && port.port <= 65535 && *rest == '=') {
 		n = strcspn(++rest, "+");
 		port.protocol = pool_copy(p->pool, rest, n);
@@ -265,12 +267,11 @@ set_port(struct parse *p, const struct option *opt, const char *value, struct er
 	if (!port.protocol || listener_protocol(port.protocol) == PROTOCOL_UNKNOWN ||
 	    (*rest && !port.tls))
 		return err_set(err, ERR_USAGE,
-		    "--port \"%.60s\" is not PORT=PROTOCOL or PORT=PROTOCOL+tls; the protocols are "
+		    "--port \"%.60s\" is not PORT=PROTOCOL[+tls]; the protocols are "
 		    "smtp, lmtp, imap, pop3, managesieve and http",
 		    value);
 	if (o->port_count == PORT_OPTIONS_MAX)
-		return err_set(
-		    err, ERR_USAGE, "--port can be given at most %d times", PORT_OPTIONS_MAX);
+		return too_many(opt, PORT_OPTIONS_MAX, err);
 	o->ports[o->port_count++] = port;
 	return 0;
 }
@@ -297,9 +298,8 @@ set_url(struct parse *p, const struct option *opt, const char *value, struct err
 	struct reach *r = &p->o->reach;
 	size_t i;
 
-	(void)opt;
 	if (r->target_count == TARGETS_MAX)
-		return err_set(err, ERR_USAGE, "--url can be given at most %d times", TARGETS_MAX);
+		return too_many(opt, TARGETS_MAX, err);
 	if (url_parse(&r->targets[r->target_count], value, "--url", err) == -1)
 		return -1;
 	for (i = 0; i < r->target_count; i++) {

@@ -89,8 +89,8 @@ meaning(struct probing *p, const struct probe_try *t)
 		    networks(p));
 	case VERDICT_WANTS:
 		if (p->options->expect == EXPECT_ROLLED_BACK)
-			return "the server was not restarted since the keys were cleared (a reload "
-			       "is not enough), or they still stand on this node";
+			return "the server was not restarted since the clear (a reload is not "
+			       "enough), or the keys still stand on this node";
 		if (p->options->expect == EXPECT_STAGED)
 			return "the server was restarted since staging. Start the proxy, or clear "
 			       "and "
@@ -103,9 +103,8 @@ meaning(struct probing *p, const struct probe_try *t)
 		return t->number ? "it can't be reached from here: is a firewall in between?"
 				 : "it says nothing, with a header or without";
 	case VERDICT_REFUSES:
-		return "it takes no connection from here: the server has banned this address, or "
-		       "limits "
-		       "its connections (then try again)";
+		return "the server has banned this address, or limits its connections (then try "
+		       "again)";
 	default:
 		return "another protocol answers (--port PORT=PROTOCOL names it)";
 	}

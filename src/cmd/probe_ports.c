@@ -59,8 +59,7 @@ static int
 add_port(struct probing *p, const struct probe_port *port, struct err *err)
 {
 	if (p->port_count == PROBE_PORTS_MAX)
-		return err_set(err, ERR_USAGE,
-		    "The snapshot has more than %d ports. Name some of them: --port",
+		return err_set(err, ERR_USAGE, "More than %d ports. Name some of them: --port",
 		    PROBE_PORTS_MAX);
 	p->ports[p->port_count++] = *port;
 	return 0;
@@ -108,8 +107,7 @@ add_bind(struct probing *p, const struct part_listener *l, const char *bind,
 
 	if (number <= 0 || port.speaks.protocol == PROTOCOL_UNKNOWN) {
 		message_add(&p->messages, &p->pool, MESSAGE_WARNING,
-		    "Listener \"%s\" is not looked at: \"%s\" (%s) does not tell what is where. "
-		    "Name it: --port PORT=PROTOCOL",
+		    "Listener \"%s\" is not looked at (\"%s\", %s). Name it: --port PORT=PROTOCOL",
 		    l->id, bind, l->protocol);
 		return 0;
 	}

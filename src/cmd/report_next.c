@@ -227,12 +227,12 @@ next_of_stage(struct buf *out, const struct report *r)
 	if (written && r->exit == EXIT_DONE)
 		buf_str(out,
 		    r->targets[0].is_file
-			? "\nThe server applies all of it when it starts with this file; print "
-			  "--format runbook\nhas the order of the day.\n"
+			? "\nThe server applies all of it when it starts with this file. "
+			  "See print --format runbook.\n"
 			: "\nTo apply it at the cutover: restart the old server. It needs no "
 			  "reload.\n");
 	if (r->exit == EXIT_DONE && !r->targets[0].is_file) {
-		buf_str(out, "The order of the day, and of the way back: ");
+		buf_str(out, "The order of the day: ");
 		add_command(out, r, "print --format runbook");
 		add_snapshot(out, r);
 		buf_char(out, '\n');

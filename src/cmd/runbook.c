@@ -157,12 +157,12 @@ add_day(struct buf *out, const struct runbook *r)
 	    "--format\n"
 	    "     proxy). The new server answers on port 25, with STARTTLS:\n"
 	    "     openssl s_client -starttls smtp -connect NEW:25 </dev/null\n"
-	    "  3. Both exit with 0; the second is for the proxy's host, as are all of its kind:\n");
+	    "  3. Both exit with 0; each probe is for the proxy's host:\n");
 	add_command(out, r, "status", "");
 	add_probes(out, r, "staged");
 	buf_str(out,
 	    "\nCUTOVER\n"
-	    "  4. Restart the old server, once, on each node. On the proxy's host:\n"
+	    "  4. Restart the old server, once, on each node:\n"
 	    "     systemctl restart stalwart  # or stalwart-mail\n");
 	add_probes(out, r, "cutover");
 	buf_str(out,
@@ -177,8 +177,7 @@ add_day(struct buf *out, const struct runbook *r)
 	add_command(out, r, "clear", "");
 	if (!r->p->options->reach.haproxy)
 		add_command(out, r, "clear", " --haproxy-protocol");
-	buf_str(out,
-	    "  4. Restart the old server: a reload leaves the listeners. On the proxy's host:\n");
+	buf_str(out, "  4. Restart the old server: a reload leaves the listeners.\n");
 	add_probes(out, r, "rolled-back");
 }
 
