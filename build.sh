@@ -14,8 +14,7 @@ size_max=393216                                 # on x86_64; other processors ha
 ldflags=-Wl,-z,pack-relative-relocs             # saves 16 KB; this musl reads them, not every C library
 gcc=gcc
 cflags=-Os
-code_cflags=-Oz                                 # our own code; what computes is in the libraries
-lto="-flto=auto -flto-partition=one -fipa-pta"  # all of it as one: 1 KB less
+code_cflags="-Oz -flto=auto -flto-partition=one" # our own code; what computes is in the libraries
 apt_wait=300                                    # seconds to wait for another apt
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
@@ -259,7 +258,7 @@ check_binary() {
 # make_native GOAL: build our code with the libraries of third_party/build.sh for this machine
 make_native() {
 	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" LICENSES="$dir/licenses.txt" \
-		BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="$code_cflags $lto" LDFLAGS="$ldflags" "$1"
+		BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="$code_cflags" LDFLAGS="$ldflags" "$1"
 }
 
 set_target() {

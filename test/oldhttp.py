@@ -86,11 +86,10 @@ class Connection:
         answers = oldapi.recorded("greeting", self.server.version)
         self.sock.sendall(oldlisteners.greeting(answers, self.listener, self.server.hostname))
         while line := self.line():
-            if self.listener.protocol in ("smtp", "lmtp"):
-                answer, ends = oldlisteners.smtp_answer(line)
-                self.sock.sendall(answer)
-                if ends:
-                    return
+            answer, ends = oldlisteners.chat_answer(self.listener.protocol, line)
+            self.sock.sendall(answer)
+            if ends:
+                return
 
     def more(self):
         data = self.sock.recv(65536)

@@ -185,11 +185,30 @@ def greeting(answers, listener, hostname):
     return text.replace("@STARTTLS@", "" if listener.tls else " STARTTLS").encode()
 
 
-def smtp_answer(line):
-    """Enough SMTP for a client that says something odd: the answer, and whether it ends there."""
+def chat_answer(protocol, line):
+    """Enough of each protocol for a harmless command or something odd: the answer, and whether it ends there. What 0.15.5
+    says to the lines of a PROXY header that it does not expect."""
     word = line.strip(b"\x00 \r\n").upper()
+    if protocol in ("smtp", "lmtp"):
+        return smtp_answer(word)
+    if not line.strip():
+        return b"", False
+    if protocol == "imap":
+        tag, _, command = line.strip(b"\r\n").partition(b" ")
+        if command.upper() == b"NOOP":
+            return tag + b" OK NOOP completed\r\n", False
+        return b"* BAD [PARSE] Missing command after tag \"" + tag.replace(b"\x00", b"\\0") + b"\".\r\n", False
+    if protocol == "pop3":
+        return {b"CAPA": (b"+OK Capability list follows\r\nTOP\r\nUIDL\r\n.\r\n", False), b"NOOP": (b"+OK NOOP\r\n", False),
+                b"QUIT": (b"+OK Stalwart POP3 bids you farewell.\r\n", True)}.get(word, (b"-ERR Invalid command\r\n", False))
+    return (b'OK "Done"\r\n' if word == b"NOOP" else b'BAD (PARSE) "Invalid character in command name."\r\n'), False
+
+
+def smtp_answer(word):
     if word == b"QUIT":
         return b"221 2.0.0 Bye.\r\n", True
+    if word == b"NOOP":
+        return b"250 2.0.0 OK\r\n", False
     if word.startswith((b"EHLO ", b"HELO ")):
         return b"250 you had me at EHLO\r\n", False
     return b"500 5.5.1 Invalid command.\r\n", False

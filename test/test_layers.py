@@ -106,3 +106,9 @@ def test_header_compiles_alone(path, tmp_path):
         [compiler, "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", "-iquote", str(SRC),
          str(source)], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("path", files(), ids=str)
+def test_no_fraction_is_printed(path):
+    """musl is built without that (third_party/build.sh)."""
+    assert not re.search(r"%[-+#0-9.*]*L?[aAeEfFgG]\b", (SRC / path).read_text())

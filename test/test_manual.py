@@ -8,7 +8,7 @@ import pytest
 from conftest import BINARY, ROOT, RUNNER
 
 MANUAL = ROOT / "src" / "dist" / "stalprep.1"
-COMMANDS = ["print", "stage", "status", "clear", "reload"]
+COMMANDS = ["print", "stage", "status", "clear", "reload", "probe"]
 
 
 def text():
@@ -72,8 +72,8 @@ def test_exit_statuses_are_those_of_the_program():
 
 
 def test_json_members_are_those_that_are_printed():
-    source = (ROOT / "src" / "cmd" / "report_json.c").read_text()
+    source = "".join((ROOT / "src" / "cmd" / name).read_text() for name in ("report_json.c", "report_probe.c"))
     members = set(re.findall(r'jsonout_\w+\(&?\w+, "(\w+)"', source))
-    assert {"command", "messages", "targets", "keys", "local", "diff"} <= members
+    assert {"command", "messages", "targets", "keys", "local", "diff", "ports", "verdict"} <= members
     section = text().split("\nJSON")[1].split("\nCERTIFICATES")[0]
     assert members <= set(re.findall(r"\w+", section))

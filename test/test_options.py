@@ -138,7 +138,7 @@ def test_options_before_the_command(run):
 
 
 def test_help(run):
-    for command in ("print", "stage", "status", "clear", "reload"):
+    for command in ("print", "stage", "status", "clear", "reload", "probe"):
         text = run("help", command, status=0).out
         assert text == run(command, "--help", status=0).out == run(command, "-h", *URL, status=0).out
         assert "--help" in text and max(map(len, text.split("\n"))) <= 80, command
@@ -151,6 +151,8 @@ def test_version_and_licences(run):
     assert run("--version", status=0).out == run("version", status=0).out == run("-V", status=0).out
     text = run("licenses", status=0).out
     assert all(name in text.lower() for name in ("musl", "bearssl", "cjson", "mit license"))
+    holders = ("the stalprep authors", "Rich Felker", "Thomas Pornin", "Dave Gamble")
+    assert all(name in text for name in holders) and text.count("WITHOUT WARRANTY OF ANY KIND") == 1
 
 
 @pytest.mark.parametrize("args", [("--version",), ("help",), ("help", "stage"), ("licenses",)])

@@ -141,14 +141,14 @@ def test_public_name(run, simulate):
     before = state(server)
     port = server.http_url.rpartition(":")[2]
     out = run("stage", "--url", f"http://localhost:{port}", "--proxy", PROXY, "--public-url", "https://localhost", status=0).out
-    (_, words), = commands(out)
+    (_, runbook), (_, words) = commands(out)
+    assert runbook[:3] == ["print", "--format", "runbook"] and "--resolve" in runbook
     assert words[words.index("--resolve") + 1].startswith(f"localhost:{port}:")
     go(run, words, status=0)
     assert state(server) == before
     out = run("stage", "--url", f"http://localhost:{port}", "--proxy", PROXY, "--public-url", "https://localhost",
               "--resolve", f"localhost:{port}:127.0.0.1", status=0).out
-    (_, words), = commands(out)
-    assert words.count("--resolve") == 1
+    assert [words.count("--resolve") for _, words in commands(out)] == [1, 1]
 
 
 @pytest.mark.parametrize("restarted", [False, True])
@@ -157,7 +157,8 @@ def test_this_host_is_the_proxy(run, simulate, restarted):
     server = simulate()
     before = server.settings()
     out = run("stage", *reach(server), "--proxy", "127.0.0.1", "--public-url", "https://mail.example.org", status=0).out
-    now, later = commands(out)
+    (_, runbook), now, later = commands(out)
+    assert "clear" in go(run, runbook, status=0).out
     assert later[1] == [*now[1], "--haproxy-protocol"] and "until the restart" in now[0]
     if restarted:
         assert server.restart()

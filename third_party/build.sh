@@ -61,7 +61,9 @@ is_built() {
 }
 
 # Recipes. Each runs in the source folder; its argument is the folder that gets include and lib.
+# Nothing here prints a number with a fraction: without fmt_fp a printf that should do it fails.
 build_musl() {
+	sed -i 's/l = fmt_fp(.*);/l = -1;/' src/stdio/vfprintf.c &&
 	./configure --prefix=/ --target="$target" --disable-shared --disable-wrapper \
 		CC="$gcc" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
 	make -j"$jobs" &&
@@ -79,7 +81,7 @@ build_bearssl() {
 
 build_cjson() {
 	# shellcheck disable=SC2086  # flags are words
-	"$cc" $cflags $lto -c cJSON.c &&
+	"$cc" $cflags $lto -Dstrtod=json_number -c cJSON.c &&     # see src/format/json.h
 	mkdir "$1/lib" && mkdir -p "$1/include/cjson" &&
 	"$ar" rcs "$1/lib/libcjson.a" cJSON.o &&
 	cp cJSON.h "$1/include/cjson" &&
@@ -136,7 +138,20 @@ exec "$gcc" -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-n
 END
 }
 
+# All licence texts. All are MIT licences: paragraphs that differ from one before only in their lines are not repeated.
 licenses() {
+	all_licenses | sed '/^-*$/s/.*//' | awk 'BEGIN { RS = "" } {
+		text = $0
+		gsub(/[ \n]+/, " ", text)
+		sub(/ $/, "", text)
+		if (!(text in seen)) print $0 "\n"
+		else if (!again) print "(The terms are as above.)\n"
+		again = text in seen
+		seen[text]
+	}'
+}
+
+all_licenses() {
 	pin stalprep
 	printf 'stalprep %s\n\n' "$version"
 	cat LICENSE

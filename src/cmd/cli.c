@@ -31,6 +31,8 @@ const struct command cli_commands[COMMAND_COUNT] = {
 	[COMMAND_CLEAR] = { "clear", cmd_clear,
 	    "remove the change set and restore the values from before" },
 	[COMMAND_RELOAD] = { "reload", cmd_reload, "ask the server to reload its settings" },
+	[COMMAND_PROBE] = { "probe", cmd_probe,
+	    "show what a server's ports do without and with a PROXY header" },
 	[COMMAND_LICENSES] = { "licenses", cmd_licenses,
 	    "print the licences of stalprep and of its libraries" },
 	[COMMAND_VERSION] = { "version", cmd_version, "print the version" },

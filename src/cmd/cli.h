@@ -16,5 +16,6 @@ int cmd_stage(const struct options *o);
 int cmd_status(const struct options *o);
 int cmd_clear(const struct options *o);
 int cmd_reload(const struct options *o);
+int cmd_probe(const struct options *o);
 
 #endif

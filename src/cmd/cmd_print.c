@@ -6,6 +6,7 @@
 #include "cmd/exits.h"
 #include "cmd/options.h"
 #include "cmd/print.h"
+#include "cmd/runbook.h"
 #include "cmd/say.h"
 #include "settings/changeset.h"
 #include "settings/listener.h"
@@ -58,17 +59,25 @@ build(struct changeset *set, struct pool *pool, const struct options *o, const s
 int
 cmd_print(const struct options *o)
 {
-	int minor = o->request.minor == -1 ? MINOR_LAST : o->request.minor, status = EXIT_REFUSED;
+	int minor = o->request.minor == -1 ? MINOR_LAST : o->request.minor, status;
 	struct changeset set = { 0 };
 	struct print p = { .options = o, .set = &set, .dialect = changeset_dialect(minor) };
 	struct pool pool = { 0 };
 	struct buf out = { 0 };
 	struct err err;
+	int failed;
 
-	if (build(&set, &pool, o, p.dialect, &err) == -1) {
-		say(o->command->name, err.text);
+	if (o->format == FORMAT_PROXY || o->format == FORMAT_RUNBOOK) {
+		failed = runbook_format(&out, o, &err);
 	} else {
-		print_format(&out, &p);
+		failed = build(&set, &pool, o, p.dialect, &err);
+		if (!failed)
+			print_format(&out, &p);
+	}
+	if (failed) {
+		say(o->command->name, err.text);
+		status = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
+	} else {
 		status = say_results(
 			     o->command->name, &out, o->format == FORMAT_JSON ? SAY_JSON : SAY_TEXT)
 		    ? EXIT_REFUSED

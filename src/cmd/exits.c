@@ -10,7 +10,8 @@ const struct exit_row exits[EXITS_COUNT] = {
 	{ EXIT_LOGIN, "the login failed, or a permission is missing" },
 	{ EXIT_UNPROVED, "something may be written, but not all of it is proved" },
 	{ EXIT_PARTLY,
-	    "status: not ready; stage: a group taken back; clear: some keys left alone" },
+	    "status: not ready; stage: a group taken back; clear: some keys left alone; probe: not "
+	    "as expected" },
 	{ EXIT_NOT_STAGED, "status: not staged" },
 	{ 128 + SIGINT, "interrupted by SIGINT before any write" },
 	{ 128 + SIGTERM, "interrupted by SIGTERM before any write" },

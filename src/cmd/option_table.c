@@ -4,6 +4,7 @@
 #include "base/pool.h"
 #include "base/utf8.h"
 #include "settings/changeset.h"
+#include "settings/listener.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,14 @@ static const char *const format_names[FORMAT_COUNT] = {
 	[FORMAT_JSON] = "json",
 	[FORMAT_TOML] = "toml",
 	[FORMAT_KEYS] = "keys",
+	[FORMAT_PROXY] = "proxy",
+	[FORMAT_RUNBOOK] = "runbook",
+};
+
+const char *const expect_names[EXPECT_COUNT] = {
+	[EXPECT_STAGED] = "staged",
+	[EXPECT_CUTOVER] = "cutover",
+	[EXPECT_ROLLED_BACK] = "rolled-back",
 };
 
 static int
@@ -39,6 +48,12 @@ set_groups(struct parse *p, const struct option *opt, const char *value, struct 
 }
 
 static int
+too_many(const struct option *opt, size_t max, struct err *err)
+{
+	return err_set(err, ERR_USAGE, "--%s can be given at most %zu times", opt->name, max);
+}
+
+static int
 set_proxy(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
 	struct request *q = &p->o->request;
@@ -46,15 +61,13 @@ set_proxy(struct parse *p, const struct option *opt, const char *value, struct e
 	struct err why;
 	struct net n;
 
-	(void)opt;
 	if (net_parse(&n, value, &why) == -1)
 		return err_set(err, ERR_USAGE, "--proxy %s", why.text);
 	net_format(&n, text);
 	if (request_has_proxy(q, text))
 		return 0;
 	if (q->proxy_count == PROXIES_MAX)
-		return err_set(
-		    err, ERR_USAGE, "--proxy can be given at most %d times", PROXIES_MAX);
+		return too_many(opt, PROXIES_MAX, err);
 	memcpy(q->proxies[q->proxy_count++], text, sizeof(text));
 	return 0;
 }
@@ -129,8 +142,7 @@ append(const char **list, size_t *count, size_t max, const struct option *opt, c
     struct err *err)
 {
 	if (*count == max)
-		return err_set(
-		    err, ERR_USAGE, "--%s can be given at most %zu times", opt->name, max);
+		return too_many(opt, max, err);
 	list[(*count)++] = value;
 	return 0;
 }
@@ -216,7 +228,8 @@ set_format(struct parse *p, const struct option *opt, const char *value, struct 
 		}
 	}
 	return err_set(err, ERR_USAGE,
-	    "--format \"%.40s\": the formats are text, curl, json, toml and keys", value);
+	    "--format \"%.40s\": the formats are text, curl, json, toml, keys, proxy and runbook",
+	    value);
 }
 
 static int
@@ -234,15 +247,59 @@ set_dialect(struct parse *p, const struct option *opt, const char *value, struct
 	return 0;
 }
 
+/* PORT=PROTOCOL or PORT=PROTOCOL+tls */
+static int
+set_port(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	size_t digits = strspn(value, "0123456789"), n;
+	struct port_option port = { .port = (unsigned)strtoul(value, NULL, 10) };
+	struct options *o = p->o;
+	const char *rest = value + digits;
+
+	if (digits && digits <= 5 && port.port && port.port <= 65535 && *rest == '=') {
+		n = strcspn(++rest, "+");
+		port.protocol = pool_copy(p->pool, rest, n);
+		port.tls = !strcmp(rest + n, "+tls") || !strcmp(rest, "https");
+		rest += n;
+	}
+	if (pool_check(p->pool, err) == -1)
+		return -1;
+	if (!port.protocol || listener_protocol(port.protocol) == PROTOCOL_UNKNOWN ||
+	    (*rest && !port.tls))
+		return err_set(err, ERR_USAGE,
+		    "--port \"%.60s\" is not PORT=PROTOCOL[+tls]; the protocols are "
+		    "smtp, lmtp, imap, pop3, managesieve and http",
+		    value);
+	if (o->port_count == PORT_OPTIONS_MAX)
+		return too_many(opt, PORT_OPTIONS_MAX, err);
+	o->ports[o->port_count++] = port;
+	return 0;
+}
+
+static int
+set_expect(struct parse *p, const struct option *opt, const char *value, struct err *err)
+{
+	size_t i;
+
+	(void)opt;
+	for (i = EXPECT_NOTHING + 1; i < EXPECT_COUNT; i++) {
+		if (!strcmp(expect_names[i], value)) {
+			p->o->expect = (enum expect)i;
+			return 0;
+		}
+	}
+	return err_set(
+	    err, ERR_USAGE, "--expect \"%.40s\" is not staged, cutover or rolled-back", value);
+}
+
 static int
 set_url(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
 	struct reach *r = &p->o->reach;
 	size_t i;
 
-	(void)opt;
 	if (r->target_count == TARGETS_MAX)
-		return err_set(err, ERR_USAGE, "--url can be given at most %d times", TARGETS_MAX);
+		return too_many(opt, TARGETS_MAX, err);
 	if (url_parse(&r->targets[r->target_count], value, "--url", err) == -1)
 		return -1;
 	for (i = 0; i < r->target_count; i++) {
@@ -305,7 +362,7 @@ set_user(struct parse *p, const struct option *opt, const char *value, struct er
 #define AT(member) offsetof(struct options, member)
 
 const struct option option_table[OPT_COUNT] = {
-	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN, OPTION_WRITES,
+	[OPT_PROXY] = { "proxy", 0, "ADDR[/BITS]", IN_PRINT | IN_PLAN | IN_PROBE, OPTION_WRITES,
 	    "an address or network that the proxy connects from (repeatable)", .set = set_proxy },
 	[OPT_PUBLIC_URL] = { "public-url", 0, "URL", IN_PRINT | IN_PLAN, OPTION_WRITES,
 	    "the URL that the server advertises: the proxy's public https URL",
@@ -349,39 +406,43 @@ const struct option option_table[OPT_COUNT] = {
 	[OPT_BOOT_CONFIG] = { "boot-config", 0, "FILE", IN_PLAN, OPTION_SERVER,
 	    "the config.toml of the server's next start, which is looked at too",
 	    .set = set_boot_config },
-	[OPT_CACERT] = { "cacert", 0, "FILE", IN_API, OPTION_SERVER | OPTION_REPEAT | OPTION_PATH,
+	[OPT_CACERT] = { "cacert", 0, "FILE", IN_PRINT | IN_API,
+	    OPTION_SERVER | OPTION_REPEAT | OPTION_PATH,
 	    "PEM certificates to trust, in place of the system's", .at = AT(reach.cacert) },
-	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_API,
+	[OPT_PINNEDPUBKEY] = { "pinnedpubkey", 0, "PIN", IN_PRINT | IN_API,
 	    OPTION_SERVER | OPTION_REPEAT | OPTION_PATH,
 	    "the server's public key: sha256//BASE64 (several with ; between) or a file",
 	    .at = AT(reach.pinnedpubkey) },
-	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
+	[OPT_INSECURE] = { "insecure", 'k', NULL, IN_PRINT | IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "do not check the certificate (safe only with --pinnedpubkey)",
 	    .at = AT(reach.insecure) },
-	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "use this address for this host and port (repeatable)", .set = set_resolve },
-	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API, OPTION_SERVER,
+	[OPT_RESOLVE] = { "resolve", 0, "HOST:PORT:ADDR", IN_PRINT | IN_API | IN_PROBE,
+	    OPTION_SERVER | OPTION_REPEAT, "use this address for this host and port (repeatable)",
+	    .set = set_resolve },
+	[OPT_CONNECT_TIMEOUT] = { "connect-timeout", 0, "SECONDS", IN_API | IN_PROBE, OPTION_SERVER,
 	    "time limit for name look-up, connection and handshake (10)", .set = set_seconds,
 	    .at = AT(reach.connect_timeout) },
-	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API, 0,
-	    "time limit up to the first write, and for each server's write (60)",
+	[OPT_MAX_TIME] = { "max-time", 0, "SECONDS", IN_API | IN_PROBE, 0,
+	    "time limit up to the first write, and for each server's write (60); for all of a "
+	    "probe (20)",
 	    .set = set_seconds, .at = AT(reach.max_time) },
-	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_API, OPTION_SERVER | OPTION_REPEAT,
-	    "send a PROXY v2 LOCAL header first", .at = AT(reach.haproxy) },
-	[OPT_USER] = { "user", 'u', "NAME", IN_API, OPTION_SERVER | OPTION_REPEAT,
+	[OPT_HAPROXY] = { "haproxy-protocol", 0, NULL, IN_PRINT | IN_API,
+	    OPTION_SERVER | OPTION_REPEAT, "send a PROXY v2 LOCAL header first",
+	    .at = AT(reach.haproxy) },
+	[OPT_USER] = { "user", 'u', "NAME", IN_PRINT | IN_API, OPTION_SERVER | OPTION_REPEAT,
 	    "the administrator's login name (admin)", .set = set_user, .at = AT(reach.user) },
-	[OPT_PASSWORD_FILE] = { "password-file", 0, "FILE", IN_API,
+	[OPT_PASSWORD_FILE] = { "password-file", 0, "FILE", IN_PRINT | IN_API,
 	    OPTION_SERVER | OPTION_REPEAT | OPTION_PATH,
 	    "a file with the password, - for standard input; else $STALPREP_PASSWORD or a prompt",
 	    .at = AT(reach.password_file) },
-	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_API,
+	[OPT_TOTP_FILE] = { "totp-file", 0, "FILE", IN_PRINT | IN_API,
 	    OPTION_SERVER | OPTION_REPEAT | OPTION_PATH,
 	    "a file with the current six-digit code, - for standard input",
 	    .at = AT(reach.totp_file) },
-	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_API,
+	[OPT_API_KEY_FILE] = { "api-key-file", 0, "FILE", IN_PRINT | IN_API,
 	    OPTION_SERVER | OPTION_REPEAT | OPTION_PATH,
 	    "a file with an API key, in place of user and password", .at = AT(reach.api_key_file) },
-	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_API, 0,
+	[OPT_SNAPSHOT] = { "snapshot", 0, "FILE", IN_PRINT | IN_API | IN_PROBE, 0,
 	    "the file that keeps the values from before", .at = AT(reach.snapshot) },
 	[OPT_SNAPSHOT_DIR] = { "snapshot-dir", 0, "DIR", IN_API, 0,
 	    "the folder for snapshots (as root /var/lib/stalprep)", .at = AT(reach.snapshot_dir) },
@@ -391,14 +452,21 @@ const struct option option_table[OPT_COUNT] = {
 	    "then reload the server, which applies the removal", .at = AT(reload) },
 	[OPT_FORCE] = { "force", 0, "NAME,...", IN_API, 0, "override these refusals and no others",
 	    .set = set_force },
+	[OPT_PORT] = { "port", 0, "PORT=PROTOCOL[+tls]", IN_PRINT | IN_PROBE, 0,
+	    "a port to look at, in place of the usual ten (repeatable)", .set = set_port },
+	[OPT_SILENCE] = { "silence", 0, "SECONDS", IN_PROBE, 0,
+	    "how long a port may say nothing (5)", .set = set_seconds, .at = AT(silence) },
+	[OPT_EXPECT] = { "expect", 0, "STATE", IN_PROBE, 0,
+	    "staged, cutover or rolled-back: the exit status says whether it is so",
+	    .set = set_expect },
 	[OPT_FORMAT] = { "format", 0, "FORMAT", IN_PRINT, 0,
-	    "text, curl, json, toml or keys (text)", .set = set_format },
+	    "text, curl, json, toml, keys, proxy or runbook (text)", .set = set_format },
 	[OPT_CLEAR] = { "clear", 0, NULL, IN_PRINT, 0, "print how to undo it", .at = AT(clear) },
-	[OPT_JSON] = { "json", 0, NULL, IN_API, 0, "print one JSON object, for programs",
+	[OPT_JSON] = { "json", 0, NULL, IN_API | IN_PROBE, 0, "print one JSON object, for programs",
 	    .at = AT(json) },
-	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API, 0, "print only what went wrong",
+	[OPT_QUIET] = { "quiet", 'q', NULL, IN_API | IN_PROBE, 0, "print only what went wrong",
 	    .at = AT(quiet) },
-	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API, 0,
+	[OPT_VERBOSE] = { "verbose", 'v', NULL, IN_API | IN_PROBE, 0,
 	    "also print each key, and how the kernel confines this run", .at = AT(verbose) },
 	[OPT_VERSION] = { "version", 'V', NULL, IN_ALL, 0, "print the version" },
 	[OPT_HELP] = { "help", 'h', NULL, IN_ALL, 0, "print this text" },

@@ -18,6 +18,7 @@ enum {
 	IN_CHANGE = 1u << COMMAND_STAGE | 1u << COMMAND_CLEAR,
 	IN_API = IN_CHANGE | 1u << COMMAND_STATUS | 1u << COMMAND_RELOAD,
 	IN_PLAN = IN_CHANGE | 1u << COMMAND_STATUS,
+	IN_PROBE = 1u << COMMAND_PROBE,
 	IN_ALL = (1u << COMMAND_COUNT) - 1
 };
 
@@ -56,6 +57,9 @@ enum option_id {
 	OPT_DRY_RUN,
 	OPT_RELOAD,
 	OPT_FORCE,
+	OPT_PORT,
+	OPT_SILENCE,
+	OPT_EXPECT,
 	OPT_FORMAT,
 	OPT_CLEAR,
 	OPT_JSON,
@@ -96,6 +100,9 @@ struct option {
 	/* sets a value that is more than a text; or NULL */
 	int (*set)(struct parse *p, const struct option *opt, const char *value, struct err *err);
 };
+
+/* The words of --expect; [0] is NULL. */
+extern const char *const expect_names[EXPECT_COUNT];
 
 extern const struct option option_table[OPT_COUNT];
 

@@ -13,6 +13,8 @@
 enum {
 	CONNECT_SECONDS = 10,
 	MAX_SECONDS = 60,
+	PROBE_SECONDS = 20,
+	SILENCE_SECONDS = 5,
 	OPTION_DISTANCE = 3, /* a mistyped option or command: how far away its name may be */
 	COMMAND_DISTANCE = 2
 };
@@ -166,7 +168,8 @@ static bool
 needs_values(const struct options *o)
 {
 	return o->id == COMMAND_STAGE ||
-	    (o->id == COMMAND_PRINT && !o->clear && o->format != FORMAT_KEYS);
+	    (o->id == COMMAND_PRINT && !o->clear && o->format != FORMAT_KEYS &&
+		o->format != FORMAT_PROXY && !(o->format == FORMAT_RUNBOOK && o->reach.snapshot));
 }
 
 /* Set the groups, from --only, --skip and the other options. */
@@ -291,6 +294,50 @@ check_reach(const struct parse *p, struct err *err)
 	return 0;
 }
 
+/* The look-up of a host, and the connections to it, have to know what it is. */
+static int
+set_host(struct parse *p, const char *word, struct err *err)
+{
+	size_t len = strlen(word);
+	struct net addr;
+	char *host;
+
+	if (word[0] == '[' && word[len - 1] == ']')
+		host = pool_copy(p->pool, word + 1, len - 2);
+	else
+		host = pool_copy(p->pool, word, len);
+	p->o->host = host;
+	if (pool_check(p->pool, err) == -1)
+		return -1;
+	len = strcspn(host, "%");
+	if (len <= HOST_MAX &&
+	    (host_is_name(host) || addr_parse(&addr, pool_copy(p->pool, host, len))))
+		return 0;
+	return err_set(err, ERR_USAGE,
+	    "\"%.80s\" is not a host: an address or a name, such as mail.internal", word);
+}
+
+static int
+check_probe(const struct parse *p, struct err *err)
+{
+	struct options *o = p->o;
+
+	if (!o->host)
+		return err_set(err, ERR_USAGE,
+		    "HOST is missing: the old server's address or name; see stalprep help probe");
+	if (!o->silence)
+		return err_set(err, ERR_USAGE, "--silence must be at least 1 second");
+	if ((o->expect == EXPECT_STAGED || o->expect == EXPECT_ROLLED_BACK) && !o->reach.snapshot &&
+	    !o->request.proxy_count)
+		return err_set(err, ERR_USAGE,
+		    "--expect %s needs the proxy's networks: --proxy ADDR or --snapshot FILE. From "
+		    "elsewhere all ports are plain whatever the server does",
+		    expect_names[o->expect]);
+	if (!p->seen[OPT_MAX_TIME])
+		o->reach.max_time = PROBE_SECONDS;
+	return 0;
+}
+
 static int
 check_all(struct parse *p, struct err *err)
 {
@@ -298,12 +345,14 @@ check_all(struct parse *p, struct err *err)
 		return 0;
 	if (check_known(p, err) == -1)
 		return -1;
+	if (p->o->quiet && p->o->verbose)
+		return err_set(err, ERR_USAGE, "--quiet and --verbose can't be used together");
+	if (p->o->id == COMMAND_PROBE)
+		return check_probe(p, err);
 	if (!(option_table[OPT_URL].commands & 1u << p->o->id))
 		return 0; /* licenses and the like */
 	if (choose_groups(p, err) == -1 || check_values(p, err) == -1)
 		return -1;
-	if (p->o->quiet && p->o->verbose)
-		return err_set(err, ERR_USAGE, "--quiet and --verbose can't be used together");
 	return check_reach(p, err);
 }
 
@@ -325,6 +374,8 @@ choose_command(struct parse *p)
 static int
 parse_word(struct parse *p, const char *word, struct err *err)
 {
+	if (p->o->command && p->o->id == COMMAND_PROBE && !p->o->host)
+		return set_host(p, word, err);
 	if (p->o->command && (p->o->id != COMMAND_HELP || p->argument_seen))
 		return err_set(err, ERR_USAGE, "\"%.40s\": %s takes no %sargument", word,
 		    p->o->command->name, p->argument_seen ? "second " : "");
@@ -343,6 +394,7 @@ options_parse(struct options *o, const struct command *commands, struct pool *po
 	request_init(&o->request);
 	o->reach.connect_timeout = CONNECT_SECONDS;
 	o->reach.max_time = MAX_SECONDS;
+	o->silence = SILENCE_SECONDS;
 	for (i = 0; i < argc; i++) {
 		if (!only_words && !strcmp(argv[i], "--")) {
 			only_words = true;
@@ -360,7 +412,8 @@ options_parse(struct options *o, const struct command *commands, struct pool *po
 	choose_command(&p);
 	if (!o->command)
 		return err_set(err, ERR_USAGE,
-		    "no command given: print, stage, status, clear or reload; see stalprep help");
+		    "no command given: print, stage, status, clear, reload or probe; see stalprep "
+		    "help");
 	return check_all(&p, err);
 }
 

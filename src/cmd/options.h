@@ -19,6 +19,7 @@ enum command_id {
 	COMMAND_STATUS,
 	COMMAND_CLEAR,
 	COMMAND_RELOAD,
+	COMMAND_PROBE,
 	COMMAND_LICENSES,
 	COMMAND_VERSION,
 	COMMAND_HELP,
@@ -32,7 +33,27 @@ struct command {
 	const char *words;                   /* what it does, for help */
 };
 
-enum format { FORMAT_TEXT, FORMAT_CURL, FORMAT_JSON, FORMAT_TOML, FORMAT_KEYS, FORMAT_COUNT };
+enum format {
+	FORMAT_TEXT,
+	FORMAT_CURL,
+	FORMAT_JSON,
+	FORMAT_TOML,
+	FORMAT_KEYS,
+	FORMAT_PROXY,
+	FORMAT_RUNBOOK,
+	FORMAT_COUNT
+};
+
+enum expect { EXPECT_NOTHING, EXPECT_STAGED, EXPECT_CUTOVER, EXPECT_ROLLED_BACK, EXPECT_COUNT };
+
+enum { PORT_OPTIONS_MAX = 64 };
+
+/* One --port. */
+struct port_option {
+	unsigned port;
+	const char *protocol; /* a name that listener_protocol knows */
+	bool tls;
+};
 
 struct options {
 	const char *program;           /* argv[0], for the commands that a report proposes */
@@ -42,6 +63,11 @@ struct options {
 	struct request request;
 	struct reach reach;
 	enum format format;
+	const char *host; /* of probe: an address, without brackets, or a name */
+	struct port_option ports[PORT_OPTIONS_MAX];
+	size_t port_count;
+	unsigned silence; /* seconds */
+	enum expect expect;
 	bool dry_run, json, clear, reload, quiet, verbose;
 };
 

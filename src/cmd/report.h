@@ -7,6 +7,7 @@
 #include <stdbool.h>
 
 struct buf;
+struct jsonout;
 struct messages;
 struct options;
 struct part;
@@ -57,6 +58,9 @@ struct report {
 
 /* Append the report of stage, status or clear for a person. */
 void report_text(struct buf *out, const struct report *r);
+
+/* Append the messages, as a member of the one JSON object. */
+void report_json_messages(struct jsonout *j, const struct messages *m);
 
 /* Append the one JSON object. */
 void report_json(struct buf *out, const struct report *r);

@@ -27,6 +27,17 @@ add_message(struct jsonout *j, const struct message *m)
 	jsonout_close(j, '}');
 }
 
+void
+report_json_messages(struct jsonout *j, const struct messages *m)
+{
+	size_t i;
+
+	jsonout_open(j, "messages", '[');
+	for (i = 0; i < m->count; i++)
+		add_message(j, &m->items[i]);
+	jsonout_close(j, ']');
+}
+
 static void
 add_listener(struct jsonout *j, const struct plan_listener *l)
 {
@@ -137,10 +148,7 @@ report_json(struct buf *out, const struct report *r)
 	jsonout_text(&j, "command", r->options->command->name);
 	jsonout_number(&j, "exit", r->exit);
 	jsonout_bool(&j, "changed", changed);
-	jsonout_open(&j, "messages", '[');
-	for (i = 0; i < r->messages->count; i++)
-		add_message(&j, &r->messages->items[i]);
-	jsonout_close(&j, ']');
+	report_json_messages(&j, r->messages);
 	jsonout_open(&j, "targets", '[');
 	for (i = 0; i < r->count; i++)
 		add_target(&j, &r->targets[i]);

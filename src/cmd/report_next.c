@@ -90,7 +90,7 @@ add_command(struct buf *out, const struct report *r, const char *command)
 		buf_shell_line(out, r->targets[i].name);
 		add_address(out, r, i);
 	}
-	for (i = 0; i < r->count && strcmp(command, "reload") != 0; i++) {
+	for (i = 0; i < r->count && strcmp(command, "reload") != 0 && *command != 'p'; i++) {
 		if (r->targets[i].boot_name && !r->targets[i].boot_found) {
 			buf_str(out, " --boot-config ");
 			buf_shell_line(out, r->targets[i].boot_name);
@@ -227,9 +227,16 @@ next_of_stage(struct buf *out, const struct report *r)
 	if (written && r->exit == EXIT_DONE)
 		buf_str(out,
 		    r->targets[0].is_file
-			? "\nThe server applies all of it when it starts with this file.\n"
+			? "\nThe server applies all of it when it starts with this file. "
+			  "See print --format runbook.\n"
 			: "\nTo apply it at the cutover: restart the old server. It needs no "
 			  "reload.\n");
+	if (r->exit == EXIT_DONE && !r->targets[0].is_file) {
+		buf_str(out, "The order of the day: ");
+		add_command(out, r, "print --format runbook");
+		add_snapshot(out, r);
+		buf_char(out, '\n');
+	}
 	buf_str(out, within_proxy(r) ? "To undo, until the restart: " : "To undo: ");
 	add_clear(out, r);
 	buf_char(out, '\n');
@@ -331,7 +338,7 @@ next_of_clear(struct buf *out, const struct report *r)
 	buf_str(out,
 	    "\nIf the change set was never applied, that is all. If it was, it stays in force\n"
 	    "until a reload, and listeners that run behind the proxy expect its header until\n"
-	    "a restart. To reload: ");
+	    "a restart (print --format runbook has the way back). To reload: ");
 	add_command(out, r, "reload");
 	if (r->options->request.forced[REFUSAL_OPEN_SECRET])
 		buf_str(out, " --force open-secret");
@@ -367,7 +374,7 @@ next_of_status(struct buf *out, const struct report *r)
 	size_t i;
 
 	if (r->exit == EXIT_DONE)
-		buf_printf(out, "\n%s for the %s.\n",
+		buf_printf(out, "\n%s for the %s. The order of the day: print --format runbook.\n",
 		    whole ? "Ready" : "The groups that were looked at are ready",
 		    r->targets[0].is_file ? "start" : "restart");
 	if (r->exit == EXIT_PARTLY)

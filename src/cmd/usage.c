@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { WIDTH = 80, HELP_COLUMN = 34, LONG_HELP_COLUMN = 12, REFUSAL_COLUMN = 22 };
+enum { WIDTH = 80, HELP_COLUMN = 34, LONG_HELP_COLUMN = 12, REFUSAL_COLUMN = 22, EXIT_COLUMN = 7 };
 
 static const char examples[] =
     "\nFirst make a copy of the server's config.toml. Then, for example:\n"
@@ -17,25 +17,6 @@ static const char examples[] =
     "      --public-url https://mail.example.org\n"
     "  stalprep status --url https://mail.internal\n"
     "  stalprep clear --url https://mail.internal\n";
-
-void
-usage_all(struct buf *out, const struct command *commands)
-{
-	size_t i;
-
-	buf_str(out,
-	    "stalprep prepares an older Stalwart mail server (0.8 to 0.15) to run behind the\n"
-	    "migration proxy. It writes the guide's change set into the server's settings,\n"
-	    "without applying it, proves what it wrote, and can take all of it back.\n\n"
-	    "usage: stalprep COMMAND [OPTION]...\n\n");
-	for (i = 0; i < COMMAND_COUNT; i++)
-		buf_printf(out, "  %-9s %s\n", commands[i].name, commands[i].words);
-	buf_str(out, examples);
-	buf_str(out, "\nExit status:\n");
-	for (i = 0; i < EXITS_COUNT; i++)
-		buf_printf(out, "  %3d  %s\n", exits[i].status, exits[i].words);
-	buf_str(out, "\nstalprep help COMMAND lists the options of one command.\n");
-}
 
 /* Append text and a line end. Its lines begin at this column; the first is there already. */
 static void
@@ -58,6 +39,27 @@ add_wrapped(struct buf *out, const char *text, size_t indent)
 			break;
 	}
 	buf_char(out, '\n');
+}
+
+void
+usage_all(struct buf *out, const struct command *commands)
+{
+	size_t i;
+
+	buf_str(out,
+	    "stalprep prepares an older Stalwart mail server (0.8 to 0.15) to run behind the\n"
+	    "migration proxy. It writes the guide's change set into the server's settings,\n"
+	    "without applying it, proves what it wrote, and can take all of it back.\n\n"
+	    "usage: stalprep COMMAND [OPTION]...\n\n");
+	for (i = 0; i < COMMAND_COUNT; i++)
+		buf_printf(out, "  %-9s %s\n", commands[i].name, commands[i].words);
+	buf_str(out, examples);
+	buf_str(out, "\nExit status:\n");
+	for (i = 0; i < EXITS_COUNT; i++) {
+		buf_printf(out, "  %3d  ", exits[i].status);
+		add_wrapped(out, exits[i].words, EXIT_COLUMN);
+	}
+	buf_str(out, "\nstalprep help COMMAND lists the options of one command.\n");
 }
 
 static void
@@ -98,8 +100,8 @@ usage_command(struct buf *out, const struct command *commands, enum command_id c
 {
 	size_t i;
 
-	buf_printf(
-	    out, "usage: stalprep %s [OPTION]...\n%s\n\n", commands[c].name, commands[c].words);
+	buf_printf(out, "usage: stalprep %s%s [OPTION]...\n%s\n\n", commands[c].name,
+	    c == COMMAND_PROBE ? " HOST" : "", commands[c].words);
 	for (i = 0; i < OPT_COUNT; i++) {
 		if (option_table[i].commands & 1u << c)
 			add_option(out, &option_table[i]);

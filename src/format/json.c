@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 
 #include <cJSON.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -451,6 +452,21 @@ const char *
 json_string(const struct json *j)
 {
 	return cJSON_IsString(node(j)) ? node(j)->valuestring : NULL;
+}
+
+double
+json_number(const char *text, char **end)
+{
+	struct scan s = { text, strlen(text), 0, 0 };
+	double number = 0; /* exact up to 2^53; json_integer takes no more */
+	size_t i;
+
+	(void)scan_number(&s, NULL); /* it has passed before */
+	for (i = *text == '-'; i < s.pos; i++)
+		number = text[i] >= '0' && text[i] <= '9' ? number * 10 + (text[i] - '0')
+							  : HUGE_VAL;
+	*end = strchr(text + s.pos, text[s.pos]);
+	return *text == '-' ? -number : number;
 }
 
 bool

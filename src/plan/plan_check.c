@@ -203,11 +203,10 @@ check_others(struct build *b)
 		    wide);
 	if (web)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "%s is on, so a web proxy seems to stand in front of this server. If it "
-		    "connects from an address in --proxy, it needs to send a PROXY header after "
-		    "the restart; so does everything else there: health probes, monitoring, "
-		    "administrators. If it stays in front of a listener, leave that one out: "
-		    "--leave ID.",
+		    "%s is on, so a web proxy seems to stand in front of this server. From an "
+		    "address in --proxy it has to send a PROXY header after the restart, like all "
+		    "else there: health probes, monitoring, administrators. If it stays in front "
+		    "of a listener, leave that one out: --leave ID.",
 		    web);
 }
 
@@ -219,10 +218,9 @@ check_acme(struct build *b)
 	if (settings_has_prefix(s, "acme."))
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "The server renews its certificates itself (acme.*). In a cluster a renewal "
-		    "reloads every node, and a reload applies all that is staged but the "
-		    "listeners: the inbound checks would be off too early. So stage shortly before "
-		    "the cutover, when no renewal is due. After the cutover challenges reach the "
-		    "proxy first: let it pass them on, or use dns-01.");
+		    "reloads every node, and the inbound checks would be off too early. So stage "
+		    "shortly before the cutover, when no renewal is due. After it, challenges "
+		    "reach the proxy first: let it pass them on, or use dns-01.");
 }
 
 /* What the chosen listeners and their settings show. */
@@ -389,10 +387,9 @@ check_bans_in_file(struct build *b)
 	if (lost.names.count)
 		build_refuse(b, REFUSAL_REWRITE,
 		    "Up to 0.12 a server that writes its config.toml anew writes an IPv6 address "
-		    "in a key wrongly, so %s: %s%s. Fix: keep such keys out of the file, and add "
-		    "them over the API or in the administration page when the server runs, which "
-		    "has them in its database (stage --url URL with --allow-new-server). If the "
-		    "server is 0.13 or newer, name it: --dialect 0.13.",
+		    "in a key wrongly, so %s: %s%s. Keep such keys out of the file: "
+		    "add them when the server runs, in the administration page or by stage --url "
+		    "URL --allow-new-server. If the server is 0.13 or newer: --dialect 0.13.",
 		    BOOT_FAILS, lost.names.text, names_more(&lost.names));
 }
 

@@ -37,8 +37,8 @@ id_length(const char *rest)
 	    : 0;
 }
 
-static enum protocol
-find_protocol(const char *text)
+enum protocol
+listener_protocol(const char *text)
 {
 	size_t i;
 
@@ -49,9 +49,8 @@ find_protocol(const char *text)
 	return PROTOCOL_UNKNOWN;
 }
 
-/* The port after the last colon, as a number ("0025" binds 25); -1 when there is none. */
-static long
-bind_port(const char *bind)
+long
+listener_port(const char *bind)
 {
 	const char *colon = strrchr(bind, ':');
 	long port = 0;
@@ -91,7 +90,7 @@ static void
 add_bind(struct listener *l, struct buf *all, const char *bind)
 {
 	bool macro = strstr(bind, "%{") != NULL;
-	long port = bind_port(bind); /* of "%{env:IP}%:25" too: the macro is the address */
+	long port = listener_port(bind); /* of "%{env:IP}%:25" too: the macro is the address */
 
 	buf_printf(all, "%s%s", all->len ? ", " : "", bind);
 	l->macro |= macro && port == -1;
@@ -187,7 +186,7 @@ listener_find_all(struct listeners *out, struct pool *pool, const struct setting
 		l = pool_add(pool, out->items, out->count);
 		l->id = pool_copy(pool, rest, len);
 		l->protocol_text = s->items[i].value;
-		l->protocol = find_protocol(s->items[i].value);
+		l->protocol = listener_protocol(s->items[i].value);
 		read_binds(l, pool, s);
 		l->tls_implicit = settings_same(
 		    settings_get(s, pool_printf(pool, "%s%s.tls.implicit", PREFIX, l->id)), "true");

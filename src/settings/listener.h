@@ -48,6 +48,14 @@ struct listeners {
  */
 int listener_check_count(const struct settings *s, struct err *err) WARN_UNUSED;
 
+/* The protocol that a setting names. */
+enum protocol listener_protocol(const char *text);
+
+/*
+ * The port of a bind, after its last colon, as a number ("0025" binds 25); -1 when there is none.
+ */
+long listener_port(const char *bind);
+
 /* Every listener in s, in the server's order. pool_check tells whether memory ran out. */
 void listener_find_all(struct listeners *out, struct pool *pool, const struct settings *s);
 

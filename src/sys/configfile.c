@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -395,7 +396,9 @@ configfile_write(
 bool
 configfile_is_read_only(const struct configfile *f)
 {
-	return f->found && faccessat(f->folder, f->base, W_OK, 0) == -1 && errno == EROFS;
+	struct statfs fs;
+
+	return f->open && fstatfs(f->fd, &fs) == 0 && fs.f_flags & ST_RDONLY;
 }
 
 void

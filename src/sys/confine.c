@@ -16,7 +16,7 @@ confine_begin(void)
 {
 	const struct rlimit none = { 0, 0 };
 
-	(void)setrlimit(RLIMIT_CORE, &none);
+	(void)prlimit(0, RLIMIT_CORE, &none, NULL);
 	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
@@ -73,7 +73,7 @@ may_ask(void)
 
 	if (prctl(PR_GET_SECCOMP, 0, 0, 0, 0) <= 0)
 		return true;
-	pid = fork();
+	pid = _Fork();
 	if (pid == 0) {
 		for (i = 0; i < COUNT(calls); i++)
 			(void)syscall(calls[i], -1L, 0L, 0L, 0L);

@@ -18,6 +18,15 @@
 enum { HEAD_START_MS = 250 };              /* of an address before the next (RFC 8305, 5) */
 enum { WHAT_MAX = RESOLVE_TEXT_MAX + 16 }; /* longest "connecting to ADDRESS" */
 
+/* haproxy's proxy-protocol.txt, 2.2 */
+const unsigned char conn_local_header[CONN_HEADER_LEN] = {
+	/* the signature */
+	0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a,
+	0x20,      /* version 2, command LOCAL */
+	0x00,      /* family AF_UNSPEC, protocol UNSPEC */
+	0x00, 0x00 /* no bytes follow */
+};
+
 static socklen_t
 addr_len(const union resolve_addr *a)
 {
@@ -262,16 +271,7 @@ conn_is_quiet(const struct conn *c)
 int
 conn_send_local_header(struct conn *c, struct err *err)
 {
-	/* haproxy's proxy-protocol.txt, 2.2 */
-	static const unsigned char header[] = {
-		/* the signature */
-		0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a,
-		0x20,      /* version 2, command LOCAL */
-		0x00,      /* family AF_UNSPEC, protocol UNSPEC */
-		0x00, 0x00 /* no bytes follow */
-	};
-
-	return conn_write(c, header, sizeof(header), err);
+	return conn_write(c, conn_local_header, sizeof(conn_local_header), err);
 }
 
 void

@@ -41,9 +41,13 @@ struct transport conn_transport(struct conn *c);
 bool conn_is_quiet(const struct conn *c);
 
 /*
- * Send the PROXY protocol's header, version 2, of a connection that the sender makes for itself
- * (LOCAL, no addresses). It goes before anything else. 0 or -1 with err.
+ * The PROXY protocol's header, version 2, of a connection that the sender makes for itself (LOCAL,
+ * no addresses). It goes before anything else.
  */
+enum { CONN_HEADER_LEN = 16 };
+extern const unsigned char conn_local_header[CONN_HEADER_LEN];
+
+/* Send it. 0 or -1 with err. */
 int conn_send_local_header(struct conn *c, struct err *err) WARN_UNUSED;
 
 /* Write the address and port that it comes from, as resolve_format does; "" if not known. */

@@ -184,3 +184,9 @@ prompt_secret(struct secret *s, const char *question, const char *hint, struct e
 		secret_wipe(s);
 	return r;
 }
+
+bool
+prompt_is_watched(void)
+{
+	return isatty(STDOUT_FILENO) == 1;
+}

@@ -4,6 +4,8 @@
 
 #include "base/def.h"
 
+#include <stdbool.h>
+
 struct err;
 struct secret;
 
@@ -17,5 +19,8 @@ int prompt_secret(
 
 /* Is there a terminal to ask on? 0; or -1 with the err of prompt_secret. */
 int prompt_check(const char *hint, struct err *err) WARN_UNUSED;
+
+/* Is standard output a terminal? */
+bool prompt_is_watched(void);
 
 #endif

@@ -324,7 +324,7 @@ begin_lookup(struct lookup *l, const struct query *q, int family)
 	l->fd = -1;
 	if (pipe2(fds, O_CLOEXEC) == -1)
 		return -1;
-	l->pid = fork();
+	l->pid = _Fork();
 	number = errno;
 	if (l->pid == 0) {
 		close(fds[0]);

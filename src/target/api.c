@@ -632,9 +632,8 @@ receive_version(struct api *a, struct http1_answer *answer, struct err *err)
 	if (err && err->kind == ERR_REACH && !err->code) {
 		err_end(err);
 		err_add(err,
-		    "A server up to 0.12 does that while the URL that it advertises has no "
-		    "https://. Correct it in the administration page (http.url or "
-		    "server.http.url), and reload.");
+		    "Up to 0.12 a server does that while its http.url (or server.http.url) has no "
+		    "https://. Correct that, and reload.");
 	}
 	return -1;
 }

@@ -3,6 +3,7 @@
 #include "base/err.h"
 #include "sys/transport.h"
 #include "tls/certname.h"
+#include "tls/curves.h"
 #include "tls/tlserror.h"
 #include "tls/x509.h"
 
@@ -314,7 +315,7 @@ set_engine(struct tls *t)
 	br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
 	br_ssl_engine_set_suites(engine, suites, COUNT(suites));
 	br_ssl_engine_set_rsavrfy(engine, br_rsa_i31_pkcs1_vrfy);
-	br_ssl_engine_set_ec(engine, &br_ec_all_m31);
+	br_ssl_engine_set_ec(engine, curves_all());
 	br_ssl_engine_set_ecdsa(engine, br_ecdsa_i31_vrfy_asn1);
 	br_ssl_engine_set_hash(engine, br_sha256_ID, &br_sha256_vtable);
 	br_ssl_engine_set_hash(engine, br_sha384_ID, &br_sha384_vtable);

@@ -43,7 +43,7 @@ static const char *const sentences[] = {
 	[NAME_UNKNOWN] = "The server has no certificate for this host name. Write the host as the "
 			 "certificate has it, with --resolve for its address.",
 	[CLIENT_CERT] = "This program has no client certificate: use another listener.",
-	[NO_COMMON] = KEY_SENTENCE " Or it accepts no TLS 1.2 (perhaps 1.3 only).",
+	[NO_COMMON] = "It may accept no TLS 1.2 (perhaps 1.3 only). " KEY_SENTENCE,
 	[SEE_LOG] = "Its log may say why: a listener without a certificate does this.",
 };
 

@@ -82,8 +82,8 @@ hash_key(const struct der *spki, unsigned char out[32])
 	br_sha256_out(&ctx, out);
 }
 
-static void
-format_pin(const struct der *spki, char out[X509_PIN_TEXT_MAX])
+void
+x509_format_pin(const struct der *spki, char out[X509_PIN_TEXT_MAX])
 {
 	unsigned char hash[32];
 	struct buf b = { 0 };
@@ -290,7 +290,7 @@ refuse(const struct x509_policy *policy, const struct cert *leaf, const char *wh
 	if (!err || !leaf)
 		return -1;
 	describe(policy, leaf, err);
-	format_pin(&leaf->spki, pin);
+	x509_format_pin(&leaf->spki, pin);
 	if (!has_usable_key(leaf))
 		err_add(err, "\n  %s", tlserror_advice(tlserror_find(BR_ERR_TOO_LARGE)));
 	else
@@ -317,7 +317,7 @@ refuse_pin(const struct x509_policy *policy, const struct cert *leaf, struct err
 	if (!err)
 		return -1;
 	describe(policy, leaf, err);
-	format_pin(&leaf->spki, pin);
+	x509_format_pin(&leaf->spki, pin);
 	err_add(err,
 	    "\n  The key that answered has the pin %s. Your server has a new key, or this is "
 	    "another server, or somebody on the way answers in its place. Compare the pin on the "
@@ -387,7 +387,7 @@ is_signed_by(const struct cert *c, const struct cert *ca)
 		    !memcmp(hash, signed_hash, len);
 	return is_ecdsa_signature(*signature) &&
 	    br_ecdsa_i31_vrfy_asn1(
-		&br_ec_all_m31, hash, len, &key.key.ec, signature->p, signature->len);
+		&br_ec_prime_i31, hash, len, &key.key.ec, signature->p, signature->len);
 }
 
 /* ---- the rules for one certificate; each gives NULL or the reason ---- */
@@ -768,7 +768,7 @@ read_leaf_key(struct x509 *x, const struct der *leaf)
 
 	if (!cert_parse(&c, leaf))
 		return -1;
-	format_pin(&c.spki, x->pin);
+	x509_format_pin(&c.spki, x->pin);
 	return export_key(&c, &x->key) ? 0 : -1;
 }
 

@@ -77,6 +77,9 @@ struct x509_policy {
  */
 int x509_pins_parse(struct x509_pins *pins, const char *text, struct err *err) WARN_UNUSED;
 
+/* Write the pin of a SubjectPublicKeyInfo, "sha256//…". */
+void x509_format_pin(const struct der *spki, char out[X509_PIN_TEXT_MAX]);
+
 /*
  * Check a chain as a server sent it, leaf first, the others in any order. Needs no TLS and no
  * network. 0; or -1 with err of kind ERR_TRUST: the reason, the key's pin, the certificate's dates

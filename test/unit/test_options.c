@@ -37,7 +37,7 @@ static const struct {
 	{ "stage" URL WHOLE " --proxy=", { "--proxy", "empty" } },
 	{ "stage" URL WHOLE " -u", { "-u", "NAME" } },
 	{ "stage" URL WHOLE " --format curl", { "--format", "stage" } }, /* another command's */
-	{ "print" WHOLE " --snapshot x", { "--snapshot", "print" } },
+	{ "print" WHOLE " --snapshot-dir x", { "--snapshot-dir", "print" } },
 	{ "status" URL " --reload", { "--reload", "status" } },
 	{ "status" URL " --dry-run", { "--dry-run", "status" } },
 	{ "reload" URL " --proxy 203.0.113.10", { "--proxy", "reload" } },

@@ -9,7 +9,7 @@
 	"print --proxy 203.0.113.10 --public-url https://mail.example.org --relay " \
 	"new.example.org "
 
-static const char *const formats[FORMAT_COUNT] = { "text", "curl", "json", "toml", "keys" };
+static const char *const formats[] = { "text", "curl", "json", "toml", "keys" };
 
 /* What print is given for a line of options, as the command makes it. */
 struct printed {
@@ -73,7 +73,7 @@ test_all(void **state)
 	int minor, clear;
 
 	(void)state;
-	for (f = 0; f < FORMAT_COUNT; f++) {
+	for (f = 0; f < COUNT(formats); f++) {
 		for (minor = 8; minor <= 15; minor++) {
 			for (clear = 0; clear < 2; clear++) {
 				snprintf(line, sizeof(line), WHOLE "--format %s --dialect 0.%d%s",

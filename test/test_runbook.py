@@ -1,0 +1,142 @@
+"""print --format proxy and runbook: the proxy's block, and the order of the day, whose lines of ours work as printed."""
+
+import shlex
+
+import pytest
+
+try:
+    import tomllib
+except ImportError:
+    tomllib = pytest.importorskip("tomli")
+
+from conftest import BINARY, CHANGE, HTTP, REAL, RUNNER, config, listener
+from test_probe import OLD, can_bind, everywhere, patient
+
+URL = ("--url", "https://mail.internal")
+USUAL = {"imap": (993, "implicit"), "pop3": (995, "implicit"), "submission": (587, "starttls"),
+         "managesieve": (4190, "starttls"), "http": (443, "implicit")}
+
+
+def block(ran):
+    old = tomllib.loads(ran.out)["destination"]["old"]
+    return old, {name: (one["port"], one["tls"]) for name, one in old.pop("protocol").items()}
+
+
+def ours(text):
+    """Our commands, in their order."""
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.strip().startswith(shlex.quote(BINARY) + " ")]
+
+
+def test_proxy(run):
+    ran = run("print", "--format", "proxy", *URL, status=0)
+    old, protocols = block(ran)
+    assert old == {"host": "mail.internal", "tls_server_name": "mail.internal", "forwarding": "proxy",
+                   "proxy_protocol": True, "forwarded": True}
+    assert protocols == USUAL and ran.err == ""
+
+
+def test_proxy_with_what_there_is(run):
+    """The other way where it has to be, and a warning for what is not there."""
+    ports = ("--port", "143=imap", "--port", "465=smtp+tls", "--port", "4190=managesieve", "--port", "8080=http", "--port",
+             "25=smtp")
+    ran = run("print", "--format", "proxy", *URL, *ports, status=0)
+    assert block(ran)[1] == {"imap": (143, "starttls"), "submission": (465, "implicit"), "managesieve": (4190, "starttls")}
+    assert "no listener for pop3" in ran.err and "no listener for http" in ran.err and "implicit TLS" in ran.err
+
+
+def test_proxy_from_a_snapshot(run, simulate):
+    server = simulate(config=config(listener("mx", 25, "smtp"), HTTP, listener("a", 1993, "imap", **{"tls.implicit": True}),
+                                    listener("b", 143, "imap")))
+    run("stage", "--url", server.http_url, *CHANGE, "--snapshot", "snap", "--leave", "b", status=0)
+    old, protocols = block(run("print", "--format", "proxy", "--snapshot", "snap", status=0))
+    assert old["host"] == "127.0.0.1" and protocols == {"imap": (1993, "implicit")}
+
+
+def test_runbook_repeats_what_reaches_the_server(run):
+    options = ("--cacert", "/tmp/ca.pem", "--user", "me", "--resolve", "mail.internal:443:192.0.2.1")
+    text = run("print", "--format", "runbook", *URL, "--url", "https://two.internal", *CHANGE, *options, "--skip", "checks",
+               status=0).out
+    lines = ours(text)
+    assert [line[0] for line in lines] == ["stage", "status", "probe", "probe", "probe", "probe", "clear", "clear", "probe",
+                                           "probe"]
+    for line in lines:
+        assert "mail.internal:443:192.0.2.1" in line
+        if line[0] != "probe":
+            assert all(word in line for word in (*URL, "https://two.internal", *options)), line
+    assert [line[line.index("--expect") + 1] for line in lines if line[0] == "probe"] == [
+        "staged", "staged", "cutover", "cutover", "rolled-back", "rolled-back"]
+    assert "checks" not in lines[0] and "url" in lines[0][lines[0].index("--only") + 1]
+    assert [("--haproxy-protocol" in line) for line in lines if line[0] == "clear"] == [False, True]
+
+
+def test_runbook_needs_a_server(run):
+    assert "--url" in run("print", "--format", "runbook", *CHANGE, status=2).err
+    assert "--proxy" in run("print", "--format", "runbook", *URL, status=2).err
+
+
+def test_runbook_has_the_whole_day(run):
+    text = " ".join(run("print", "--format", "runbook", *URL, *CHANGE, status=0).out.split())
+    at = 0
+    for words in ("Copy the old server's config.toml", " stage ", "--skip listeners, on the day --only listeners",
+                  "accidental restart", "TTL", "print --format proxy", "-starttls smtp", ":25", " status ",
+                  "--expect staged", "Restart the old server, once", "--expect cutover", "Start the proxy",
+                  "point the public name", "Test each protocol", "a mail each way", "THE WAY BACK", "point of no return",
+                  "Point the public name at the old server", "Stop the proxy", " clear ", "--haproxy-protocol",
+                  "Restart the old server", "--expect rolled-back"):
+        assert words in text[at:], words
+        at = text.index(words, at)
+
+
+def test_all_name_the_runbook(run, simulate, tmp_path):
+    server = simulate()
+    url = ("--url", server.http_url)
+    for args in (("stage", *url, *CHANGE), ("stage", *url, *CHANGE), ("status", *url), ("clear", *url)):
+        assert "print --format runbook" in run(*args, status=0).out, args
+    file = tmp_path / "config.toml"
+    file.write_text('[server.listener.imap]\nbind = "[::]:143"\nprotocol = "imap"\n'
+                    '[server.listener.mx]\nbind = "[::]:25"\nprotocol = "smtp"\n')
+    file.chmod(0o600)
+    change = ("--config", file, "--dialect", "0.15", *CHANGE)
+    assert "print --format runbook" in run("stage", *change, status=0).out
+    assert "print --format runbook" in run("status", "--config", file, status=0).out
+
+
+@pytest.mark.skipif(bool(RUNNER), reason="the printed program is run without the runner")
+def test_way_back_from_outside(run, serve):
+    """The first clear is for a host that is not in the proxy's network."""
+    server = serve()
+    before = server.settings()
+    lines = ours(run("print", "--format", "runbook", "--url", server.http_url, "--proxy", "192.0.2.1", "--public-url",
+                     "https://mail.example.org", status=0).out)
+    run(*lines[0], status=0, cwd="/")
+    assert server.restart()
+    clear = next(line for line in lines if line[0] == "clear")
+    assert "--haproxy-protocol" not in clear
+    run(*clear, status=0, cwd="/")
+    assert {key: value for key, value in server.settings().items() if key in before} == before
+
+
+@pytest.mark.skipif(bool(RUNNER), reason="the printed program is run without the runner")
+@pytest.mark.parametrize("staged", [False, True], ids=["by options", "by the snapshot"])
+def test_runbook_is_run(run, serve, staged):
+    """All of our lines, as they are printed; between them what the text says."""
+    if not can_bind():
+        pytest.skip("port 25 can't be had")
+    server = serve(config=everywhere("0.15.5"), **({} if REAL else {"map_ports": False, "listeners": True}))
+    url, values = ("--url", f"http://{OLD}:8080"), ("--proxy", "127.0.0.0/8", "--public-url", "https://mail.example.org")
+    before = server.settings()
+    if staged:
+        out = run("stage", *url, *values, "--snapshot", "snap", status=0).out
+        printed, = [shlex.split(line[line.index(BINARY):])[1:] for line in out.splitlines() if BINARY + " print" in line]
+        text = run(*printed, status=0, cwd="/").out
+    else:
+        text = run("print", "--format", "runbook", *url, *values, status=0).out
+    lines = ours(text)
+    steps = [line[0] for line in lines]
+    assert steps == ["stage", "status", "probe", "probe", "clear", "clear", "probe"]
+    for number, line in enumerate(lines):
+        if number in (3, 6):
+            assert server.restart()
+        if number != 4:  # from outside of the proxy's network
+            patient(run, *line, cwd="/") if line[0] == "probe" else run(*line, status=0, cwd="/")
+    assert {key: value for key, value in server.settings().items() if key in before} == before
