@@ -67,13 +67,11 @@ cmd_print(const struct options *o)
 	struct err err;
 	int failed;
 
-	if (o->format == FORMAT_PROXY || o->format == FORMAT_RUNBOOK) {
+	failed = build(&set, &pool, o, p.dialect, &err);
+	if (!failed && (o->format == FORMAT_PROXY || o->format == FORMAT_RUNBOOK))
 		failed = runbook_format(&out, o, &err);
-	} else {
-		failed = build(&set, &pool, o, p.dialect, &err);
-		if (!failed)
-			print_format(&out, &p);
-	}
+	else if (!failed)
+		print_format(&out, &p);
 	if (failed) {
 		say(o->command->name, err.text);
 		status = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;

@@ -217,6 +217,7 @@ runbook_format(struct buf *out, const struct options *o, struct err *err)
 	struct buf lines = { 0 };
 	int failed = -1;
 
+	memset(&p, 0, sizeof(p)); /* static, since it is too much for a small stack */
 	p.options = o;
 	if (collect(&r, err) == 0) {
 		if (o->format == FORMAT_PROXY)

