@@ -140,10 +140,10 @@ def test_too_many(bench, run, server, what):
 @native_memory
 def test_binds_are_counted_first(bench):
     """A hundred thousand of them took gigabytes."""
-    binds = [f"[::]:{n}" for n in range(100000)]
+    binds = [f"[::]:{n}" for n in range(40000)]
     bench.put(SMTP + listener("imap", 143, "imap", bind=binds))
     ran = bench(*LISTENERS, status=1, wrap=["prlimit", f"--as={32 << 20}"])
-    assert "refused (too-many)" in ran.err
+    assert "refused (too-many)" in ran.err and "imap" in ran.err
 
 
 # Memory: four times the file
@@ -188,6 +188,19 @@ def test_memory(bench, what):
     bench("status", wrap=limit)
     bench("clear", wrap=limit)
     assert bench.text == text
+
+
+@native_memory
+def test_more_than_is_kept(bench):
+    """Settings that a plan may need are kept, so their number is bounded."""
+    for count in (49_900, 50_100):
+        bench.put(HEAD + "[queue]\n" + "".join(f"{n:x}=1\n" for n in range(count)))
+        ran = bench("stage", *CHANGE, "--dialect", "0.15", "--dry-run", status=count > 50_000)
+        assert ("refused (too-many): config.toml has more than 50000 settings" in ran.err) == (count > 50_000)
+    text = HEAD + "[queue]\n" + "".join(f'item{n:07} = "of a usual length, as most are"\n' for n in range(170_000))
+    bench.put(text)
+    limit = ["prlimit", f"--as={4 * len(text)}"]
+    assert "more than 50000 settings" in bench("stage", *CHANGE, "--dialect", "0.15", wrap=limit, status=1).err
 
 
 # Time, and signals

@@ -16,7 +16,8 @@ const struct refusal_row refusals[REFUSAL_COUNT] = {
 	[REFUSAL_LISTENER_NAME] = { "listener-name", false,
 	    "A listener's name makes its keys look like another listener's." },
 	[REFUSAL_TOO_MANY] = { "too-many", false,
-	    "There are more than 1,000 listeners, or one has more than 1,000 binds or networks." },
+	    "There are more than 1,000 listeners, or one has more than 1,000 binds or networks. Or "
+	    "config.toml is too large." },
 	[REFUSAL_NOT_LOCAL] = { "not-local", false,
 	    "The server would keep the listener keys in its database, where they have no effect." },
 	[REFUSAL_RELAY_COVERED] = { "relay-covered", true,

@@ -341,6 +341,10 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 		return pool_check(r->pool, r->err) == -1 ? -1 : drop(r, value, value_len);
 	r->kept = true;
 	t->entry_count++;
+	if (r->filter && t->entry_count > TOML_KEPT_MAX)
+		return err_refuse(r->err, REFUSAL_TOO_MANY,
+		    "config.toml has more than %d settings of the kinds that stalprep looks at.",
+		    TOML_KEPT_MAX);
 	if (r->pass == TAKE)
 		t->entries[n] = (struct toml_entry){
 			.key = pool_copy(r->pool, key, r->key.len),

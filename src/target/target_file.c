@@ -34,7 +34,7 @@ explain_unreadable(const struct target *t, const struct err *why, struct err *er
 	const char *guess = configfile_guess(&t->config.text);
 	char backup[PATH_MAX];
 
-	if (why->kind != ERR_REFUSED) {
+	if (why->kind != ERR_REFUSED || why->refusal != REFUSAL_NONE) {
 		*err = *why;
 		return -1;
 	}
