@@ -190,6 +190,15 @@ def test_memory(bench, what):
     assert bench.text == text
 
 
+@native
+def test_twice_among_many(bench):
+    """What is dropped is compared, however full the table is."""
+    keys = [f"lookup.blocked-domains.k{n:06}" for n in range(49_149)]  # three quarters of it
+    for n in 7, 42_190, 48_245, 48_863, 48_925, 48_936:  # all but the first had found no place once
+        bench.put(lines(many(2)) + "".join(f"{key} = 1\n" for key in (*keys, keys[n])))
+        assert "is given twice" in bench("status", status=1).err, keys[n]
+
+
 @native_memory
 def test_more_than_is_kept(bench):
     """Settings that a plan may need are kept, so their number is bounded."""

@@ -410,7 +410,7 @@ def test_stopped_while_it_waits_for_a_pipe(run, option, path, number):
 
 
 @pytest.mark.parametrize("option,path", [("--password-file", "-"), ("--password-file", "pipe"), ("--totp-file", "pipe"),
-                                         ("--cacert", "pipe"), ("--boot-config", "pipe")])
+                                         ("--cacert", "pipe")])
 def test_pipe_under_max_time(run, option, path):
     """--max-time holds from the start, not only where a server is waited for."""
     pipe = run.vault / "pipe"

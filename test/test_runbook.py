@@ -69,6 +69,39 @@ def test_runbook_repeats_what_reaches_the_server(run):
     assert [("--haproxy-protocol" in line) for line in lines if line[0] == "clear"] == [False, True]
 
 
+def test_runbook_of_some_groups(run):
+    """Its status asks for the same groups; without listeners there is nothing for a probe to see."""
+    lines = ours(run("print", "--format", "runbook", *URL, *CHANGE, "--skip", "url", "--dialect", "0.12", status=0).out)
+    for line in lines[:2]:
+        assert line[line.index("--only") + 1] == "listeners,checks" and line[line.index("--dialect") + 1] == "0.12"
+    text = run("print", "--format", "runbook", *URL, "--only", "checks", status=0).out
+    assert [line[0] for line in ours(text)] == ["stage", "status", "clear", "clear"]
+
+
+def test_runbook_of_a_single_node(run, simulate):
+    server = simulate(config=config('cluster.node-id = "1"\n', listener("mx", 25, "smtp"), HTTP))
+    stage = ("stage", "--url", server.http_url, "--snapshot", "snap")
+    run(*stage, *CHANGE, "--single-node", status=0)
+    lines = ours(run("print", "--format", "runbook", "--snapshot", "snap", status=0).out)
+    assert "--single-node" in lines[0] and lines[2][0] == "probe" and "--snapshot" in lines[2]
+
+
+def test_runbook_of_a_file(run, tmp_path):
+    file = tmp_path / "config.toml"
+    file.write_text('[server.listener.imap]\nbind = "[::]:143"\nprotocol = "imap"\n'
+                    '[server.listener.mx]\nbind = "[::]:25"\nprotocol = "smtp"\n')
+    before = file.read_bytes()
+    change = ("--config", file, "--dialect", "0.15", *CHANGE)
+    run("stage", *change, "--snapshot", "snap", status=0)
+    lines = ours(run("print", "--format", "runbook", "--snapshot", "snap", *URL, status=0).out)
+    stage, = (line for line in lines if line[0] == "stage")
+    clear, = (line for line in lines if line[0] == "clear")
+    run(*stage, status=0)
+    run(*clear, status=0)
+    assert file.read_bytes() == before
+    run("print", "--format", "runbook", "--snapshot", "snap", *URL, status=0)  # by its name after the clear
+
+
 def test_runbook_needs_a_server(run):
     assert "--url" in run("print", "--format", "runbook", *CHANGE, status=2).err
     assert "--proxy" in run("print", "--format", "runbook", *URL, status=2).err

@@ -63,7 +63,7 @@ is_built() {
 # Recipes. Each runs in the source folder; its argument is the folder that gets include and lib.
 # Nothing here prints a number with a fraction: without fmt_fp a printf that should do it fails.
 build_musl() {
-	sed -i 's/l = fmt_fp(.*);/l = -1;/' src/stdio/vfprintf.c &&
+	sed -i 's/l = fmt_fp(.*);/l = -1;/' src/stdio/vfprintf.c && grep -q 'l = -1;' src/stdio/vfprintf.c &&
 	./configure --prefix=/ --target="$target" --disable-shared --disable-wrapper \
 		CC="$gcc" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
 	make -j"$jobs" &&

@@ -140,9 +140,8 @@ clear_all(struct run *r)
 	}
 	if (r->store.found && !anything_stands(r))
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-		    "None of the keys that the snapshot %s says were staged is set on this server. "
-		    "It is kept: it may belong to a copy of this server. If it does not, move it "
-		    "away.",
+		    "Nothing that the snapshot %s says was staged stands on this server. It is "
+		    "kept: it may belong to a copy of this server. If not, move it away.",
 		    r->store.path);
 	else if (r->store.found)
 		keep_rest(r);

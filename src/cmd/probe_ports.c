@@ -218,7 +218,12 @@ probing_snapshot(struct snapshot *s, struct pool *pool, const char *path, struct
 {
 	const struct snapfile_trust trust = { .also = (uid_t)-1 };
 	int r = snapfile_load(s, pool, path, &trust, err);
+	const char *cleared;
 
+	if (r == 1) { /* the way back is probed after the clear */
+		cleared = pool_printf(pool, "%s.cleared", path);
+		r = pool->failed ? err_memory(err) : snapfile_load(s, pool, cleared, &trust, err);
+	}
 	return r == 1 ? err_set(err, ERR_USAGE, "There is no snapshot %s.", path) : r;
 }
 

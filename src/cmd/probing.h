@@ -28,7 +28,10 @@ struct probing {
 	int exit;
 };
 
-/* Load the snapshot that an option names, by the rules for those. 0 or -1 with err. */
+/*
+ * Load the snapshot that an option names, by the rules for those; if it was cleared since, by its
+ * name after that. 0 or -1 with err.
+ */
 int probing_snapshot(
     struct snapshot *s, struct pool *pool, const char *path, struct err *err) WARN_UNUSED;
 

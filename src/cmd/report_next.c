@@ -212,6 +212,20 @@ within_proxy(const struct report *r)
 	return false;
 }
 
+/* The command that prints it. A file alone does not say which URL it is reached by. */
+static void
+add_runbook(struct buf *out, const struct report *r)
+{
+	buf_str(out, "The order of the day: ");
+	if (r->targets[0].is_file || !r->targets[0].snapshot_kept) {
+		buf_str(out, "stalprep print --format runbook.\n");
+		return;
+	}
+	add_command(out, r, "print --format runbook");
+	add_snapshot(out, r);
+	buf_char(out, '\n');
+}
+
 static void
 next_of_stage(struct buf *out, const struct report *r)
 {
@@ -227,16 +241,11 @@ next_of_stage(struct buf *out, const struct report *r)
 	if (written && r->exit == EXIT_DONE)
 		buf_str(out,
 		    r->targets[0].is_file
-			? "\nThe server applies all of it when it starts with this file. "
-			  "See print --format runbook.\n"
+			? "\nThe server applies all of it when it starts with this file.\n"
 			: "\nTo apply it at the cutover: restart the old server. It needs no "
 			  "reload.\n");
-	if (r->exit == EXIT_DONE && !r->targets[0].is_file) {
-		buf_str(out, "The order of the day: ");
-		add_command(out, r, "print --format runbook");
-		add_snapshot(out, r);
-		buf_char(out, '\n');
-	}
+	if (r->exit == EXIT_DONE)
+		add_runbook(out, r);
 	buf_str(out, within_proxy(r) ? "To undo, until the restart: " : "To undo: ");
 	add_clear(out, r);
 	buf_char(out, '\n');
@@ -373,10 +382,12 @@ next_of_status(struct buf *out, const struct report *r)
 	bool whole = (r->options->request.groups & GROUPS_DEFAULT) == GROUPS_DEFAULT;
 	size_t i;
 
-	if (r->exit == EXIT_DONE)
-		buf_printf(out, "\n%s for the %s. The order of the day: print --format runbook.\n",
+	if (r->exit == EXIT_DONE) {
+		buf_printf(out, "\n%s for the %s.\n",
 		    whole ? "Ready" : "The groups that were looked at are ready",
 		    r->targets[0].is_file ? "start" : "restart");
+		add_runbook(out, r);
+	}
 	if (r->exit == EXIT_PARTLY)
 		buf_char(out, '\n');
 	for (i = 0; i < r->count && r->exit == EXIT_PARTLY; i++) {

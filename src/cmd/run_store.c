@@ -124,8 +124,8 @@ run_store_open(struct run *r, struct err *err)
 
 	if (open_store(r, err) == -1)
 		return -1;
-	/* A dry run makes no folder, but says what is wrong with one. */
-	if (stages && (r->writes || store_has_folder(&r->store)) &&
+	/* A dry run does not make the usual folder, but says what is wrong with one. */
+	if (stages && (r->writes || !r->store.usual || store_has_folder(&r->store)) &&
 	    store_prepare(&r->store, err) == -1) {
 		target_file_explain(&r->targets[0], err);
 		return -1;
@@ -168,8 +168,8 @@ check_same_server(const struct run *r, struct err *err)
 			    r->targets[0].origin, r->targets[i].origin);
 		}
 		return err_refuse(err, REFUSAL_NO_CLUSTER,
-		    "Several --url options name the nodes of one cluster, but %s and %s do not "
-		    "show the same oauth.key, which the nodes of a cluster share. Run stalprep "
+		    "Several --url name the nodes of one cluster, but %s and %s do not show the "
+		    "same oauth.key, as such nodes do. Run stalprep "
 		    "once "
 		    "for each separate server%s.",
 		    r->targets[0].origin, r->targets[i].origin,

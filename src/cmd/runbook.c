@@ -15,6 +15,7 @@ struct runbook {
 	struct request request;
 	struct snapshot snapshot;
 	bool has_snapshot;
+	int minor; /* the version, or -1 */
 	struct url urls[TARGETS_MAX];
 	size_t count;
 };
@@ -93,26 +94,50 @@ begin(struct buf *out, const struct runbook *r, const char *command)
 	buf_printf(out, " %s", command);
 }
 
-/* A command for the API of all nodes. */
+/* The config.toml that was staged in place of a server's API; or NULL. */
+static const char *
+file_of(const struct runbook *r)
+{
+	const struct part *first = r->snapshot.nodes;
+
+	return r->snapshot.node_count && !first->origin ? first->file : NULL;
+}
+
+/* A command for the API of all nodes, or for the file. */
 static void
 add_command(struct buf *out, const struct runbook *r, const char *command, const char *more)
 {
+	bool judges = !strcmp(command, "status");
+	const char *file = judges ? NULL : file_of(r);
 	char origin[ORIGIN_MAX];
+	struct request groups;
 	size_t i;
 
 	begin(out, r, command);
-	for (i = 0; i < r->count; i++) {
+	for (i = 0; i < r->count && !file; i++) {
 		url_format(&r->urls[i], origin);
 		buf_str(out, " --url ");
 		buf_shell(out, origin);
 	}
-	options_format_reach(out, r->p->options);
+	if (file) {
+		buf_str(out, " --config ");
+		options_format_path(out, file);
+	} else {
+		options_format_reach(out, r->p->options);
+	}
 	if (r->has_snapshot) {
 		buf_str(out, " --snapshot ");
 		options_format_path(out, r->p->options->reach.snapshot);
 	}
 	if (!strcmp(command, "stage"))
 		request_format(out, &r->request);
+	if (r->minor != -1)
+		buf_printf(out, " --dialect 0.%d", r->minor);
+	if (judges && (r->request.groups & GROUPS_DEFAULT) != GROUPS_DEFAULT) {
+		request_init(&groups);
+		groups.groups = r->request.groups;
+		request_format(out, &groups);
+	}
 	buf_printf(out, "%s\n", more);
 }
 
@@ -122,20 +147,24 @@ add_probes(struct buf *out, const struct runbook *r, const char *expect)
 	const struct options *o = r->p->options;
 	size_t i, j;
 
-	for (i = 0; i < r->count; i++) {
+	for (i = 0; i < r->count && r->request.groups & 1u << GROUP_LISTENERS; i++) {
+		if (i && !strcmp(r->urls[i].host, r->urls[i - 1].host))
+			continue;
 		begin(out, r, "probe ");
 		buf_shell(out, r->urls[i].host);
 		for (j = 0; j < o->reach.resolve_count; j++) {
 			buf_str(out, " --resolve ");
 			buf_shell(out, o->reach.resolve[j]);
 		}
-		for (j = 0; j < r->request.proxy_count; j++)
+		if (r->has_snapshot) {
+			buf_str(out, " --snapshot ");
+			options_format_path(out, o->reach.snapshot);
+		}
+		for (j = 0; j < r->request.proxy_count && !r->has_snapshot; j++)
 			buf_printf(out, " --proxy %s", r->request.proxies[j]);
-		for (j = 0; j < r->p->port_count && (r->has_snapshot || o->port_count); j++)
-			if (r->p->ports[j].role != ROLE_ANY)
-				buf_printf(out, " --port %u=%s%s", r->p->ports[j].port,
-				    r->p->ports[j].protocol,
-				    r->p->ports[j].speaks.tls ? "+tls" : "");
+		for (j = 0; j < o->port_count && !r->has_snapshot; j++)
+			buf_printf(out, " --port %u=%s%s", o->ports[j].port, o->ports[j].protocol,
+			    o->ports[j].tls ? "+tls" : "");
 		buf_printf(out, " --expect %s\n", expect);
 	}
 }
@@ -148,7 +177,7 @@ add_day(struct buf *out, const struct runbook *r)
 	    "  1. Copy the old server's config.toml, then stage, which applies nothing:\n"
 	    "     cp /opt/stalwart/etc/config.toml ~/config.toml.before\n");
 	add_command(out, r, "stage", "");
-	buf_str(out,
+	buf_printf(out,
 	    "     (Or in halves: now --skip listeners, on the day --only listeners.) Do not "
 	    "restart\n"
 	    "     or reload before step 4: after an accidental restart the proxy's network needs\n"
@@ -157,7 +186,8 @@ add_day(struct buf *out, const struct runbook *r)
 	    "--format\n"
 	    "     proxy). The new server answers on port 25, with STARTTLS:\n"
 	    "     openssl s_client -starttls smtp -connect NEW:25 </dev/null\n"
-	    "  3. Both exit with 0; each probe is for the proxy's host:\n");
+	    "  3. Both exit with 0; each probe is for the proxy's host%s:\n",
+	    r->has_snapshot ? " (copy the snapshot there)" : "");
 	add_command(out, r, "status", "");
 	add_probes(out, r, "staged");
 	buf_str(out,
@@ -175,7 +205,7 @@ add_day(struct buf *out, const struct runbook *r)
 	    "  1. Point the public name at the old server. 2. Stop the proxy.\n"
 	    "  3. Clear, from outside of the proxy's network, or from inside:\n");
 	add_command(out, r, "clear", "");
-	if (!r->p->options->reach.haproxy)
+	if (!r->p->options->reach.haproxy && !file_of(r))
 		add_command(out, r, "clear", " --haproxy-protocol");
 	buf_str(out, "  4. Restart the old server: a reload leaves the listeners.\n");
 	add_probes(out, r, "rolled-back");
@@ -190,12 +220,15 @@ collect(struct runbook *r, struct err *err)
 	size_t i;
 
 	r->request = o->request;
+	r->minor = o->request.minor;
 	r->has_snapshot = o->reach.snapshot != NULL;
 	if (r->has_snapshot &&
 	    probing_snapshot(&r->snapshot, &r->p->pool, o->reach.snapshot, err) == -1)
 		return -1;
 	if (r->snapshot.request) {
 		request_merge(&r->request, r->snapshot.request);
+		r->request.single_node |= r->snapshot.request->single_node;
+		r->minor = r->minor != -1 ? r->minor : r->snapshot.request->minor;
 		r->request.groups = r->snapshot.request->groups;
 	}
 	for (i = 0; i < o->reach.target_count; i++)
@@ -206,6 +239,11 @@ collect(struct runbook *r, struct err *err)
 	if (!r->count && o->format == FORMAT_RUNBOOK)
 		return err_set(
 		    err, ERR_USAGE, "--url URL is missing: the old server's management API");
+	if (!r->has_snapshot && !o->port_count && o->format == FORMAT_RUNBOOK &&
+	    (o->request.listener_count || o->request.also_count || o->request.leave_count))
+		message_add(&r->p->messages, &r->p->pool, MESSAGE_WARNING,
+		    "The probes are of the usual ten ports; once staged, --snapshot FILE knows "
+		    "more.");
 	return probing_choose(r->p, r->has_snapshot ? &r->snapshot : NULL, err);
 }
 

@@ -10,9 +10,7 @@
 enum { WIDTH = 80, HELP_COLUMN = 34, LONG_HELP_COLUMN = 12, REFUSAL_COLUMN = 22, EXIT_COLUMN = 7 };
 
 static const char examples[] =
-    "\nFirst make a copy of the server's config.toml. Then, for example:\n"
-    "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 \\\n"
-    "      --public-url https://mail.example.org --dry-run\n"
+    "\nFirst make a copy of the server's config.toml. Then, for example (-n first):\n"
     "  stalprep stage --url https://mail.internal --proxy 203.0.113.10 \\\n"
     "      --public-url https://mail.example.org\n"
     "  stalprep status --url https://mail.internal\n"

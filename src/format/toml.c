@@ -33,7 +33,7 @@ struct twice {
 	struct buf key; /* with that hash, in line `line` */
 	unsigned line;
 };
-enum { TWICE_MIN = 1024, PROBES_MAX = 64 };
+enum { TWICE_MIN = 1024, PROBES_MAX = 4096 };
 
 struct reader {
 	const char *text;
@@ -277,8 +277,8 @@ given_twice(struct err *err, const char *key, unsigned a, unsigned b)
 	    a < b ? a : b, a < b ? b : a, key);
 }
 
-/* Have a dropped key's hash in the table. */
-static void
+/* Have a dropped key's hash in the table. False: it finds no place. */
+static bool
 add_hash(struct twice *t, uint64_t h)
 {
 	size_t i, at = (size_t)h;
@@ -291,8 +291,9 @@ add_hash(struct twice *t, uint64_t h)
 		if (*slot && *slot != h)
 			continue;
 		*slot = h;
-		return;
+		return true;
 	}
+	return false;
 }
 
 /* A key that is not kept: it is counted, and compared with others of its kind. */
@@ -308,8 +309,8 @@ drop(struct reader *r, const char *value, size_t value_len)
 	if (r->pass == TAKE)
 		r->out->digest = hash((r->out->digest ^ h) * HASH_PRIME, value, value_len) ^
 		    value_len;
-	if (t->hashes && (h >> 32) % t->rounds == t->round)
-		add_hash(t, h);
+	if (t->hashes && (h >> 32) % t->rounds == t->round && !add_hash(t, h))
+		return fail(r, "too many keys look alike");
 	if (t->hashes || h != t->found)
 		return 0;
 	/* the last pass: is it that key again, or another with the same hash? */

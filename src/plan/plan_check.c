@@ -262,7 +262,7 @@ tell_other_nodes(struct build *b, const char *sign)
 		others = b->in->other_nodes;
 	if (b->in->node_count > 1 || (b->in->stored && b->in->stored->single_node))
 		sign = NULL; /* as far as shows, these are all */
-	if ((!others && !sign) || b->in->shared_elsewhere || !plan_any_staged(b->p))
+	if ((!others && (!sign || !plan_any_staged(b->p))) || b->in->shared_elsewhere)
 		return;
 	b->p->unready = true;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,

@@ -160,9 +160,9 @@ from_snapshot(struct build *b)
 	tell_unknown(b);
 	if (b->in->new_node && b->in->doubted)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "Nothing that was staged in this node's config.toml stands there: another node "
+		    "Nothing that was staged stands in this node's config.toml: another node "
 		    "answers at this URL, or somebody changed it. It is left alone. If it is the "
-		    "same node, --force changed restores it.")
+		    "same node: --force changed.")
 		    ->refusal = REFUSAL_CHANGED;
 	else if (b->in->new_node)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
@@ -384,9 +384,9 @@ from_options(struct build *b)
 	}
 	if (whole)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "There is no snapshot here, so the original values are not known. stalprep's "
-		    "own values are removed, and nothing is put back. If you had other values, "
-		    "restore them from your copy of config.toml.");
+		    "There is no snapshot here, so the original values are not known: stalprep's "
+		    "own are removed, and nothing is put back. If you had others, take them from "
+		    "your copy of config.toml.");
 	else if (!partly)
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
 		    "There is no snapshot of this server%s%.1000s, and nothing of these options is "

@@ -145,7 +145,8 @@ tell_new_listeners(struct build *b)
 	const struct part *s = b->in->part;
 	size_t i;
 
-	if (!s || !(b->in->stored->groups & 1u << GROUP_LISTENERS))
+	/* After a clear of this node the others may still have it. */
+	if (!s || !(b->in->stored->groups & 1u << GROUP_LISTENERS) || !plan_any_staged(b->p))
 		return;
 	for (i = 0; i < b->p->listener_count; i++) {
 		const char *id = b->p->listeners[i].listener->id;

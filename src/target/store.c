@@ -77,8 +77,10 @@ store_prepare(struct store *st, struct err *err)
 		return -1;
 	if (snapfile_check_folder(inside, &st->trust, err) == 0)
 		return 0;
-	if (err->refusal == REFUSAL_NONE)
+	if (err->refusal == REFUSAL_NONE) {
+		err_end(err);
 		err_add(err, "%s", OTHER_FOLDER);
+	}
 	return -1;
 }
 

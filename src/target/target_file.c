@@ -171,8 +171,10 @@ target_file_explain(struct target *t, struct err *err)
 	size_t i;
 
 	for (i = 0; t->is_file && t->purpose == TO_STAGE && i < COUNT(numbers); i++) {
-		if (err->kind != ERR_INTERRUPT && err->code == numbers[i])
-			err_add(err, "%s", target_source_words(t));
+		if (err->kind == ERR_INTERRUPT || err->code != numbers[i])
+			continue;
+		err_end(err);
+		err_add(err, "%s", target_source_words(t));
 	}
 }
 
