@@ -23,6 +23,7 @@ WRONG = [  # (arguments, words of the line, why)
     ((*STAGE, "--format", "json"), ["--format", "stage"], "another command's option"),
     (("reload", *URL, "--proxy", "192.0.2.1"), ["--proxy", "reload"], "another command's option"),
     (("print", *CHANGE, "--dry-run"), ["--dry-run", "print"], "another command's option"),
+    (("probe", "mail.internal", "staged"), ["staged", "second argument"], "two hosts"),
     ((*STAGE, "-q", "-v"), ["--quiet", "--verbose"], "one or the other"),
     # secrets are no options
     ((*STAGE, "--password", "x"), ["--password-file", "command line"], "seen by everybody"),

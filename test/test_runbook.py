@@ -66,7 +66,9 @@ def test_runbook_repeats_what_reaches_the_server(run):
     assert [line[line.index("--expect") + 1] for line in lines if line[0] == "probe"] == [
         "staged", "staged", "cutover", "cutover", "rolled-back", "rolled-back"]
     assert "checks" not in lines[0] and "url" in lines[0][lines[0].index("--only") + 1]
-    assert [("--haproxy-protocol" in line) for line in lines if line[0] == "clear"] == [False, True]
+    for more in ((), ("--haproxy-protocol",)):
+        lines = ours(run("print", "--format", "runbook", *URL, *CHANGE, *more, status=0).out)
+        assert [("--haproxy-protocol" in line) for line in lines if line[0] == "clear"] == [False, True]
 
 
 def test_runbook_of_some_groups(run):

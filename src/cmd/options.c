@@ -378,7 +378,8 @@ parse_word(struct parse *p, const char *word, struct err *err)
 		return set_host(p, word, err);
 	if (p->o->command && (p->o->id != COMMAND_HELP || p->argument_seen))
 		return err_set(err, ERR_USAGE, "\"%.40s\": %s takes no %sargument", word,
-		    p->o->command->name, p->argument_seen ? "second " : "");
+		    p->o->command->name,
+		    p->argument_seen || p->o->id == COMMAND_PROBE ? "second " : "");
 	return set_command(p, word, err);
 }
 

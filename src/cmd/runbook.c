@@ -103,11 +103,12 @@ file_of(const struct runbook *r)
 	return r->snapshot.node_count && !first->origin ? first->file : NULL;
 }
 
-/* A command for the API of all nodes, or for the file. */
+/* A command for the API of all nodes, or for the file. header: with --haproxy-protocol. */
 static void
-add_command(struct buf *out, const struct runbook *r, const char *command, const char *more)
+add_command(struct buf *out, const struct runbook *r, const char *command, bool header)
 {
 	bool judges = !strcmp(command, "status");
+	struct options o = *r->p->options;
 	const char *file = judges ? NULL : file_of(r);
 	char origin[ORIGIN_MAX];
 	struct request groups;
@@ -123,11 +124,12 @@ add_command(struct buf *out, const struct runbook *r, const char *command, const
 		buf_str(out, " --config ");
 		options_format_path(out, file);
 	} else {
-		options_format_reach(out, r->p->options);
+		o.reach.haproxy = header;
+		options_format_reach(out, &o);
 	}
 	if (r->has_snapshot) {
 		buf_str(out, " --snapshot ");
-		options_format_path(out, r->p->options->reach.snapshot);
+		options_format_path(out, o.reach.snapshot);
 	}
 	if (!strcmp(command, "stage"))
 		request_format(out, &r->request);
@@ -138,7 +140,7 @@ add_command(struct buf *out, const struct runbook *r, const char *command, const
 		groups.groups = r->request.groups;
 		request_format(out, &groups);
 	}
-	buf_printf(out, "%s\n", more);
+	buf_char(out, '\n');
 }
 
 static void
@@ -172,11 +174,13 @@ add_probes(struct buf *out, const struct runbook *r, const char *expect)
 static void
 add_day(struct buf *out, const struct runbook *r)
 {
+	bool given = r->p->options->reach.haproxy;
+
 	buf_str(out,
 	    "BEFORE\n"
 	    "  1. Copy the old server's config.toml, then stage, which applies nothing:\n"
 	    "     cp /opt/stalwart/etc/config.toml ~/config.toml.before\n");
-	add_command(out, r, "stage", "");
+	add_command(out, r, "stage", given);
 	buf_printf(out,
 	    "     (Or in halves: now --skip listeners, on the day --only listeners.) Do not "
 	    "restart\n"
@@ -188,7 +192,7 @@ add_day(struct buf *out, const struct runbook *r)
 	    "     openssl s_client -starttls smtp -connect NEW:25 </dev/null\n"
 	    "  3. Both exit with 0; each probe is for the proxy's host%s:\n",
 	    r->has_snapshot ? " (copy the snapshot there)" : "");
-	add_command(out, r, "status", "");
+	add_command(out, r, "status", given);
 	add_probes(out, r, "staged");
 	buf_str(out,
 	    "\nCUTOVER\n"
@@ -204,9 +208,9 @@ add_day(struct buf *out, const struct runbook *r)
 	    "lost.\n"
 	    "  1. Point the public name at the old server. 2. Stop the proxy.\n"
 	    "  3. Clear, from outside of the proxy's network, or from inside:\n");
-	add_command(out, r, "clear", "");
-	if (!r->p->options->reach.haproxy && !file_of(r))
-		add_command(out, r, "clear", " --haproxy-protocol");
+	add_command(out, r, "clear", false);
+	if (!file_of(r))
+		add_command(out, r, "clear", true);
 	buf_str(out, "  4. Restart the old server: a reload leaves the listeners.\n");
 	add_probes(out, r, "rolled-back");
 }
