@@ -17,7 +17,7 @@ struct pool;
 enum {
 	/* inline tables and arrays within each other, as in the server */
 	TOML_NEST_MAX = 10,
-	TOML_KEY_MAX = 4096, /* longest flat key in bytes; the server has no bound */
+	TOML_KEY_MAX = 4096,   /* longest flat key in bytes; the server has no bound */
 	TOML_KEPT_MAX = 50000, /* most entries that toml_read_some keeps */
 	TOML_TEXT_MAX = 64 * 1024 * 1024
 };

@@ -68,7 +68,7 @@ static void
 queue_request(const struct probe *p, const struct probe_try *t, struct probe_conn *c)
 {
 	bool colon = strchr(p->host, ':') != NULL;
-	unsigned char hello[HELLO_MAX];
+	unsigned char hello[HELLO_MAX] = { 0 };
 	char get[HOST_MAX + 128];
 
 	if (c == &t->b)
