@@ -676,11 +676,12 @@ class History:
         world.told.clear()
 
     def restore(self):
-        """From a backup that was made before the first stage."""
-        world = self.world
+        """From a backup that was made before the first stage. What was written stays in the snapshot."""
+        world, wrote = self.world, self.world.ledger.wrote
         if self.backup and not world.stopped and not self.other:
             world.unpack(self.backup._replace(ledger=Ledger({})))
             world.ledger = Ledger(world.places())
+            world.ledger.wrote = wrote
             world.told.clear()
 
     def elsewhere(self):
