@@ -449,6 +449,13 @@ def config(*parts):
     return text
 
 
+def cluster_nodes(start, *parts, count=2):
+    """Nodes with one database, from `serve` or `simulate`."""
+    database = {}
+    return [start(config=config(f'cluster.coordinator = "redis"\ncluster.node-id = "{number}"\n', *parts), database=database)
+            for number in range(1, count + 1)]
+
+
 def reach(server, ca=None, url=None):
     """Options that lead to it: over loopback HTTP, or over HTTPS where `ca` is given."""
     if ca:

@@ -369,7 +369,7 @@ def test_only_what_is_given_up(run, simulate):
 def test_a_node_whose_file_outranks(run, simulate):
     """It is taken back through the first node, which wrote it. Nodes after that are not begun."""
     cluster = '[cluster]\ncoordinator = "x"\n'
-    first = simulate(config=config(SMTP, HTTP, cluster))
+    first = simulate(config=config(SMTP, HTTP, cluster, 'node-id = "1"\n'))
     second = simulate(config=config(in_file({"auth.dkim.verify": "strict"}), SMTP, HTTP, cluster),
                       database=first.shared_database)
     third = simulate(config=config(SMTP, HTTP, cluster), database=first.shared_database)

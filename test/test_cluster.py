@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from conftest import (CHANGE, HTTP, NEWEST, SMTP, config, difference, guide, listener, reach, sent, state, write,
+from conftest import (CHANGE, HTTP, NEWEST, SMTP, cluster_nodes, config, difference, guide, listener, reach, sent, state, write,
                       writes)
 from oldserver import Fault
 from test_stage import PLACES, fail
@@ -300,7 +300,9 @@ def twins(run, simulate):
 
 def test_nodes_of_one_id(twins):
     """Staged alike, with the same before: which part is whose does not matter."""
-    twins(STAGE, status=0)
+    assert "cluster" in twins((*STAGE, "--json"), status=1).names() and twins.states() == twins.before
+    twins((*STAGE, "--single-node"), status=0)
+    twins(("status",), status=0)  # the snapshot knows
     ways = [word for node in twins.nodes for word in ("--url", node.http_url.replace("127.0.0.1", "localhost"))]
     twins.run("clear", *ways, status=0)
     assert twins.states() == twins.before and not twins.kept()
@@ -311,7 +313,7 @@ def test_nodes_of_one_id_that_differ(twins):
     first, second = twins.nodes
     write(second, {"server.listener.imap.proxy.override": "false"})
     before = twins.states()
-    twins(STAGE, status=0)
+    twins((*STAGE, "--single-node"), status=0)
     staged = twins.states()
     ran = twins.run("clear", "--url", second.http_url.replace("127.0.0.1", "localhost"), "--json", status=1)
     assert "node" in ran.names() and twins.states() == staged
@@ -343,9 +345,7 @@ def test_one_url_of_a_cluster(run, simulate, key, value):
 
 def test_status_of_some_nodes(run, simulate):
     """Ready are the nodes that were looked at, not the cluster."""
-    database = {}
-    nodes = [simulate(config=config(f'cluster.coordinator = "redis"\ncluster.node-id = "{n}"\n', SMTP, HTTP, IMAP),
-                      database=database) for n in range(3)]
+    nodes = cluster_nodes(simulate, SMTP, HTTP, IMAP, count=3)
     ways = [reach(node) for node in nodes]
     run("stage", *ways[0], *ways[1], *ways[2], *CHANGE, status=0)
     run("status", *ways[2], *ways[0], *ways[1], status=0)
@@ -356,6 +356,21 @@ def test_status_of_some_nodes(run, simulate):
         assert "Ready" not in ran.out
         run("status", *some, "--single-node", status=0)
     run("status", *ways[1], "--skip", "listeners", status=0)  # what all nodes share
+
+
+def test_one_node_by_two_names(run, simulate):
+    """Nobody looks at the others of its cluster, though there are two --url."""
+    node = simulate(config=config('cluster.coordinator = "redis"\ncluster.node-id = "1"\n', SMTP, HTTP, IMAP))
+    ways = *reach(node), "--url", node.http_url.replace("127.0.0.1", "localhost")
+    before = state(node)
+    ran = run("stage", *ways, *CHANGE, "--json", status=1)
+    assert "cluster" in ran.names() and state(node) == before
+    assert f"{ways[1]} and {ways[-1]} show the same settings and may be one node" in ran.out
+    run("stage", *reach(node), *CHANGE, "--single-node", status=0)
+    run("status", *reach(node), status=0)  # the snapshot knows
+    ran = run("status", *ways, *CHANGE, "--snapshot-dir", "elsewhere", status=6)
+    assert "may be one node" in ran.err and "Ready" not in ran.out
+    run("status", *ways, *CHANGE, "--snapshot-dir", "elsewhere", "--single-node", status=0)
 
 
 @pytest.mark.parametrize("sign", ['cluster.key = "x"\n', 'cluster.coordinator = "redis"\n'])

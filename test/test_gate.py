@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from conftest import CHANGE, HTTP, ORIGIN, RELAY, SMTP, config, listener, reach, spelled, write
+from conftest import CHANGE, HTTP, ORIGIN, RELAY, SMTP, cluster_nodes, config, listener, reach, spelled, write
 
 IMAP = listener("imap", 143, "imap")
 WITHOUT_25 = listener("in", 2525, "smtp")
@@ -166,9 +166,7 @@ def test_a_relay_listener_that_is_gone(run, serve):
 @pytest.fixture
 def three(simulate):
     """Nodes of a cluster, and the options that name so many of them."""
-    text = config(SMTP, HTTP, IMAP, '[cluster]\ncoordinator = "x"\n')
-    first = simulate(config=text)
-    servers = [first, *(simulate(config=text, database=first.shared_database) for _ in range(2))]
+    servers = cluster_nodes(simulate, SMTP, HTTP, IMAP, count=3)
     return servers, lambda number: [word for server in servers[:number] for word in ("--url", server.http_url)]
 
 

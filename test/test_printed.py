@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from conftest import (BINARY, CHANGE, HTTP, NAME, PASSWORD, PROXY, RUNNER, SMTP, config, named, reach, state, write)
+from conftest import (BINARY, CHANGE, HTTP, PASSWORD, PROXY, RUNNER, SMTP, cluster_nodes, config, named, reach, state, write)
 
 pytestmark = pytest.mark.skipif(bool(RUNNER), reason="the printed program is run without the runner")
 
@@ -88,9 +88,7 @@ def test_pin(run, simulate, ca, pin):
 
 def test_cluster(run, simulate):
     """One command for all nodes; each node's own when one was dead."""
-    text = config(SMTP, HTTP, '[cluster]\ncoordinator = "x"\n')
-    first = simulate(config=text)
-    second = simulate(config=text, database=first.shared_database)
+    first, second = cluster_nodes(simulate, SMTP, HTTP)
     before, both = [state(first), state(second)], (*reach(first), *reach(second))
     undo(run, run("stage", *both, *CHANGE, status=0).out, status=0)
     assert [state(first), state(second)] == before

@@ -9,7 +9,7 @@ from itertools import cycle, product
 
 import pytest
 
-from conftest import (CHANGE, HTTP, HTTPS, NEWEST, ORIGIN, PROXY, RELAY, SMTP, config, difference, guide, reach, sent,
+from conftest import (CHANGE, HTTP, HTTPS, NEWEST, ORIGIN, PROXY, RELAY, SMTP, cluster_nodes, config, difference, guide, reach, sent,
                       spelled, state, write, writes)
 from oldserver import Fault
 
@@ -22,9 +22,7 @@ REFUSED = {"method": "POST", "path": "/api/settings", "answer": (403, b'{"status
 @pytest.fixture
 def nodes(simulate):
     """Two nodes of a cluster, and the options that name both."""
-    text = config(SMTP, HTTP, HTTPS, '[cluster]\ncoordinator = "x"\n')
-    first = simulate(config=text)
-    second = simulate(config=text, database=first.shared_database)
+    first, second = cluster_nodes(simulate, SMTP, HTTP, HTTPS)
     return first, second, ("--url", first.http_url, "--url", second.http_url)
 
 

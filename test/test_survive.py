@@ -13,7 +13,7 @@ import subprocess
 
 import pytest
 
-from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, config, difference, listener, named, reach,
+from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, cluster_nodes, config, difference, listener, named, reach,
                       sample, state, write)
 from test_stage import dialect_options
 
@@ -143,9 +143,9 @@ def new_scene(run, simulate):
     imap = listener("imap", 143, "imap", **{"proxy.trusted-networks": "198.51.100.0/24"})
 
     def new(nodes=1):
-        database, sign = {}, 'cluster.coordinator = "redis"\n' if nodes > 1 else ""
-        text = config(sign, SMTP, HTTP, HTTPS, imap)
-        return Scene(run, *(simulate(config=text, database=database) for _ in range(nodes)))
+        tables = SMTP, HTTP, HTTPS, imap
+        return Scene(run, *(cluster_nodes(simulate, *tables, count=nodes) if nodes > 1
+                            else [simulate(config=config(*tables))]))
     return new
 
 

@@ -382,10 +382,32 @@ other_nodes(struct run *r)
 	return text;
 }
 
+/*
+ * Two targets that show the same settings, in words; NULL: all differ. One node can have two
+ * names, and nodes of a cluster have at least ids of their own.
+ */
+static const char *
+alike_nodes(struct run *r)
+{
+	const struct target *t = r->targets;
+	size_t i, j;
+
+	for (i = 1; i < r->count; i++) {
+		for (j = 0; j < i; j++) {
+			if (settings_equal(&t[i].facts.settings, &t[j].facts.settings))
+				return pool_printf(&r->pool,
+				    "%s and %s show the same settings and may be one node; if they "
+				    "are two, add --single-node",
+				    t[j].origin, t[i].origin);
+		}
+	}
+	return NULL;
+}
+
 int
 run_plan(struct run *r, run_planner *planner)
 {
-	const char *others = other_nodes(r);
+	const char *others = other_nodes(r), *alike = alike_nodes(r);
 	size_t refused = 0, i;
 	struct err err;
 	int failed;
@@ -402,6 +424,7 @@ run_plan(struct run *r, run_planner *planner)
 			.request = &t->request,
 			.node_count = r->options->reach.target_count,
 			.other_nodes = others,
+			.alike = alike,
 			.part = target_found_part(t),
 			.stored = r->store.found ? r->store.loaded.request : NULL,
 			.new_node = r->store.found && !t->has_node,

@@ -28,6 +28,7 @@ struct plan_input {
 	const struct request *request;
 	size_t node_count;            /* nodes named by --url; 0: a file */
 	const char *other_nodes;      /* in words: those of the snapshot that are not; or NULL */
+	const char *alike;            /* in words: two of them that may be one node; or NULL */
 	const struct part *part;      /* what the snapshot says of this target, or NULL */
 	const struct request *stored; /* what it says was asked for; NULL: there is none */
 	const char *snapshot_place;   /* in words: where one was looked for; NULL: nowhere */

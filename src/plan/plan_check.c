@@ -252,29 +252,40 @@ cluster_sign(const struct build *b)
 	return i < COUNT(signs) ? signs[i] : NULL;
 }
 
+/* What shows that this node's cluster has others than the run's, in words; or NULL. */
+static const char *
+more_nodes(struct build *b)
+{
+	const char *sign = cluster_sign(b);
+
+	if (b->in->alike)
+		return b->in->alike;
+	return sign && b->in->node_count == 1 ? pool_printf(b->pool, "%s is set", sign) : NULL;
+}
+
 /* A status of some nodes says nothing of the others. Said once, at the first node. */
 static void
-tell_other_nodes(struct build *b, const char *sign)
+tell_other_nodes(struct build *b)
 {
-	const char *others = NULL;
+	const char *others = NULL, *more = more_nodes(b);
 
 	if (settings_has_prefix(b->in->now, "cluster."))
 		others = b->in->other_nodes;
-	if (b->in->node_count > 1 || (b->in->stored && b->in->stored->single_node))
-		sign = NULL; /* as far as shows, these are all */
-	if ((!others && (!sign || !plan_any_staged(b->p))) || b->in->shared_elsewhere)
+	if (b->in->stored && b->in->stored->single_node)
+		more = NULL; /* as far as shows, these are all */
+	if ((!others && (!more || !plan_any_staged(b->p))) || b->in->shared_elsewhere)
 		return;
 	b->p->unready = true;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 	    "Not all nodes of this cluster were looked at: %s%.2000s. Give --url once for every "
 	    "node. If the others are left out on purpose: --single-node.",
-	    others ? "the snapshot also has " : sign, others ? others : " is set");
+	    others ? "the snapshot also has " : "", others ? others : more);
 }
 
 void
 build_check_cluster(struct build *b)
 {
-	const char *sign = cluster_sign(b);
+	const char *more;
 	size_t i;
 
 	for (i = 0;
@@ -284,13 +295,13 @@ build_check_cluster(struct build *b)
 	if (i == b->p->key_count || !b->in->node_count || b->q->single_node)
 		return;
 	if (b->judging)
-		tell_other_nodes(b, sign);
-	else if (sign && b->in->node_count == 1)
+		tell_other_nodes(b);
+	else if ((more = more_nodes(b)))
 		build_refuse(b, REFUSAL_CLUSTER,
-		    "This server is a node of a cluster (%s is set), and each node has the "
-		    "listener keys in its own config.toml. Give --url once for every node. If this "
-		    "is the only node, or the others are left out on purpose: --single-node.",
-		    sign);
+		    "This server is a node of a cluster (%s), and each node has the listener keys "
+		    "in its own config.toml. Give --url once for every node. If this is the only "
+		    "node, or the others are left out on purpose: --single-node.",
+		    more);
 }
 
 /* Tell what differs when keys are written to a file, and what can't be seen in one. */

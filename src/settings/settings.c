@@ -84,6 +84,18 @@ settings_same(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
+bool
+settings_equal(const struct settings *a, const struct settings *b)
+{
+	size_t i;
+
+	for (i = 0; i < a->count && i < b->count && !strcmp(a->items[i].key, b->items[i].key) &&
+	    !strcmp(a->items[i].value, b->items[i].value);
+	    i++)
+		;
+	return i == a->count && i == b->count;
+}
+
 size_t
 settings_first(const struct settings *s, const char *prefix)
 {

@@ -43,6 +43,9 @@ void settings_wipe(struct settings *s, const char *key);
 /* Are two values the same, where NULL is absent? */
 bool settings_same(const char *a, const char *b);
 
+/* Do two maps have the same keys and values? */
+bool settings_equal(const struct settings *a, const struct settings *b);
+
 /* The index of the first key that starts with prefix, or count; the others follow it. */
 size_t settings_first(const struct settings *s, const char *prefix);
 

@@ -53,6 +53,26 @@ test_wipe(void **state)
 }
 
 static void
+test_equal(void **state)
+{
+	static const char *const texts[] = { "", "a = 1\n", "a = 2\n", "b = 1\n",
+		"a = 1\nb = 1\n" };
+	struct pool pool = { 0 };
+	struct settings a, b;
+	size_t i, j;
+
+	(void)state;
+	for (i = 0; i < COUNT(texts); i++) {
+		for (j = 0; j < COUNT(texts); j++) {
+			settings_of(&a, &pool, texts[i]);
+			settings_of(&b, &pool, texts[j]);
+			CHECK(settings_equal(&a, &b) == (i == j), "%zu and %zu", i, j);
+		}
+	}
+	pool_free(&pool);
+}
+
+static void
 test_prefixes(void **state)
 {
 	static const struct {
@@ -149,6 +169,7 @@ main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_prefixes),
 		cmocka_unit_test(test_wipe),
+		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_twice),
 		cmocka_unit_test(test_empty),
 		cmocka_unit_test(test_from_toml),
