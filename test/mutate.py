@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,7 +25,7 @@ FOLDERS = {  # unit tests by the beginning of their names, and tests of the bina
     "target": (("api", "http1", "running"), ("restage", "cluster", "boot", "login", "lost", "stage", "clear", "config")),
 }
 OTHERS = "not (0.8.0 or 0.9.4 or 0.10.7 or 0.11.8 or 0.12.5)"  # of the versions, two are enough here
-SECONDS = 300  # for the tests of one change: what takes longer is noticed
+PATIENCE = 8  # what takes so many times as long as without a change is noticed
 
 OPERATORS = [
     (r" < ", [" <= "]), (r" <= ", [" < "]), (r" > ", [" >= "]), (r" >= ", [" > "]), (r" == ", [" != "]),
@@ -56,14 +57,17 @@ class Tree:
 
     def __init__(self, folder):
         self.folder = folder
+        self.seconds = 3600
+        self.late = 0
         for name in ("src", "test", "Makefile", "VERSIONS", "LICENSE"):
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
 
     def run(self, *command, **options):
         try:
-            return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=SECONDS, check=False,
-                                  **options).returncode == 0
+            return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=self.seconds,
+                                  check=False, **options).returncode == 0
         except subprocess.TimeoutExpired:
+            self.late += 1
             return False
 
     def make(self, libraries, compiler, build, *goals, sanitize=""):
@@ -108,7 +112,7 @@ def try_all(tree, every, count):
             if not tree.notices(path.parent.name):
                 survived += 1
                 print(f"{path.relative_to(tree.folder)}:{number + 1}: {old.strip()} -> {new.strip()}")
-            print(f"{tried} changes, {survived} survived", flush=True)
+            print(f"{tried} changes, {survived} survived, {tree.late} took too long", flush=True)
         path.write_text(text)
         tree.host(built.relative_to(tree.folder))
 
@@ -119,9 +123,13 @@ def main(count="150", seed="1", *names):
         paths = map(tree.folder.joinpath, names) if names else [
             path for name in FOLDERS for path in (tree.folder / "src" / name).glob("*.c")]
         every = [(path, *mutant) for path in sorted(paths) for mutant in mutants(path.read_text())]
+        longest = 0
         for name in {path.parent.name for path, *_ in every}:
+            began = time.monotonic()
             if tree.notices(name):
                 sys.exit(f"the tests of {name} fail without any change")
+            longest = max(longest, time.monotonic() - began)
+        tree.seconds = PATIENCE * longest
         random.Random(int(seed)).shuffle(every)
         try_all(tree, every, int(count))
 

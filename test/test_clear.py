@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import oldconfig
-from conftest import (CHANGE, HTTP, HTTPS, NEWEST, PROXY, REAL, RELAY, VERSIONS, SMTP, config, dialect_of,
-                      difference, guide, parsed_snapshot, reach, sent, spelled, state, touched_keys, write, writes)
+from conftest import (CHANGE, HTTP, HTTPS, NEWEST, PROXY, REAL, RELAY, VERSIONS, SMTP, cluster_nodes, config,
+                      dialect_of, difference, guide, parsed_snapshot, reach, sent, spelled, state, touched_keys, write, writes)
 from oldserver import Fault
 from test_stage import REFUSALS, fail
 
@@ -365,9 +365,7 @@ def test_quiet_names_what_is_left(run, staged):
 # A cluster
 
 def test_one_node_of_several(run, simulate):
-    table = config(SMTP, HTTP, HTTPS, '[cluster]\ncoordinator = "x"\n')
-    one = simulate(config=table)
-    other = simulate(config=table, database=one.shared_database)
+    one, other = cluster_nodes(simulate, SMTP, HTTP, HTTPS)
     before = state(one), state(other)
     run("stage", "--url", one.http_url, "--url", other.http_url, *CHANGE, status=0)
     staged = state(other)
