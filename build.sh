@@ -265,6 +265,9 @@ set_target() {
 	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
 	dir=$PWD/build/$target
 	binary=build/$target/stalprep
+	case $target in
+	x86_64-*) code_cflags="$code_cflags -malign-data=abi" ;;   # else gcc pads tables to 32 bytes there
+	esac
 }
 
 # The binary gets the name $bin only after it has passed the checks.

@@ -250,8 +250,7 @@ def test_by_the_options(run, serve, version):
 PROXY_GONE, URL_GONE = "--proxy (or --skip listeners)", "--public-url (or --skip url)"
 MISSING = [  # (options, what is missing)
     ((), f"{PROXY_GONE}, {URL_GONE}"), (CHANGE[:2], URL_GONE), (CHANGE[2:], PROXY_GONE),
-    ((*CHANGE, "--only", "outbound"), "--relay (or --skip outbound)"),
-    (("--only", "outbound,url"), f"{URL_GONE}, --relay (or --skip outbound)"),
+    (("--only", "outbound,url"), URL_GONE),
 ]
 
 
@@ -266,6 +265,19 @@ def test_options_that_are_missing(run, staged, options, missing):
     assert "refused (no-snapshot)" in refused and f"no snapshot of it in {run.folder}." in refused
     assert "looks staged (all inbound checks are off" in refused
     assert state(server) == now and writes(server) == 0
+
+
+def test_relay_that_is_forgotten(run, serve):
+    """The options that are asked for take the rest out; the relay is said to stand, until it is named too."""
+    server = serve()
+    before = server.settings()
+    run("stage", *reach(server), *CHANGE, *RELAY, status=0)
+    forget(run)
+    ran = run("clear", *reach(server), *CHANGE, status=6)
+    assert "Group outbound stands" in ran.err and "--relay new.internal.example.org:25" in ran.err
+    assert "Group outbound stands" in run("clear", *reach(server), status=0).err
+    run("clear", *reach(server), "--relay", "new.internal.example.org:25", status=0)
+    assert server.settings() == before
 
 
 def test_checks_alone_need_no_value(run, staged):

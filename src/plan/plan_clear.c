@@ -297,45 +297,88 @@ remove_group(struct build *b, enum group g, const struct changeset *set)
 	}
 }
 
-/* The options of the stage that are missing, or NULL. */
-static const char *
-missing_options(struct build *b)
-{
-	const struct request *q = b->q;
-	bool proxy = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count,
-	     url = q->groups & 1u << GROUP_URL && !q->public_origin[0],
-	     relay = q->groups_named && q->groups & 1u << GROUP_OUTBOUND && !q->relay_host;
-
-	if (!proxy && !url && !relay)
-		return NULL;
-	return pool_printf(b->pool, "%s%s%s%s%s", proxy ? "--proxy (or --skip listeners)" : "",
-	    proxy && (url || relay) ? ", " : "", url ? "--public-url (or --skip url)" : "",
-	    url && relay ? ", " : "", relay ? "--relay (or --skip outbound)" : "");
-}
-
-/* Without a snapshot nor the options nothing can be told apart: refuse, if there is anything. */
+/*
+ * Without a snapshot nor the options nothing can be told apart: refuse, if it looks staged. Else
+ * the listeners and the version, which a stage would ask for, do not matter.
+ */
 static void
-refuse_without_options(struct build *b, const char *missing)
+refuse_without_options(struct build *b, bool proxy, bool url)
 {
 	const char *place = b->in->snapshot_place;
 	struct looks l = build_looks(b, ~0u);
 
-	if (looks_staged(&l)) {
-		build_refuse(b, REFUSAL_NO_SNAPSHOT,
-		    "This server looks staged (%s), and there is no snapshot of it%s%.1000s. "
-		    "Without one, clear removes only what the options of the stage show to be "
-		    "stalprep's. Name the snapshot with --snapshot, or give these options of the "
-		    "stage again: %s. If it chose listeners (--listener, --also, --leave), give "
-		    "these too.",
-		    looks_words(b, &l), place ? " " : "", place ? place : "", missing);
+	if (!looks_staged(&l)) {
+		b->p->messages.count = 0;
+		b->answer_count = 0;
 		return;
 	}
-	/* Which listeners or which version a stage would need does not matter. */
-	b->p->messages.count = 0;
-	b->answer_count = 0;
-	message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
-	    "There is no snapshot of this server%s%.1000s, and it does not look staged.",
-	    place ? " " : "", place ? place : "");
+	build_refuse(b, REFUSAL_NO_SNAPSHOT,
+	    "This server looks staged (%s), and there is no snapshot of it%s%.1000s. Without one, "
+	    "clear removes only what the options of the stage show to be stalprep's. Name the "
+	    "snapshot with --snapshot, or give these options of the stage again: %s%s%s. If it had "
+	    "--relay, --listener, --also or --leave, give these too.",
+	    looks_words(b, &l), place ? " " : "", place ? place : "",
+	    proxy ? "--proxy (or --skip listeners)" : "", proxy && url ? ", " : "",
+	    url ? "--public-url (or --skip url)" : "");
+}
+
+/*
+ * The groups, as a set, that the options name: of the others nothing can be removed. An exemption
+ * may be the administrator's own.
+ */
+static unsigned
+named_groups(struct build *b)
+{
+	const struct request *q = b->q;
+	bool proxy = q->groups & 1u << GROUP_LISTENERS && !q->proxy_count,
+	     url = q->groups & 1u << GROUP_URL && !q->public_origin[0];
+	unsigned named = q->groups & ~(1u << GROUP_ALLOW | 1u << GROUP_OUTBOUND);
+
+	if (proxy || url) {
+		refuse_without_options(b, proxy, url);
+		named = 0;
+	}
+	if (q->relay_host)
+		named |= q->groups & 1u << GROUP_OUTBOUND;
+	return q->allow_new_server ? named | 1u << GROUP_ALLOW : named;
+}
+
+/* Say that the outbound group stands, which a stage has only with an option. Does it? */
+static bool
+tell_relay(struct build *b, bool others)
+{
+	struct request q = *b->q;
+	struct changeset set = { 0 };
+	struct wanted w;
+	struct whole count;
+
+	if (q.relay_host || !(q.groups & 1u << GROUP_OUTBOUND))
+		return false;
+	looks_relay(b, &q);
+	if (!q.relay_host)
+		return false;
+	w = request_wanted(&q);
+	w.groups = 1u << GROUP_OUTBOUND;
+	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
+	count = count_group(b, GROUP_OUTBOUND, &set);
+	if (count.ours < count.keys)
+		return false;
+	b->p->left_count += others || q.groups_named ? count.ours : 0;
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "Group outbound stands as stalprep writes it, and is left alone. If it was staged: "
+	    "clear --relay %s:%u.",
+	    q.relay_host, q.relay_port);
+	return true;
+}
+
+/* Warn about a group of which only some keys stand. */
+static void
+tell_partly(struct build *b, enum group g, const struct whole *count)
+{
+	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
+	    "Only %zu of the %zu keys of group %s stand as stalprep writes them (%s does, %s does "
+	    "not). They may be your own, so they are left alone.",
+	    count->ours, count->keys, group_name(g), count->ours_key, count->other_key);
 }
 
 /*
@@ -345,28 +388,23 @@ refuse_without_options(struct build *b, const char *missing)
 static int
 from_options(struct build *b)
 {
-	struct changeset set = { 0 };
+	struct whole counts[GROUP_COUNT] = { { 0, 0, NULL, NULL } };
+	unsigned named, partly = 0, whole = 0;
+	const char *place = b->in->snapshot_place;
 	struct wanted w = request_wanted(b->q);
-	const char *missing = missing_options(b), *place = b->in->snapshot_place;
-	unsigned partly = 0, whole = 0;
-	struct whole counts[GROUP_COUNT];
+	struct changeset set = { 0 };
 	int g;
 
-	if (!b->q->relay_host)
-		w.groups &= ~(1u << GROUP_OUTBOUND);
-	if (!b->q->allow_new_server) /* an exemption may be the administrator's own */
-		w.groups &= ~(1u << GROUP_ALLOW);
 	b->p->unknown_before = true;
 	build_choose_listeners(b);
-	if (missing)
-		refuse_without_options(b, missing);
-	if (missing || message_refusals(&b->p->messages))
+	named = named_groups(b);
+	if (message_refusals(&b->p->messages))
 		return 0;
+	w.groups = named;
 	changeset_add_rest(&set, b->pool, &w, b->p->dialect);
 	for (g = 0; g < GROUP_COUNT; g++) {
-		counts[g] = (b->q->groups | 1u << GROUP_ALLOW) & 1u << g
-		    ? count_group(b, (enum group)g, &set)
-		    : (struct whole){ 0, 0, NULL, NULL };
+		if (named & 1u << g)
+			counts[g] = count_group(b, (enum group)g, &set);
 		if (counts[g].ours)
 			*(counts[g].ours == counts[g].keys ? &whole : &partly) |= 1u << g;
 	}
@@ -376,22 +414,19 @@ from_options(struct build *b)
 		if (!(partly & 1u << g))
 			continue;
 		b->p->left_count += whole ? counts[g].ours : 0;
-		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-		    "Only %zu of the %zu keys of group %s stand as stalprep writes them (%s does, "
-		    "%s does not). They may be your own, so they are left alone.",
-		    counts[g].ours, counts[g].keys, group_name((enum group)g), counts[g].ours_key,
-		    counts[g].other_key);
+		tell_partly(b, (enum group)g, &counts[g]);
 	}
 	if (whole)
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "There is no snapshot here, so the original values are not known: stalprep's "
 		    "own are removed, and nothing is put back. If you had others, take them from "
 		    "your copy of config.toml.");
-	else if (!partly)
+	if (!tell_relay(b, whole) && !whole && !partly)
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
-		    "There is no snapshot of this server%s%.1000s, and nothing of these options is "
-		    "staged.",
-		    place ? " " : "", place ? place : "");
+		    "There is no snapshot of this server%s%.1000s, and %s.", place ? " " : "",
+		    place ? place : "",
+		    named || b->q->groups_named ? "nothing of these options is staged"
+						: "it does not look staged");
 	return build_set_states(b);
 }
 

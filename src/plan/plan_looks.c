@@ -3,6 +3,7 @@
 #include "base/pool.h"
 #include "settings/trusted.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* Are all inbound checks off, as the change set has them? */
@@ -98,4 +99,17 @@ looks_words(struct build *b, const struct looks *l)
 	    l->checks && l->network ? ", " : "",
 	    l->network ? "all listeners want a PROXY header from " : "",
 	    l->network ? l->network : "");
+}
+
+void
+looks_relay(struct build *b, struct request *q)
+{
+	const char *prefix = b->p->dialect->relay_prefix;
+	const char *address = pool_printf(b->pool, "%s%s.address", prefix, q->relay_id);
+	const char *port = settings_get(
+	    b->in->now, pool_printf(b->pool, "%s%s.port", prefix, q->relay_id));
+
+	q->relay_host = settings_get(b->in->now, address);
+	if (q->relay_host)
+		q->relay_port = port ? (unsigned)(strtoul(port, NULL, 10) & 0xffff) : RELAY_PORT;
 }

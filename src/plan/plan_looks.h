@@ -14,4 +14,7 @@ bool looks_staged(const struct looks *l);
 /* In words, in the pool: "all inbound checks are off, ...". */
 const char *looks_words(struct build *b, const struct looks *l);
 
+/* Fill in the relay that stands under q's id, if one does: q->relay_host (the pool's) and _port. */
+void looks_relay(struct build *b, struct request *q);
+
 #endif

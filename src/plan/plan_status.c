@@ -6,6 +6,7 @@
 #include "plan/plan_boot.h"
 #include "plan/plan_check.h"
 #include "plan/plan_listeners.h"
+#include "plan/plan_looks.h"
 #include "plan/plan_want.h"
 #include "settings/faults.h"
 #include "settings/part.h"
@@ -86,23 +87,17 @@ shows_a_stage(const struct build *b, const struct request *q)
 static void
 recognise(struct build *b, struct request *q)
 {
-	const struct settings *now = b->in->now;
-	const char *text, *prefix = b->p->dialect->relay_prefix;
-	const char *address = pool_printf(b->pool, "%s%s.address", prefix, q->relay_id);
-	const char *port = pool_printf(b->pool, "%s%s.port", prefix, q->relay_id);
+	const char *text;
 
 	if (q->groups & 1u << GROUP_LISTENERS)
 		recognise_proxies(b, q);
 	text = shows_a_stage(b, q)
-	    ? quoted_origin(b->pool, settings_get(now, b->p->dialect->url_key))
+	    ? quoted_origin(b->pool, settings_get(b->in->now, b->p->dialect->url_key))
 	    : NULL;
 	if (text)
 		snprintf(q->public_origin, sizeof(q->public_origin), "%s", text);
-	if (!(q->groups & 1u << GROUP_OUTBOUND) || !settings_get(now, address))
-		return;
-	q->relay_host = settings_get(now, address);
-	text = settings_get(now, port);
-	q->relay_port = text ? (unsigned)(strtoul(text, NULL, 10) & 0xffff) : RELAY_PORT;
+	if (q->groups & 1u << GROUP_OUTBOUND)
+		looks_relay(b, q);
 }
 
 /* Is anything of the plan there, or was there a stage? */
