@@ -366,6 +366,16 @@ def test_only_what_is_given_up(run, simulate):
     assert state(server) == before and not [name for name in run.snapshots() if name.endswith(".json")]
 
 
+def test_stands_without_a_snapshot(run, serve):
+    """The file has it all, so nothing is written again; that nothing can bring back what stood before is said."""
+    server = serve()
+    run("stage", *reach(server), *boot(server), *CHANGE, status=0)
+    for path in run.folder.iterdir():
+        path.unlink()
+    ran = run("stage", *reach(server), *boot(server), *CHANGE, status=0)
+    assert "nothing to do" in ran.out and "there is no snapshot of a stage that wrote them" in ran.err
+
+
 def test_a_node_whose_file_outranks(run, simulate):
     """It is taken back through the first node, which wrote it. Nodes after that are not begun."""
     cluster = '[cluster]\ncoordinator = "x"\n'

@@ -624,6 +624,21 @@ def test_macro_in_place_of_the_key(run, simulate, front):
     assert state(server) == before
 
 
+@pytest.mark.parametrize("first,second,keys", [
+    ((*CHANGE, "--skip", "listeners"), (*CHANGE, "--only", "listeners"), 8),
+    ((*CHANGE, *RELAY), (*CHANGE[:1], "192.0.2.7", *CHANGE[2:]), 17),
+    ((*CHANGE, *RELAY), ("--only", "listeners", "--proxy", "192.0.2.7"), 17),
+], ids=str)
+def test_what_a_reload_would_apply_now(run, serve, first, second, keys):
+    """All that stands, of whichever run."""
+    server = serve()
+    run("stage", *reach(server), *first, status=0)
+    out = run("stage", *reach(server), *second, status=0).out
+    assert f"A reload would apply {keys} keys: the inbound checks would be off" in out
+    assert ("outbound mail would go to the relay" in out) == (keys == 17)
+    assert "A restart, also after a crash" in out
+
+
 def test_nodes_that_show_no_key(run, nodes):
     """The same macro on two nodes of a cluster is all that shows."""
     first, second, both = nodes

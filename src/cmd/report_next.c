@@ -134,20 +134,21 @@ add_clear(struct buf *out, const struct report *r)
 
 /* ---- groups of earlier runs ---- */
 
-/* Does the group, by the snapshot, hold a value of ours? */
-static bool
-group_stands(const struct report_target *t, size_t group)
+size_t
+report_earlier(const struct report *r, const struct report_target *t, unsigned groups)
 {
-	size_t i;
+	size_t i, n = 0;
 
-	for (i = 0; i < t->part->count; i++) {
+	groups &= ~r->options->request.groups;
+	if (r->options->request.allow_new_server)
+		groups &= ~(1u << GROUP_ALLOW);
+	for (i = 0; t->part && i < t->part->count; i++) {
 		const struct part_key *k = &t->part->keys[i];
 
-		if (k->group == group && k->written &&
-		    settings_same(k->written, settings_get(t->settings, k->key)))
-			return true;
+		n += groups & 1u << k->group && k->written &&
+		    settings_same(k->written, settings_get(t->settings, k->key));
 	}
-	return false;
+	return n;
 }
 
 void
@@ -156,8 +157,8 @@ report_standing(struct buf *out, const struct report *r, const struct report_tar
 	struct buf names = { 0 };
 	size_t g, n = 0;
 
-	for (g = 0; g < GROUP_ALLOW && t->part; g++) {
-		if (r->options->request.groups & 1u << g || !group_stands(t, g))
+	for (g = 0; g < GROUP_ALLOW; g++) {
+		if (!report_earlier(r, t, 1u << g))
 			continue;
 		buf_printf(&names, "%s%s", n ? "," : "", group_name((enum group)g));
 		n++;
@@ -170,7 +171,7 @@ report_standing(struct buf *out, const struct report *r, const struct report_tar
 	}
 	out->failed |= names.failed;
 	buf_free(&names);
-	if (t->part && !r->options->request.allow_new_server && group_stands(t, GROUP_ALLOW))
+	if (report_earlier(r, t, 1u << GROUP_ALLOW))
 		buf_str(out,
 		    "The exemption of the new server from bans is staged since an earlier run and\n"
 		    "stays; a clear of all groups takes it out.\n");
@@ -345,9 +346,9 @@ next_of_clear(struct buf *out, const struct report *r)
 	if (!changed || r->options->reload)
 		return;
 	buf_str(out,
-	    "\nIf the change set was never applied, that is all. If it was, it stays in force\n"
-	    "until a reload, and listeners that run behind the proxy expect its header until\n"
-	    "a restart (print --format runbook has the way back). To reload: ");
+	    "\nIf the server was restarted or reloaded since the stage, restart it now: until\n"
+	    "then all that it loaded stays in force (print --format runbook has the way back).\n"
+	    "A reload takes back all but the listeners. To reload: ");
 	add_command(out, r, "reload");
 	if (r->options->request.forced[REFUSAL_OPEN_SECRET])
 		buf_str(out, " --force open-secret");

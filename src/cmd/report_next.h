@@ -4,9 +4,14 @@
 
 #include "base/def.h"
 
+#include <stddef.h>
+
 struct buf;
 struct report;
 struct report_target;
+
+/* How many keys of these groups (a set) stand since an earlier run, and this one does not name? */
+size_t report_earlier(const struct report *r, const struct report_target *t, unsigned groups);
 
 /*
  * Append that groups are staged since an earlier run and stay, because this one did not name them,

@@ -134,24 +134,29 @@ count_applies(const struct plan *p, enum applies applies)
 	return n;
 }
 
-static void
-add_applied(struct buf *out, const struct plan *p)
+/* Does the group stand, by this run or by an earlier one? */
+static bool
+stands(const struct report *r, const struct report_target *t, enum group g)
 {
-	size_t reload = count_applies(p, APPLIES_RELOAD),
-	       restart = count_applies(p, APPLIES_RESTART);
+	return plan_count(t->plan, g).right || report_earlier(r, t, 1u << g);
+}
+
+static void
+add_applied(struct buf *out, const struct report *r, const struct report_target *t)
+{
+	size_t reload = count_applies(t->plan, APPLIES_RELOAD) +
+	    report_earlier(r, t, ~(1u << GROUP_LISTENERS));
 
 	buf_str(out,
 	    "\nThis run applied nothing: the server was not reloaded or restarted. Until the\n"
 	    "cutover do not reload or restart it, and do not press \"save and reload\":\n");
 	if (reload)
 		buf_printf(out, "- A reload would apply %zu key%s%s%s.\n", reload, plural(reload),
-		    plan_count(p, GROUP_CHECKS).right
-			? ": the inbound checks would be off too early"
-			: "",
-		    plan_count(p, GROUP_OUTBOUND).right
+		    stands(r, t, GROUP_CHECKS) ? ": the inbound checks would be off too early" : "",
+		    stands(r, t, GROUP_OUTBOUND)
 			? ",\n  and outbound mail would go to the relay, whether it runs or not"
 			: "");
-	if (restart)
+	if (count_applies(t->plan, APPLIES_RESTART) || stands(r, t, GROUP_LISTENERS))
 		buf_str(out,
 		    "- A restart, also after a crash or a reboot, would apply all keys: "
 		    "connections\n"
@@ -248,7 +253,7 @@ text_staged(struct buf *out, const struct report *r, const struct report_target 
 	report_standing(out, r, t);
 	add_kept(out, r, t);
 	if (!t->is_file)
-		add_applied(out, p);
+		add_applied(out, r, t);
 }
 
 /* A line with the options that ask for q, if there are any. */

@@ -146,9 +146,9 @@ decide_rewrite(struct build *b)
 	struct plan *p = b->p;
 	size_t i;
 
-	if (s ? s->state != PART_SENDING : p->write_count > 0 || file_has_all(b))
+	if (s ? s->state != PART_SENDING : p->write_count > 0)
 		return;
-	for (i = 0; i < p->key_count; i++) {
+	for (i = 0; i < p->key_count && (s || !file_has_all(b)); i++) {
 		struct plan_key *k = &p->keys[i];
 
 		if (!k->wanted || k->kept || (!k->local && b->in->shared_elsewhere) ||
