@@ -468,6 +468,7 @@ def test_a_broken_write(run, simulate, left, options):
         assert str(server.config_path) in judge(run, server, *boot(server), status=1 if "\n" not in left(whole)[-1:] else 6).err
     else:
         assert "DO NOT RESTART" in judge(run, server, *boot(server), status=6).err
+    assert "nothing to do" not in stage(run, server, *boot(server), *options, "-n").out
     ran = stage(run, server, *boot(server), *options)
     assert "is damaged" in ran.err
     assert server.config_text() == whole

@@ -241,6 +241,20 @@ def test_clear_without_snapshots(cluster):
         assert difference(before["settings"], node.settings()) == left
 
 
+def test_first_node_put_back_by_hand(run, simulate):
+    """The other is still staged: it is named with its command, and the snapshot stays what it is."""
+    one, two = cluster_nodes(simulate, SMTP, HTTP, IMAP)
+    run("stage", *reach(one), *reach(two), *CHANGE, status=0)
+    kept = run.snapshot()
+    write(one, {key["key"]: key["before"] for key in kept["keys"]})
+    ran = run("clear", *reach(one), status=6)
+    assert f"keys of {two.http_url} are still staged" in ran.out and f"of {one.http_url}" not in ran.out
+    assert "It is kept" in ran.err and "move it away" not in ran.err
+    run("clear", *reach(two), status=6)
+    assert {key: value for key, value in two.settings().items() if "trusted-networks" in key} == {
+        key["key"]: key["before"] for key in kept["nodes"][1]["keys"] if "trusted-networks" in key["key"] and key["before"]}
+
+
 def test_another_first_node(cluster):
     """The database has a part of its own: which node is named first does not matter."""
     cluster(STAGE, status=0)

@@ -191,6 +191,32 @@ def test_one_node_alone_and_then_all(run, three):
     run("clear", *urls(3), status=0)
 
 
+@pytest.mark.parametrize("groups", [("--only", "outbound"), ("--skip", "listeners,url"), ()], ids=str)
+def test_relay_that_nobody_names(run, serve, groups):
+    """It is no measure of itself."""
+    server = serve()
+    run("stage", *reach(server), *CHANGE, *RELAY, status=0)
+    write(server, spelled({"queue.route.smarthost.address": "wrong.example.com"}))
+    for path in run.folder.iterdir():
+        path.unlink()
+    ran = run("status", *reach(server), *groups, status=6)
+    assert "--relay HOST" in ran.err and "Not ready for the restart" in ran.out
+
+
+def test_two_snapshots(run, serve):
+    """They differ, and which is right can't depend on the order of a folder."""
+    server = serve()
+    run("stage", *reach(server), *CHANGE, status=0)
+    path, = run.folder.glob("*.snapshot.json")
+    copy = run.folder / "zz.snapshot.json"
+    copy.write_bytes(path.read_bytes())
+    run("stage", *reach(server), "--proxy", "198.51.100.7", "--public-url", ORIGIN, "--snapshot", path, status=0)
+    for name in ("zz.snapshot.json", "aa.snapshot.json"):
+        copy = copy.rename(run.folder / name)
+        assert "Several snapshots" in run("status", *reach(server), status=1).err
+    assert "Ready" in run("status", *reach(server), "--snapshot", path, status=0).out
+
+
 def test_listeners_in_a_generated_file(run, serve):
     """They came into the source of config.toml, and only the rest is staged over the API."""
     table = '\n'.join([HTTP, "proxy.override = true", 'proxy.trusted-networks.0 = "203.0.113.10/32"', ""])

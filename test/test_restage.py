@@ -639,6 +639,23 @@ def test_what_a_reload_would_apply_now(run, serve, first, second, keys):
     assert "A restart, also after a crash" in out
 
 
+def test_new_rule_that_is_not_taken(run, simulate):
+    """The old one is deleted by then, and that is said."""
+    server = simulate()
+    write(server, {"queue.strategy.route": "'mx'"})
+    answer = 403, json.dumps({"type": "about:blank", "status": 403, "title": "Forbidden", "detail": "no"}).encode()
+
+    def second(_):
+        server.faults.append(Fault(method="POST", path="/api/settings", answer=answer, done=False, times=-1))
+    server.faults.append(Fault(method="POST", path="/api/settings", after=second))
+    ran = run("stage", *reach(server), *CHANGE, *RELAY, status=5)
+    assert "The old routing rule is deleted, and the new one is not there. Run the same command again" in ran.err
+    server.faults.clear()
+    run("stage", *reach(server), *CHANGE, *RELAY, status=0)
+    run("clear", *reach(server), status=0)
+    assert server.settings()["queue.strategy.route"] == "'mx'"
+
+
 def test_nodes_that_show_no_key(run, nodes):
     """The same macro on two nodes of a cluster is all that shows."""
     first, second, both = nodes

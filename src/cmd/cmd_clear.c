@@ -141,11 +141,10 @@ clear_all(struct run *r)
 	if (r->store.found && !anything_stands(r))
 		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
 		    "Nothing that the snapshot %s says was staged stands on this server. It is "
-		    "kept: it may belong to a copy of this server. If not, move it away.",
-		    r->store.path);
-	else if (r->store.found)
-		keep_rest(r);
-	else if (r->store.kept) /* of a plan that was never sent */
+		    "kept: it may belong to a copy of this server%s.",
+		    r->store.path,
+		    r->store.loaded.node_count > r->count ? "" : ". If not, move it away");
+	else if (r->store.kept) /* also of a plan that was never sent */
 		keep_rest(r);
 	for (i = 0; i < r->count && r->options->reload; i++) {
 		if (apply_removal(r, &r->targets[i]) == -1)
@@ -169,7 +168,7 @@ leaves_any(const struct run *r)
 		if (t->has_node)
 			reached[t->node] = true;
 	}
-	if (!writes && !anything_stands(r))
+	if (!writes && !anything_stands(r) && s->node_count <= r->count)
 		return left > 0;
 	if (r->options->reach.config)
 		left += part_count(&s->database, r->options->request.groups);

@@ -74,7 +74,7 @@ cmd_print(const struct options *o)
 		print_format(&out, &p);
 	if (failed) {
 		say(o->command->name, err.text);
-		status = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
+		status = exit_of(&err);
 	} else {
 		status = say_results(
 			     o->command->name, &out, o->format == FORMAT_JSON ? SAY_JSON : SAY_TEXT)

@@ -130,15 +130,6 @@ begin(struct probing *p, struct err *err)
 	return 0;
 }
 
-static int
-exit_of(const struct err *err)
-{
-	return err->kind == ERR_USAGE    ? EXIT_USAGE
-	    : err->kind == ERR_REACH     ? EXIT_UNREACHED
-	    : err->kind == ERR_INTERRUPT ? 128 + err->code
-					 : EXIT_REFUSED;
-}
-
 static void
 format(struct buf *out, const struct probing *p)
 {

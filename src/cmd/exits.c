@@ -1,5 +1,7 @@
 #include "cmd/exits.h"
 
+#include "base/err.h"
+
 #include <signal.h>
 
 const struct exit_row exits[EXITS_COUNT] = {
@@ -16,3 +18,21 @@ const struct exit_row exits[EXITS_COUNT] = {
 	{ 128 + SIGINT, "interrupted by SIGINT before any write" },
 	{ 128 + SIGTERM, "interrupted by SIGTERM before any write" },
 };
+
+int
+exit_of(const struct err *err)
+{
+	switch (err->kind) {
+	case ERR_USAGE:
+		return EXIT_USAGE;
+	case ERR_REACH:
+	case ERR_TRUST:
+		return EXIT_UNREACHED;
+	case ERR_AUTH:
+		return EXIT_LOGIN;
+	case ERR_INTERRUPT:
+		return 128 + (err->code ? err->code : SIGINT);
+	default:
+		return EXIT_REFUSED;
+	}
+}

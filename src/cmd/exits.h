@@ -16,6 +16,8 @@ enum exit_status {
 	EXIT_NOT_STAGED
 };
 
+struct err;
+
 /* Help prints the table. A test compares the manual and the README with it. */
 struct exit_row {
 	int status;
@@ -24,5 +26,8 @@ struct exit_row {
 
 enum { EXITS_COUNT = 10 };
 extern const struct exit_row exits[EXITS_COUNT];
+
+/* The status for a failure before any write. */
+int exit_of(const struct err *err);
 
 #endif

@@ -34,7 +34,7 @@ struct report_target {
 	size_t changed;                  /* keys that this run changed, proved */
 	bool file_rewritten;             /* the server rewrote its config.toml */
 	const char *snapshot_path;       /* NULL: none is kept */
-	const char *snapshot_place;      /* in words: where one was looked for; or NULL */
+	const char *snapshot_place;      /* " in FOLDER": where one was looked for; or "" */
 	bool snapshot_kept;              /* the file is there at the run's end */
 	const struct snapshot *snapshot; /* the run's, as it is on disk now; NULL: none was found */
 	const struct part *part;         /* what it said of this target; or NULL */

@@ -285,15 +285,18 @@ add_left(struct buf *out, const struct report *r, size_t keys, const char *where
 	buf_char(out, '\n');
 }
 
-/* The target whose part this node is, or NULL: the run did not reach it. */
+/* The target whose part this node is, or whose URL, or NULL: the run did not reach it. */
 static const struct report_target *
 target_of(const struct report *r, size_t node)
 {
 	size_t i;
 
 	for (i = 0; i < r->count; i++) {
-		if (r->targets[i].has_node && r->targets[i].node == node)
-			return &r->targets[i];
+		const struct report_target *t = &r->targets[i];
+
+		if (t->has_node ? t->node == node
+				: settings_same(t->snapshot->nodes[node].origin, t->name))
+			return t;
 	}
 	return NULL;
 }
@@ -413,7 +416,7 @@ next_of_dry_run(struct buf *out, const struct report *r)
 
 	for (i = 0; i < r->count; i++)
 		would_write |= !r->targets[i].is_file && r->targets[i].plan &&
-		    r->targets[i].plan->write_count;
+		    (r->targets[i].plan->write_count || r->targets[i].plan->touch);
 	if (would_write && (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY))
 		buf_printf(out, "\n%s\n", report_dry_run_way);
 	if (r->options->id == COMMAND_CLEAR && r->exit == EXIT_PARTLY)

@@ -212,7 +212,7 @@ text_would_stage(struct buf *out, const struct report *r, const struct report_ta
 {
 	const struct plan *p = t->plan;
 
-	if (!p->write_count) {
+	if (!p->write_count && !p->touch) {
 		add_nothing_to_do(out, r, p);
 		report_standing(out, r, t);
 		return;
@@ -505,8 +505,8 @@ add_found_snapshot(struct buf *out, const struct report_target *t)
 		    out, " (%s, made ", part_state_name(t->part ? t->part->state : PART_PLANNED));
 		add_clean(out, t->snapshot->created, VALUE_MAX);
 		buf_str(out, ").\n");
-	} else if (t->snapshot_place) {
-		add_path(out, "\nThere is no snapshot ", t->snapshot_place, ".\n");
+	} else if (*t->snapshot_place) {
+		add_path(out, "\nThere is no snapshot", t->snapshot_place, ".\n");
 	}
 }
 

@@ -44,24 +44,6 @@ group_given_up(const struct run *r)
 	return given_up;
 }
 
-static int
-exit_of_error(const struct err *err)
-{
-	switch (err->kind) {
-	case ERR_USAGE:
-		return EXIT_USAGE;
-	case ERR_REACH:
-	case ERR_TRUST:
-		return EXIT_UNREACHED;
-	case ERR_AUTH:
-		return EXIT_LOGIN;
-	case ERR_INTERRUPT:
-		return 128 + (err->code ? err->code : SIGINT);
-	default:
-		return EXIT_REFUSED;
-	}
-}
-
 /* Add a copy of a message. A refusal that stops the run says whether --force would help. */
 static void
 add_message(struct run *r, const struct message *m)
@@ -96,7 +78,7 @@ run_fail(struct run *r, const struct target *t, const struct err *err)
 		message_add(&r->messages, &r->pool, MESSAGE_ERROR, "Nothing was written.");
 	r->exit = group_given_up(r) ? EXIT_PARTLY
 	    : anything_written(r)   ? EXIT_UNPROVED
-				    : exit_of_error(err);
+				    : exit_of(err);
 }
 
 bool
@@ -429,7 +411,7 @@ run_plan(struct run *r, run_planner *planner)
 			.stored = r->store.found ? r->store.loaded.request : NULL,
 			.new_node = r->store.found && !t->has_node,
 			.doubted = t->doubted,
-			.snapshot_place = *r->place ? r->place : NULL,
+			.snapshot_place = r->place,
 			.minor_first = t->facts.minor_first,
 			.minor_last = t->facts.minor_last,
 			.shared_elsewhere = i > 0,
@@ -570,7 +552,7 @@ report_of(const struct run *r, const struct target *t, struct buf *diff)
 		.changed = t->changed,
 		.file_rewritten = t->local_changed,
 		.snapshot_path = *r->store.path ? r->store.path : NULL,
-		.snapshot_place = *r->place ? r->place : NULL,
+		.snapshot_place = r->place,
 		.snapshot_kept = r->store.kept && r->store.certain,
 		.snapshot = r->store.found && r->store.certain ? &r->store.current : NULL,
 		.part = target_found_part(t),

@@ -63,9 +63,9 @@ describe_place(struct run *r, bool usual)
 		    ? " (other users' ~/.local/state/stalprep was not looked at)"
 		    : " (root's /var/lib/stalprep was not looked at)";
 	if (st->fixed)
-		snprintf(r->place, sizeof(r->place), "at %s", st->path);
+		snprintf(r->place, sizeof(r->place), " at %s", st->path);
 	else if (*st->folder)
-		snprintf(r->place, sizeof(r->place), "in %s%s", st->folder, others);
+		snprintf(r->place, sizeof(r->place), " in %s%s", st->folder, others);
 }
 
 static int
@@ -203,9 +203,9 @@ int
 run_store_find(struct run *r, struct err *err)
 {
 	enum command_id id = r->options->id;
-	enum store_use use = id == COMMAND_STAGE ? STORE_STAGE
-	    : id == COMMAND_CLEAR                ? STORE_CLEAR
-						 : STORE_LOOK;
+	enum store_use use = id == COMMAND_STAGE          ? STORE_STAGE
+	    : id == COMMAND_CLEAR || id == COMMAND_STATUS ? STORE_CLEAR
+							  : STORE_LOOK;
 	struct store_whose whose = whose_snapshot(r);
 	bool changed;
 	size_t i;

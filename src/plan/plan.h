@@ -31,7 +31,7 @@ struct plan_input {
 	const char *alike;            /* in words: two of them that may be one node; or NULL */
 	const struct part *part;      /* what the snapshot says of this target, or NULL */
 	const struct request *stored; /* what it says was asked for; NULL: there is none */
-	const char *snapshot_place;   /* in words: where one was looked for; NULL: nowhere */
+	const char *snapshot_place;   /* " in FOLDER": where one was looked for; "": nowhere */
 	int minor_first, minor_last;  /* the versions 0.minor that fit the server's answers */
 	bool new_node;         /* there is a snapshot, and no part in it for this node's file */
 	bool doubted;          /* so it is because nothing stands of the part that has its URL */

@@ -60,26 +60,10 @@ concerns(struct build *b, const char *key)
 		begins_with(key, b->p->dialect->rule));
 }
 
-/* Does this run make the server write its file? */
-static bool
-writes_file(const struct build *b)
-{
-	const struct part *s = b->in->part;
-	size_t i;
-
-	for (i = 0; i < b->p->key_count; i++) {
-		const struct plan_key *k = &b->p->keys[i];
-
-		if ((k->local || k->in_file) && k->write)
-			return true;
-	}
-	return b->p->clearing && s && s->state == PART_SENDING;
-}
-
 static void
 check_changed(struct build *b)
 {
-	bool writes = writes_file(b), refuse = writes, ours = false;
+	bool writes = build_writes_file(b), refuse = writes, ours = false;
 	bool cut_off = b->in->part && b->in->part->state == PART_SENDING;
 	struct names names = { 0 };
 	size_t i;
@@ -164,7 +148,7 @@ build_check_boot(struct build *b)
 		return;
 	if (b->in->boot_broken) {
 		works = !b->p->clearing || b->p->write_count || b->in->part;
-		b->p->touch = works && !writes_file(b);
+		b->p->touch = works && !build_writes_file(b);
 		message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
 		    "%s is damaged: the server could not start with it (a full disk does that, or "
 		    "a "
@@ -178,7 +162,7 @@ build_check_boot(struct build *b)
 	compare(b);
 	check_changed(b);
 	if (s && s->state == PART_SENDING)
-		b->p->touch = b->p->differing_count && !writes_file(b);
+		b->p->touch = b->p->differing_count && !build_writes_file(b);
 }
 
 /*

@@ -279,3 +279,19 @@ build_set_states(struct build *b)
 		    PART_KEYS_MAX);
 	return pool_check(b->pool, b->err);
 }
+
+/* Does this run make the server write its file? */
+bool
+build_writes_file(const struct build *b)
+{
+	const struct part *s = b->in->part;
+	size_t i;
+
+	for (i = 0; i < b->p->key_count; i++) {
+		const struct plan_key *k = &b->p->keys[i];
+
+		if ((k->local || k->in_file) && k->write)
+			return true;
+	}
+	return b->p->clearing && s && s->state == PART_SENDING;
+}

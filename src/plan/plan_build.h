@@ -84,4 +84,7 @@ void build_dialect(struct build *b);
  */
 int build_set_states(struct build *b) WARN_UNUSED;
 
+/* Does this run make the server write its file, by a key of it or after a broken write? */
+bool build_writes_file(const struct build *b);
+
 #endif

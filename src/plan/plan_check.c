@@ -404,24 +404,6 @@ check_bans_in_file(struct build *b)
 		    BOOT_FAILS, lost.names.text, names_more(&lost.names));
 }
 
-/*
- * Will this run make the server rewrite its file? A clear after a broken write sends a dummy key to
- * that end.
- */
-static bool
-makes_rewrite(const struct build *b)
-{
-	size_t i;
-
-	for (i = 0; i < b->p->key_count; i++) {
-		const struct plan_key *k = &b->p->keys[i];
-
-		if ((k->local || k->in_file) && k->write)
-			return true;
-	}
-	return b->p->touch || (b->p->clearing && b->in->part && b->in->part->state == PART_SENDING);
-}
-
 /* Does the file of the next start show which of the database's keys it has? */
 static bool
 knows_file(const struct build *b)
@@ -458,7 +440,7 @@ build_check_rewrite(struct build *b)
 
 	if (b->in->file && !b->p->clearing)
 		check_bans_in_file(b);
-	if (!b->in->every || !makes_rewrite(b))
+	if (!b->in->every || !(b->p->touch || build_writes_file(b)))
 		return;
 	for (i = 0; i < b->p->key_count; i++) {
 		k = &b->p->keys[i];

@@ -304,7 +304,6 @@ remove_group(struct build *b, enum group g, const struct changeset *set)
 static void
 refuse_without_options(struct build *b, bool proxy, bool url)
 {
-	const char *place = b->in->snapshot_place;
 	struct looks l = build_looks(b, ~0u);
 
 	if (!looks_staged(&l)) {
@@ -313,13 +312,12 @@ refuse_without_options(struct build *b, bool proxy, bool url)
 		return;
 	}
 	build_refuse(b, REFUSAL_NO_SNAPSHOT,
-	    "This server looks staged (%s), and there is no snapshot of it%s%.1000s. Without one, "
+	    "This server looks staged (%s), and there is no snapshot of it%.1000s. Without one, "
 	    "clear removes only what the options of the stage show to be stalprep's. Name the "
 	    "snapshot with --snapshot, or give these options of the stage again: %s%s%s. If it had "
 	    "--relay, --listener, --also or --leave, give these too.",
-	    looks_words(b, &l), place ? " " : "", place ? place : "",
-	    proxy ? "--proxy (or --skip listeners)" : "", proxy && url ? ", " : "",
-	    url ? "--public-url (or --skip url)" : "");
+	    looks_words(b, &l), b->in->snapshot_place, proxy ? "--proxy (or --skip listeners)" : "",
+	    proxy && url ? ", " : "", url ? "--public-url (or --skip url)" : "");
 }
 
 /*
@@ -390,7 +388,6 @@ from_options(struct build *b)
 {
 	struct whole counts[GROUP_COUNT] = { { 0, 0, NULL, NULL } };
 	unsigned named, partly = 0, whole = 0;
-	const char *place = b->in->snapshot_place;
 	struct wanted w = request_wanted(b->q);
 	struct changeset set = { 0 };
 	int g;
@@ -423,8 +420,7 @@ from_options(struct build *b)
 		    "your copy of config.toml.");
 	if (!tell_relay(b, whole) && !whole && !partly)
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
-		    "There is no snapshot of this server%s%.1000s, and %s.", place ? " " : "",
-		    place ? place : "",
+		    "There is no snapshot of this server%.1000s, and %s.", b->in->snapshot_place,
 		    named || b->q->groups_named ? "nothing of these options is staged"
 						: "it does not look staged");
 	return build_set_states(b);

@@ -106,16 +106,14 @@ mark_unknown(struct build *b)
 static void
 check_first(struct build *b)
 {
-	const char *place = b->in->snapshot_place;
-
 	if (!looks_staged(&b->looks) || !b->p->write_count)
 		return;
 	build_refuse(b, REFUSAL_ALREADY_STAGED,
-	    "This server looks staged already (%s), and there is no snapshot of that%s%.1000s. A "
+	    "This server looks staged already (%s), and there is no snapshot of that%.1000s. A "
 	    "stage over it could not bring back what stood before. Run stalprep where it was "
 	    "staged, or name its snapshot: --snapshot FILE. Forced, what looks staged is replaced, "
 	    "and a later clear removes it.",
-	    looks_words(b, &b->looks), place ? " " : "", place ? place : "");
+	    looks_words(b, &b->looks), b->in->snapshot_place);
 }
 
 /* Does the file that the server reads at its next start show all local keys as wanted? */
@@ -162,10 +160,9 @@ decide_rewrite(struct build *b)
 	if (!s && (p->rewrite || looks_staged(&b->looks)))
 		message_add(&p->messages, b->pool, MESSAGE_WARNING,
 		    "The server has all of these values already, and there is no snapshot of a "
-		    "stage that wrote them%s%s. So what stood before is not known, and no snapshot "
+		    "stage that wrote them%s. So what stood before is not known, and no snapshot "
 		    "is made.%s To take all of it out: stalprep clear with these options.",
-		    b->in->snapshot_place ? " " : "",
-		    b->in->snapshot_place ? b->in->snapshot_place : "",
+		    b->in->snapshot_place,
 		    p->rewrite ? " The listeners' keys are written once more, so that the server "
 				 "saves its file."
 			       : "");

@@ -117,18 +117,22 @@ anything_stands(const struct build *b)
 
 /* Say which values nobody named, if something stands that they would be compared with. */
 static void
-tell_unnamed(struct build *b, bool proxy, bool url)
+tell_unnamed(struct build *b, bool proxy, bool url, bool relay)
 {
-	if ((!proxy && !url) || !anything_stands(b))
+	if ((!proxy && !url && !relay) || !anything_stands(b))
 		return;
 	b->p->unready = true;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-	    "Nothing says which %s right. Name %s: %s%s%s. %s",
+	    "Nothing says which %s right. Name %s: %s%s%s%s. %s",
 	    proxy && url ? "proxy and which URL are"
 		: proxy  ? "proxy is"
-			 : "URL is",
+		: url    ? "URL is"
+			 : "relay is",
 	    b->in->stored ? "it" : "what the stage named", proxy ? "--proxy ADDR" : "",
 	    proxy && url ? ", " : "", url ? "--public-url URL" : "",
+	    !relay             ? ""
+		: proxy || url ? ", --relay HOST"
+			       : "--relay HOST",
 	    b->in->stored ? "Or leave out what the stage left out, with --skip."
 			  : "Or name its snapshot with --snapshot.");
 }
@@ -243,7 +247,7 @@ plan_status(struct plan *p, struct pool *pool, const struct plan_input *in, stru
 	drop_notes(&p->messages);
 	if (build_set_states(&b) == -1)
 		return -1;
-	tell_unnamed(&b, proxy, url);
+	tell_unnamed(&b, proxy, url, q->relay_host && !in->request->relay_host);
 	tell_new_listeners(&b);
 	tell_faults(&b);
 	tell_unseen_rule(&b);

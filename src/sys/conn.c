@@ -2,6 +2,7 @@
 
 #include "base/err.h"
 #include "sys/deadline.h"
+#include "sys/dial.h"
 #include "sys/transport.h"
 
 #include <errno.h>
@@ -26,12 +27,6 @@ const unsigned char conn_local_header[CONN_HEADER_LEN] = {
 	0x00,      /* family AF_UNSPEC, protocol UNSPEC */
 	0x00, 0x00 /* no bytes follow */
 };
-
-static socklen_t
-addr_len(const union resolve_addr *a)
-{
-	return a->sa.sa_family == AF_INET ? sizeof(a->in) : sizeof(a->in6);
-}
 
 static void
 set_option(int fd, int level, int option)
@@ -79,42 +74,34 @@ fail(struct race *r, size_t i, int number)
 	r->open--;
 }
 
-/* Try the next address. True if it is connected at once. */
-static bool
+/* Try the next address. */
+static void
 begin(struct race *r, int64_t head_start)
 {
-	const union resolve_addr *a = &r->to->addr[r->begun];
-	struct pollfd *p = &r->fds[r->begun++];
+	struct pollfd *p = &r->fds[r->begun];
 
 	r->next = deadline_now() + head_start;
-	p->fd = socket(a->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP);
+	p->fd = dial_begin(&r->to->addr[r->begun++]);
 	if (p->fd == -1) {
 		fail(r, r->begun - 1, errno);
-		return false;
+		return;
 	}
 	r->open++;
 	set_option(p->fd, IPPROTO_TCP, TCP_NODELAY);
 	quickack(p->fd);
-	if (connect(p->fd, &a->sa, addr_len(a)) == 0)
-		return true;
-	if (errno != EINPROGRESS && errno != EINTR)
-		fail(r, r->begun - 1, errno);
-	return false;
 }
 
 /* Look at those that are ready. The one that is connected, or -1. */
 static int
 look(struct race *r)
 {
-	socklen_t len = sizeof(int);
 	int number;
 	size_t i;
 
 	for (i = 0; i < r->begun; i++) {
 		if (r->fds[i].fd == -1 || !r->fds[i].revents)
 			continue;
-		if (getsockopt(r->fds[i].fd, SOL_SOCKET, SO_ERROR, &number, &len) == -1)
-			number = errno;
+		number = dial_result(r->fds[i].fd);
 		if (!number)
 			return (int)i;
 		fail(r, i, number);
@@ -141,10 +128,8 @@ run_race(struct race *r, const struct deadline *d, struct err *why)
 
 	err_clear(why);
 	for (;;) {
-		while (r->begun < r->to->count && (!r->open || deadline_now() >= r->next)) {
-			if (begin(r, pause))
-				return (int)r->begun - 1;
-		}
+		while (r->begun < r->to->count && (!r->open || deadline_now() >= r->next))
+			begin(r, pause);
 		if (!r->open)
 			return -1;
 		n = deadline_poll_any(d, r->fds, r->begun,

@@ -326,7 +326,7 @@ explain_lost(struct target *t, const struct err *why, struct err *err)
 static int
 send_all(struct target *t, const struct ops *ops, struct err *err)
 {
-	enum api_written written = API_WRITTEN_MAYBE;
+	enum api_written written = API_WRITTEN_NOTHING;
 	struct err why;
 	int tries;
 
@@ -334,16 +334,21 @@ send_all(struct target *t, const struct ops *ops, struct err *err)
 		return 0;
 	/* Twice: a server may close when it rejects the first spelling of the operations. */
 	for (tries = 0; tries < 2; tries++) {
-		if (reconnect(t, err) == -1)
-			return -1;
+		if (reconnect(t, &why) == -1)
+			break;
 		if (post(t, ops, true, &written, &why) == 0)
 			return 0;
 		if (written != API_WRITTEN_NOTHING || why.kind != ERR_REACH)
 			break;
 	}
 	*err = why;
-	if (written == API_WRITTEN_NOTHING)
+	if (written == API_WRITTEN_NOTHING) {
+		if (t->progress != PROGRESS_NONE)
+			err_add(err,
+			    "The old routing rule is deleted, and the new one is not there. %s",
+			    WAY_OUT);
 		return -1;
+	}
 	target_mark_unproved(t);
 	return written == API_WRITTEN_FAILED ? explain_500(t, &why, err)
 					     : explain_lost(t, &why, err);
@@ -651,18 +656,28 @@ leave_outranked(struct target *t)
 	return count;
 }
 
+/* Read back what was written. 0; or -1 with the whole message. */
+static int
+read_written(struct target *t, struct settings *s, struct err *err)
+{
+	struct err why;
+
+	target_mark_unproved(t);
+	if (read_back(t, s, &why) == 0)
+		return 0;
+	return err_set(err, why.kind,
+	    "The server accepted the write, but it could not be read back: %s %s", why.text,
+	    WAY_OUT);
+}
+
 static int
 prove_write(struct target *t, struct err *err)
 {
 	struct settings s;
-	struct err why;
 	size_t wrong;
 
-	target_mark_unproved(t);
-	if (read_back(t, &s, &why) == -1)
-		return err_set(err, why.kind,
-		    "The server accepted the write, but it could not be read back: %s %s", why.text,
-		    WAY_OUT);
+	if (read_written(t, &s, err) == -1)
+		return -1;
 	wrong = plan_compare(&t->plan, &s);
 	if (wrong && rewrite_lost(t, &wrong, err) == -1)
 		return -1;
@@ -687,13 +702,9 @@ send_rule(struct target *t, struct err *err)
 {
 	struct ops ops = { 0 };
 	struct settings s;
-	struct err why;
 
-	target_mark_unproved(t);
-	if (read_back(t, &s, &why) == -1)
-		return err_set(err, why.kind,
-		    "The server accepted the write, but it could not be read back: %s %s", why.text,
-		    WAY_OUT);
+	if (read_written(t, &s, err) == -1)
+		return -1;
 	plan_compare(&t->plan, &s);
 	if (has_old_rule(t, true))
 		return 0; /* prove_write says so */

@@ -189,6 +189,7 @@ make_plan(struct world *w,
     int (*planner)(struct plan *, struct pool *, const struct plan_input *, struct err *))
 {
 	struct plan_input in = {
+		.snapshot_place = "",
 		.now = &w->now,
 		.request = &w->o.request,
 		.part = w->has_part ? &w->part : NULL,

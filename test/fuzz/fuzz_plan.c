@@ -99,6 +99,7 @@ static void
 plan(struct world *w, planner *make, struct plan *p, const struct options *o)
 {
 	struct plan_input in = {
+		.snapshot_place = "",
 		.now = &w->now,
 		.every = w->rewrites ? &w->now : NULL,
 		.request = &o->request,

@@ -57,7 +57,7 @@ struct world {
 	bool has_part;
 	int first, last; /* what the answers allow */
 	bool shared, new_node, file;
-	const char *place;            /* in words: where a snapshot was looked for; or NULL */
+	const char *place;            /* " in FOLDER", where a snapshot was looked for; or NULL */
 	const struct settings *every; /* all settings, or NULL */
 	const struct settings *boot;  /* the file of the next start, or NULL */
 	bool boot_broken;
@@ -95,7 +95,7 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 		.request = &w->q,
 		.part = w->has_part ? &w->part : NULL,
 		.stored = w->has_part ? w->stored : NULL,
-		.snapshot_place = w->place,
+		.snapshot_place = w->place ? w->place : "",
 		.minor_first = w->first,
 		.minor_last = w->last,
 		.new_node = w->new_node,

@@ -355,7 +355,7 @@ test_too_little(void **state)
 		struct world w;
 
 		world_begin(&w, too_little[i].settings);
-		w.place = i % 2 ? "in /var/lib/stalprep (nor elsewhere)" : NULL;
+		w.place = i % 2 ? " in /var/lib/stalprep (nor elsewhere)" : NULL;
 		world_plan(&w, plan_clear, pool_printf(&w.pool, "clear %s", too_little[i].words));
 		CHECK(same_text(refusal_of(&w.plan), options ? "no-snapshot" : NULL), "%s: %s",
 		    too_little[i].why, shown(refusal_of(&w.plan)));

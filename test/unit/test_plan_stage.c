@@ -1057,7 +1057,7 @@ test_unrecorded(void **state)
 	world_begin(&w, DEFAULTS);
 	world_stage(&w, "stage " WHOLE);
 	w.has_part = false;
-	w.place = "in /var/lib/stalprep";
+	w.place = " in /var/lib/stalprep";
 	world_plan(&w, plan_stage, "stage " WHOLE);
 	assert_null(refusal_of(&w.plan));
 	assert_true(w.plan.unrecorded && w.plan.rewrite);
@@ -1141,7 +1141,7 @@ test_already_staged(void **state)
 		struct world w;
 
 		world_begin(&w, already[i].settings);
-		w.place = "at /srv/s.json";
+		w.place = " at /srv/s.json";
 		world_plan(&w, plan_stage, pool_printf(&w.pool, "stage %s", already[i].words));
 		CHECK(same_text(refusal_of(&w.plan), looks ? "already-staged" : NULL), "%s: %s",
 		    already[i].why, shown(refusal_of(&w.plan)));

@@ -32,7 +32,7 @@ begin(struct run_of *x, const char *lines)
 	x->t.name = "https://old.example.org";
 	x->t.from = x->t.peer = "";
 	x->t.snapshot_path = PATH;
-	x->t.snapshot_place = "in /var/lib/stalprep";
+	x->t.snapshot_place = " in /var/lib/stalprep";
 	x->snapshot.created = "2026-01-02T03:04:05Z";
 	x->t.settings = &x->w.now;
 	x->t.request = &x->w.q;
@@ -511,7 +511,7 @@ test_status(void **state)
 	planned(&x, plan_status, "status");
 	assert_true(has(text_of(&x), "not staged") &&
 	    has(text_of(&x), "\nThere is no snapshot in /var/lib/stalprep.\n"));
-	x.t.snapshot_place = NULL;
+	x.t.snapshot_place = "";
 	assert_false(has(text_of(&x), "snapshot"));
 	assert_true(has(text_of(&x), "auth.dkim.verify: strict"));
 	assert_false(has(text_of(&x), "applied"));
