@@ -1,7 +1,7 @@
 # Builds stalprep's own code with a C library, BearSSL and cJSON that are there already (./build.sh builds those):
 #
 #   make CC=... BEARSSL=DIR CJSON=DIR        build/stalprep; the folders have include and lib
-#   make install DESTDIR=... PREFIX=/usr     install the binary and its manual
+#   make install DESTDIR=... PREFIX=/usr     install $(BIN), manual (MANGZ=1: compressed), completions, licences; make uninstall
 #   make unit [TESTS="addr json"]            all unit tests, or these; needs cmocka
 #   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
 #   make fuzz [TARGETS="url json"]           all fuzz targets, or these, under both, FUZZ_SECONDS=60 each; needs clang (not with musl)
@@ -9,7 +9,8 @@
 #   make format                              format the C code with the clang-format that VERSIONS names
 #   make messages                            list all texts that a user may read; needs gettext
 #
-# LINK=-pie links dynamically. LICENSES=FILE is the text of `stalprep licenses`. WERROR=-Werror makes warnings errors.
+# LINK=-pie links dynamically. BEARSSL=/usr CJSON=/usr are the system's own libraries. LICENSES=FILE is the text of
+# `stalprep licenses`, which is installed too. WERROR=-Werror makes warnings errors.
 # V=1 shows the commands.
 
 BUILD     = build/obj
@@ -40,13 +41,17 @@ OUTSIDE := $(wildcard $(CC) $(BEARSSL)/lib/libbearssl.* $(CJSON)/lib/libcjson.*)
 Q := $(if $(V),,@)
 
 # Each file is written under another name first, so that an interrupted run leaves no half-written file.
-all: $(BIN)
+all: $(BIN) $(BIN).licenses completions
 
 $(BIN): $(OBJS) $(BUILD)/link
 	@mkdir -p $(@D)
 	@echo "  LD $@"
 	$(Q)$(CC) $(CODE) $(CFLAGS) $(SANITIZE) $(LINK) -s $(SAFE) $(LDFLAGS) -Wl,-Map=$(BUILD)/map -o $@.part $(OBJS) $(LIBS)
 	@mv $@.part $@
+
+$(BIN).licenses: $(LICENSES)
+	@mkdir -p $(@D)
+	@cp $< $@
 
 $(BUILD)/%.o: src/%.c $(BUILD)/compile $(OUTSIDE)
 	@mkdir -p $(@D)
@@ -182,19 +187,49 @@ format:
 test check:
 	./build.sh test
 
-install:
-	install -d $(DESTDIR)$(PREFIX)/bin
-	install -m 755 $(BIN) $(DESTDIR)$(PREFIX)/bin/stalprep
-	if [ -f src/dist/stalprep.1 ]; then install -d $(DESTDIR)$(PREFIX)/share/man/man1 && \
-		install -m 644 src/dist/stalprep.1 $(DESTDIR)$(PREFIX)/share/man/man1; fi
+# Where install puts what; a distribution may have other folders for the completions.
+BINDIR     = $(PREFIX)/bin
+MANDIR     = $(PREFIX)/share/man/man1
+LICENSEDIR = $(PREFIX)/share/licenses/stalprep
+BASHDIR    = $(PREFIX)/share/bash-completion/completions
+ZSHDIR     = $(PREFIX)/share/zsh/site-functions
+FISHDIR    = $(PREFIX)/share/fish/vendor_completions.d
+MANGZ      =
+
+# The binary was built before; this needs no compiler. uninstall leaves folders that others use too.
+install: completions
+	@[ -f $(BIN) ] || { echo "make: there is no $(BIN) yet: build it first" >&2; exit 1; }
+	install -d $(addprefix $(DESTDIR),$(BINDIR) $(MANDIR) $(LICENSEDIR) $(BASHDIR) $(ZSHDIR) $(FISHDIR))
+	install -m 755 $(BIN) $(DESTDIR)$(BINDIR)/stalprep
+	install -m 644 src/dist/stalprep.1 $(DESTDIR)$(MANDIR)/stalprep.1
+	$(if $(MANGZ),gzip -nf9 $(DESTDIR)$(MANDIR)/stalprep.1,rm -f $(DESTDIR)$(MANDIR)/stalprep.1.gz)
+	install -m 644 $(BIN).licenses $(DESTDIR)$(LICENSEDIR)/LICENSES
+	install -m 644 build/completions/bash $(DESTDIR)$(BASHDIR)/stalprep
+	install -m 644 build/completions/zsh $(DESTDIR)$(ZSHDIR)/_stalprep
+	install -m 644 build/completions/fish $(DESTDIR)$(FISHDIR)/stalprep.fish
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(BINDIR)/stalprep $(MANDIR)/stalprep.1 $(MANDIR)/stalprep.1.gz $(LICENSEDIR)/LICENSES \
+		$(BASHDIR)/stalprep $(ZSHDIR)/_stalprep $(FISHDIR)/stalprep.fish)
+	[ ! -d $(DESTDIR)$(LICENSEDIR) ] || rmdir $(DESTDIR)$(LICENSEDIR)
+
+# The shells' completions come from the tables of the source, not from the binary, which may be for another processor.
+TABLES = src/cmd/option_table.h src/cmd/cli.c src/cmd/option_table.c src/base/refusal.c src/settings/changeset.c
+
+completions: build/completions/bash build/completions/zsh build/completions/fish
+
+build/completions/%: src/dist/completions.awk $(TABLES)
+	@mkdir -p $(@D)
+	@awk -v shell=$* -f $< $(TABLES) >$@.part
+	@mv $@.part $@
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN)
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN) $(BIN).licenses build/completions
 
 FORCE:
 
-.PHONY: all messages unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install clean \
-	FORCE
+.PHONY: all messages unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install \
+	uninstall completions clean FORCE
 .SECONDARY:
 
 -include $(wildcard $(BUILD)/*.d $(BUILD)/*/*.d $(HELPERS:=.d))

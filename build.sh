@@ -278,6 +278,7 @@ build_native() {
 	make_native all
 	check_binary
 	cmp -s "$binary" "$bin" || { cp "$binary" "$bin.part" && mv "$bin.part" "$bin"; }
+	cp "$binary.licenses" "$bin.licenses"
 	say "$bin: $size bytes"
 }
 
