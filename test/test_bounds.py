@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 import oldconfig
-from conftest import CHANGE, HTTP, PROXY, RUNNER, SMTP, config, listener, reach, state, write, writes
+from conftest import CHANGE, HTTP, PROXY, RUNNER, SMTP, config, listener, reach, state, static, write, writes
 from oldserver import Fault
 from test_config import Bench, native
 from test_connection import LIST, READS, listed
@@ -177,6 +177,7 @@ def large(what):
     return "".join(parts)
 
 
+@static
 @native_memory
 @pytest.mark.parametrize("what", CONTENTS)
 def test_memory(bench, what):

@@ -20,7 +20,7 @@ import pytest
 
 import oldconfig
 from conftest import (BINARY, CHANGE, HTTP, ORIGIN, RUNNER, SMTP, TIMEOUT, can_mount, config, difference, guide, insert,
-                      listener, sample)
+                      listener, sample, static)
 from test_secrets import NOBODY, public  # noqa: F401
 
 VERSION = (0, 15, 5)
@@ -1108,6 +1108,7 @@ def test_a_stream_is_not_written(bench):
 
 # Anywhere
 
+@static
 @native
 @needs_root
 @pytest.mark.parametrize("user", ["0:0", "65534:65534"])
@@ -1128,6 +1129,7 @@ def test_an_empty_root(bench, user):
     assert set(bench.files()) == {"config.toml", "stalprep", "stalprep-config.toml.snapshot.json.cleared"}
 
 
+@static
 @native
 @needs_root
 @needs_mounts

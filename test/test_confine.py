@@ -18,7 +18,7 @@ import pytest
 
 import oldapi
 import process
-from conftest import CHANGE, PASSWORD, ROOT, RUNNER, TIMEOUT, forms, reach, write
+from conftest import CHANGE, PASSWORD, ROOT, RUNNER, TIMEOUT, forms, reach, static, write
 from oldserver import Fault
 from test_config import PLAIN
 from test_secrets import NOBODY, TOTP, as_nobody, native, needs_root, public  # noqa: F401
@@ -257,6 +257,7 @@ def test_rights_of_each_version(probe, version):
         assert f"landlock={int(version > 0)}" in text and text.endswith("done\n")
 
 
+@static
 @native
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="registers are known for x86_64 only")
 @pytest.mark.parametrize("confined", [True, False], ids=["confined", "not confined"])

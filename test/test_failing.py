@@ -7,7 +7,7 @@ import re
 import pytest
 
 import test_survive
-from conftest import CHANGE, ROOT, RUNNER, THOROUGH, sample, sent
+from conftest import CHANGE, ROOT, RUNNER, THOROUGH, sample, sent, static
 from test_config import PLAIN, bench  # noqa: F401
 from test_survive import CLEAR, STAGE, calls, inject, new_scene  # noqa: F401
 
@@ -152,6 +152,7 @@ def trial(request, new_scene, bench):  # noqa: F811
     return Trial(File(bench), *COMMANDS_FILE[request.param])
 
 
+@static
 @pytest.mark.skipif(bool(RUNNER) or not test_survive.can_trace(), reason="there is no strace, or it may not trace")
 @pytest.mark.parametrize("part", range(PARTS))
 def test_failing_calls(trial, part):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import BINARY, CHANGE, NAME, NEWEST, PASSWORD, RUNNER, difference, guide, named, reach, state, writes
+from conftest import BINARY, CHANGE, NAME, NEWEST, PASSWORD, RUNNER, difference, guide, named, reach, state, static, writes
 from test_secrets import NOBODY, public  # noqa: F401
 
 STAGED_NOT = 7  # of `status` on a server where nothing is staged
@@ -20,7 +20,7 @@ def can_change_root():
 
 
 pytestmark = [pytest.mark.skipif(bool(RUNNER), reason="the runner is not in an empty root"),
-              pytest.mark.skipif(not can_change_root(), reason="neither chroot nor unshare -r is permitted here")]
+              pytest.mark.skipif(not can_change_root(), reason="neither chroot nor unshare -r is permitted here"), static]
 
 
 @pytest.fixture

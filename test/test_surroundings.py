@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 import process
-from conftest import BINARY, CHANGE, NAME, PASSWORD, RUNNER, TIMEOUT, can_mount, reach, sample, writes
+from conftest import BINARY, CHANGE, NAME, PASSWORD, RUNNER, TIMEOUT, can_mount, reach, sample, static, writes
 from oldserver import Fault
 from test_confine import FILTERS, lacking
 from test_secrets import NOBODY, native, needs_root
@@ -349,6 +349,7 @@ def test_child_is_confined(run, names):
 
 # Memory
 
+@static
 @native
 @pytest.mark.parametrize("args", [("status",), STAGE, ("clear",)])
 def test_little_memory(run, server, args):

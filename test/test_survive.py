@@ -14,7 +14,7 @@ import subprocess
 import pytest
 
 from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, cluster_nodes, config, difference, listener, named, reach,
-                      sample, state, write)
+                      sample, state, static, write)
 from test_stage import dialect_options
 
 NETWORKS = "server.listener.imap.proxy.trusted-networks"
@@ -221,6 +221,7 @@ def test_killed(new_scene, name, part):
 KNOWN = ("unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"')
 
 
+@static
 def test_killed_look_up(new_scene, ca):
     """Names are looked up in children: the run ends where they die, and they where the run does."""
     if not succeeds(*KNOWN, "/etc/hosts", "true"):

@@ -52,7 +52,10 @@ const char *json_name(const struct json *j);
 /* The string, or NULL when j is not one. Lives as long as the document. */
 const char *json_string(const struct json *j);
 
-/* cJSON is built with this in place of strtod (third_party/build.sh), which is 5 KB. */
+/*
+ * Our cJSON is built with this in place of strtod (third_party/build.sh), which is 5 KB. With a
+ * distribution's own, json_integer takes 1e2 and 1.0 too.
+ */
 double json_number(const char *text, char **end);
 
 /* The whole number in *value, when j is one within ±2^53, without a fraction or an exponent. */
