@@ -117,6 +117,8 @@ has_modules() {
 # /usr/sbin is not in every user's PATH.
 has_server() { [ -x "/usr/sbin/$1" ] || has "$1"; }
 
+has_emulator() { has qemu-aarch64 || has qemu-aarch64-static; }
+
 # Can tool $1 of VERSIONS be had without pip?
 has_tool() { [ -n "${STALPREP_SOURCES:-}" ] || third_party/tool.sh --here "$1"; }
 
@@ -169,14 +171,18 @@ need_for_e2e() {
 	need libc6-dev has_header stdio.h
 	need "$python_packages" has_modules "$python_modules"
 	need curl has curl
+	need fish has fish
 	need gnutls-bin has gnutls-serv
 	need haproxy has_server haproxy
+	need libbearssl-dev has_header bearssl.h
+	need libcjson-dev has_header cjson/cJSON.h
 	need mandoc has mandoc
 	need nginx has_server nginx
 	need openssl has openssl
 	need patch has patch
 	need shellcheck has shellcheck
 	need strace has strace
+	need zsh has zsh
 	need_for_tool deno
 }
 
@@ -410,11 +416,15 @@ need_for_mutate() {
 
 need_for_tests() {
 	case $1 in
-	all | thorough)
+	all)
 		need_for_static
 		need_for_unit
 		need_for_fuzz
 		need_for_e2e ;;
+	thorough)
+		need_for_tests all
+		need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
+		need qemu-user has_emulator ;;
 	*)
 		"need_for_$1" ;;
 	esac

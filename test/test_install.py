@@ -5,10 +5,11 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 
 import pytest
 
-from conftest import BINARY, CHANGE, ROOT, RUNNER, TIMEOUT, Tool
+from conftest import BINARY, CHANGE, REAL, ROOT, RUNNER, THOROUGH, TIMEOUT
 from process import Terminal
 
 COMMANDS = ["print", "stage", "status", "clear", "reload", "probe", "licenses", "version", "help"]
@@ -231,3 +232,81 @@ def test_completed_values_are_taken_by_the_program(run):
     for name in STATES:
         assert run("probe", "127.0.0.1", "--proxy", "127.0.0.1", "--port", "1=smtp", "--expect", name).status != 2
     run("print", *CHANGE, "--relay", "a.example", "--only", ",".join(GROUPS), status=0)
+
+
+# Other libraries, and another processor. The commands are those of the README.
+
+LONG = 3600  # seconds, at most
+FEW = ("test_options.py", "test_tls.py")  # in a normal run
+LIBRARIES = ("json", "jsonout", "anchors", "x509")  # what works with the libraries
+
+
+def commands(*words):
+    """The first lines of a block in the README with each of these words in it."""
+    text = (ROOT / "README").read_text().split("\nPACKAGES AND APPLIANCES")[1].split("\nSECURITY")[0]
+    block, = (block for block in text.split("\n\n") if block.startswith("    ") and all(word in block for word in words))
+    return block
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """The source alone, as it is in an archive, with the tarballs."""
+    tree = tmp_path / "tree"
+    for name in ("src", "third_party", "test/unit"):
+        shutil.copytree(ROOT / name, tree / name)
+    for name in ("Makefile", "VERSIONS", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    shutil.copytree(ROOT / "build" / "sources", tree / "build" / "sources")
+    return tree
+
+
+def shell_in(tree, text, *wrap, seconds=10 * TIMEOUT):
+    ran = subprocess.run([*wrap, "sh", "-euc", text], cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                         timeout=seconds, env={"PATH": os.environ["PATH"]}, check=False)
+    assert ran.returncode == 0, ran.stdout[-4000:]
+    return ran.stdout
+
+
+@pytest.mark.skipif(bool(RUNNER or REAL), reason="the tests run by themselves once more")
+@pytest.mark.skipif(not all(os.path.exists(f"/usr/include/{name}") for name in ("bearssl.h", "cjson/cJSON.h")),
+                    reason="no libbearssl-dev and libcjson-dev here")
+def test_libraries_of_the_distribution(tree):
+    """Tests of the binary pass with it too; a thorough run has them all."""
+    line = commands("LINK=-pie").strip()
+    jobs = os.cpu_count() or 2
+    shell_in(tree, f"{line} -j{jobs} WERROR=-Werror LICENSES={BINARY}.licenses all", seconds=LONG)
+    needed = re.findall(r"NEEDED.*\[(\w+)", shell_in(tree, "readelf -dW build/stalprep"))
+    assert {"libbearssl", "libcjson", "libc"} <= set(needed)
+    tests = "" if THOROUGH else f'TESTS="{" ".join(LIBRARIES)}"'
+    said = shell_in(tree, f"{line} -j{jobs} -k {tests} unit", seconds=LONG)
+    assert said.count("ok   ") >= len(LIBRARIES)
+    files = [str(ROOT / "test" / name) for name in FEW] if not THOROUGH else [
+        str(ROOT / "test"), f"--ignore={__file__}", f"-n{jobs}"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST")}
+    environment |= {"STALPREP": str(tree / "build" / "stalprep"), "STALPREP_THOROUGH": "0"}
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *files], env=environment, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=LONG, check=False)
+    assert ran.returncode == 0 and " passed" in ran.stdout, ran.stdout[-4000:]
+
+
+EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
+
+
+@pytest.mark.skipif(not THOROUGH, reason="builds all libraries: in a thorough run")
+@pytest.mark.skipif(not EMULATOR or not shutil.which("aarch64-linux-gnu-gcc"), reason="no cross compiler, or no emulator")
+def test_cross_build_without_a_network(tree, tmp_path):
+    """As an appliance's builder does it. What is made prints what the native one prints."""
+    package = tmp_path / "package"
+    alone = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
+    shell_in(tree, commands("aarch64").replace("/tmp/package", str(package)), *alone, seconds=LONG)
+    binary = package / "usr" / "bin" / "stalprep"
+    about = shell_in(tree, f"readelf -hldW {binary}")
+    assert re.search(r"Type: +DYN", about) and re.search(r"Machine: +AArch64", about)
+    assert not re.search("INTERP|NEEDED|TEXTREL", about) and not re.search(r"GNU_STACK.*E ", about)
+    for args in (["--version"], ["licenses"], ["print", *CHANGE], ["print", *CHANGE, "--format", "json"]):
+        assert subprocess.run([EMULATOR, binary, *args], capture_output=True, check=True).stdout == subprocess.run(
+            [*RUNNER, BINARY, *args], capture_output=True, check=True).stdout, args
+    assert set(files(package)) == {"usr/" + name for name in (
+        "bin/stalprep", "share/man/man1/stalprep.1", "share/licenses/stalprep/LICENSES",
+        "share/bash-completion/completions/stalprep", "share/zsh/site-functions/_stalprep",
+        "share/fish/vendor_completions.d/stalprep.fish")}
