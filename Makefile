@@ -214,14 +214,14 @@ uninstall:
 	[ ! -d $(DESTDIR)$(LICENSEDIR) ] || rmdir $(DESTDIR)$(LICENSEDIR)
 
 # The shells' completions come from the tables of the source, not from the binary, which may be for another processor.
+# Two makes may do this at once, so each has a file of its own.
 TABLES = src/cmd/option_table.h src/cmd/cli.c src/cmd/option_table.c src/base/refusal.c src/settings/changeset.c
 
 completions: build/completions/bash build/completions/zsh build/completions/fish
 
 build/completions/%: src/dist/completions.awk $(TABLES)
 	@mkdir -p $(@D)
-	@awk -v shell=$* -f $< $(TABLES) >$@.part
-	@mv $@.part $@
+	@awk -v shell=$* -f $< $(TABLES) >$@.$$$$ && mv $@.$$$$ $@
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BIN) $(BIN).licenses build/completions

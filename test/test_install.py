@@ -165,7 +165,8 @@ class Fish:
         ran = subprocess.run(["fish", "--no-config", "-c", program], cwd=self.folder, env=environment, capture_output=True,
                              text=True, timeout=TIMEOUT, check=True)
         assert ran.stderr == ""
-        return {row.split("\t")[0] for row in ran.stdout.splitlines()}
+        words = {row.split("\t")[0] for row in ran.stdout.splitlines()}
+        return {word for word in words if word.startswith(line.rpartition(" ")[2])}  # fish 4 also has those with it inside
 
     def close(self):
         pass
