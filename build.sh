@@ -176,6 +176,7 @@ need_for_e2e() {
 	need haproxy has_server haproxy
 	need libbearssl-dev has_header bearssl.h
 	need libcjson-dev has_header cjson/cJSON.h
+	need libcmocka-dev has_header cmocka.h
 	need mandoc has mandoc
 	need nginx has_server nginx
 	need openssl has openssl

@@ -243,7 +243,7 @@ LIBRARIES = ("json", "jsonout", "anchors", "x509")  # what works with the librar
 
 
 def commands(*words):
-    """The first lines of a block in the README with each of these words in it."""
+    """The block of the README's section with each of these words in it."""
     text = (ROOT / "README").read_text().split("\nPACKAGES AND APPLIANCES")[1].split("\nSECURITY")[0]
     block, = (block for block in text.split("\n\n") if block.startswith("    ") and all(word in block for word in words))
     return block
@@ -251,13 +251,12 @@ def commands(*words):
 
 @pytest.fixture
 def tree(tmp_path):
-    """The source alone, as it is in an archive, with the tarballs."""
+    """The source alone, as it is in an archive."""
     tree = tmp_path / "tree"
     for name in ("src", "third_party", "test/unit"):
         shutil.copytree(ROOT / name, tree / name)
     for name in ("Makefile", "VERSIONS", "LICENSE"):
         shutil.copy(ROOT / name, tree)
-    shutil.copytree(ROOT / "build" / "sources", tree / "build" / "sources")
     return tree
 
 
@@ -298,6 +297,7 @@ EMULATOR = shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static")
 def test_cross_build_without_a_network(tree, tmp_path):
     """As an appliance's builder does it. What is made prints what the native one prints."""
     package = tmp_path / "package"
+    shutil.copytree(ROOT / "build" / "sources", tree / "build" / "sources")
     alone = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
     shell_in(tree, commands("aarch64").replace("/tmp/package", str(package)), *alone, seconds=LONG)
     binary = package / "usr" / "bin" / "stalprep"

@@ -62,6 +62,13 @@ def test_options_are_those_of_the_program():
         assert not argument.isupper() or in_manual[name][1] == argument, name
 
 
+def test_commands_are_those_of_the_program():
+    listed = re.findall(r"^  (\w+) +\S", usage().split("\nFirst make")[0], re.M)
+    assert set(COMMANDS) < set(listed)
+    groups = re.findall(r"^     stalprep (\w+(?: \| \w+)*)", section("SYNOPSIS"), re.M)
+    assert " | ".join(groups).split(" | ") == listed
+
+
 @pytest.mark.parametrize("command", [*COMMANDS, "licenses"])
 def test_commands_are_there(command):
     assert re.search(rf"^     {command}  +[A-Z]", text(), re.M)
@@ -75,6 +82,7 @@ def test_refusals_are_those_of_the_program():
     assert len(rows) > 20
     for star, name, meaning in rows:
         assert f" {name}{' (forceable)' if star == '*' else ''} {meaning}" in listed, name
+    assert len(re.findall(r"^     [a-z]", section("REFUSALS").split("reported.")[1], re.M)) == len(rows)
     assert len(re.findall(r"\(forceable\)", listed)) == 1 + sum(star == "*" for star, _, _ in rows)
 
 
