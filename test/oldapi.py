@@ -63,6 +63,7 @@ class Request:
     body: bytes = b""
     port: int = 0  # as the configuration has it
     tls: bool = False
+    connection: object = None
 
     @property
     def path(self):
@@ -113,6 +114,15 @@ class Account:
     permissions: frozenset = PERMISSIONS
     totp: str = ""  # the shared secret in base 32
     kind: str = "individual"  # or "apiKey"
+    emails: tuple = ()
+
+    def packed(self):
+        """As JSON can hold it."""
+        return {**self.__dict__, "permissions": sorted(self.permissions)}
+
+    @classmethod
+    def unpacked(cls, values):
+        return cls(**{**values, "permissions": frozenset(values["permissions"])})
 
 
 def totp_code(secret, now=None, digits=6, period=30):
@@ -195,7 +205,10 @@ class Api:
             self.refuse(not kind, api)
         if login is None:
             self.refuse(False, api)
-        return self.account(*login, api)
+        account = self.account(*login, api)
+        if request.connection:
+            self.server.log_login(account.name, request.connection)
+        return account
 
     def account(self, name, password, api):
         account = self.server.accounts.get(name)

@@ -1,4 +1,4 @@
-"""An older server's connections: HTTP/1.x as hyper reads and writes it, greetings, and faults.
+"""An older server's connections: HTTP/1.x as hyper reads and writes it, and faults.
 
 The bounds, the refusals and the order of headers were compared with 0.10.7 and 0.15.5.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 import oldapi
-import oldlisteners
+import oldmail
 from oldapi import Request, Response
 
 # hyper's bounds
@@ -69,8 +69,9 @@ class Fault:
 class Connection:
     """One connection, kept open: requests are answered in order, also when several come at once."""
 
-    def __init__(self, server, sock, listener, port):
+    def __init__(self, server, sock, listener, port, remote):
         self.server, self.sock, self.listener, self.port = server, sock, listener, port
+        self.remote = remote  # the client's address and port, as a PROXY header has them
         self.buffer = b""
 
     def run(self):
@@ -78,18 +79,17 @@ class Connection:
             while self.one_request():
                 pass
         else:
-            self.chat()
-        if isinstance(self.sock, ssl.SSLSocket):
+            oldmail.TALKS[self.listener.protocol](self).run()
+        if self.tls:
             close_notify(self.sock)
 
-    def chat(self):
-        answers = oldapi.recorded("greeting", self.server.version)
-        self.sock.sendall(oldlisteners.greeting(answers, self.listener, self.server.hostname))
-        while line := self.line():
-            answer, ends = oldlisteners.chat_answer(self.listener.protocol, line)
-            self.sock.sendall(answer)
-            if ends:
-                return
+    @property
+    def tls(self):
+        return isinstance(self.sock, ssl.SSLSocket)
+
+    def start_tls(self):
+        """What came in the clear behind the command is dropped."""
+        self.sock, self.buffer = self.server.shake_hands(self.sock, self.listener), b""
 
     def more(self):
         data = self.sock.recv(65536)
@@ -116,7 +116,7 @@ class Connection:
             self.refuse(head)
             return False
         method, target, minor, headers = head
-        request = Request(method, target, headers, b"", self.port, self.listener.tls)
+        request = Request(method, target, headers, b"", self.port, self.listener.tls, self)
         words = headers.get("connection", "").lower()
         keep = "close" not in words and (minor == 1 or "keep-alive" in words)
         if not self.body(request, minor):

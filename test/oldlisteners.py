@@ -1,4 +1,4 @@
-"""An older server's listeners: which there are, whom they trust, and how they greet.
+"""An older server's listeners: which there are, whom they trust, and the PROXY headers that they take.
 
 Built at boot from config.toml alone, before the database is opened
 (crates/common/src/config/server/listener.rs and crates/common/src/listener/listen.rs).
@@ -94,7 +94,7 @@ class Invalid(Exception):
 
 
 def read_proxy_header(sock):
-    """Takes exactly a PROXY header off the socket; false where the server drops the connection.
+    """Takes exactly a PROXY header off the socket and gives it; nothing where the server drops the connection.
 
     The first read of the proxy-header crate is of 256 bytes. What it has not read when it gives
     up makes the close a reset (a ClientHello is longer than that), else it is a plain end.
@@ -105,12 +105,11 @@ def read_proxy_header(sock):
             length = header_length(data + more)
         except Invalid:
             sock.recv(len(more))
-            return False
+            return b""
         if length:
-            receive(sock, length - len(data))
-            return True
+            return data + receive(sock, length - len(data))
         data += sock.recv(len(more))
-    return False
+    return b""
 
 
 def header_length(data):
@@ -175,40 +174,18 @@ def v2_length(data):
 
 
 def receive(sock, count):
-    while count:
-        count -= len(sock.recv(count))
+    data = b""
+    while len(data) < count:
+        data += sock.recv(count - len(data))
+    return data
 
 
-def greeting(answers, listener, hostname):
-    """The banner; `answers` are the recorded ones of this version."""
-    text = answers["smtp" if listener.protocol == "lmtp" else listener.protocol].replace("220 vm ", f"220 {hostname} ")
-    return text.replace("@STARTTLS@", "" if listener.tls else " STARTTLS").encode()
-
-
-def chat_answer(protocol, line):
-    """Enough of each protocol for a harmless command or something odd: the answer, and whether it ends there. What 0.15.5
-    says to the lines of a PROXY header that it does not expect."""
-    word = line.strip(b"\x00 \r\n").upper()
-    if protocol in ("smtp", "lmtp"):
-        return smtp_answer(word)
-    if not line.strip():
-        return b"", False
-    if protocol == "imap":
-        tag, _, command = line.strip(b"\r\n").partition(b" ")
-        if command.upper() == b"NOOP":
-            return tag + b" OK NOOP completed\r\n", False
-        return b"* BAD [PARSE] Missing command after tag \"" + tag.replace(b"\x00", b"\\0") + b"\".\r\n", False
-    if protocol == "pop3":
-        return {b"CAPA": (b"+OK Capability list follows\r\nTOP\r\nUIDL\r\n.\r\n", False), b"NOOP": (b"+OK NOOP\r\n", False),
-                b"QUIT": (b"+OK Stalwart POP3 bids you farewell.\r\n", True)}.get(word, (b"-ERR Invalid command\r\n", False))
-    return (b'OK "Done"\r\n' if word == b"NOOP" else b'BAD (PARSE) "Invalid character in command name."\r\n'), False
-
-
-def smtp_answer(word):
-    if word == b"QUIT":
-        return b"221 2.0.0 Bye.\r\n", True
-    if word == b"NOOP":
-        return b"250 2.0.0 OK\r\n", False
-    if word.startswith((b"EHLO ", b"HELO ")):
-        return b"250 you had me at EHLO\r\n", False
-    return b"500 5.5.1 Invalid command.\r\n", False
+def source(header):
+    """The client that a header names, as (address, port); None where it names none."""
+    if header[:1] == b"P":
+        words = header.split()
+        return (words[2].decode(), int(words[4])) if words[1] != b"UNKNOWN" else None
+    size = {0x11: 4, 0x12: 4, 0x21: 16, 0x22: 16}.get(header[13])
+    if header[12] == 0x20 or not size:
+        return None
+    return str(ipaddress.ip_address(header[16:16 + size])), int.from_bytes(header[16 + 2 * size:18 + 2 * size], "big")

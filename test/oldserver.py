@@ -20,15 +20,19 @@ import socket
 import ssl
 import sys
 import threading
+import time
 import traceback
 import urllib.parse
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import oldapi  # noqa: E402
+import oldbans  # noqa: E402
 import oldconfig  # noqa: E402
+import olddatabase  # noqa: E402
 import oldhttp  # noqa: E402
 import oldlisteners  # noqa: E402
+import oldpost  # noqa: E402
 import oldreload  # noqa: E402
 import oldsettings  # noqa: E402
 from oldapi import Account  # noqa: E402
@@ -72,21 +76,26 @@ def default_config(version, folder, certfile=None, keyfile=None, user="admin", p
 
 
 class OldServer:
-    """One server (a node of a cluster if it is given another's `database`)."""
+    """One server (a node of a cluster if it is given another's `database`). With `file`, an olddatabase.Database, all that
+    a server keeps is in there."""
 
     def __init__(self, version, folder, config_toml=None, *, certfile=None, keyfile=None, map_ports=True,
-                 listeners=False, database=None, accounts=None, hostname="vm", resolves=True, online=False):
+                 listeners=False, database=None, accounts=None, file=None, hostname="vm", resolves=True, online=False):
         self.version_name, self.version = version, parse_version(version)
         self.folder, self.certfile, self.keyfile = str(folder), certfile, keyfile
         self.map_ports, self.all_listeners = map_ports, listeners
         self.hostname, self.resolves, self.online = hostname, resolves, online
-        self.accounts = {} if accounts is None else accounts
+        tables = file.table if file else lambda *_: {}
+        self.accounts = tables("accounts", Account.packed, Account.unpacked) if accounts is None else accounts
         self.config_path = os.path.join(self.folder, "config.toml")
         if config_toml is None:
             config_toml = default_config(version, self.folder, certfile, keyfile)
-        with open(self.config_path, "w", encoding="utf-8", newline="") as file:
-            file.write(config_toml)
-        self.shared_database = {} if database is None else database
+        with open(self.config_path, "w", encoding="utf-8", newline="") as out:
+            out.write(config_toml)
+        self.shared_database = tables("settings") if database is None else database
+        self.post = oldpost.Post(self, tables("domains"), tables("mailboxes"))
+        self.bans = oldbans.Bans(self, tables("failures"))
+        self.log_file = None
         self.faults, self.log, self.requests = [], [], 0
         self.bugs = []  # the simulator's own; stop() raises them
         self.on_connect = ""  # what happens to a new connection: "", "close", "reset", "hang"
@@ -145,6 +154,9 @@ class OldServer:
         self.api = oldapi.Api(self)
         self.add_missing()
         self.running = self.merge(resolved)
+        self.bans.read(self.running)
+        logs = self.running.get("tracer.log.path", "")
+        self.log_file = os.path.join(logs, "stalwart.log.today") if os.path.isdir(logs) else None
         self.boots = True
 
     def add_missing(self):
@@ -178,6 +190,7 @@ class OldServer:
         """The patterns and the URL are taken anew, the listeners are not."""
         findings, keys = oldreload.check(self.store.local, self.merge, self.version,
                                          resolves=self.resolves, online=self.online)
+        self.bans.read(self.merge(self.store.local))
         if keys is not None and not dry_run:
             self.running = keys
             self.store.patterns = oldsettings.Patterns(keys, self.version)
@@ -192,10 +205,32 @@ class OldServer:
 
     # Accounts
 
-    def add_account(self, name, password, permissions=oldapi.PERMISSIONS, totp="", kind="individual"):
-        self.accounts[name.lower()] = Account(name.lower(), password, frozenset(permissions), totp, kind)
+    def add_account(self, name, password, permissions=oldapi.PERMISSIONS, totp="", kind="individual", emails=()):
+        self.accounts[name.lower()] = Account(name.lower(), password, frozenset(permissions), totp, kind, emails)
+
+    def log_in(self, name, password, connection):
+        """The account, for the mail protocols; None where they do not fit."""
+        try:
+            account = self.api.account(name.strip().lower(), password, api=False)
+        except oldapi.Failure:
+            return None
+        self.log_login(account.name, connection)
+        return account
+
+    def log_login(self, name, connection):
+        address, port = connection.remote
+        self.event(f'Authentication successful (auth.success) listenerId = "{connection.listener.name}", localPort = '
+                   f'{connection.port}, remoteIp = {address}, remotePort = {port}, accountName = "{name}"')
+
+    def event(self, text):
+        """A line of the log, where its folder is there."""
+        if self.log_file:
+            with open(self.log_file, "a", encoding="utf-8") as out:
+                out.write(time.strftime("%Y-%m-%dT%H:%M:%SZ INFO ", time.gmtime()) + text + "\n")
 
     def add_principal(self, wanted):
+        if wanted.get("type") == "domain":
+            self.post.domains[wanted["name"].lower()] = True
         if wanted.get("type") not in ("individual", "apiKey"):
             return
         given = wanted.get("secrets", [])
@@ -204,7 +239,7 @@ class OldServer:
         password = [secret for secret in given if secret not in otp][0]
         roles = wanted.get("roles", [])
         permissions = oldapi.PERMISSIONS if "admin" in roles else wanted.get("enabledPermissions", ())
-        self.add_account(wanted["name"], password, permissions, totp, wanted["type"])
+        self.add_account(wanted["name"], password, permissions, totp, wanted["type"], wanted.get("emails", ()))
 
     # What a test looks at
 
@@ -317,7 +352,7 @@ class OldServer:
                     break
                 sock.setblocking(True)
                 self.threads = [thread for thread in self.threads if thread.is_alive()]
-                self.spawn(self.serve, sock, peer[0], *key.data)
+                self.spawn(self.serve, sock, peer[:2], *key.data)
         for key in list(selector.get_map().values()):
             key.fileobj.close()
         selector.close()
@@ -334,9 +369,10 @@ class OldServer:
         try:
             sock.settimeout(SILENCE)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self.let_in(sock, peer, listener):
+            remote = self.let_in(sock, peer, listener)
+            if remote:
                 sock = self.secure(sock, listener)
-                oldhttp.Connection(self, sock, listener, port).run()
+                oldhttp.Connection(self, sock, listener, port, remote).run()
         except (OSError, ValueError):
             pass  # the client's trouble
         except Exception:
@@ -347,17 +383,25 @@ class OldServer:
             sock.close()
 
     def let_in(self, sock, peer, listener):
+        """The client, as a PROXY header may have it; None where it has to go."""
         if self.on_connect == "hang":
             self.stopping.wait()
         if self.on_connect == "reset":
             oldhttp.reset(sock)
         if self.on_connect or self.banned:
-            return False
-        return not listener.trusts(peer) or oldlisteners.read_proxy_header(sock)
+            return None
+        if listener.trusts(peer[0]):
+            header = oldlisteners.read_proxy_header(sock)
+            if not header:
+                return None
+            peer = oldlisteners.source(header) or peer
+        peer = (peer[0].removeprefix("::ffff:"), peer[1])
+        return None if self.bans.holds(peer[0]) else peer
 
     def secure(self, sock, listener):
-        if not listener.tls:
-            return sock
+        return self.shake_hands(sock, listener) if listener.tls else sock
+
+    def shake_hands(self, sock, listener):
         if not self.certfile:
             raise OSError("no certificate")
         if sock.recv(1, socket.MSG_PEEK) not in (b"", b"\x16"):
@@ -428,6 +472,8 @@ def main():
     options.add_argument("--password", default="s3cret-Pass")
     options.add_argument("--real-ports", action="store_true", help="bind the configuration's own ports")
     options.add_argument("--listeners", action="store_true", help="all listeners, not only http")
+    options.add_argument("--database", help="a file for all that a server keeps; default: memory")
+    options.add_argument("--hostname", default="vm")
     given = options.parse_args()
     os.makedirs(given.folder, exist_ok=True)
     if given.start_with:
@@ -437,7 +483,10 @@ def main():
         config = default_config(given.version, os.path.abspath(given.folder), given.tls_cert and os.path.abspath(
             given.tls_cert), given.tls_key and os.path.abspath(given.tls_key), given.user, given.password)
     server = OldServer(given.version, given.folder, config, certfile=given.tls_cert, keyfile=given.tls_key,
-                       map_ports=not given.real_ports, listeners=given.listeners)
+                       map_ports=not given.real_ports, listeners=given.listeners, hostname=given.hostname,
+                       file=olddatabase.Database(given.database) if given.database else None)
+    signal.signal(signal.SIGTERM, lambda *_: server.stopping.set())
+    signal.signal(signal.SIGINT, lambda *_: server.stopping.set())
     server.start()
     if not server.boots:
         sys.exit(f"oldserver: {server.boot_error}")
@@ -447,8 +496,6 @@ def main():
         with open(given.ready_file + ".part", "w", encoding="utf-8") as file:
             file.write(line + "\n")
         os.replace(given.ready_file + ".part", given.ready_file)
-    signal.signal(signal.SIGTERM, lambda *_: server.stopping.set())
-    signal.signal(signal.SIGINT, lambda *_: server.stopping.set())
     while not server.stopping.wait(1):
         pass
     server.stop()

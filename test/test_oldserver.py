@@ -1,5 +1,6 @@
 """The simulator is held to what real servers answered (transcripts/), and its parts to their rules."""
 
+import contextlib
 import copy
 import json
 import os
@@ -597,7 +598,84 @@ def test_pipelined_read_sees_the_write(serve):
     assert end == "end" and text.count(b"HTTP/1.1 200 OK") == 2 and text.endswith(b'{"data":{"auth.x":"1"}}')
 
 
+# PROXY headers, bans, and what outlives a process
+
+SOURCES = [
+    (b"PROXY TCP4 192.0.2.1 192.0.2.2 40000 25\r\n", ("192.0.2.1", 40000)), (b"PROXY UNKNOWN\r\n", None),
+    (b"PROXY TCP6 2001:db8::1 ::2 1 2\r\n", ("2001:db8::1", 1)), (oldlisteners.PROXY_V2_LOCAL, None),
+    (oldlisteners.PROXY_V2 + b"\x21\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\x9c\x40\0\x19", ("192.0.2.1", 40000)),
+    (oldlisteners.PROXY_V2 + b"\x21\x21\0\x24" + b"\x20\1" + bytes(29) + b"\2\0\1\0\2", ("2001::", 1)),
+    (oldlisteners.PROXY_V2 + b"\x20\x11\0\x0c\xc0\0\2\1\xc0\0\2\2\x9c\x40\0\x19", None),
+]
+
+
+@pytest.mark.parametrize("header,client", SOURCES)
+def test_client_of_a_header(header, client):
+    assert oldlisteners.header_length(header) == len(header)
+    assert oldlisteners.source(header) == client
+
+
+def proxied(server, client, port=25):
+    """Connected as this client, by a header."""
+    sock = socket.create_connection(("127.0.0.1", server.port(port)), timeout=PATIENCE)
+    sock.sendall(b"PROXY TCP4 %s 192.0.2.2 1 25\r\n" % client.encode())
+    return sock
+
+
+def to_the_end(sock):
+    return b"".join(iter(lambda: sock.recv(4096), b"")).decode()
+
+
+def test_bans(serve):
+    """The 36th unknown recipient is one too many, and a restart knows it; an exemption counts from the reload on."""
+    server = serve(listeners=True, config_toml='server.listener.smtp.proxy.trusted-networks = "127.0.0.0/8"\n'
+                   'server.listener.smtp.bind = "[::]:25"\nserver.listener.smtp.protocol = "smtp"\n'
+                   'server.listener.http.bind = "[::]:8080"\nserver.listener.http.protocol = "http"\n'
+                   + oldserver.base_config("/none"))
+    server.post.domains["example.org"] = True
+    for _ in range(7):
+        with proxied(server, "192.0.2.1") as sock:
+            sock.sendall(b"EHLO a.example.net\r\nMAIL FROM:<>\r\n" + b"RCPT TO:<x@example.org>\r\n" * 5)
+            assert to_the_end(sock).endswith("451 4.3.0 Too many errors, disconnecting.\r\n")
+    assert "server.blocked-ip.192.0.2.1" not in server.settings()
+    with proxied(server, "192.0.2.1") as sock:
+        sock.sendall(b"EHLO a.example.net\r\nMAIL FROM:<>\r\nRCPT TO:<x@example.org>\r\nQUIT\r\n")
+        assert to_the_end(sock).endswith("221 2.0.0 Bye.\r\n")
+    assert "server.blocked-ip.192.0.2.1" in server.settings() and server.restart()
+    for client, greeting in (("192.0.2.1", ""), ("192.0.2.9", "220 vm ")):
+        with proxied(server, client) as sock:
+            assert sock.recv(7).decode() == greeting
+    assert not server.bans.allowed("192.0.2.1")
+    server.request("POST", "/api/settings", insert(("server.allowed-ip.192.0.2.0/24", "")))
+    assert not server.bans.allowed("192.0.2.1")
+    server.request("GET", "/api/reload")
+    assert server.bans.allowed("192.0.2.1") and server.bans.holds("192.0.2.1")  # the ban stands
+
+
 # The command
+
+def test_command_keeps_its_database(tmp_path, certificate):
+    """Accounts and settings are there again in a new process."""
+    @contextlib.contextmanager
+    def command(*args):
+        process = subprocess.Popen([sys.executable, os.path.join(HERE, "oldserver.py"), "--folder", tmp_path / "server",
+                                    "--database", tmp_path / "database", *args], stdout=subprocess.PIPE)
+        try:
+            yield urllib.parse.urlsplit(json.loads(process.stdout.readline())["http_url"])
+        finally:
+            process.terminate()
+            assert process.wait(60) == 0
+            process.stdout.close()
+    with command() as url:
+        for path, body in (("principal", {"type": "individual", "name": "ann", "secrets": ["ann1"], "roles": ["user"]}),
+                           ("settings", insert(("auth.x", "1"), ("server.x", "2")))):
+            assert oldserver.send_request(url, "POST", "/api/" + path, body, "admin", "s3cret-Pass", [])[0] == 200
+    with command("--start-with", tmp_path / "server" / "config.toml") as url:
+        assert oldserver.send_request(url, "GET", "/jmap/session", None, "ann", "ann1", [])[0] == 200
+        _, _, found = oldserver.send_request(url, "GET", "/api/settings/keys?keys=auth.x,server.x", None, "admin",
+                                             "s3cret-Pass", [])
+        assert json.loads(found)["data"] == {"auth.x": "1", "server.x": "2"}
+
 
 def test_command(tmp_path, certificate):
     ready = tmp_path / "ready"

@@ -1,15 +1,18 @@
 """The simulator beside a real older server ($STALWART, see realserver.py): the same in, the same out.
 
 What the transcripts do not cover: odd HTTP, config.toml's odd corners, the server's own rewrite,
-patterns and left-overs, a reload's errors, PROXY headers. The random ones have fixed seeds.
+patterns and left-overs, a reload's errors, PROXY headers, mail protocols. The random ones have fixed seeds.
 """
 
+import base64
+import contextlib
 import http.client
 import json
 import os
 import random
 import re
 import socket
+import ssl
 import subprocess
 
 import pytest
@@ -228,6 +231,67 @@ def test_proxy_headers(tmp_path, certificate):
             pair.same(lambda server, text=header: exchange(server.port(2000), text))
             text = header + b"GET /robots.txt HTTP/1.0\r\n\r\n"
             pair.same(lambda server, text=text: exchange(server.port(2100), text))
+
+
+# Mail protocols
+
+START_TLS = {"imap": b"s STARTTLS\r\n", "pop3": b"STLS\r\n", "managesieve": b"STARTTLS\r\n", "smtp": b"STARTTLS\r\n"}
+SECRET, WRONG = base64.b64encode(b"\0ann\0ann1"), base64.b64encode(b"\0ann\0ann2")
+MAIL = [b"MAIL FROM:<a@example.net>\r\n", b"RCPT TO:<nobody@example.org>\r\n", b"RCPT TO:<b@example.net>\r\n",
+        b"DATA\r\n", b"RCPT TO:<ann@example.org>\r\n", b"DATA\r\n", b"Subject: a\r\n\r\nb\r\n.\r\n", b"QUIT\r\n"]
+HEADER_LINES = V2[2:8] + b"QUI\r\n"
+TALKS = [  # (protocol, port, lines; None: TLS from here on)
+    ("imap", 143, [b"a CAPABILITY\r\n", b"b LOGIN ann ann1\r\n", b"c STATUS INBOX (MESSAGES)\r\n", b"d\r\n", b"d what\r\n",
+                   HEADER_LINES, None,
+                   b"e CAPABILITY\r\n", b"f LOGIN ann ann2\r\n", b"g NOOP\r\n", b"h LOGOUT\r\n"]),
+    ("pop3", 110, [b"CAPA\r\n", b"USER ann\r\n", b"what\r\n", HEADER_LINES, None, b"CAPA\r\n", b"USER ann\r\n",
+                   b"PASS ann1\r\n", b"STAT\r\n"]),
+    ("managesieve", 4190, [b'AUTHENTICATE "PLAIN" "' + SECRET + b'"\r\n', b"what\r\n", HEADER_LINES, None,
+                           b'AUTHENTICATE "PLAIN" "' + WRONG + b'"\r\n',
+                           b'AUTHENTICATE "PLAIN" "' + SECRET + b'"\r\n', b"LOGOUT\r\n"]),
+    ("smtp", 25, [b"MAIL FROM:<a@example.net>\r\n", b"EHLO short\r\n", b"EHLO a.example.net\r\n", b"AUTH PLAIN " + SECRET +
+                  b"\r\n", None, b"EHLO a.example.net\r\n", b"RCPT TO:<ann@example.org>\r\n", *MAIL]),
+    ("smtp", 587, [b"EHLO short\r\n", b"MAIL FROM:<ann@example.org>\r\n", b"AUTH PLAIN " + SECRET + b"\r\n", None,
+                   b"EHLO short\r\n", b"AUTH PLAIN " + SECRET + b"\r\n", b"RSET\r\n", b"WHAT\r\n", b"QUIT\r\n"]),
+]
+
+
+def converse(port, protocol, lines):
+    """What came before the first line and after each, up to a silence."""
+    said = []
+
+    def listen(sock):
+        sock.settimeout(10)
+        said.append(sock.recv(65536))
+        sock.settimeout(0.15)
+        with contextlib.suppress(TimeoutError):
+            while more := sock.recv(65536):
+                said[-1] += more
+    sock = socket.create_connection(("127.0.0.1", port), 10)
+    listen(sock)
+    for line in lines:
+        sock.sendall(line or START_TLS[protocol])
+        listen(sock)
+        if line is None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            sock = context.wrap_socket(sock)
+            if protocol == "managesieve":
+                listen(sock)
+    sock.close()
+    return [re.sub(rb"with id [0-9a-f]+", b"", re.sub(rb"\[CAPABILITY [^]]*\] (Auth)", rb"\1", text)) for text in said]
+
+
+def test_mail(pair):
+    """What a client or a relay hears in each protocol."""
+    for principal in ({"type": "domain", "name": "example.org"}, {
+            "type": "individual", "name": "ann", "secrets": ["ann1"], "emails": ["ann@example.org"], "roles": ["user"]}):
+        pair.same(lambda server, wanted=principal: server.request("POST", "/api/principal", wanted)[0])
+    pair.insert(("session.rcpt.errors.wait", "1ms"), ("session.auth.errors.wait", "1ms"))
+    pair.ask("GET", "/api/reload")
+    for protocol, port, lines in TALKS:
+        real, simulated = (converse(server.port(port), protocol, lines) for server in pair.both)
+        assert list(zip(["(greeting)", *lines], simulated)) == list(zip(["(greeting)", *lines], real))
 
 
 # Reload
