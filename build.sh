@@ -174,6 +174,7 @@ need_for_e2e() {
 	need fish has fish
 	need gnutls-bin has gnutls-serv
 	need haproxy has_server haproxy
+	need iproute2 has_server ip
 	need libbearssl-dev has_header bearssl.h
 	need libcjson-dev has_header cjson/cJSON.h
 	need libcmocka-dev has_header cmocka.h
