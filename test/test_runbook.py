@@ -57,8 +57,8 @@ def test_runbook_repeats_what_reaches_the_server(run):
     text = run("print", "--format", "runbook", *URL, "--url", "https://two.internal", *CHANGE, *options, "--skip", "checks",
                status=0).out
     lines = ours(text)
-    assert [line[0] for line in lines] == ["stage", "status", "probe", "probe", "probe", "probe", "clear", "clear", "probe",
-                                           "probe"]
+    assert [line[0] for line in lines] == ["stage", "stage", "status", "probe", "probe", "probe", "probe", "clear", "clear",
+                                           "probe", "probe"]
     for line in lines:
         assert "mail.internal:443:192.0.2.1" in line
         if line[0] != "probe":
@@ -74,10 +74,31 @@ def test_runbook_repeats_what_reaches_the_server(run):
 def test_runbook_of_some_groups(run):
     """Its status asks for the same groups; without listeners there is nothing for a probe to see."""
     lines = ours(run("print", "--format", "runbook", *URL, *CHANGE, "--skip", "url", "--dialect", "0.12", status=0).out)
-    for line in lines[:2]:
+    for line in (lines[0], lines[2]):
         assert line[line.index("--only") + 1] == "listeners,checks" and line[line.index("--dialect") + 1] == "0.12"
     text = run("print", "--format", "runbook", *URL, "--only", "checks", status=0).out
     assert [line[0] for line in ours(text)] == ["stage", "status", "clear", "clear"]
+    lines = ours(run("print", "--format", "runbook", *URL, *CHANGE, "--only", "listeners", status=0).out)
+    assert [line[0] for line in lines[:3]] == ["stage", "status", "probe"]
+
+
+def test_runbook_in_halves(run, simulate):
+    """The first line with --skip listeners, days before; its second on the day."""
+    server = simulate()
+    lines = ours(run("print", "--format", "runbook", "--url", server.http_url, *CHANGE, status=0).out)
+    assert "--only" not in lines[0] and [line[0] for line in lines[:3]] == ["stage", "stage", "status"]
+    run(*lines[0], "--skip", "listeners", status=0)
+    assert not [key for key in server.settings() if ".proxy." in key]
+    run(*lines[2], status=6)
+    run(*lines[1], status=0)
+    run(*lines[2], status=0)
+
+
+def test_runbook_of_the_way_back_alone(run):
+    """With --clear."""
+    whole = run("print", "--format", "runbook", *URL, *CHANGE, status=0).out
+    back = run("print", "--format", "runbook", *URL, *CHANGE, "--clear", status=0).out
+    assert back.startswith("THE WAY BACK\n") and whole.endswith("\n\n" + back)
 
 
 def test_runbook_of_a_single_node(run, simulate):
@@ -85,7 +106,7 @@ def test_runbook_of_a_single_node(run, simulate):
     stage = ("stage", "--url", server.http_url, "--snapshot", "snap")
     run(*stage, *CHANGE, "--single-node", status=0)
     lines = ours(run("print", "--format", "runbook", "--snapshot", "snap", status=0).out)
-    assert "--single-node" in lines[0] and lines[2][0] == "probe" and "--snapshot" in lines[2]
+    assert "--single-node" in lines[0] and lines[3][0] == "probe" and "--snapshot" in lines[3]
 
 
 def test_runbook_of_a_file(run, tmp_path):
@@ -96,7 +117,7 @@ def test_runbook_of_a_file(run, tmp_path):
     change = ("--config", file, "--dialect", "0.15", *CHANGE)
     run("stage", *change, "--snapshot", "snap", status=0)
     lines = ours(run("print", "--format", "runbook", "--snapshot", "snap", *URL, status=0).out)
-    stage, = (line for line in lines if line[0] == "stage")
+    stage, _ = (line for line in lines if line[0] == "stage")
     clear, = (line for line in lines if line[0] == "clear")
     run(*stage, status=0)
     run(*clear, status=0)
@@ -112,8 +133,8 @@ def test_runbook_needs_a_server(run):
 def test_runbook_has_the_whole_day(run):
     text = " ".join(run("print", "--format", "runbook", *URL, *CHANGE, status=0).out.split())
     at = 0
-    for words in ("Copy the old server's config.toml", " stage ", "--skip listeners, on the day --only listeners",
-                  "accidental restart", "TTL", "print --format proxy", "-starttls smtp", ":25", " status ",
+    for words in ("Copy the old server's config.toml", " stage ", "with --skip listeners now, on the day this",
+                  " --only listeners ", "accidental restart", "TTL", "print --format proxy", "-starttls smtp", ":25", " status ",
                   "--expect staged", "Restart the old server, once", "--expect cutover", "Start the proxy",
                   "point the public name", "Test each protocol", "a mail each way", "THE WAY BACK", "point of no return",
                   "Point the public name at the old server", "Stop the proxy", " clear ", "--haproxy-protocol",
@@ -168,10 +189,10 @@ def test_runbook_is_run(run, serve, staged):
         text = run("print", "--format", "runbook", *url, *values, status=0).out
     lines = ours(text)
     steps = [line[0] for line in lines]
-    assert steps == ["stage", "status", "probe", "probe", "clear", "clear", "probe"]
+    assert steps == ["stage", "stage", "status", "probe", "probe", "clear", "clear", "probe"]
     for number, line in enumerate(lines):
-        if number in (3, 6):
+        if number in (4, 7):
             assert server.restart()
-        if number != 4:  # from outside of the proxy's network
+        if number != 5:  # from outside of the proxy's network
             patient(run, *line, cwd="/") if line[0] == "probe" else run(*line, status=0, cwd="/")
     assert {key: value for key, value in server.settings().items() if key in before} == before

@@ -171,8 +171,24 @@ add_probes(struct buf *out, const struct runbook *r, const char *expect)
 	}
 }
 
+/* The first stage; and the second, where the listeners are staged on another day than the rest. */
 static void
-add_day(struct buf *out, const struct runbook *r)
+add_stages(struct buf *out, struct runbook *r)
+{
+	unsigned groups = r->request.groups, listeners = 1u << GROUP_LISTENERS;
+	bool given = r->p->options->reach.haproxy;
+
+	add_command(out, r, "stage", given);
+	if (!(groups & listeners) || groups == listeners)
+		return;
+	buf_str(out, "     Or in halves: that with --skip listeners now, on the day this:\n");
+	r->request.groups = listeners;
+	add_command(out, r, "stage", given);
+	r->request.groups = groups;
+}
+
+static void
+add_day(struct buf *out, struct runbook *r)
 {
 	bool given = r->p->options->reach.haproxy;
 
@@ -180,12 +196,10 @@ add_day(struct buf *out, const struct runbook *r)
 	    "BEFORE\n"
 	    "  1. Copy the old server's config.toml, then stage, which applies nothing:\n"
 	    "     cp /opt/stalwart/etc/config.toml ~/config.toml.before\n");
-	add_command(out, r, "stage", given);
+	add_stages(out, r);
 	buf_printf(out,
-	    "     (Or in halves: now --skip listeners, on the day --only listeners.) Do not "
-	    "restart\n"
-	    "     or reload before step 4: after an accidental restart the proxy's network needs\n"
-	    "     a header and the inbound checks are off. Then go on, or go the way back.\n"
+	    "     Do not restart or reload before step 4: after an accidental restart the proxy's\n"
+	    "     network needs a header and the inbound checks are off. Then go on, or go back.\n"
 	    "  2. Lower the TTL of the public name, check the proxy's configuration (print "
 	    "--format\n"
 	    "     proxy). The new server answers on port 25, with STARTTLS:\n"
@@ -202,8 +216,14 @@ add_day(struct buf *out, const struct runbook *r)
 	buf_str(out,
 	    "  5. Start the proxy.\n"
 	    "  6. At once point the public name at the proxy. Port 25 leads to the new server.\n"
-	    "  7. Test each protocol with a real account, then a mail each way.\n"
-	    "\nTHE WAY BACK\n"
+	    "  7. Test each protocol with a real account, then a mail each way.\n\n");
+}
+
+static void
+add_way_back(struct buf *out, const struct runbook *r)
+{
+	buf_str(out,
+	    "THE WAY BACK\n"
 	    "  The point of no return is the first account that is moved: its new mail would be "
 	    "lost.\n"
 	    "  1. Point the public name at the old server. 2. Stop the proxy.\n"
@@ -264,8 +284,11 @@ runbook_format(struct buf *out, const struct options *o, struct err *err)
 	if (collect(&r, err) == 0) {
 		if (o->format == FORMAT_PROXY)
 			add_proxy(out, &r);
-		else
-			add_day(out, &r);
+		else {
+			if (!o->clear)
+				add_day(out, &r);
+			add_way_back(out, &r);
+		}
 		say_format(&lines, o->command->name, &p.messages, MESSAGE_NOTE);
 		say_lines(o->command->name, &lines);
 		failed = pool_check(&p.pool, err);
