@@ -400,6 +400,7 @@ run_plan(struct run *r, run_planner *planner)
 			.now = &t->facts.settings,
 			.every = t->is_file ? NULL : &t->every.settings,
 			.boot = t->boot.name[0] ? &t->boot.settings : NULL,
+			.seen = &t->boot.seen,
 			.boot_name = t->boot.name,
 			.boot_found = t->boot.found,
 			.boot_broken = t->boot.broken,

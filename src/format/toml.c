@@ -50,6 +50,7 @@ struct reader {
 	struct toml_statement now; /* the statement that is read */
 	bool kept;                 /* one of its keys is an entry */
 	size_t top;                /* length of its own key */
+	size_t taken;              /* bytes for what is kept so far */
 	struct buf table_name;
 	const char *table; /* its copy in the pool, once it is needed, or NULL */
 	uint64_t table_hash;
@@ -330,6 +331,7 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	struct toml *t = r->out;
 	const char *key = buf_text(&r->key);
 	size_t n = t->entry_count;
+	bool kept;
 
 	if (!key || r->value.failed)
 		return err_memory(r->err);
@@ -338,14 +340,14 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	if (memchr(key, '\0', r->key.len) || (value_len && memchr(value, '\0', value_len)))
 		return fail(r, "a NUL byte, here or before");
 	r->now.entries++;
-	if (use_of(r, key) != TOML_KEEP)
+	kept = use_of(r, key) == TOML_KEEP;
+	if (r->filter && r->filter->see && r->pass == TAKE)
+		r->filter->see(r->filter->ctx, key, value, value_len, kept);
+	if (!kept)
 		return pool_check(r->pool, r->err) == -1 ? -1 : drop(r, value, value_len);
 	r->kept = true;
 	t->entry_count++;
-	if (r->filter && t->entry_count > TOML_KEPT_MAX)
-		return err_refuse(r->err, REFUSAL_TOO_MANY,
-		    "config.toml has more than %d settings of the kinds that stalprep looks at.",
-		    TOML_KEPT_MAX);
+	r->taken += sizeof(*t->entries) + r->key.len + value_len + 2;
 	if (r->pass == TAKE)
 		t->entries[n] = (struct toml_entry){
 			.key = pool_copy(r->pool, key, r->key.len),
@@ -639,13 +641,16 @@ begin(struct reader *r, enum toml_kind kind)
 static int
 keep(struct reader *r, size_t index)
 {
+	r->taken += (index + 1 - r->out->statement_count) * sizeof(r->now);
 	r->out->statement_count = index + 1;
-	if (r->pass != TAKE)
-		return 0;
-	if (!r->table)
-		r->table = r->table_name.len
+	if (!r->table) {
+		r->taken += r->table_name.len;
+		r->table = r->pass == TAKE && r->table_name.len
 		    ? pool_copy(r->pool, r->table_name.data, r->table_name.len)
 		    : "";
+	}
+	if (r->pass != TAKE)
+		return 0;
 	r->now.end = (unsigned)r->at;
 	r->now.table = r->table;
 	r->out->statements[index] = r->now;
@@ -657,6 +662,7 @@ name_place(struct reader *r)
 {
 	struct toml_entry *e;
 
+	r->taken += sizeof(*e) + r->row_key.len;
 	if (r->pass != TAKE)
 		return;
 	e = &r->out->others[r->out->other_count - 1];
@@ -812,13 +818,26 @@ read_comment(struct reader *r)
 	return keep(r, r->out->statement_count);
 }
 
+/* 0; or -1: it has to stop, or keeps too much. */
+static int
+check(struct reader *r)
+{
+	if (r->filter && r->taken > TOML_KEPT_MAX)
+		return err_refuse(r->err, REFUSAL_TOO_MANY,
+		    "Up to line %zu (%.120s) config.toml has more of the settings that stalprep "
+		    "looks at than it has room for (%d KiB). Remove what is not needed, or use "
+		    "--url without --boot-config.",
+		    r->line, buf_text(&r->key), TOML_KEPT_MAX / 1024);
+	return pool_check(r->pool, r->err);
+}
+
 static int
 read_all(struct reader *r)
 {
 	int c, failed = 0;
 
 	while ((c = seek(r, false)) != END) {
-		if (pool_check(r->pool, r->err) == -1)
+		if (check(r) == -1)
 			return -1;
 		if (c == '[') {
 			failed = read_table(r);
@@ -834,7 +853,7 @@ read_all(struct reader *r)
 			return -1;
 	}
 	end_row(r);
-	return pool_check(r->pool, r->err);
+	return check(r);
 }
 
 static int
@@ -869,7 +888,7 @@ read_pass(struct reader *r, enum pass pass, const char *table, struct toml *out)
 	r->out = out;
 	r->at = r->from = r->line_start = 0;
 	r->line = 1;
-	r->row = 0;
+	r->row = r->taken = 0;
 	r->has_header = false;
 	r->table = NULL;
 	r->table_hash = HASH_START;
@@ -969,9 +988,9 @@ toml_read(struct toml *t, struct pool *pool, const char *table, const char *text
 
 int
 toml_read_some(struct toml *t, struct pool *pool, const struct toml_filter *filter,
-    const char *text, size_t len, bool old_keys, struct err *err)
+    const char *table, const char *text, size_t len, bool old_keys, struct err *err)
 {
-	return read_text(t, pool, filter, "", text, len, old_keys, err);
+	return read_text(t, pool, filter, table, text, len, old_keys, err);
 }
 
 const struct toml_entry *

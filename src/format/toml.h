@@ -17,8 +17,8 @@ struct pool;
 enum {
 	/* inline tables and arrays within each other, as in the server */
 	TOML_NEST_MAX = 10,
-	TOML_KEY_MAX = 4096,   /* longest flat key in bytes; the server has no bound */
-	TOML_KEPT_MAX = 50000, /* most entries that toml_read_some keeps */
+	TOML_KEY_MAX = 4096,        /* longest flat key in bytes; the server has no bound */
+	TOML_KEPT_MAX = 640 * 1024, /* most bytes that toml_read_some keeps: of some 6,000 keys */
 	TOML_TEXT_MAX = 64 * 1024 * 1024
 };
 
@@ -61,7 +61,10 @@ enum toml_use { TOML_DROP, TOML_PLACE, TOML_KEEP };
 /* Also asked of tables. A key or table that others of TOML_KEEP are below is one itself. */
 struct toml_filter {
 	enum toml_use (*use)(const void *ctx, const char *key);
-	const void *ctx;
+	/* or NULL: called for each entry that is kept or dropped; the value is len bytes, none a
+	 * NUL */
+	void (*see)(void *ctx, const char *key, const char *value, size_t len, bool kept);
+	void *ctx;
 };
 
 /*
@@ -98,10 +101,12 @@ struct toml {
 int toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
     bool old_keys, struct err *err) WARN_UNUSED;
 
-/* toml_read of a whole file, of which the filter says what is kept. It takes at most len bytes
- * beside the pool. */
+/*
+ * toml_read, of which the filter says what is kept: more than TOML_KEPT_MAX is refused. It takes at
+ * most len bytes beside the pool.
+ */
 int toml_read_some(struct toml *t, struct pool *pool, const struct toml_filter *filter,
-    const char *text, size_t len, bool old_keys, struct err *err) WARN_UNUSED;
+    const char *table, const char *text, size_t len, bool old_keys, struct err *err) WARN_UNUSED;
 
 /* The entry of a key, or NULL. */
 const struct toml_entry *toml_find(const struct toml *t, const char *key);

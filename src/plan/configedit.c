@@ -47,6 +47,7 @@ struct name {
 struct work {
 	const struct configedit *c;
 	struct pool *pool;
+	struct pool early; /* until the new text is made */
 	struct edits *edits;
 	struct err *err;
 	struct change *changes; /* sorted by key */
@@ -191,7 +192,7 @@ comes_back(const struct work *w, const struct toml *was)
 		    toml_find(w->c->toml, e->key))
 			return false;
 	}
-	return was->entry_count;
+	return was->entry_count && !was->dropped;
 }
 
 /* If the statement that this comment was comes back, make its lines a statement again. */
@@ -200,6 +201,7 @@ restore_comment(struct work *w, const struct toml_statement *s)
 {
 	const struct toml_statement *end = w->c->toml->statements + w->c->toml->statement_count;
 	const struct toml_statement *line = s;
+	struct pool pool = { .stop = w->pool->stop };
 	struct buf text = { 0 };
 	struct err ignored;
 	struct toml was;
@@ -213,14 +215,16 @@ restore_comment(struct work *w, const struct toml_statement *s)
 	} while (line < end && line->start == line[-1].end && starts_with(w, line, MORE));
 	if (text.failed)
 		r = err_memory(w->err);
-	else if (toml_read(&was, w->pool, s->table, text.data ? text.data : "", text.len, false,
-		     &ignored) == 0 &&
+	else if (toml_read_some(&was, &pool, w->c->filter, s->table, buf_text(&text), text.len,
+		     false, &ignored) == 0 &&
 	    comes_back(w, &was)) {
 		for (i = 0; i < was.entry_count; i++)
 			find_change(w, was.entries[i].key)->done = true;
 		for (; s < line && r == 0; s++)
 			r = add_edit(w, s->start, strlen(WAS), "");
 	}
+	w->pool->failed |= pool.failed;
+	pool_free(&pool);
 	buf_free(&text);
 	return r;
 }
@@ -578,7 +582,7 @@ verify(struct work *w, const struct buf *out)
 	struct toml new;
 	const char *wrong = NULL;
 	int r = toml_read_some(
-	    &new, &pool, w->c->filter, out->data, out->len, w->c->old_keys, w->err);
+	    &new, &pool, w->c->filter, "", out->data, out->len, w->c->old_keys, w->err);
 
 	if (r == 0) {
 		wrong = find_wrong(w, &new);
@@ -618,7 +622,8 @@ take_names(struct work *w)
 
 	for (i = 0; i < t->statement_count; i++)
 		room += t->statements[i].kind == TOML_TABLE;
-	w->names = pool_zero(w->pool, (room + 1) * sizeof(*w->names));
+	w->names = pool_zero(&w->early, (room + 1) * sizeof(*w->names));
+	w->pool->failed |= w->early.failed;
 	if (!w->names)
 		return;
 	for (i = 0; i < t->entry_count; i++)
@@ -642,7 +647,7 @@ begin(struct work *w)
 	struct change *change;
 	size_t i;
 
-	w->fates = pool_zero(w->pool, (w->c->toml->statement_count + 1) * sizeof(*w->fates));
+	w->fates = pool_zero(&w->early, (w->c->toml->statement_count + 1) * sizeof(*w->fates));
 	for (i = 0; i < p->key_count; i++) {
 		const struct plan_key *k = &p->keys[i];
 
@@ -694,6 +699,7 @@ make_edits(struct work *w, struct buf *out)
 	if (w->forms.len)
 		return refuse_forms(w);
 	edits_apply(out, w->edits, w->c->text, 0, w->c->len);
+	pool_free(&w->early);
 	return out->failed ? err_memory(w->err) : verify(w, out);
 }
 
@@ -712,6 +718,7 @@ configedit_make(const struct configedit *c, struct pool *pool, struct edits *edi
 
 	if (r == -1)
 		edits->count = 0;
+	pool_free(&w.early);
 	buf_free(&w.forms);
 	return r;
 }

@@ -17,6 +17,7 @@ struct request;
 struct pool;
 struct settings;
 struct part;
+struct plan_seen;
 
 /* What a plan is made from. All of it is the caller's. */
 struct plan_input {
@@ -37,9 +38,11 @@ struct plan_input {
 	bool doubted;          /* so it is because nothing stands of the part that has its URL */
 	bool shared_elsewhere; /* another node of the run writes the database's keys */
 	bool file;             /* now is the config.toml of a stopped server */
-	/* all of the config.toml that the server reads at its next start; NULL: not looked at. A
-	 * status has it in `now` already, with the database behind it, and needs `every` too */
+	/* what plan_uses keeps of the config.toml that the server reads at its next start; NULL:
+	 * not looked at. A status has it in `now` already, with the database behind it. With it
+	 * come `every`, and the comparison of the two */
 	const struct settings *boot;
+	const struct plan_seen *seen;
 	const char *boot_name;
 	bool boot_found;  /* no option named it */
 	bool boot_broken; /* it is cut off: it has no listener, or can't be read */
@@ -112,6 +115,7 @@ struct plan {
 	/* keys that the boot file has otherwise than the server's memory */
 	const char **differing;
 	size_t differing_count;
+	size_t differing_more; /* how many are not named */
 	const struct dialect *dialect;
 	struct messages messages;
 };

@@ -1,6 +1,7 @@
 #include "plan/plan_boot.h"
 
 #include "base/pool.h"
+#include "plan/plan_uses.h"
 #include "settings/localkeys.h"
 #include "settings/message.h"
 #include "settings/part.h"
@@ -15,6 +16,12 @@ add_differing(struct build *b, const char *key)
 	*added = pool_str(b->pool, key);
 }
 
+static int
+order(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
 /*
  * Compare the file with the server's memory. A key that is not local and not in the file says
  * nothing: it may be the database's.
@@ -22,21 +29,21 @@ add_differing(struct build *b, const char *key)
 static void
 compare(struct build *b)
 {
-	const struct settings *every = b->in->every, *boot = b->in->boot;
-	size_t i = 0, j = 0;
-	int order;
+	const struct settings *every = b->in->every;
+	const struct plan_seen *s = b->in->seen;
+	size_t i;
 
-	while (i < every->count || j < boot->count) {
-		const struct setting *e = &every->items[i], *f = &boot->items[j];
+	for (i = 0; i < every->count; i++) {
+		const char *key = every->items[i].key;
 
-		order = i == every->count ? 1 : j == boot->count ? -1 : strcmp(e->key, f->key);
-		if (order < 0 && localkeys_match(every, b->in->minor_last, e->key))
-			add_differing(b, e->key);
-		else if (order > 0 || (order == 0 && strcmp(e->value, f->value) != 0))
-			add_differing(b, f->key);
-		i += order <= 0;
-		j += order >= 0;
+		if (s->has[i] == SEEN_OTHER ||
+		    (s->has[i] == SEEN_NOT && localkeys_match(every, b->in->minor_last, key)))
+			add_differing(b, key);
 	}
+	for (i = 0; i < s->only_count; i++)
+		add_differing(b, s->only[i]);
+	pool_sort(b->pool, b->p->differing, b->p->differing_count, sizeof(*b->p->differing), order);
+	b->p->differing_more = s->more;
 }
 
 static bool
@@ -76,6 +83,7 @@ check_changed(struct build *b)
 		refuse |= concerns(b, b->p->differing[i]);
 		ours |= build_find_key(b, b->p->differing[i]) != NULL;
 	}
+	names.count += b->p->differing_more;
 	if (!names.count || !refuse)
 		return;
 	b->p->touch = ours && !writes;
@@ -233,6 +241,7 @@ tell_differing(struct build *b)
 		names_add(&names, b->p->differing[i]);
 		patterns |= begins_with(b->p->differing[i], "config.local-keys");
 	}
+	names.count += b->p->differing_more;
 	if (!names.count)
 		return;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,

@@ -3,6 +3,7 @@
 #include "base/pool.h"
 #include "format/addr.h"
 #include "format/rewrite.h"
+#include "plan/plan_uses.h"
 #include "settings/localkeys.h"
 #include "settings/message.h"
 #include "settings/part.h"
@@ -454,7 +455,7 @@ build_check_rewrite(struct build *b)
 			if (!knows_file(b))
 				check_value(b, s->key, s->value, REWRITE_BREAKS,
 				    is_ban(s->key) ? &bans : &unseen);
-			else if (settings_get(b->in->boot, s->key))
+			else if (b->in->seen->has[i] != SEEN_NOT)
 				check_value(b, s->key, s->value, REWRITE_CHANGES, &local);
 			continue;
 		}

@@ -1,7 +1,10 @@
 #include "plan/plan_uses.h"
 
 #include "base/def.h"
+#include "base/pool.h"
+#include "base/sorted.h"
 #include "format/addr.h"
+#include "settings/settings.h"
 
 #include <string.h>
 
@@ -49,4 +52,23 @@ plan_uses(const void *ctx, const char *key)
 		return TOML_DROP;
 	return !strncmp(key, bans, strlen(bans)) && matters(ctx, key + strlen(bans)) ? TOML_KEEP
 										     : TOML_PLACE;
+}
+
+void
+plan_see(struct plan_seen *s, const char *key, const char *value, size_t len, bool kept)
+{
+	const struct setting *every = s->every->items;
+	size_t i = sorted_index(every, s->every->count, sizeof(*every), key);
+	const char **only;
+
+	if (i != SORTED_NONE) {
+		s->has[i] = !strncmp(every[i].value, value, len) && !every[i].value[len]
+		    ? SEEN_SAME
+		    : SEEN_OTHER;
+	} else if (kept || s->only_count < SEEN_ONLY_MAX) {
+		only = pool_add(s->pool, s->only, s->only_count);
+		*only = pool_str(s->pool, key);
+	} else {
+		s->more++;
+	}
 }

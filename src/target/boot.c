@@ -43,19 +43,45 @@ boot_read(struct target *t, const char *path, struct err *err)
 	return r;
 }
 
+static enum toml_use
+use(const void *ctx, const char *key)
+{
+	const struct plan_uses no_bans = { .new_server = "" };
+	const struct target *t = ctx;
+
+	return plan_uses(&no_bans, key) == TOML_KEEP || api_covers(&t->session.api, key)
+	    ? TOML_KEEP
+	    : TOML_DROP;
+}
+
+static void
+see(void *ctx, const char *key, const char *value, size_t len, bool kept)
+{
+	struct target *t = ctx;
+
+	plan_see(&t->boot.seen, key, value, len, kept);
+}
+
 /* Parse the text. 0; 1 if the server would not start with it, for the reason in why; -1. */
 static int
 parse(struct target *t, struct err *why, struct err *err)
 {
 	int minor = t->request.minor != -1 ? t->request.minor : t->facts.minor_last;
+	const struct toml_filter filter = { .use = use, .see = see, .ctx = t };
+	struct plan_seen *s = &t->boot.seen;
+	struct pool *pool = &t->every.pool;
 	struct toml toml = { 0 };
 	const char *text = buf_text(&t->boot.text);
 
-	if (!text)
+	s->every = &t->every.settings;
+	s->pool = pool;
+	s->has = pool_zero(pool, s->every->count + 1);
+	if (!text || !s->has)
 		return err_memory(err);
-	if (toml_read(&toml, &t->every.pool, "", text, t->boot.text.len, minor <= 12, why) == -1)
-		return pool_check(&t->every.pool, err) == -1 ? -1 : 1;
-	return settings_from_toml(&t->boot.settings, &t->every.pool, &toml, err);
+	if (toml_read_some(&toml, pool, &filter, "", text, t->boot.text.len, minor <= 12, why) ==
+	    -1)
+		return pool_check(pool, err) == -1 ? -1 : 1;
+	return settings_from_toml(&t->boot.settings, pool, &toml, err);
 }
 
 /* What the API would show after a restart. */
@@ -107,8 +133,13 @@ boot_use(struct target *t, struct err *err)
 	listens = r == 0 ? settings_has_prefix(&t->boot.settings, "server.listener.")
 			 : strstr(t->boot.text.data, "listener") != NULL;
 	buf_free(&t->boot.text);
-	if (t->boot.found && !t->boot.surely && (r == 1 || !listens)) {
-		/* some other program's file, such as a web proxy's */
+	if (r == 1 && why.refusal != REFUSAL_NONE && !t->boot.found) {
+		*err = why;
+		return -1;
+	}
+	if (t->boot.found &&
+	    (t->boot.surely ? r == 1 && why.refusal != REFUSAL_NONE : r == 1 || !listens)) {
+		/* too large; or some other program's file, such as a web proxy's */
 		t->boot.name[0] = '\0';
 		t->boot.found = false;
 		return 0;

@@ -43,7 +43,8 @@ struct boot {
 	/* it is cut off: it has no listener, or can't be read by the server's rules. The settings
 	 * live in every.pool */
 	bool broken;
-	struct settings settings;
+	struct settings settings; /* those that matter */
+	struct plan_seen seen;    /* and all of it, compared with `every` */
 };
 
 /* The caller holds it, never moved. Zero-initialise; target_close when done. */

@@ -63,8 +63,8 @@ read_text(struct target *t, struct err *err)
 		.old = t->purpose == TO_STAGE && t->request.minor < 13,
 	};
 	t->filter = (struct toml_filter){ .use = plan_uses, .ctx = &t->uses };
-	if (toml_read_some(&t->toml, &t->pool, &t->filter, t->config.text.data, t->config.text.len,
-		old_keys, &why) == -1)
+	if (toml_read_some(&t->toml, &t->pool, &t->filter, "", t->config.text.data,
+		t->config.text.len, old_keys, &why) == -1)
 		return explain_unreadable(t, &why, err);
 	if (t->toml.no_utf8)
 		return err_set(err, ERR_REFUSED,

@@ -58,7 +58,7 @@ read_text(struct world *w)
 	err_clear(&same);
 	r = toml_read(&all, &w->pool, "", w->text.data, w->text.len, false, &err);
 	CHECK(toml_read_some(
-		  &w->toml, &w->pool, &filter, w->text.data, w->text.len, false, &same) == r,
+		  &w->toml, &w->pool, &filter, "", w->text.data, w->text.len, false, &same) == r,
 	    "what is dropped matters: %s, %s", err.text, same.text);
 	if (r == -1) {
 		check_err(&err);

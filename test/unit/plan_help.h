@@ -11,6 +11,7 @@
 #include "plan/plan_clear.h"
 #include "plan/plan_stage.h"
 #include "plan/plan_status.h"
+#include "plan/plan_uses.h"
 #include "settings/part.h"
 
 /* Lines of settings. */
@@ -82,14 +83,32 @@ world_end(struct world *w)
 	pool_free(&w->pool);
 }
 
+/* As a run reads the file of the next start, where all of it matters. */
+static inline void
+world_see(struct world *w, struct plan_seen *s)
+{
+	size_t i;
+
+	s->every = w->every;
+	s->pool = &w->pool;
+	s->has = w->boot ? pool_zero(&w->pool, w->every->count + 1) : NULL;
+	for (i = 0; w->boot && i < w->boot->count; i++) {
+		const struct setting *f = &w->boot->items[i];
+
+		plan_see(s, f->key, f->value, strlen(f->value), true);
+	}
+}
+
 /* Plan; the line begins with the command, the URL is added. */
 static inline int
 world_try(struct world *w, planner *make, const char *line, struct err *err)
 {
+	struct plan_seen seen = { 0 };
 	struct plan_input in = {
 		.now = &w->now,
 		.every = w->every,
 		.boot = w->boot,
+		.seen = &seen,
 		.boot_name = "FILE",
 		.boot_broken = w->boot_broken,
 		.request = &w->q,
@@ -103,6 +122,7 @@ world_try(struct world *w, planner *make, const char *line, struct err *err)
 		.file = w->file,
 	};
 
+	world_see(w, &seen);
 	options_of(
 	    &w->o, &w->pool, pool_printf(&w->pool, "%s --url https://old.example.org", line));
 	w->q = w->o.request;

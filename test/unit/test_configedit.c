@@ -92,7 +92,8 @@ edit(struct bench *b, const char *text, const char *changes, bool clearing)
 
 	plan_of(b, changes);
 	b->plan.clearing = clearing;
-	CHECK(toml_read_some(&b->toml, &b->pool, &filter, text, strlen(text), false, &b->err) == 0,
+	CHECK(toml_read_some(&b->toml, &b->pool, &filter, "", text, strlen(text), false, &b->err) ==
+		0,
 	    "%s\n%s", b->err.text, text);
 	return configedit_make(&c, &b->pool, &b->edits, &b->out, &b->err);
 }

@@ -449,8 +449,8 @@ test_some(void **state)
 		struct toml t, all;
 		struct err err;
 
-		CHECK(toml_read_some(&t, &pool, &filter, some[i].text, strlen(some[i].text), false,
-			  &err) == 0 &&
+		CHECK(toml_read_some(&t, &pool, &filter, "", some[i].text, strlen(some[i].text),
+			  false, &err) == 0 &&
 			toml_read(
 			    &all, &pool, "", some[i].text, strlen(some[i].text), false, &err) == 0,
 		    "%s: %s", some[i].why, err.text);
@@ -494,8 +494,8 @@ test_dropped_faults(void **state)
 
 	(void)state;
 	for (i = 0; i < COUNT(refused); i++) {
-		CHECK(toml_read_some(&t, &pool, &filter, refused[i].text, strlen(refused[i].text),
-			  false, &err) == -1 &&
+		CHECK(toml_read_some(&t, &pool, &filter, "", refused[i].text,
+			  strlen(refused[i].text), false, &err) == -1 &&
 			has(err.text, refused[i].said),
 		    "%s: %s", refused[i].text, err.text);
 	}
@@ -504,7 +504,7 @@ test_dropped_faults(void **state)
 	for (i = 0; i < MANY; i++)
 		buf_printf(&text, "[a%zx]\nb=[1,2,3,4]\n", i);
 	asked = 0;
-	CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == 0 &&
+	CHECK(toml_read_some(&t, &pool, &filter, "", text.data, text.len, false, &err) == 0 &&
 		t.dropped == 4 * MANY && t.statement_count == 1,
 	    "%s", err.text);
 	CHECK(asked > 4 * 5 * MANY, "%lu: one round", asked);
@@ -514,7 +514,8 @@ test_dropped_faults(void **state)
 		buf_printf(&text, "[a%zx]\n\nb.0002=1\n", i);
 		buf_printf(&said, "lines %zu and %d: the key a%zx.b.0002 is given twice", 2 * i + 3,
 		    2 * MANY + 4, i);
-		CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == -1 &&
+		CHECK(toml_read_some(&t, &pool, &filter, "", text.data, text.len, false, &err) ==
+			    -1 &&
 			has(err.text, said.data),
 		    "%s is not found, but %s", said.data, err.text);
 		text.len = len;
@@ -544,7 +545,7 @@ test_digest(void **state)
 	for (i = 0; i < COUNT(same) + COUNT(others); i++) {
 		const char *text = i < COUNT(same) ? same[i] : others[i - COUNT(same)];
 
-		CHECK(toml_read_some(&t, &pool, &filter, text, strlen(text), false, &err) == 0,
+		CHECK(toml_read_some(&t, &pool, &filter, "", text, strlen(text), false, &err) == 0,
 		    "%s", err.text);
 		digest = i ? digest : t.digest;
 		CHECK((t.digest == digest) == (i < COUNT(same)), "%s", text);
@@ -677,14 +678,15 @@ test_stop(void **state)
 	for (i = 0; i < LINES; i++)
 		buf_printf(&text, "[a%x]\nb=1\nc=[1,2]\n[k%x]\nb=1\n", i, i);
 	asked = 0;
-	CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == 0, "%s",
+	CHECK(toml_read_some(&t, &pool, &filter, "", text.data, text.len, false, &err) == 0, "%s",
 	    err.text);
 	all = asked;
 	for (at = 1; at < all; at += all / STEPS) {
 		stop = 0;
 		asked = 0;
 		stop_at = at;
-		CHECK(toml_read_some(&t, &pool, &filter, text.data, text.len, false, &err) == -1 &&
+		CHECK(toml_read_some(&t, &pool, &filter, "", text.data, text.len, false, &err) ==
+			    -1 &&
 			err.kind == ERR_INTERRUPT && err.code == SIGTERM,
 		    "at %lu: not stopped", at);
 		CHECK(asked <= at + 1, "at %lu: stopped after %lu more", at, asked - at);
