@@ -62,7 +62,10 @@ see(void *ctx, const char *key, const char *value, size_t len, bool kept)
 	plan_see(&t->boot.seen, key, value, len, kept);
 }
 
-/* Parse the text. 0; 1 if the server would not start with it, for the reason in why; -1. */
+/*
+ * Parse the text. 0; 1 if the server would not start with it, or it was found and is too large, for
+ * the reason in why; -1.
+ */
 static int
 parse(struct target *t, struct err *why, struct err *err)
 {
@@ -78,10 +81,12 @@ parse(struct target *t, struct err *why, struct err *err)
 	s->has = pool_zero(pool, s->every->count + 1);
 	if (!text || !s->has)
 		return err_memory(err);
-	if (toml_read_some(&toml, pool, &filter, "", text, t->boot.text.len, minor <= 12, why) ==
-	    -1)
-		return pool_check(pool, err) == -1 ? -1 : 1;
-	return settings_from_toml(&t->boot.settings, pool, &toml, err);
+	if (toml_read_some(&toml, pool, &filter, "", text, t->boot.text.len, minor <= 12, why) == 0)
+		return settings_from_toml(&t->boot.settings, pool, &toml, err);
+	if (why->kind == ERR_REFUSED && (why->refusal == REFUSAL_NONE || t->boot.found))
+		return 1;
+	*err = *why;
+	return -1;
 }
 
 /* What the API would show after a restart. */
@@ -122,6 +127,7 @@ boot_use(struct target *t, struct err *err)
 
 	if (!t->boot.name[0])
 		return 0;
+	err_clear(&why);
 	t->every.pool.stop = t->pool.stop;
 	r = parse(t, &why, err);
 	if (r == -1)
@@ -133,13 +139,9 @@ boot_use(struct target *t, struct err *err)
 	listens = r == 0 ? settings_has_prefix(&t->boot.settings, "server.listener.")
 			 : strstr(t->boot.text.data, "listener") != NULL;
 	buf_free(&t->boot.text);
-	if (r == 1 && why.refusal != REFUSAL_NONE && !t->boot.found) {
-		*err = why;
-		return -1;
-	}
-	if (t->boot.found &&
-	    (t->boot.surely ? r == 1 && why.refusal != REFUSAL_NONE : r == 1 || !listens)) {
-		/* too large; or some other program's file, such as a web proxy's */
+	if (t->boot.found && (!t->boot.surely || why.refusal != REFUSAL_NONE) &&
+	    (r == 1 || !listens)) {
+		/* some other program's file, such as a web proxy's; or too large */
 		t->boot.name[0] = '\0';
 		t->boot.found = false;
 		return 0;

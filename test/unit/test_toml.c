@@ -413,7 +413,18 @@ use(const void *ctx, const char *key)
 									   : TOML_DROP;
 }
 
-static const struct toml_filter filter = { .use = use };
+/* What was seen of dropped keys, of kept ones, and of all that did not fit what it is called. */
+static size_t seen[2], strange;
+
+static void
+see(void *ctx, const char *key, const char *value, size_t len, bool kept)
+{
+	(void)ctx;
+	seen[kept]++;
+	strange += (use(NULL, key) == TOML_KEEP) != kept || memchr(value, '\0', len) || len > 1;
+}
+
+static const struct toml_filter filter = { .use = use, .see = see };
 
 /* Numbers of kept statements' lines. */
 static const struct {
@@ -449,6 +460,7 @@ test_some(void **state)
 		struct toml t, all;
 		struct err err;
 
+		seen[false] = seen[true] = strange = 0;
 		CHECK(toml_read_some(&t, &pool, &filter, "", some[i].text, strlen(some[i].text),
 			  false, &err) == 0 &&
 			toml_read(
@@ -465,6 +477,8 @@ test_some(void **state)
 		    !strcmp(buf_text(&others), some[i].others), "%s: %s", some[i].why, others.data);
 		CHECK(!strcmp(buf_text(&lines), some[i].lines), "%s: %s", some[i].why, lines.data);
 		CHECK(t.dropped == all.entry_count - t.entry_count, "%s", some[i].why);
+		CHECK(seen[false] == t.dropped && seen[true] == t.entry_count && !strange,
+		    "%s: %zu and %zu seen", some[i].why, seen[false], seen[true]);
 		for (j = 0; j < t.other_count; j++) {
 			const struct toml_entry *e = &t.others[j];
 			const struct toml_statement *s = &t.statements[e->statement];
@@ -699,6 +713,43 @@ test_stop(void **state)
 	pool_free(&pool);
 }
 
+/* Four times as much text is four times the work: so often the filter is asked. */
+static void
+test_work(void **state)
+{
+	enum { DROPPED = 2000, KEPT = 400 };
+	static const char *const lines[][2] = { { "a", "=1\n" }, { "k", "=1\n" }, { "[a", "]\n" },
+		{ "[k", "]\nb=1\n" }, { "s.b", "=1\n" }, { "a", "=[1,2,3,4,5,6]\n" },
+		{ "k", "=[1,2,3,4,5,6]\n" }, { "#stalprep-was: a", "=1\n" } };
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < COUNT(lines); i++) {
+		const int few = strchr(lines[i][0], 'k') ? KEPT : DROPPED;
+		unsigned long once[2];
+		int many, n;
+
+		for (many = 0; many < 2; many++) {
+			struct buf text = { 0 };
+			struct pool pool = { 0 };
+			struct toml t;
+			struct err err;
+
+			for (n = 0; n < (many ? 4 : 1) * few; n++)
+				buf_printf(&text, "%s%d%s", lines[i][0], n + 10000, lines[i][1]);
+			asked = 0;
+			CHECK(toml_read_some(
+				  &t, &pool, &filter, "", text.data, text.len, false, &err) == 0,
+			    "%s: %s", lines[i][0], err.text);
+			once[many] = asked;
+			buf_free(&text);
+			pool_free(&pool);
+		}
+		CHECK(once[1] <= 5 * once[0] + 10, "%s: %lu, then %lu", lines[i][0], once[0],
+		    once[1]);
+	}
+}
+
 /* Its memory is what is kept of the text: no room for more, and nothing that was outgrown. */
 static void
 test_memory(void **state)
@@ -743,6 +794,7 @@ main(void)
 		cmocka_unit_test(test_write_name),
 		cmocka_unit_test(test_write_value),
 		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_work),
 		cmocka_unit_test(test_memory),
 	};
 
