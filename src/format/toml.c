@@ -824,10 +824,9 @@ check(struct reader *r)
 {
 	if (r->filter && r->taken > TOML_KEPT_MAX)
 		return err_refuse(r->err, REFUSAL_TOO_MANY,
-		    "Up to line %zu (%.120s) config.toml has more of the settings that stalprep "
-		    "looks at than it has room for (%d KiB). Remove what is not needed, or use "
-		    "--url without --boot-config.",
-		    r->line, buf_text(&r->key), TOML_KEPT_MAX / 1024);
+		    "config.toml has more settings than stalprep can look at, up to line %zu "
+		    "(%.120s). Use --url without --boot-config.",
+		    r->line, buf_text(&r->key));
 	return pool_check(r->pool, r->err);
 }
 
