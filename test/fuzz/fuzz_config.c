@@ -43,7 +43,7 @@ struct world {
 	struct plan plan;
 };
 
-static const struct plan_uses uses = { .new_server = "192.0.2.7" };
+static struct plan_uses uses = { .new_server = "192.0.2.7" };
 static const struct toml_filter filter = { .use = plan_uses, .ctx = &uses };
 
 static bool
