@@ -42,6 +42,7 @@ struct report_target {
 	size_t node;
 	const char *boot_name;    /* the config.toml of its next start; NULL: not looked at */
 	bool boot_found;          /* no option named it */
+	bool boot_broken;         /* so the server was judged as it holds it in memory */
 	const struct buf *diff;   /* the changes of a file, planned or made; NULL for a server */
 	const struct buf *stream; /* a file that goes to standard output instead of the report */
 };

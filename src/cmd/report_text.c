@@ -514,7 +514,7 @@ add_found_snapshot(struct buf *out, const struct report_target *t)
 static void
 add_judged_file(struct buf *out, const struct report_target *t)
 {
-	if (t->is_file)
+	if (t->is_file || t->boot_broken)
 		return;
 	if (!t->boot_name) {
 		buf_str(out,

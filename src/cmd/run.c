@@ -561,6 +561,7 @@ report_of(const struct run *r, const struct target *t, struct buf *diff)
 		.node = t->node,
 		.boot_name = t->boot.name[0] ? t->boot.name : NULL,
 		.boot_found = t->boot.found,
+		.boot_broken = t->boot.broken,
 		.diff = t->is_file ? diff : NULL,
 		.stream = stream_of(r, t),
 	};

@@ -269,8 +269,8 @@ build_judge_boot(struct build *b)
 		    "%s is damaged: it has no listener, or can't be read (a full disk does that, "
 		    "or "
 		    "a wrong line), and a restart would stop the mail. DO NOT RESTART the server. "
-		    "Fix the line, or run the stage again with --boot-config: it makes the server "
-		    "write the file anew.",
+		    "Fix it, or put your copy back. If it has no listener, a stage with "
+		    "--boot-config makes the server write it anew.",
 		    b->in->boot_name);
 		return;
 	}

@@ -151,6 +151,8 @@ boot_use(struct target *t, struct err *err)
 	if (r == 1 && t->purpose != TO_CLEAR && !(t->purpose == TO_LOOK && t->boot.found) &&
 	    (t->purpose == TO_LOOK || (listens && !sending)))
 		return err_set(err, ERR_REFUSED,
-		    "%s: %s. The server would not start with this file.", t->boot.name, why.text);
-	return t->purpose == TO_LOOK && r == 0 ? merge(t, err) : 0;
+		    "%s: %s. The server would not start with this file. Fix it, or put your copy "
+		    "back.",
+		    t->boot.name, why.text);
+	return t->purpose == TO_LOOK && !t->boot.broken ? merge(t, err) : 0;
 }
