@@ -130,12 +130,10 @@ clear_all(struct run *r)
 
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
-		bool needed = t->plan.write_count || t->plan.touch ||
-		    t->found.state == PART_SENDING;
 
 		if (run_stopped(r))
 			return;
-		if (needed && run_write(r, t) == -1)
+		if (target_is_to_write(t) && run_write(r, t) == -1)
 			return;
 	}
 	if (r->store.found && !anything_stands(r))

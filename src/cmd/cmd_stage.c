@@ -12,17 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-/*
- * A run that was cut off may have written a file without recording that it is proved. Then the
- * file is as planned, and this run records it.
- */
-static bool
-is_needed(const struct target *t)
-{
-	return t->plan.write_count || t->plan.touch ||
-	    (t->is_file && t->found.state == PART_SENDING);
-}
-
 /* Put all plans into the snapshot, and save it before anything is written to any target. */
 static int
 save_plans(struct run *r, struct err *err)
@@ -33,7 +22,7 @@ save_plans(struct run *r, struct err *err)
 	for (i = 0; i < r->count; i++) {
 		struct target *t = &r->targets[i];
 
-		if (!is_needed(t)) {
+		if (!target_is_to_write(t)) {
 			request |= target_record_request(t);
 		} else if (!t->plan.unrecorded) {
 			if (target_record_plan(t, (int64_t)time(NULL), err) == -1)
@@ -62,7 +51,7 @@ stage_all(struct run *r)
 	for (i = 0; i < r->count; i++) {
 		if (run_stopped(r))
 			return;
-		if (is_needed(&r->targets[i]) && run_write(r, &r->targets[i]) == -1)
+		if (target_is_to_write(&r->targets[i]) && run_write(r, &r->targets[i]) == -1)
 			return;
 	}
 }

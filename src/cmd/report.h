@@ -30,6 +30,7 @@ struct report_target {
 	const struct request *request;   /* what was planned for, with earlier stages' */
 	const struct plan *plan;         /* NULL: nothing was planned */
 	bool written;                    /* something may be written */
+	bool would_write;                /* a dry run: without -n something would be */
 	bool proved;                     /* all that was written was read back */
 	size_t changed;                  /* keys that this run changed, proved */
 	bool file_rewritten;             /* the server rewrote its config.toml */

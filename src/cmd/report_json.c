@@ -139,15 +139,19 @@ void
 report_json(struct buf *out, const struct report *r)
 {
 	struct jsonout j = { .out = out };
-	bool changed = false;
+	bool changed = false, would_change = false;
 	size_t i;
 
-	for (i = 0; i < r->count; i++)
+	for (i = 0; i < r->count; i++) {
 		changed |= r->targets[i].written;
+		would_change |= r->targets[i].would_write;
+	}
 	jsonout_open(&j, NULL, '{');
 	jsonout_text(&j, "command", r->options->command->name);
 	jsonout_number(&j, "exit", r->exit);
 	jsonout_bool(&j, "changed", changed);
+	if (r->options->dry_run)
+		jsonout_bool(&j, "would_change", would_change);
 	report_json_messages(&j, r->messages);
 	jsonout_open(&j, "targets", '[');
 	for (i = 0; i < r->count; i++)

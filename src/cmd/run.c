@@ -549,6 +549,8 @@ report_of(const struct run *r, const struct target *t, struct buf *diff)
 		.request = &t->request,
 		.plan = t->planned ? &t->plan : NULL,
 		.written = t->progress != PROGRESS_NONE,
+		.would_write = r->options->dry_run && target_is_to_write(t) &&
+		    (r->exit == EXIT_DONE || r->exit == EXIT_PARTLY),
 		.proved = t->progress == PROGRESS_PROVED,
 		.changed = t->changed,
 		.file_rewritten = t->local_changed,

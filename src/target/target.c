@@ -98,6 +98,13 @@ target_read_again(struct target *t, struct err *err)
 	    a, &t->pool, &t->facts.settings, target_reads_all(t) ? &t->every : NULL, err);
 }
 
+bool
+target_is_to_write(const struct target *t)
+{
+	return t->plan.write_count || t->plan.touch ||
+	    ((t->is_file || t->plan.clearing) && t->found.state == PART_SENDING);
+}
+
 int
 target_write(struct target *t, struct err *err)
 {

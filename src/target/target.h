@@ -117,6 +117,12 @@ int target_file_snapshot(
     const struct target *t, const char *folder, char out[PATH_MAX], struct err *err) WARN_UNUSED;
 
 /*
+ * Has the plan anything to write, or to prove? A run that was cut off may have written all of it
+ * without recording that it is proved. (A stage over the API then writes the keys once more.)
+ */
+bool target_is_to_write(const struct target *t);
+
+/*
  * Write what is planned, read it back, and update the snapshot. 0 when all is proved; or -1 with
  * err, and progress says how far it came.
  */
