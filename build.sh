@@ -146,6 +146,13 @@ need_for_tool() {
 	has_tool "$1" || need python3-pip has_modules pip
 }
 
+# The kernel and busybox of the machine that a test boots are not installed: test/rescue.sh unpacks them.
+need_to_boot() {
+	[ "$(uname -m)" = x86_64 ] || return 0
+	need qemu-system-x86 has qemu-system-x86_64
+	need e2fsprogs has_server debugfs
+}
+
 need_for_static() {
 	need make has make
 	need shellcheck has shellcheck
@@ -170,6 +177,7 @@ need_for_e2e() {
 	need_to_build
 	need libc6-dev has_header stdio.h
 	need "$python_packages" has_modules "$python_modules"
+	need ansible-core has ansible-playbook
 	need curl has curl
 	need fish has fish
 	need gnutls-bin has gnutls-serv
@@ -186,6 +194,7 @@ need_for_e2e() {
 	need strace has strace
 	need zsh has zsh
 	need_for_tool deno
+	[ -z "${STALPREP_THOROUGH:-}" ] || need_to_boot
 }
 
 # apt's own waiting is for dpkg's lock alone; the lists have another. An update that fails does not matter if what it
@@ -366,10 +375,16 @@ test_parts() {
 	make_tests $static unit unit-asan fuzz
 }
 
+get_rescue() {
+	test/rescue.sh build/rescue 2>build/rescue.log ||
+		skip "the test that boots a rescue system: $(tail -n 1 build/rescue.log)"
+}
+
 build_for_e2e() {
 	build_native
 	make_native helpers
 	get deno "the tests with a rustls server" || :
+	[ -z "${STALPREP_THOROUGH:-}" ] || get_rescue
 }
 
 test_e2e() {
@@ -452,13 +467,13 @@ demo)
 	STALPREP=$PWD/$bin exec test/demo.sh ;;
 test)
 	[ $# -gt 0 ] || set -- all
-	need_for_tests "$1"
-	install_packages
-	rm -f build/skipped
 	if [ "$1" = thorough ]; then
 		export STALPREP_THOROUGH=1
 		FUZZ_SECONDS=${FUZZ_SECONDS:-60}
 	fi
+	need_for_tests "$1"
+	install_packages
+	rm -f build/skipped
 	run_tests "$@" ;;
 format)
 	need_for_tool clang-format

@@ -1,6 +1,7 @@
 #include "tls/tls.h"
 
 #include "base/err.h"
+#include "sys/interrupt.h"
 #include "sys/transport.h"
 #include "tls/certname.h"
 #include "tls/curves.h"
@@ -19,8 +20,6 @@
 
 enum {
 	SEED_LEN = 32,
-	RANDOM_TRIES = 100, /* a machine that has just started may need a while */
-	RANDOM_WAIT_MS = 100,
 	HOST_TEXT_MAX = 256,
 	GREETING_MAX = 48 /* first bytes of the peer that are kept for a message */
 };
@@ -83,27 +82,29 @@ read_urandom(unsigned char *seed, size_t len)
 	return have == len;
 }
 
+/*
+ * A machine that has just started, and on which nothing happens, gathers them only while somebody
+ * waits for them (Linux 5.4). So this waits, until a signal ends it, or --max-time.
+ */
 static int
 read_random(unsigned char *seed, size_t len, struct err *err)
 {
-	const struct timespec pause = { .tv_nsec = RANDOM_WAIT_MS * 1000000L };
-	int tries;
-
-	for (tries = 0; tries < RANDOM_TRIES; tries++) {
-		if (getrandom(seed, len, GRND_NONBLOCK) == (ssize_t)len)
-			return 0;
-		if (errno != EAGAIN && errno != EINTR)
+	while (getrandom(seed, len, 0) != (ssize_t)len) {
+		if (errno != EINTR)
 			return read_urandom(seed, len)
 			    ? 0
 			    : err_set(err, ERR_SYSTEM,
 				  "There are no random numbers: the kernel has no getrandom, and "
 				  "/dev/urandom can't be read. Without them no connection is "
 				  "safe.");
-		nanosleep(&pause, NULL);
+		if (interrupt_signal) {
+			err_stopped(err, interrupt_signal);
+			err_add(err,
+			    "There are no random numbers yet: this machine has only just started.");
+			return -1;
+		}
 	}
-	return err_set(err, ERR_SYSTEM,
-	    "There are no random numbers yet: this machine has only just started. Try again "
-	    "later.");
+	return 0;
 }
 
 /* ---- errors ---- */
