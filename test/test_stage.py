@@ -15,6 +15,7 @@ from conftest import (CHANGE, HTTP, HTTPS, NAME, NEWEST, ORIGIN, PASSWORD, PROXY
                       dialect_of, difference, guide, listener, named, port_25, reach, sent, spelled, state, touched_keys,
                       write, writes)
 from oldserver import Fault
+from test_lost import change_text
 
 ALL = (*CHANGE, *RELAY)
 
@@ -1067,3 +1068,25 @@ def test_shadowed(run, serve, key, value):
         assert difference(before["settings"], server.settings()) == wanted
     run("clear", *reach(server), status=0)
     assert state(server) == before
+
+
+@pytest.mark.parametrize("kind", ["server", "file"])
+def test_would_change(run, serve, tmp_path, kind):
+    """A dry run says what the run then says of itself: for a first stage, for all that stands already, and after a cut."""
+    target = reach(serve())
+    if kind == "file":
+        path = tmp_path / "config.toml"
+        path.write_text(SMTP + HTTP)
+        target = ("--config", path, *dialect_options(NEWEST), "--snapshot", run.folder / "x.snapshot.json")
+
+    def would(*command, status=0):
+        dry = run(*command, *target, "--json", "-n", status=status).json
+        real = run(*command, *target, "--json", status=status).json
+        assert not dry["changed"] and "would_change" not in real and dry["would_change"] == real["changed"]
+        return real["changed"]
+    assert not would("stage", *CHANGE, "--listener", "smtp", status=1)
+    for cut in ("stage", "clear"):
+        assert would("stage", *CHANGE) and not would("stage", *CHANGE)
+        snapshot, = run.folder.glob("*.snapshot.json")
+        change_text(snapshot, '"proved"', '"sending"')
+        assert (cut == "clear" or would("stage", *CHANGE)) and would("clear") and not would("clear")
