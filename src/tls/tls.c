@@ -95,12 +95,10 @@ read_random(unsigned char *seed, size_t len, struct err *err)
 			    ? 0
 			    : err_set(err, ERR_SYSTEM,
 				  "There are no random numbers: the kernel has no getrandom, and "
-				  "/dev/urandom can't be read. Without them no connection is "
-				  "safe.");
+				  "/dev/urandom can't be read.");
 		if (interrupt_signal) {
 			err_stopped(err, interrupt_signal);
-			err_add(err,
-			    "There are no random numbers yet: this machine has only just started.");
+			err_add(err, "There are no random numbers yet.");
 			return -1;
 		}
 	}
