@@ -157,10 +157,10 @@ def test_the_other_commands(site, servers):
     site.host("old2", stalprep_leave=["mx2"])
     status = ("-e", "stalprep_command=status")
     said, changed, failed = site.play(*status, status=2)
-    assert failed == counts(1, 1, 1) and said.count("exit status 7, not staged") == 3
+    assert failed == counts(1, 1, 1) and said.count("exit status 7, not staged") >= 3
     assert site.play("-e", "stalprep_skip=checks")[1] == counts(1, 1, 1)
     said, changed, failed = site.play(*status, status=2)
-    assert failed == counts(1, 1, 1) and said.count("auth.dkim.verify: absent (missing)") == 3
+    assert failed == counts(1, 1, 1) and said.count("auth.dkim.verify: absent (missing)") >= 3
     assert site.play("--check")[1] == counts(1, 1, 1) and site.play()[1] == counts(1, 1, 1)
     assert site.play("--check")[1] == site.play()[1] == site.play(*status)[1] == counts(0, 0, 0)
 
