@@ -57,7 +57,7 @@ planned(struct run_of *x, planner *make, const char *line)
 	world_plan(&x->w, make, line);
 	x->w.o.program = "stalprep";
 	x->t.plan = &x->w.plan;
-	x->t.would_write = x->w.o.dry_run && x->w.plan.write_count;
+	x->t.would_write = x->w.o.dry_run && (x->w.plan.write_count || x->w.plan.touch);
 	x->t.snapshot = x->w.has_part ? &x->snapshot : NULL;
 	x->t.part = x->w.has_part ? &x->w.part : NULL;
 }
