@@ -65,7 +65,7 @@ is_built() {
 build_musl() {
 	sed -i 's/l = fmt_fp(.*);/l = -1;/' src/stdio/vfprintf.c && grep -q 'l = -1;' src/stdio/vfprintf.c &&
 	./configure --prefix=/ --target="$target" --disable-shared --disable-wrapper \
-		CC="$gcc" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
+		CC="$gcc" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags -Oz" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
 	make -j"$jobs" &&
 	make DESTDIR="$1" install &&
 	cp COPYRIGHT "$1/LICENSE"
