@@ -20,11 +20,13 @@
 enum {
 	PROC_MAX = 16 * 1024 * 1024, /* bytes of a table in /proc */
 	SOCKETS_MAX = 16,            /* sockets that may listen at one address and port */
-	/* of /proc/net/tcp: fields of a line, and TCP_LISTEN */
-	FIELD_LOCAL = 1,
-	FIELD_STATE = 3,
-	FIELD_INODE = 9,
-	STATE_LISTEN = 0x0a
+	/* <linux/netlink.h>, <linux/sock_diag.h>, <net/tcp_states.h> */
+	NETLINK_DIAG = 4,
+	DIAG_BY_FAMILY = 20,
+	DIAG_DONE = 3,
+	DIAG_REQUEST_DUMP = 0x301,
+	DIAG_MAX = 8192, /* bytes that are read at once, as the kernel's documentation advises */
+	STATE_LISTEN = 10
 };
 
 /* ---- is the address this host's own? ---- */
@@ -62,92 +64,115 @@ struct sockets {
 	bool unsure; /* too many, several holders, or something could not be seen */
 };
 
-/* An address of 4 or 16 bytes as /proc/net/tcp has it: words of the host's order in hexadecimal. */
-static void
-write_hex(char *out, const void *address, size_t len)
-{
-	uint32_t word;
-	size_t i;
+/*
+ * A question to the kernel and its answers, one for each socket (<linux/inet_diag.h>, which the C
+ * library lacks). /proc/net/tcp tells the same, but walks all connections for it.
+ */
+struct diag_head {
+	uint32_t len;
+	uint16_t type, flags;
+	uint32_t number, from;
+};
 
-	for (i = 0; i < len; i += 4) {
-		memcpy(&word, (const char *)address + i, 4);
-		snprintf(out + i * 2, 9, "%08X", (unsigned)word);
-	}
+struct diag_socket {
+	uint16_t port, peer_port; /* these and the addresses in network order */
+	uint32_t address[4], peer[4], device, cookie[2];
+};
+
+struct diag_question {
+	struct diag_head head;
+	uint8_t family, protocol, more, unused;
+	uint32_t states;
+	struct diag_socket socket;
+};
+
+struct diag_answer {
+	struct diag_head head;
+	uint8_t family, state, timer, retries;
+	struct diag_socket socket;
+	uint32_t expires, in_queue, out_queue, user, inode;
+};
+
+/* Add it if it takes what comes to this address (an IPv4 one is mapped): is it bound to that or to
+ * all? */
+static void
+add_socket(struct sockets *s, const struct diag_answer *a, const uint32_t wanted[4])
+{
+	const uint32_t *to = a->socket.address;
+	size_t words = a->family == AF_INET ? 1 : 4; /* the others are 0 */
+
+	if ((to[0] | to[1] | to[2] | to[3]) && memcmp(to, wanted + 4 - words, words * 4) != 0)
+		return;
+	if (s->count == SOCKETS_MAX)
+		s->unsure = true;
+	else
+		s->inodes[s->count++] = a->inode;
 }
 
-/* The n-th field of a line, counted from 0; at its end where it has fewer. */
-static const char *
-field(const char *line, int n)
+/* Take some of the answers. False behind the last, and after an error. */
+static bool
+take_answers(struct sockets *s, const char *data, size_t len, const uint32_t wanted[4])
 {
-	for (line += strspn(line, " "); n; n--) {
-		line += strcspn(line, " \n");
-		line += strspn(line, " ");
+	struct diag_answer answer;
+
+	for (; len >= sizeof(answer.head); data += answer.head.len, len -= answer.head.len) {
+		memcpy(&answer, data, len < sizeof(answer) ? len : sizeof(answer));
+		if (answer.head.type == DIAG_DONE)
+			return false;
+		if (answer.head.type != DIAG_BY_FAMILY || answer.head.len < sizeof(answer) ||
+		    answer.head.len > len)
+			break;
+		add_socket(s, &answer, wanted);
 	}
-	return line;
+	s->unsure |= len != 0;
+	return !s->unsure;
 }
 
-/* Add what listens at this address (in that spelling) and port, by a table of /proc/net. */
+/* Find the sockets of one family that listen for this address. */
 static void
-add_sockets(struct sockets *s, const struct buf *table, const char *address, unsigned port)
+find_family(struct sockets *s, uint8_t family, const uint32_t wanted[4], uint16_t port)
 {
-	const char *line = table->data, *end;
-	char local[64];
-	size_t len;
+	struct diag_question question;
+	int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_DIAG);
+	char data[DIAG_MAX];
+	ssize_t n;
 
-	snprintf(local, sizeof(local), "%s:%04X ", address, port);
-	len = strlen(local);
-	for (; line && (end = strchr(line, '\n')); line = end + 1) {
-		if (strncmp(field(line, FIELD_LOCAL), local, len) != 0 ||
-		    strtoul(field(line, FIELD_STATE), NULL, 16) != STATE_LISTEN)
-			continue;
-		if (s->count == SOCKETS_MAX)
-			s->unsure = true;
-		else
-			s->inodes[s->count++] = strtoul(field(line, FIELD_INODE), NULL, 10);
+	memset(&question, 0, sizeof(question));
+	question.head.len = sizeof(question);
+	question.head.type = DIAG_BY_FAMILY;
+	question.head.flags = DIAG_REQUEST_DUMP;
+	question.family = family;
+	question.protocol = IPPROTO_TCP;
+	question.states = 1u << STATE_LISTEN;
+	question.socket.port = port;
+	if (fd == -1 || send(fd, &question, sizeof(question), 0) == -1) {
+		s->unsure = true;
+	} else {
+		do
+			n = recv(fd, data, sizeof(data), 0);
+		while (n > 0 && take_answers(s, data, (size_t)n, wanted));
+		s->unsure |= n <= 0;
 	}
+	if (fd != -1)
+		close(fd);
 }
 
 /* A socket of IPv6 may take IPv4 too. */
 static void
-find_sockets(struct sockets *s, const union resolve_addr *a, const struct buf tables[2])
+find_sockets(struct sockets *s, const union resolve_addr *a)
 {
-	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
-	unsigned char address[16] = { 0 };
-	unsigned port = ntohs(a->sa.sa_family == AF_INET ? a->in.sin_port : a->in6.sin6_port);
-	char text[33];
+	uint32_t wanted[4];
 
-	write_hex(text, address, 16);
-	add_sockets(s, &tables[1], text, port);
 	if (a->sa.sa_family == AF_INET6) {
-		write_hex(text, &a->in6.sin6_addr, 16);
-		add_sockets(s, &tables[1], text, port);
+		memcpy(wanted, &a->in6.sin6_addr, sizeof(wanted));
+		find_family(s, AF_INET6, wanted, a->in6.sin6_port);
 		return;
 	}
-	memcpy(address, mapped, sizeof(mapped));
-	memcpy(address + sizeof(mapped), &a->in.sin_addr, 4);
-	write_hex(text, address, 16);
-	add_sockets(s, &tables[1], text, port);
-	write_hex(text, &a->in.sin_addr, 4);
-	add_sockets(s, &tables[0], text, port);
-	add_sockets(s, &tables[0], "00000000", port);
-}
-
-static void
-find_all_sockets(struct sockets *s, const struct resolved *to)
-{
-	struct buf tables[2] = { { 0 }, { 0 } };
-	size_t i;
-
-	/* a host without IPv6 has no second table */
-	s->unsure = file_read(&tables[0], "/proc/net/tcp", PROC_MAX, NULL) != 0 ||
-	    file_read(&tables[1], "/proc/net/tcp6", PROC_MAX, NULL) == -1;
-	for (i = 0; i < to->count && !s->unsure; i++) {
-		s->unsure = !is_own(&to->addr[i]) || !buf_text(&tables[0]) || !buf_text(&tables[1]);
-		if (!s->unsure)
-			find_sockets(s, &to->addr[i], tables);
-	}
-	buf_free(&tables[0]);
-	buf_free(&tables[1]);
+	memset(wanted, 0, sizeof(wanted));
+	wanted[2] = htonl(0xffff);
+	wanted[3] = a->in.sin_addr.s_addr;
+	find_family(s, AF_INET6, wanted, a->in.sin_port);
+	find_family(s, AF_INET, wanted, a->in.sin_port);
 }
 
 /* ---- who holds them ---- */
@@ -312,10 +337,15 @@ listening_read(struct listening *l, struct buf *text, const struct resolved *to)
 	char name[RUNNING_NAME_MAX];
 	struct sockets s = { 0 };
 	bool done;
+	size_t i;
 	int fd;
 
 	memset(l, 0, sizeof(*l));
-	find_all_sockets(&s, to);
+	for (i = 0; i < to->count && !s.unsure; i++) {
+		s.unsure = !is_own(&to->addr[i]);
+		if (!s.unsure)
+			find_sockets(&s, &to->addr[i]);
+	}
 	if (!s.unsure && s.count)
 		find_holder(&s);
 	if (s.unsure || !s.holder)

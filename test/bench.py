@@ -1,0 +1,442 @@
+#!/usr/bin/env python3
+"""Measures $STALPREP beside what it is compared with: `make bench`.
+
+Both sides of a row are measured in one run, in turns, RUNS times each; the middle one counts, and the least and the most
+are told beside it. What is timed is a process from its start to its end, by the clock and by its processor time. The
+simulator is the server for both sides, in a process of its own. The table is printed, kept in test/BENCH and put into the
+README in place of the one before. It is no test: nothing fails here but what does not run.
+"""
+
+import argparse
+import contextlib
+import functools
+import heapq
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import re
+import selectors
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import process as processes
+import test_bounds
+from conftest import BINARY, CHANGE, PASSWORD, RELAY, ROOT, Authority, guide_bodies
+from oldserver import Fault, OldServer
+from test_connection import LIST, bans, listed
+from wire import Wire
+
+RUNS = 7
+VERSION = "0.15.5"
+DELAY = 0.02            # seconds each way
+STARTS = 50             # of a program that ends at once, in a run
+SECONDS = 600           # no run takes that long
+TABLE = ROOT / "test" / "BENCH"
+README = ROOT / "README"
+MIB = 1 << 20
+
+STAGE = ("stage", *CHANGE, *RELAY)
+PRINT = ("print", *CHANGE)
+STATIC_TRUE = "int main(void) { return 0; }\n"
+
+# An ordinary server beside the quickstart's settings: the vendor's spam rules, lists and scores, 3,400 keys and 175 KB.
+# Lengths and shapes are those of the vendor's file.
+ORDINARY = {
+    **{f"spam-filter.rule.stwt_rule_{n:03}.{key}": value for n in range(340) for key, value in (
+        ("enable", "true"), ("priority", "500"), ("scope", "email"), ("condition", f"location == 'x' && len(v) > {n}"))},
+    **{f"spam-filter.list.scores.TAG_{n:04}_USED": f"{n % 90 / 10}" for n in range(680)},
+    **{f"lookup.spam-free.example-{n:04}.example": "" for n in range(1360)},
+}
+
+
+# One run of a process
+
+@dataclass
+class Run:
+    wall: float         # seconds
+    cpu: float          # of all processors, user and system
+
+
+def run(*args, status=0):
+    """From the start to the end. Nothing of it is read, and it reads nothing."""
+    null = [(os.POSIX_SPAWN_OPEN, fd, os.devnull, os.O_RDWR, 0) for fd in (0, 1, 2)]
+    environment = {"PATH": os.environ["PATH"], "STALPREP_PASSWORD": PASSWORD}
+    began = time.perf_counter()
+    pid = os.posix_spawnp(args[0], args, environment, file_actions=null)
+    _, ended, used = os.wait4(pid, 0)
+    wall = time.perf_counter() - began
+    if os.waitstatus_to_exitcode(ended) != status:
+        raise RuntimeError(f"status {os.waitstatus_to_exitcode(ended)}: {' '.join(args)}")
+    return Run(wall, used.ru_utime + used.ru_stime)
+
+
+def runs(commands):
+    """One after the other."""
+    each = [run(*command) for command in commands]
+    return Run(sum(one.wall for one in each), sum(one.cpu for one in each))
+
+
+def started(args, **options):
+    environment = {"PATH": os.environ["PATH"], "STALPREP_PASSWORD": PASSWORD}
+    return subprocess.Popen(args, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, **options)
+
+
+def peak(args):
+    """The most memory that a run used, in KB, by the kernel's own mark at its end. (What wait4 tells is inherited.)"""
+    one = started(args, preexec_fn=processes.trace_me)
+    with replaced(processes, "memory", lambda pid: int(processes.status(pid)["VmHWM"].split()[0])):
+        found = processes.memory_at_exit(one)
+    if one.returncode:
+        raise RuntimeError(f"status {one.returncode}: {' '.join(args)}")
+    return found
+
+
+@contextlib.contextmanager
+def replaced(module, name, value):
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+def carried(port, commands):
+    """Turns, connections, bytes up and bytes down of these commands, each given the port that it asks."""
+    wire, sums = Wire(port), [0, 0, 0, 0]
+    try:
+        for command in commands(wire.port):
+            one = started(command)
+            if not wire.carry(one, SECONDS) or one.wait():
+                raise RuntimeError(" ".join(command))
+            found = wire.turns, wire.connections, len(wire.requested), len(wire.sent)
+            sums = [a + b for a, b in zip(sums, found)]
+    finally:
+        wire.close()
+    return sums
+
+
+# Processes of our own
+
+class Helper:
+    """A process that says which port it has, and then does what it is told."""
+
+    def __init__(self, what, *args):
+        self.pipe, other = multiprocessing.Pipe()
+        self.process = multiprocessing.Process(target=what, args=(other, *args), daemon=True)
+        self.process.start()
+        self.port = self.pipe.recv()
+
+    def reset(self):
+        self.pipe.send(None)
+        self.pipe.recv()
+
+    def stop(self):
+        self.process.kill()
+        self.process.join()
+
+
+def serve(pipe, folder, pair, more, listed_too):
+    """A server with these keys in its database, and with others that are only in its list. It forgets what was written
+    when it is told."""
+    server = OldServer(VERSION, folder, certfile=pair.cert, keyfile=pair.key)
+    server.shared_database.update(more)
+    server.start()
+    if listed_too:
+        server.faults.append(Fault(**LIST, times=-1, answer=(200, listed(server, listed_too)), done=False))
+    local, database = dict(server.store.local), dict(server.store.database)
+    pipe.send(server.http_port(tls=True))
+    while True:
+        pipe.recv()
+        with server.lock:
+            server.store.write_local(dict(local))
+            server.store.database.clear()
+            server.store.database.update(database)
+            server.log.clear()
+        pipe.send(None)
+
+
+def relay(pipe, port):
+    """Leads to `port`, with DELAY each way. A new connection takes a turn: its first bytes wait that long."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    pipe.send(listener.getsockname()[1])
+    poll, due, order = selectors.SelectSelector(), [], itertools.count()  # of selectors it alone counts microseconds
+    poll.register(listener, selectors.EVENT_READ)
+    while True:
+        for key, _ in poll.select(max(0, due[0][0] - time.monotonic()) if due else None):
+            now = time.monotonic()
+            if key.fileobj is listener:
+                client, server = listener.accept()[0], socket.create_connection(("127.0.0.1", port))
+                for one, other, opened in ((client, server, now + 2 * DELAY), (server, client, 0)):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    poll.register(one, selectors.EVENT_READ, (other, opened))
+                continue
+            other, opened = key.data
+            with contextlib.suppress(ConnectionError):
+                data = key.fileobj.recv(1 << 18)
+            if not data:
+                poll.unregister(key.fileobj)
+            heapq.heappush(due, (max(now, opened) + DELAY, next(order), other, data))
+        while due and due[0][0] <= time.monotonic():
+            _, _, other, data = heapq.heappop(due)
+            with contextlib.suppress(OSError):
+                other.sendall(data) if data else other.shutdown(socket.SHUT_WR)
+
+
+# The table
+
+@dataclass
+class Row:
+    """One figure: what was measured on both sides, and the most that it may be, as a ratio or by itself."""
+    what: str
+    against: str
+    unit: str
+    ours: list
+    theirs: list
+    wanted: float = None        # of the ratio
+    most: float = None          # of our own
+
+    @property
+    def ratio(self):
+        return statistics.median(self.ours) / statistics.median(self.theirs)
+
+    def met(self):
+        return self.ratio <= self.wanted if self.most is None else statistics.median(self.ours) <= self.most
+
+    def cells(self):
+        bound = f"{self.wanted:g} times" if self.most is None else f"{self.most:,} {self.unit}".strip()
+        return [self.what, told(self.ours, self.unit), told(self.theirs, self.unit), self.against, f"{self.ratio:.2f}",
+                bound, "" if self.met() else "not met"]
+
+
+def number(value, unit):
+    return f"{value:,.0f}" if unit in ("KB", "B", "") or value >= 1000 else f"{value:.3g}"
+
+
+def told(values, unit):
+    """The middle one, and the least and the most where they differ."""
+    text = f"{number(statistics.median(values), unit)} {unit}".strip()
+    least, most = (number(value, unit) for value in (min(values), max(values)))
+    return text if least == most else f"{text} ({least}-{most})"
+
+
+def in_turns(ours, theirs):
+    """RUNS of both, as two lists."""
+    pairs = [(ours(), theirs()) for _ in range(RUNS)]
+    return [a for a, _ in pairs], [b for _, b in pairs]
+
+
+def milliseconds(pairs, which):
+    return tuple([getattr(one, which) * 1000 for one in side] for side in pairs)
+
+
+# The rows
+
+class Bench:
+    def __init__(self, folder):
+        self.folder, self.numbers = folder, itertools.count()
+        (folder / "ca").mkdir()
+        self.ca = Authority(folder / "ca")
+        self.pair = self.ca.issue("localhost", "127.0.0.1")
+        self.helpers = []
+
+    def help(self, what, *args):
+        self.helpers.append(Helper(what, *args))
+        return self.helpers[-1]
+
+    def serve(self, more=(), listed_too=()):
+        folder = self.folder / f"server{next(self.numbers)}"
+        folder.mkdir()
+        return self.help(serve, str(folder), self.pair, more, listed_too)
+
+    def fresh(self, server):
+        """The server and the folder of the snapshots as they were before."""
+        server.reset()
+        shutil.rmtree(self.folder / "snapshots", ignore_errors=True)
+        (self.folder / "snapshots").mkdir()
+
+    def stage(self, port):
+        return [(BINARY, *STAGE, "--url", f"https://127.0.0.1:{port}", "--cacert", self.ca.file, "--snapshot-dir",
+                 str(self.folder / "snapshots"))]
+
+    @staticmethod
+    def guide(port):
+        """The guide's four commands."""
+        return [("curl", "-sk", "-f", "-u", f"admin:{PASSWORD}", "-H", "Content-Type: application/json",
+                 f"https://127.0.0.1:{port}/api/settings", "-d", json.dumps(body)) for body in guide_bodies(VERSION)]
+
+    def both(self, server, measure):
+        """RUNS of `measure` for the stage and for the guide's commands."""
+        def one(commands):
+            self.fresh(server)
+            return measure(commands)
+        return in_turns(lambda: one(self.stage), lambda: one(self.guide))
+
+    def against_guide(self, server, name, wall, cpu, far, memory):
+        """The four figures that a server of either kind has; their bounds."""
+        against = "the guide's 4 curl"
+        near = self.both(server, lambda commands: runs(commands(server.port)))
+        yield Row(f"{name}: wall", against, "ms", *milliseconds(near, "wall"), wanted=wall)
+        yield Row(f"{name}: client CPU", against, "ms", *milliseconds(near, "cpu"), wanted=cpu)
+        way = self.help(relay, server.port)
+        yield Row(f"{name}: wall, 20 ms each way", against, "ms", *milliseconds(
+            self.both(server, lambda commands: runs(commands(way.port))), "wall"), wanted=far)
+        peaks = self.both(server, lambda commands: max(peak(args) for args in commands(server.port)))
+        yield Row(f"{name}: peak memory", "curl", "KB", *peaks, most=memory)
+
+    def bare(self):
+        server = self.serve()
+        yield from self.against_guide(server, "stage", 0.25, 0.18, 0.55, 512)
+        counts = self.both(server, lambda commands: carried(server.port, commands))
+        for at, (what, unit, most) in enumerate([("turns", "", 6), ("connections", "", 1), ("bytes up", "B", 3800),
+                                                 ("bytes down", "B", 16000)]):
+            yield Row(f"stage: {what}", "the guide's 4 curl", unit, *([one[at] for one in side] for side in counts),
+                      most=most)
+
+    def ordinary(self):
+        yield from self.against_guide(self.serve(ORDINARY), "stage, ordinary server", 0.6, 0.25, 0.7, 1200)
+
+    def bans(self):
+        many, few = (self.serve(listed_too=bans(count)) for count in (500_000, 50_000))
+
+        def one(server, measure):
+            self.fresh(server)
+            return measure(self.stage(server.port))
+        pairs = in_turns(lambda: one(many, runs), lambda: one(few, runs))
+        yield Row("stage, 500,000 bans: wall", "50,000 bans", "ms", *milliseconds(pairs, "wall"), wanted=11)
+        pairs = in_turns(*(lambda server=server: one(server, lambda commands: peak(*commands)) for server in (many, few)))
+        yield Row("stage, 500,000 bans: peak memory", "50,000 bans", "KB", *pairs, most=64 * 1024)
+
+    # config.toml
+
+    def file(self, text):
+        """Gives how to stage this file; each time it is written first."""
+        folder = self.folder / f"etc{next(self.numbers)}"
+        folder.mkdir()
+
+        def staged(measure):
+            for old in folder.iterdir():
+                old.unlink()
+            (folder / "config.toml").write_text(text)
+            return measure((BINARY, *STAGE, "--config", str(folder / "config.toml"), "--dialect", "0.15"))
+        return staged
+
+    def listeners(self):
+        many, few = (self.file(test_bounds.lines(test_bounds.many(count))) for count in (1000, 100))
+        pairs = in_turns(*(lambda one=one: one(lambda args: run(*args)) for one in (many, few)))
+        yield Row("stage --config, 1,000 listeners: wall", "100 listeners", "ms", *milliseconds(pairs, "wall"), wanted=12)
+
+    def large(self):
+        text = [test_bounds.HEAD, *(test_bounds.CONTENTS["lines of 50"](n) for n in range(700_000))]
+        text = "".join(text)
+        cut = [text[:text.index("\n", size) + 1] for size in (32_000_000, 3_200_000)]
+        many, few = map(self.file, cut)
+        pairs = in_turns(*(lambda one=one: one(lambda args: run(*args)) for one in (many, few)))
+        yield Row("stage --config, 32 MB: wall", "3.2 MB", "ms", *milliseconds(pairs, "wall"), wanted=11)
+        pairs = in_turns(lambda: many(peak), lambda: len(cut[0]) / 1024)
+        yield Row("stage --config, 32 MB: peak memory", "the file", "KB", *pairs, wanted=4)
+
+    # The program by itself
+
+    def start(self):
+        source, true = self.folder / "true.c", self.folder / "true"
+        source.write_text(STATIC_TRUE)
+        compiler, = (ROOT / "build").glob(f"{platform.machine()}-linux-musl/bin/*-cc")
+        subprocess.run([compiler, "-Os", "-s", "-o", true, source], check=True)
+        pairs = in_turns(*(lambda args=args: Run(sum(run(*args).wall for _ in range(STARTS)) / STARTS, 0)
+                           for args in ((BINARY, *PRINT), (str(true),))))
+        yield Row("print, start to finish: wall", "a static true", "ms", *milliseconds(pairs, "wall"), wanted=1.1)
+
+    @staticmethod
+    def disk():
+        curl = shutil.which("curl")
+        libraries = re.findall(r"(?:=> |^\s*)(/\S+)", subprocess.check_output(["ldd", curl], text=True), re.M)
+        size = sum(os.stat(path).st_size for path in {os.path.realpath(path) for path in (curl, *libraries)})
+        yield Row("bytes on disk", "curl and libraries", "B", [os.stat(BINARY).st_size], [size], most=384 * 1024)
+
+    @staticmethod
+    def probe():
+        """Ports that take a connection and say nothing."""
+        silent = [socket.create_server(("127.0.0.1", 0), backlog=1024) for _ in range(10)]
+        named = [option for one in silent for option in ("--port", f"{one.getsockname()[1]}=imap")]
+
+        def looked(options):
+            return run(BINARY, "probe", "127.0.0.1", *options, "--silence", "1")
+        pairs = in_turns(lambda: looked(named), lambda: looked(named[:2]))
+        yield Row("probe, 10 silent ports: wall", "1 silent port", "ms", *milliseconds(pairs, "wall"), wanted=1.2)
+
+    parts = {"bare": bare, "ordinary": ordinary, "bans": bans, "listeners": listeners, "large": large, "start": start,
+             "disk": disk, "probe": probe}
+
+
+# Printed and kept
+
+HEADS = ["what", "stalprep", "the other", "which is", "ratio", "at most", ""]
+
+
+def table(rows):
+    cells = [HEADS, *(row.cells() for row in rows)]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(HEADS))]
+    return "".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip() + "\n" for line in cells)
+
+
+def about():
+    """Date, commit, machine."""
+    def said(*command):
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT).stdout.strip()
+    model = re.search(r"model name\s*:\s*(.*)", Path("/proc/cpuinfo").read_text())
+    return "".join(f"# {line}\n" for line in (
+        "Made by `make bench`: the middle of seven runs of each side, in turns (the least - the most). The README quotes it.",
+        f"{time.strftime('%Y-%m-%d')}, {said('git', 'describe', '--always', '--dirty') or 'no revision'}, "
+        f"{os.cpu_count()} processors ({model[1] if model else platform.machine()}), Linux {platform.release()}, "
+        f"{said('curl', '--version').partition(' (')[0]}"))
+
+
+def body(text):
+    return textwrap.indent("".join(line for line in text.splitlines(True) if not line.startswith("#")), "    ")
+
+
+def keep(text):
+    before = body(TABLE.read_text()) if TABLE.exists() else ""
+    TABLE.write_text(text)
+    readme = README.read_text()
+    if before and before in readme:
+        README.write_text(readme.replace(before, body(text)))
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    options.add_argument("part", nargs="*", metavar="PART", help=f"only these ({', '.join(Bench.parts)}); nothing is kept")
+    given = options.parse_args()
+    folder, rows = Path(tempfile.mkdtemp(prefix="bench", dir=ROOT / "build")), []
+    bench = Bench(folder)
+    try:
+        for name in given.part or Bench.parts:
+            part = Bench.parts[name]
+            for row in part.__get__(bench)() if not isinstance(part, staticmethod) else part.__func__():
+                print("  ".join(cell for cell in row.cells() if cell), flush=True)
+                rows.append(row)
+    finally:
+        for helper in bench.helpers:
+            helper.stop()
+        shutil.rmtree(folder)
+    text = about() + table(rows)
+    print("\n" + text, end="")
+    if not given.part:
+        keep(text)
+
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("fork")
+    sys.exit(main())
