@@ -36,6 +36,12 @@ static const struct {
 	{ "enterprise.license-key", 0, 99 },
 };
 
+static char
+lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c;
+}
+
 /* One step of the pattern, as the server compiles it. A backslash escapes the next character. */
 static size_t
 glob_step(const char *p, size_t len, char *what)
@@ -70,7 +76,7 @@ glob(const char *p, size_t plen, const char *key)
 			ki += n ? n : 1;
 			continue;
 		}
-		if (what == 'c' && ki < len && key[ki] == p[pi + skip]) {
+		if (what == 'c' && ki < len && key[ki] == lower(p[pi + skip])) {
 			pi += skip + 1;
 			ki++;
 			continue;
@@ -84,25 +90,32 @@ glob(const char *p, size_t plen, const char *key)
 	return true;
 }
 
-/* One pattern, without its "!". It is lower-cased first. */
+/* Does the key begin with len bytes of the pattern? */
+static bool
+begins(const char *key, const char *pattern, size_t len)
+{
+	size_t i;
+
+	for (i = 0; i < len && key[i] == lower(pattern[i]); i++)
+		;
+	return i == len;
+}
+
+/* One pattern, without its "!". It is compared in lower case. */
 static bool
 match_one(const char *pattern, size_t len, const char *key)
 {
-	char lower[512];
-	size_t klen = strlen(key), i;
+	size_t klen;
 
-	if (!len || len >= sizeof(lower))
-		return false;
-	for (i = 0; i < len; i++)
-		lower[i] = pattern[i] >= 'A' && pattern[i] <= 'Z' ? (char)(pattern[i] + 32)
-								  : pattern[i];
-	if (lower[len - 1] == '*')
-		return klen >= len - 1 && !memcmp(lower, key, len - 1);
-	if (lower[0] == '*')
-		return klen >= len - 1 && !memcmp(lower + 1, key + klen - (len - 1), len - 1);
-	if (memchr(lower, '*', len))
-		return glob(lower, len, key);
-	return klen == len && !memcmp(lower, key, len);
+	if (pattern[len - 1] == '*')
+		return begins(key, pattern, len - 1);
+	if (*pattern == '*') {
+		klen = strlen(key);
+		return klen >= len - 1 && begins(key + klen - (len - 1), pattern + 1, len - 1);
+	}
+	if (memchr(pattern, '*', len))
+		return glob(pattern, len, key);
+	return begins(key, pattern, len) && !key[len];
 }
 
 /* 1: included; -1: excluded; 0: no match. *any becomes true when text is a pattern at all. */
@@ -118,11 +131,13 @@ apply(const char *text, const char *key, bool *any)
 	text += exclude;
 	while (isspace((unsigned char)*text))
 		text++;
-	for (len = strlen(text); len && isspace((unsigned char)text[len - 1]); len--)
-		;
-	if (!len)
+	if (!*text)
 		return 0;
 	*any = true;
+	if (isalpha((unsigned char)*text) && lower(*text) != *key)
+		return 0; /* as with most keys */
+	for (len = strlen(text); isspace((unsigned char)text[len - 1]); len--)
+		;
 	if (!match_one(text, len, key))
 		return 0;
 	return exclude ? -1 : 1;
