@@ -333,15 +333,19 @@ read_members(struct snapshot *s, struct pool *pool, const struct json *doc, stru
 static uint32_t
 crc32(const char *data, size_t len)
 {
-	uint32_t crc = UINT32_MAX;
+	uint32_t table[256], crc;
 	size_t i;
 	int bit;
 
-	for (i = 0; i < len; i++) {
-		crc ^= (unsigned char)data[i];
+	for (i = 0; i < 256; i++) {
+		crc = (uint32_t)i;
 		for (bit = 0; bit < 8; bit++)
 			crc = crc & 1 ? crc >> 1 ^ 0xedb88320u : crc >> 1;
+		table[i] = crc;
 	}
+	crc = UINT32_MAX;
+	for (i = 0; i < len; i++)
+		crc = crc >> 8 ^ table[(crc ^ (unsigned char)data[i]) & 0xff];
 	return ~crc;
 }
 

@@ -213,7 +213,7 @@ look_at(struct sockets *s, pid_t pid)
 	}
 	/* cppcheck-suppress readdirCalled ; there is one thread */
 	while ((entry = readdir(fds))) {
-		if (!is_socket(s, dirfd(fds), entry->d_name))
+		if (entry->d_type != DT_LNK || !is_socket(s, dirfd(fds), entry->d_name))
 			continue;
 		s->held++;
 		s->unsure |= s->holder && s->holder != pid;
