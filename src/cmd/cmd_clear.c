@@ -178,9 +178,8 @@ leaves_any(const struct run *r)
 int
 cmd_clear(const struct options *o)
 {
-	struct run r;
+	static struct run r;
 
-	memset(&r, 0, sizeof(r));
 	if (run_begin(&r, o, !o->dry_run) == 0 && run_read(&r) == 0 &&
 	    run_plan(&r, plan_clear) == 0) {
 		if (leaves_any(&r))

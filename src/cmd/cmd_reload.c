@@ -37,10 +37,9 @@ reload_one(struct run *r, struct target *t)
 int
 cmd_reload(const struct options *o)
 {
-	struct run r;
+	static struct run r;
 	size_t i;
 
-	memset(&r, 0, sizeof(r));
 	if (run_begin(&r, o, false) == 0 && run_read(&r) == 0) {
 		for (i = 0; i < r.count && !run_stopped(&r); i++)
 			reload_one(&r, &r.targets[i]);

@@ -118,9 +118,8 @@ tell_of_sources(struct run *r)
 int
 cmd_stage(const struct options *o)
 {
-	struct run r;
+	static struct run r;
 
-	memset(&r, 0, sizeof(r));
 	if (run_begin(&r, o, !o->dry_run) == 0 && run_read(&r) == 0 &&
 	    run_plan(&r, plan_stage) == 0) {
 		if (o->dry_run) {

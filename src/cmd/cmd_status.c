@@ -20,11 +20,10 @@ exit_of_target(const struct plan *p, unsigned groups)
 int
 cmd_status(const struct options *o)
 {
-	struct run r;
+	static struct run r;
 	size_t i;
 	int status;
 
-	memset(&r, 0, sizeof(r));
 	if (run_begin(&r, o, false) == -1 || run_read(&r) == -1 || run_plan(&r, plan_status) == -1)
 		return run_end(&r);
 	for (i = 0; i < r.count; i++) {

@@ -17,7 +17,7 @@
 struct options;
 struct target;
 
-/* Zero-initialise; run_end frees it. */
+/* All zero at first, and static: it is too much for a small stack. run_end frees it. */
 struct run {
 	const struct options *options;
 	struct pool pool;
