@@ -6,6 +6,7 @@
 #   make unit-asan                           the same under AddressSanitizer and UBSan (not with musl)
 #   make fuzz [TARGETS="url json"]           all fuzz targets, or these, under both, FUZZ_SECONDS=60 each; needs clang (not with musl)
 #   make check, make test                    all tests: the same as ./build.sh test
+#   make bench                               measure it beside what it is compared with: the same as ./build.sh bench
 #   make format                              format the C code with the clang-format that VERSIONS names
 #   make messages                            list all texts that a user may read; needs gettext
 #
@@ -187,6 +188,9 @@ format:
 test check:
 	./build.sh test
 
+bench:
+	./build.sh bench
+
 # Where install puts what; a distribution may have other folders for the completions.
 BINDIR     = $(PREFIX)/bin
 MANDIR     = $(PREFIX)/share/man/man1
@@ -228,7 +232,7 @@ clean:
 
 FORCE:
 
-.PHONY: all messages unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check install \
+.PHONY: all messages unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check bench install \
 	uninstall completions clean FORCE
 .SECONDARY:
 

@@ -31,6 +31,8 @@ usage() {
                          some of them: "test unit addr json", "test fuzz url", "test e2e -k port25"
 ./build.sh test mutate [COUNT [SEED [FILE...]]]
                          changes places of the program, and prints the changes that no test notices; takes hours
+./build.sh bench [PART...]
+                         measure it beside what it is compared with, and put the table into test/BENCH and the README
 ./build.sh format        format the C code, with the clang-format that VERSIONS names
 ./build.sh clean         remove what was built, but keep the fetched sources
 ./build.sh help          this text
@@ -81,6 +83,7 @@ check_arguments() {
 	test)
 		shift
 		check_test_arguments "$@" ;;
+	bench) ;;                               # test/bench.py's own
 	build | demo | format | clean | help) no_more "$@" ;;
 	*) wrong "there is no such command: $1" ;;
 	esac
@@ -401,6 +404,12 @@ test_mutate() {
 	"$python" test/mutate.py "$@"
 }
 
+bench() {
+	locked build_native
+	has_modules "$python_modules" || die "no Python has all of: $python_modules"
+	STALPREP=$PWD/$bin exec "$python" test/bench.py "$@"
+}
+
 timed() {
 	what=$1
 	shift
@@ -475,6 +484,10 @@ test)
 	install_packages
 	rm -f build/skipped
 	run_tests "$@" ;;
+bench)
+	need_for_e2e
+	install_packages
+	bench "$@" ;;
 format)
 	need_for_tool clang-format
 	install_packages
