@@ -402,7 +402,7 @@ def keep(rows):
     """In the file, and without the spread in place of the README's table, which ends with an empty line."""
     TABLE.write_text(about() + table(rows))
     quoted = textwrap.indent(table(rows, spread=False), "    ")
-    README.write_text(re.sub(r"^    what .*?\n(?=\n)", lambda _: quoted, README.read_text(), flags=re.M | re.S))
+    README.write_text(re.sub(r"^    what\b.*?\n(?=\n)", lambda _: quoted, README.read_text(), flags=re.M | re.S))
 
 
 def main():
