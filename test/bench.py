@@ -44,7 +44,6 @@ LOOP = 'i=0; while [ $i -lt 100 ]; do "$@" || exit; i=$((i + 1)); done'
 SECONDS = 600           # no run takes that long
 TABLE = ROOT / "test" / "BENCH"
 README = ROOT / "README"
-MIB = 1 << 20
 
 STAGE = ("stage", *CHANGE, *RELAY)
 PRINT = ("print", *CHANGE)
