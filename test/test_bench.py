@@ -30,5 +30,5 @@ def test_it_runs():
                          check=False, capture_output=True, timeout=300, env={**os.environ, "STALPREP": BINARY})
     assert ran.returncode == 0, ran.stderr
     found = dict(line.split("; ", 1) for line in ran.stdout.splitlines())
-    assert found["stage: turns"].startswith("6;") and found["stage: connections"].startswith("1;") and len(found) == 9
+    assert found["stage: turns"].startswith("6;") and found["stage: connections"].startswith("1;") and len(found) == 10
     assert (ROOT / "test" / "BENCH").read_text() == kept
