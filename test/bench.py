@@ -282,7 +282,7 @@ class Bench:
     def against_guide(self, server, name, wall, cpu, far, memory):
         """The figures that a server of either kind has; their bounds. The snapshot is in memory: a disk takes what it
         takes, so that is a row by itself."""
-        against = "the guide's four curl"
+        against = "the guide's curl"
         near = self.both(server, lambda commands: runs(commands(server.port)))
         yield Row(f"{name}: wall", against, "ms", *milliseconds(near, "wall"), wanted=wall)
         yield Row(f"{name}: wall, snapshot on the disk", against, "ms", *milliseconds(
@@ -300,7 +300,7 @@ class Bench:
         counts = self.both(server, lambda commands: carried(server.port, commands))
         for at, (what, unit, most) in enumerate([("turns", "", 6), ("connections", "", 1), ("bytes up", "B", 3800),
                                                  ("bytes down", "B", 16000)]):
-            yield Row(f"stage: {what}", "the guide's four curl", unit, *([one[at] for one in side] for side in counts),
+            yield Row(f"stage: {what}", "the guide's curl", unit, *([one[at] for one in side] for side in counts),
                       most=most)
 
     def ordinary(self):
