@@ -19,6 +19,7 @@ import platform
 import re
 import selectors
 import shutil
+import signal
 import socket
 import statistics
 import struct
@@ -118,7 +119,7 @@ def carried(port, commands):
 
 # Processes and a network of our own
 
-CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP = 0x40000000, 0x8914, 1
+CLONE_NEWNET, SIOCSIFFLAGS, IFF_UP, PR_SET_PDEATHSIG = 0x40000000, 0x8914, 1, 1
 
 
 def be_alone():
@@ -133,9 +134,14 @@ class Helper:
 
     def __init__(self, what, *args):
         self.pipe, other = multiprocessing.Pipe()
-        self.child = multiprocessing.Process(target=what, args=(other, *args), daemon=True)
+        self.child = multiprocessing.Process(target=self.work, args=(what, other, *args), daemon=True)
         self.child.start()
         self.port = self.pipe.recv()
+
+    @staticmethod
+    def work(what, *args):
+        process.LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with the benchmark, however that ends
+        what(*args)
 
     def reset(self):
         self.pipe.send(None)
