@@ -108,6 +108,8 @@ def test_read_only_disk(run, simulate, mount, more):
     staged = state(server)
     disk.remount("ro")
     server.log.clear()
+    dry = on_disk(run, disk, (*STAGE, "-n"), server, status=0)
+    assert f"The real run would be refused: the snapshot can't be kept in {disk.folder} (Read-only file system)" in dry.err
     ran = on_disk(run, disk, STAGE, server, status=1)
     assert "Read-only file system" in ran.err and "Nothing was written" in ran.err
     assert ".snapshot.json was found. Copy it" in ran.err and "--snapshot FILE" in ran.err

@@ -9,8 +9,10 @@
 #include "target/target_file.h"
 #include "target/target_snapshot.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Put all plans into the snapshot, and save it before anything is written to any target. */
 static int
@@ -115,6 +117,16 @@ tell_of_sources(struct run *r)
 	}
 }
 
+/* For a dry run: can the snapshot be kept? */
+static void
+tell_of_folder(struct run *r)
+{
+	if (store_has_folder(&r->store) && access(r->store.folder, W_OK) == -1)
+		message_add(&r->messages, &r->pool, MESSAGE_WARNING,
+		    "The real run would be refused: the snapshot can't be kept in %s (%s).",
+		    r->store.folder, strerror(errno));
+}
+
 int
 cmd_stage(const struct options *o)
 {
@@ -124,6 +136,7 @@ cmd_stage(const struct options *o)
 	    run_plan(&r, plan_stage) == 0) {
 		if (o->dry_run) {
 			tell_of_sources(&r);
+			tell_of_folder(&r);
 		} else {
 			stage_all(&r);
 			run_withdraw(&r);
