@@ -200,6 +200,7 @@ def test_relay_that_nobody_names(run, serve, groups):
     for path in run.folder.iterdir():
         path.unlink()
     ran = run("status", *reach(server), *groups, status=6)
+    assert "--relay HOST" in run("status", *reach(server), *groups, "-q", status=6).err
     assert "--relay HOST" in ran.err and "Not ready for the restart" in ran.out
 
 

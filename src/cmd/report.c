@@ -20,14 +20,13 @@ format(struct buf *out, const struct report *r)
 		buf_add(out, t->diff->data, t->diff->len);
 }
 
-/* A quiet clear that left keys alone still names them. */
+/* A quiet run that did a part, or found no more, still says why. */
 static enum message_level
 least_level(const struct report *r)
 {
 	if (!r->options->quiet)
 		return MESSAGE_NOTE;
-	return r->exit == EXIT_PARTLY && r->options->id == COMMAND_CLEAR ? MESSAGE_WARNING
-									 : MESSAGE_REFUSAL;
+	return r->exit == EXIT_PARTLY ? MESSAGE_WARNING : MESSAGE_REFUSAL;
 }
 
 int
