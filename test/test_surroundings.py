@@ -334,10 +334,11 @@ def test_no_family_is_found(run, names):
 
 
 @native
-def test_child_is_confined(run, names):
+@pytest.mark.parametrize("args", [("status", "--url", f"https://{NAME}"), ("probe", NAME)], ids=["status", "probe"])
+def test_child_is_confined(run, names, args):
     """It reads what the network says."""
     asked, wrap = names({1: None, 28: None})
-    started = run.start("status", "--url", f"https://{NAME}", wrap=wrap)
+    started = run.start(*args, wrap=wrap)
     while not {1, 28} <= set(asked.asked):
         time.sleep(0.01)
     children = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()

@@ -15,16 +15,6 @@
 
 #include <string.h>
 
-/* A login is not needed: nobody shall find it here. */
-static void
-forget_password(void)
-{
-	struct secret unused = { 0 };
-
-	(void)!secret_take_env(&unused, SECRET_ENV, NULL);
-	secret_wipe(&unused);
-}
-
 static int
 choose(struct probing *p, struct err *err)
 {
@@ -57,7 +47,7 @@ find_addresses(const struct options *o, struct resolved *to, struct err *err)
 	}
 	if (o->reach.connect_timeout)
 		d.step = deadline_now() + (int64_t)o->reach.connect_timeout * 1000;
-	return resolve(to, o->host, 1, entries, o->reach.resolve_count, NULL, &d, err);
+	return resolve(to, o->host, 1, entries, o->reach.resolve_count, &d, err);
 }
 
 static void
@@ -116,7 +106,7 @@ begin(struct probing *p, struct err *err)
 	const struct reach *r = &p->options->reach;
 	struct resolved to;
 
-	forget_password();
+	secret_forget_env(SECRET_ENV); /* nobody shall find it here */
 	if (choose(p, err) == -1 || find_addresses(p->options, &to, err) == -1)
 		return -1;
 	p->probe.host = p->options->host;

@@ -125,18 +125,6 @@ confine_run(struct run *r, bool writes)
 		    c.no_new_privs ? "yes" : "no", c.landlock ? "yes" : "no");
 }
 
-/* The child process that looks up a name reads what a name server says, and needs no password. */
-static void
-confine_child(void)
-{
-	static const uint16_t dns = 53;
-	struct secret mine = { 0 };
-
-	if (secret_take_env(&mine, SECRET_ENV, NULL) == 0)
-		secret_wipe(&mine);
-	(void)confine(&(struct confine_keep){ .names = true, .ports = &dns, .count = 1 });
-}
-
 /* What the servers read at their next start. A reload has nothing to do with it. */
 static int
 read_boot_files(struct run *r)
@@ -172,7 +160,6 @@ begin_targets(struct run *r)
 
 		t->alone = r->count == 1;
 		t->has_database = !o->reach.config && i == 0;
-		t->session.in_child = confine_child;
 		if (target_begin(t, purpose, &o->request, &o->reach, &o->reach.targets[i], &err) ==
 		    -1) {
 			run_fail(r, t, &err);

@@ -1,7 +1,9 @@
 #include "sys/resolve.h"
 
 #include "base/err.h"
+#include "sys/confine.h"
 #include "sys/deadline.h"
+#include "sys/secret.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -276,7 +278,6 @@ find_entry(const char *host, unsigned port, const struct resolve_entry *entries,
 struct query {
 	const char *host;
 	unsigned port;
-	void (*in_child)(void);
 };
 struct lookup {
 	int family;
@@ -295,10 +296,11 @@ look_up(const struct query *q, int family, int out)
 	struct addrinfo hints = { .ai_family = family, .ai_socktype = SOCK_STREAM }, *list = NULL,
 			*a;
 	struct found f = { .magic = FOUND_MAGIC };
+	static const uint16_t dns = 53;
 	char service[8];
 
-	if (q->in_child)
-		q->in_child();
+	secret_forget_env(SECRET_ENV);
+	(void)confine(&(struct confine_keep){ .names = true, .ports = &dns, .count = 1 });
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	signal(SIGINT, SIG_IGN); /* the terminal sends it to both; the parent decides */
 	signal(SIGQUIT, SIG_IGN);
@@ -460,7 +462,7 @@ resolve_children(
 
 int
 resolve(struct resolved *out, const char *host, unsigned port, const struct resolve_entry *entries,
-    size_t count, void (*in_child)(void), const struct deadline *deadline, struct err *err)
+    size_t count, const struct deadline *deadline, struct err *err)
 {
 	const struct resolve_entry *e = find_entry(host, port, entries, count);
 	union resolve_addr a;
@@ -484,5 +486,5 @@ resolve(struct resolved *out, const char *host, unsigned port, const struct reso
 	if (!*host || strlen(host) > HOST_MAX)
 		return err_set(
 		    err, ERR_REACH, "the host's name is empty or longer than %d bytes", HOST_MAX);
-	return resolve_children(out, &(struct query){ host, port, in_child }, deadline, err);
+	return resolve_children(out, &(struct query){ host, port }, deadline, err);
 }

@@ -44,13 +44,13 @@ int resolve_parse(struct resolve_entry *e, const char *text, struct err *err) WA
 /*
  * Find the addresses of a host (without brackets) and a port. The entries come first, then literal
  * addresses and "localhost", which need no file; any other name is looked up in a child that is
- * killed at the deadline. The child reads what the network says, so in_child (may be NULL) is
- * called in it first, to remove what it does not need. 0 with at least one address; -1 with err of
- * kind ERR_REACH, ERR_INTERRUPT or ERR_SYSTEM.
+ * killed at the deadline. The child reads what the network says, so it is confined, and has no
+ * $STALPREP_PASSWORD. 0 with at least one address; -1 with err of kind ERR_REACH, ERR_INTERRUPT or
+ * ERR_SYSTEM.
  */
 int resolve(struct resolved *out, const char *host, unsigned port,
-    const struct resolve_entry *entries, size_t count, void (*in_child)(void),
-    const struct deadline *deadline, struct err *err) WARN_UNUSED;
+    const struct resolve_entry *entries, size_t count, const struct deadline *deadline,
+    struct err *err) WARN_UNUSED;
 
 /* Write the address and port as text, IPv6 in brackets, into out[RESOLVE_TEXT_MAX]. */
 void resolve_format(const union resolve_addr *a, char *out);

@@ -107,10 +107,20 @@ secret_read_file(struct secret *s, const char *path, const char *what, bool lax,
 	return r;
 }
 
+void
+secret_forget_env(const char *name)
+{
+	char *value = getenv(name);
+
+	if (value)
+		wipe(value, strlen(value));
+	unsetenv(name);
+}
+
 int
 secret_take_env(struct secret *s, const char *name, struct err *err)
 {
-	char *value = getenv(name);
+	const char *value = getenv(name);
 	int r = 0;
 
 	secret_wipe(s);
@@ -124,8 +134,7 @@ secret_take_env(struct secret *s, const char *name, struct err *err)
 		r = err_set(err, ERR_USAGE, "$%s holds a line feed", name);
 	else
 		r = secret_add(s, value, strlen(value), err);
-	wipe(value, strlen(value));
-	unsetenv(name);
+	secret_forget_env(name);
 	return r;
 }
 

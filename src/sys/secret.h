@@ -43,6 +43,9 @@ int secret_read_file(
  */
 int secret_take_env(struct secret *s, const char *name, struct err *err) WARN_UNUSED;
 
+/* Overwrite the bytes of an environment variable, if it is set, and unset it. */
+void secret_forget_env(const char *name);
+
 /*
  * The text of the Authorization header's value, "Basic …" (RFC 7617) of user, ':' and password,
  * appended to out.

@@ -94,8 +94,8 @@ session_resolve(struct session *s, const struct reach *r, const struct url *url,
 	}
 	session_begin_phase(s, true);
 	s->deadline.step = end_of(r->connect_timeout);
-	if (resolve(&s->addresses, url->host, url->port, entries, r->resolve_count, s->in_child,
-		&s->deadline, err) == -1)
+	if (resolve(&s->addresses, url->host, url->port, entries, r->resolve_count, &s->deadline,
+		err) == -1)
 		return -1;
 	return url->https ? 0 : check_loopback(&s->addresses, err);
 }

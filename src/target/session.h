@@ -42,7 +42,6 @@ struct session {
 	const struct credentials *credentials;
 	const struct url *url;
 	char authority[ORIGIN_MAX];
-	void (*in_child)(void); /* for resolve(); set it before session_resolve */
 	struct resolved addresses;
 	struct deadline deadline;
 	struct conn conn;

@@ -116,8 +116,7 @@ test_resolve(void **state)
 	for (i = 0; i < COUNT(texts); i++)
 		assert_int_equal(resolve_parse(&e[i], texts[i], &err), 0);
 	for (i = 0; i < COUNT(cases); i++) {
-		CHECK(
-		    resolve(&r, cases[i].host, cases[i].port, e, COUNT(e), NULL, &never, &err) == 0,
+		CHECK(resolve(&r, cases[i].host, cases[i].port, e, COUNT(e), &never, &err) == 0,
 		    "%s: %s", cases[i].host, err.text);
 		list(&r, text, sizeof(text));
 		CHECK(!strcmp(text, cases[i].out), "%s: %s", cases[i].host, text);
@@ -139,16 +138,15 @@ test_look_up(void **state)
 	struct err err;
 
 	(void)state;
-	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, NULL, &past, &err), -1);
+	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, &past, &err), -1);
 	CHECK(err.kind == ERR_REACH && has(err.text, "--max-time") &&
 		has(err.text, "no-such-name.invalid"),
 	    "%s", err.text);
-	assert_int_equal(
-	    resolve(&r, "no-such-name.invalid", 443, NULL, 0, NULL, &stopped, &err), -1);
+	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, &stopped, &err), -1);
 	CHECK(err.kind == ERR_INTERRUPT && err.code == SIGTERM, "%s", err.text);
-	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, NULL, &soon, &err), -1);
+	assert_int_equal(resolve(&r, "no-such-name.invalid", 443, NULL, 0, &soon, &err), -1);
 	CHECK(err.kind == ERR_REACH && has(err.text, "--resolve"), "%s", err.text);
-	assert_int_equal(resolve(&r, "", 443, NULL, 0, NULL, &soon, &err), -1);
+	assert_int_equal(resolve(&r, "", 443, NULL, 0, &soon, &err), -1);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	assert_int_equal(errno, ECHILD);
 }
