@@ -276,6 +276,15 @@ def test_max_time(run, peer):
     assert "The time was over" in ran.out and "--max-time 2" in ran.out
 
 
+@pytest.mark.parametrize("act,protocol,verdict", [
+    (says(b"220 hal"), "smtp", "something else"), (behind(hold, lambda sock: None), "http", "silent"),
+], ids=["half a line", "behind the header"])
+def test_max_time_makes_the_verdict(run, peer, act, protocol, verdict):
+    """It is said that more could have come, whatever was waited for."""
+    row, ran = probe(run, peer(act), protocol, "--max-time", "2", "--silence", "100", status=0)
+    assert row["verdict"] == verdict and "The time was over before all was known of 1 port " in ran.out
+
+
 def test_connect_timeout(run):
     """A listener whose queue is full does not answer; that is silence, and no header is sent."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
@@ -419,8 +428,39 @@ def test_expect(run, peer):
     expect("cutover", wants, words="cutover", status=0, args=())
     expect("cutover", wants, plain, status=6,
            words=f"{plain} is plain: the server was not restarted since staging, or it does not see this host as 127.0.0.0/8")
-    expect("cutover", plain, words="No port wants the header", status=6)
     expect("cutover", wants, free_port(), words="nothing listens here", status=6)
+    patient(run, "probe", "127.0.0.1", "--port", f"{peer(says(SMTP[0]))}=smtp", "--expect", "cutover", status=6,
+            good=lambda ran: "No port wants the header" in ran.err)
+
+
+def named_ports(*ports):
+    return [word for port in ports for word in ("--port", f"{port}=imap")]
+
+
+def test_same_thing_is_said_once(run, peer):
+    """With the ports of which it is true; and nine ports that are plain show one cause."""
+    first, second, wants = peer(says(IMAP[0])), peer(says(IMAP[0])), peer(behind(answers(*IMAP)))
+    where = ("probe", "127.0.0.1", *named_ports(first, second, wants, free_port()), "--expect", "cutover")
+    ran = patient(run, *where, "--proxy", "127.0.0.1", status=6, good=lambda ran: ran.err.count("\n") == 2)
+    assert f"Each of {first}, {second} is plain: the server was not restarted" in ran.err
+
+
+def test_from_outside(run, peer):
+    """All is plain there, and the server is not accused. If it wants a header there, another cause has to be looked for."""
+    first, second, wants = peer(says(IMAP[0])), peer(says(IMAP[0])), peer(behind(answers(*IMAP)))
+    outside = ("--expect", "cutover", "--proxy", "192.0.2.1", "--proxy", "192.0.2.2")
+    why = "This host's address is 127.0.0.1, which is not in 192.0.2.1/32 or 192.0.2.2/32: "
+    ran = run("probe", "127.0.0.1", *named_ports(first, second), *outside, status=6)
+    assert f"{why}from there all ports are plain" in ran.err and ran.err.count("\n") == 1
+    ran = patient(run, "probe", "127.0.0.1", *named_ports(wants), *outside)
+    why += "if a port wants the header all the same, NAT is in between, or an earlier stage still runs."
+    assert f"warning: {why}" in ran.err and ran.err.count("\n") == 1
+    assert "All is as expected: cutover." in ran.out
+    ran = patient(run, "probe", "127.0.0.1", *named_ports(first, wants), *outside, status=6,
+                  good=lambda ran: why in ran.err)
+    assert f"{first} is plain: the server was not restarted since staging" in ran.err
+    patient(run, "probe", "127.0.0.1", *named_ports(first, wants), "--expect", "staged", *outside[2:], status=6,
+            good=lambda ran: f"{wants} wants the header: the server was" in ran.err and why in ran.err)
 
 
 def has_route(address):
@@ -651,7 +691,7 @@ def test_snapshot_tells_the_listeners(run, simulate, peer):
     rows = {row["listener"]: row for row in ran.json["ports"]}
     assert rows["a"]["verdict"] == rows["a"]["expected"] == "wants the header"
     assert rows["b"]["verdict"] == "silent" and rows["b"]["expected"] is None
-    assert 'Listener \\"c\\" is not looked at' in ran.out and "8080 is closed, listener http: nothing listens here" in ran.out
+    assert 'Listener \\"c\\" is not looked at' in ran.out and "8080 (http) is closed: nothing listens here" in ran.out
 
 
 def test_listener_of_another_address(run, simulate, peer):
@@ -659,6 +699,68 @@ def test_listener_of_another_address(run, simulate, peer):
     wants = peer(behind(answers(*IMAP)))
     path = write_snapshot(run, simulate, listener("http", 8080, "http", bind="127.0.0.9:8080"), listener("a", wants, "imap"))
     patient(run, "probe", "127.0.0.1", "--snapshot", path, "--expect", "cutover")
+
+
+HERE, ELSEWHERE = "127.0.0.2", "127.0.0.1"  # where it is probed, and a loopback address that is not that
+
+
+@pytest.mark.parametrize("left", ["local", "zlocal"])
+@pytest.mark.parametrize("bind", [ELSEWHERE, "10.0.0.2"])
+def test_listeners_of_one_port(run, simulate, peer, left, bind):
+    """The one that was put behind the proxy counts, before or after the other one."""
+    wants, plain = peer(behind(answers(*IMAP)), HERE), peer(says(IMAP[0]), HERE)
+    path = write_snapshot(
+        run, simulate, listener("http", 8080, "http", bind=f"{ELSEWHERE}:8080"), listener("a", wants, "imap"),
+        listener(left, plain, "imap", bind=f"{bind}:{plain}"), listener("public", plain, "imap", bind=f"10.0.0.1:{plain}"),
+        args=("--leave", left))
+    patient(run, "probe", HERE, "--snapshot", path, "--expect", "cutover", status=6,
+            good=lambda ran: f"{plain} (public) is plain: " in ran.err)
+
+
+def test_listener_of_both_loopback_addresses(run, simulate, peer):
+    """It can't be reached from elsewhere, so that it is closed counts for nothing."""
+    wants, closed = peer(behind(answers(*IMAP)), HERE), free_port()
+    path = write_snapshot(run, simulate, listener("http", closed, "http", bind=[f"{ELSEWHERE}:{closed}", f"[::1]:{closed}"]),
+                          listener("a", wants, "imap"))
+    patient(run, "probe", HERE, "--snapshot", path, "--expect", "cutover")
+
+
+def test_listener_of_unknown_port(run, simulate, peer):
+    """All is not as expected before its port is named; then it is judged as any other that was put behind the proxy."""
+    wants, plain, odd = peer(behind(answers(*IMAP)), HERE), peer(says(SMTP[0]), HERE), peer(behind(answers(*SMTP)), HERE)
+    path = write_snapshot(
+        run, simulate, listener("http", 8080, "http", bind=f"{ELSEWHERE}:8080"), listener("a", wants, "imap"),
+        listener("odd", 1, "smtp", bind=["[::]:%{env:PORT}%", "0.0.0.0:%{env:PORT}%"]),
+        args=("--also", "odd", "--relay-listener", "mx"))
+
+    def expect(status, *args, good):
+        return patient(run, "probe", HERE, "--snapshot", path, "--expect", "cutover", *args, status=status, good=good)
+    words = 'Listener "odd" is not looked at'
+    expect(6, good=lambda ran: words in ran.err and "wants the header" in ran.out)
+    expect(6, "-q", good=lambda ran: words in ran.err)
+    expect(6, "--port", f"{wants}=imap", good=lambda ran: words in ran.err)  # that is another one
+    expect(6, "--port", f"{plain}=smtp", good=lambda ran: f"{plain} is plain: the server" in ran.err and words not in ran.err)
+    expect(0, "--port", f"{odd}=smtp", good=lambda ran: ran.err == "")
+
+
+def test_relay_listener_of_unknown_port(run, simulate, peer):
+    wants, plain, header = peer(behind(answers(*IMAP)), HERE), peer(says(SMTP[0]), HERE), peer(behind(answers(*SMTP)), HERE)
+    path = write_snapshot(
+        run, simulate, listener("http", 8080, "http", bind=f"{ELSEWHERE}:8080"), listener("a", wants, "imap"),
+        listener("odd", 1, "smtp", bind="[::]:%{env:PORT}%"), args=("--relay-listener", "odd"))
+    for ports, status, words in (((), 6, 'Listener "odd" is not looked at'), ((plain,), 0, ""), ((header,), 6, "relay sends none")):
+        named = [word for port in ports for word in ("--port", f"{port}=smtp")]
+        patient(run, "probe", HERE, "--snapshot", path, "--expect", "cutover", *named, status=status,
+                good=lambda ran, words=words: words in ran.err if words else ran.err == "")
+
+
+def test_listener_that_is_named_too(run, simulate, peer):
+    """It is judged all the same."""
+    wants, plain = peer(behind(answers(*IMAP)), HERE), peer(says(SMTP[0]), HERE)
+    path = write_snapshot(run, simulate, listener("http", 8080, "http", bind=f"{ELSEWHERE}:8080"), listener("a", wants, "imap"),
+                          listener("odd", plain, "smtp"), args=("--also", "odd"))
+    patient(run, "probe", HERE, "--snapshot", path, "--port", f"{plain}=smtp", "--expect", "cutover", status=6,
+            good=lambda ran: f"{plain} is plain: " in ran.err)
 
 
 def test_json_is_one_object(run, peer):

@@ -77,11 +77,11 @@ networks(struct probing *p)
 	return all;
 }
 
-/* What it means that a port is not as expected. */
+/* What it means that ports are not as expected. */
 static const char *
-meaning(struct probing *p, const struct probe_try *t)
+meaning(struct probing *p, enum verdict v)
 {
-	switch (t->verdict) {
+	switch (v) {
 	case VERDICT_PLAIN:
 		return pool_printf(&p->pool,
 		    "the server was not restarted since staging, or it does not see this host as "
@@ -100,8 +100,8 @@ meaning(struct probing *p, const struct probe_try *t)
 	case VERDICT_CLOSED:
 		return "nothing listens here";
 	case VERDICT_SILENT:
-		return t->number ? "it can't be reached from here: is a firewall in between?"
-				 : "it says nothing, with a header or without";
+		return "it says nothing, with a header or without, or can't be reached: is a "
+		       "firewall in between?";
 	case VERDICT_REFUSES:
 		return "the server has banned this address, or limits its connections (then try "
 		       "again)";
@@ -110,20 +110,33 @@ meaning(struct probing *p, const struct probe_try *t)
 	}
 }
 
+/* Say once what all ports with this verdict have in common. */
 static void
-add_difference(struct probing *p, const struct probe_try *t)
+add_differences(struct probing *p, enum verdict v)
 {
-	const char *is = t->verdict <= VERDICT_PLAIN ? "is "
-	    : t->verdict == VERDICT_OTHER            ? "says "
-						     : "";
-	char at[RESOLVE_TEXT_MAX] = "";
+	const char *is = v <= VERDICT_PLAIN ? "is " : v == VERDICT_OTHER ? "says " : "";
+	const char *each = "", *ports = "";
+	char at[RESOLVE_TEXT_MAX];
+	size_t i;
 
-	p->exit = EXIT_PARTLY;
-	if (p->probe.count > p->port_count)
+	for (i = 0; i < p->probe.count; i++) {
+		const struct probe_try *t = &p->probe.tries[i];
+		enum verdict expected = probing_expected(p, t);
+
+		if (t->verdict != v || expected == VERDICT_NONE || expected == v)
+			continue;
+		each = *ports ? "Each of " : "";
 		resolve_format(&t->to, at);
-	message_add(&p->messages, &p->pool, MESSAGE_ERROR, "%u %s%s%s%s%s%s: %s.", t->port->port,
-	    is, verdict_names[t->verdict], *at ? " at " : "", at, t->port->id ? ", listener " : "",
-	    t->port->id ? t->port->id : "", meaning(p, t));
+		ports = pool_printf(&p->pool, t->port->id ? "%s%s%s (%s)" : "%s%s%s", ports,
+		    *ports ? ", " : "", p->probe.count > p->port_count ? at : strrchr(at, ':') + 1,
+		    t->port->id);
+	}
+	if (!*ports)
+		return;
+	p->exit = EXIT_PARTLY;
+	if (v != VERDICT_PLAIN || p->wanted || !p->outside[v]) /* else check_inside says why */
+		message_add(&p->messages, &p->pool, MESSAGE_ERROR, "%s%s %s%s: %s.", each, ports,
+		    is, verdict_names[v], meaning(p, v));
 }
 
 /* Does the server see this host as the proxy, as far as the sockets' own addresses tell? */
@@ -133,7 +146,9 @@ is_inside(const struct probing *p, const char *own)
 	struct net n;
 	size_t i;
 
-	for (i = 0; i < p->network_count && addr_parse(&n, own); i++) {
+	if (!p->network_count || !addr_parse(&n, own))
+		return true;
+	for (i = 0; i < p->network_count; i++) {
 		if (net_covers(&p->networks[i], &n))
 			return true;
 	}
@@ -144,41 +159,33 @@ is_inside(const struct probing *p, const char *own)
 static void
 check_inside(struct probing *p)
 {
-	const char *said = "";
-	size_t i;
+	const char *odd = p->outside[VERDICT_WANTS], *own = odd;
 
-	for (i = 0; i < p->probe.count; i++) {
-		const char *own = p->probe.tries[i].own;
-
-		if (!*own || is_inside(p, own) || !strcmp(own, said))
-			continue;
-		said = own;
+	if (!p->wanted && (p->exit != EXIT_DONE || p->options->expect != EXPECT_CUTOVER))
+		own = p->outside[VERDICT_PLAIN];
+	if (!own)
+		return;
+	if (!odd)
 		p->exit = EXIT_PARTLY;
-		message_add(&p->messages, &p->pool, MESSAGE_ERROR,
-		    "This host's address is %s, which is not in %s: from there all ports are plain "
-		    "whatever the server does. Run this on the proxy's host.",
-		    own, networks(p));
-	}
+	message_add(&p->messages, &p->pool, odd ? MESSAGE_WARNING : MESSAGE_ERROR,
+	    "This host's address is %s, which is not in %s: %s.", own, networks(p),
+	    odd ? "if a port wants the header all the same, NAT is in between, or an earlier stage "
+		  "still runs"
+		: "from there all ports are plain whatever the server does. Run this on the "
+		  "proxy's host");
 }
 
 static void
 compare(struct probing *p)
 {
-	bool wants = false;
-	size_t i;
+	enum verdict v;
 
-	for (i = 0; i < p->probe.count; i++) {
-		const struct probe_try *t = &p->probe.tries[i];
-
-		enum verdict expected = probing_expected(p, t);
-
-		wants |= t->verdict == VERDICT_WANTS;
-		if (expected != VERDICT_NONE && t->verdict != expected)
-			add_difference(p, t);
-	}
-	if (p->options->expect != EXPECT_CUTOVER) {
-		check_inside(p);
-	} else if (!wants) {
+	for (v = VERDICT_CLOSED; v < VERDICT_COUNT; v++)
+		add_differences(p, v);
+	check_inside(p);
+	if (p->unjudged)
+		p->exit = EXIT_PARTLY;
+	if (p->exit == EXIT_DONE && p->options->expect == EXPECT_CUTOVER && !p->wanted) {
 		p->exit = EXIT_PARTLY;
 		message_add(&p->messages, &p->pool, MESSAGE_ERROR,
 		    "No port wants the header: nothing shows that the server takes this host for "
@@ -210,8 +217,12 @@ probing_judge(struct probing *p)
 	bool reached = false;
 	size_t i;
 
-	for (i = 0; i < p->probe.count; i++)
+	for (i = 0; i < p->probe.count; i++) {
 		reached |= is_reached(&p->probe.tries[i]);
+		p->wanted |= p->probe.tries[i].verdict == VERDICT_WANTS;
+		if (!is_inside(p, p->probe.tries[i].own))
+			p->outside[p->probe.tries[i].verdict] = p->probe.tries[i].own;
+	}
 	if (!reached) {
 		p->exit = EXIT_UNREACHED;
 		message_add(&p->messages, &p->pool, MESSAGE_ERROR, "%s: no port was reached.",

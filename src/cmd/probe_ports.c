@@ -98,49 +98,66 @@ bound_address(struct pool *pool, const char *bind)
 	return n;
 }
 
+/* 1: it is to be judged and is not looked at, since its port is not known. */
 static int
 add_bind(struct probing *p, const struct part_listener *l, const char *bind,
     const struct request *q, struct err *err)
 {
 	long number = listener_port(bind);
 	struct probe_port port = make_port((unsigned)number, l->protocol, l->tls_implicit), *same;
+	bool judged;
 
-	if (number <= 0 || port.speaks.protocol == PROTOCOL_UNKNOWN) {
-		message_add(&p->messages, &p->pool, MESSAGE_WARNING,
-		    "Listener \"%s\" is not looked at (\"%s\", %s). Name it: --port PORT=PROTOCOL",
-		    l->id, bind, l->protocol);
-		return 0;
-	}
-	port.id = l->id;
-	port.bound = bound_address(&p->pool, bind);
 	if (l->chosen)
 		port.role = ROLE_BEHIND;
 	else if (q && q->relay_listener && !strcmp(q->relay_listener, l->id))
 		port.role = ROLE_RELAY;
 	else if (port.role == ROLE_BEHIND)
 		port.role = ROLE_ANY;
+	judged = port.role != ROLE_ANY;
+	if (number <= 0 || port.speaks.protocol == PROTOCOL_UNKNOWN) {
+		message_add(&p->messages, &p->pool,
+		    judged && p->options->expect ? MESSAGE_ERROR : MESSAGE_WARNING,
+		    "Listener \"%s\" is not looked at (\"%s\", %s). Name it: --port PORT=PROTOCOL",
+		    l->id, bind, l->protocol);
+		if (judged && p->unknown != ROLE_BEHIND)
+			p->unknown = port.role;
+		return judged;
+	}
+	port.id = l->id;
+	port.bound = bound_address(&p->pool, bind);
 	same = find_port(p, port.port);
 	if (!same)
 		return add_port(p, &port, err);
-	memset(&same->bound, 0, sizeof(same->bound)); /* both 0.0.0.0 and [::], for example */
+	/* Others don't reach the one on loopback; of two that they may reach, one may be judged. */
+	if (!net_is_loopback(&port.bound) &&
+	    (net_is_loopback(&same->bound) || same->role == ROLE_ANY))
+		*same = port;
 	return 0;
 }
 
 static int
 add_node(struct probing *p, const struct part *node, const struct request *q, struct err *err)
 {
+	size_t unjudged = 0, i, len;
 	const char *bind;
-	size_t i, len;
 
 	for (i = 0; i < node->listener_count; i++) {
-		for (bind = node->listeners[i].binds; *bind; bind += len) {
+		const struct part_listener *l = &node->listeners[i];
+		bool skips = false;
+		int r;
+
+		for (bind = l->binds; *bind; bind += len) {
 			len = strcspn(bind, ",");
-			if (add_bind(p, &node->listeners[i], pool_copy(&p->pool, bind, len), q,
-				err) == -1)
+			r = add_bind(p, l, pool_copy(&p->pool, bind, len), q, err);
+			if (r == -1)
 				return -1;
+			skips |= r;
 			len += strspn(bind + len, ", ");
 		}
+		unjudged += skips;
 	}
+	if (unjudged > p->unjudged) /* the nodes of a cluster may have the same ones */
+		p->unjudged = unjudged;
 	return 0;
 }
 
@@ -186,6 +203,10 @@ add_usual(struct probing *p)
 	}
 }
 
+/*
+ * A port that is named beside those of the snapshot is taken for one of the listeners whose port is
+ * not known there. What is to be judged stays so.
+ */
 static int
 add_named(struct probing *p, struct err *err)
 {
@@ -196,10 +217,16 @@ add_named(struct probing *p, struct err *err)
 		struct probe_port port = make_port(o->port, o->protocol, o->tls);
 		struct probe_port *there = find_port(p, port.port);
 
+		if (port.role == ROLE_ANY)
+			port.role = there ? there->role : p->unknown;
 		if (there)
 			*there = port;
 		else if (add_port(p, &port, err) == -1)
 			return -1;
+		else if (p->unjudged && --p->unjudged == 0) {
+			p->unknown = ROLE_ANY;
+			p->messages.count = 0;
+		}
 	}
 	return 0;
 }

@@ -23,8 +23,12 @@ struct probing {
 	size_t port_count;
 	struct net networks[PROXIES_MAX]; /* of the proxy */
 	size_t network_count;
+	size_t unjudged;   /* listeners of unknown port that are to be judged */
+	enum role unknown; /* theirs, as far as they are not told apart */
 	struct probe probe;
-	bool watched; /* each row is printed when it is known */
+	bool wanted;                        /* a port wants the header */
+	const char *outside[VERDICT_COUNT]; /* an own address there that is in no network */
+	bool watched;                       /* each row is printed when it is known */
 	int exit;
 };
 

@@ -162,7 +162,7 @@ serve(const struct probe *p, struct probe_try *t, struct probe_conn *c, short ev
 static void
 check_time(struct probe_try *t, struct probe_conn *c, int64_t now)
 {
-	if (now < c->end)
+	if (now < c->end && !t->cut)
 		return;
 	if (c->side.state == SIDE_CONNECTING)
 		fail(t, c, ETIMEDOUT);
@@ -187,15 +187,15 @@ advance(const struct probe *p, struct probe_try *t, int64_t now, bool over)
 	const char *command = verdict_command(&t->port->speaks);
 	enum step step;
 
-	check_time(t, &t->a, over ? INT64_MAX : now);
-	check_time(t, &t->b, over ? INT64_MAX : now);
+	t->cut = over;
+	check_time(t, &t->a, now);
+	check_time(t, &t->b, now);
 	while ((step = verdict_step(&t->port->speaks, &t->a.side, &t->b.side, &t->verdict)) !=
 	    STEP_WAIT) {
 		if (step == STEP_DONE) {
 			finish(p, t);
 			return;
 		}
-		t->cut |= over;
 		if (step == STEP_HEADER && over) {
 			t->b.side.state = SIDE_UNANSWERED;
 		} else if (step == STEP_HEADER) {
