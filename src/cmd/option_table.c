@@ -109,17 +109,14 @@ set_relay(struct parse *p, const struct option *opt, const char *value, struct e
 static int
 set_relay_id(struct parse *p, const struct option *opt, const char *value, struct err *err)
 {
-	size_t n = strspn(
-	    value, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
-
 	(void)opt;
-	if (!n || value[n] || n > RELAY_ID_MAX)
-		return err_set(err, ERR_USAGE,
-		    "--relay-id \"%.60s\": a name has at most 60 letters, digits, _ and -", value);
 	if (!strcmp(value, "local") || !strcmp(value, "mx"))
 		return err_set(err, ERR_USAGE,
 		    "--relay-id %s: the server has a built-in route of this name; choose another",
 		    value);
+	if (!changeset_is_relay_id(value, strlen(value)))
+		return err_set(err, ERR_USAGE,
+		    "--relay-id \"%.60s\": a name has at most 60 letters, digits, _ and -", value);
 	p->o->request.relay_id = value;
 	return 0;
 }
