@@ -25,6 +25,12 @@ jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 cflags="-fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong $*"
 bearssl_flags="-DBR_RDRAND=0 -DBR_AES_X86NI=0 -DBR_SSE2=0 -DBR_INT128=0 -DBR_UMUL128=0"
 
+# On powerpc musl knows only this long double, which is not GCC's own.
+case $target in
+powerpc*) abi=-mlong-double-64 ;;
+*) abi= ;;
+esac
+
 if [ "$target" = host ]; then
 	components="bearssl cjson"
 	cc=$gcc
@@ -60,12 +66,12 @@ is_built() {
 	[ "$(cat "$dir/$1/stamp" 2>/dev/null)" = "$(stamp "$1")" ]
 }
 
-# Recipes. Each runs in the source folder; its argument is the folder that gets include and lib.
-# Nothing here prints a number with a fraction: without fmt_fp a printf that should do it fails.
+# Recipes. Each runs in the source folder, whose path no object may name; its argument is the folder that gets include
+# and lib. Nothing here prints a number with a fraction: without fmt_fp a printf that should do it fails.
 build_musl() {
 	sed -i 's/l = fmt_fp(.*);/l = -1;/' src/stdio/vfprintf.c && grep -q 'l = -1;' src/stdio/vfprintf.c &&
 	./configure --prefix=/ --target="$target" --disable-shared --disable-wrapper \
-		CC="$gcc" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags -Oz" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
+		CC="$gcc $abi" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags -Oz" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
 	make -j"$jobs" &&
 	make DESTDIR="$1" install &&
 	cp COPYRIGHT "$1/LICENSE"
@@ -96,7 +102,7 @@ build() {
 	mkdir -p "$work/source" "$work/out"
 	say "building $1 $version for $target"
 	tar -xf "build/sources/$file" -C "$work/source" --strip-components=1
-	(cd "$work/source" && "build_$1" "$work/out") >"$dir/$1.log" 2>&1 || {
+	(cd "$work/source" && cflags="$cflags -ffile-prefix-map=$PWD=." && "build_$1" "$work/out") >"$dir/$1.log" 2>&1 || {
 		tail -n 20 "$dir/$1.log" >&2
 		die "$1 failed to build: see $dir/$1.log"
 	}
@@ -119,6 +125,7 @@ update() {
 }
 
 # The compiler for this musl, as a script. A static PIE starts at rcrt1.o (with crt1.o it would crash).
+# For arm and riscv GCC's -static-pie would name a dynamic linker, which is not there.
 compiler() {
 	update "$cc" executable <<END
 #!/bin/sh
@@ -128,11 +135,12 @@ musl=\$(cd "\$(dirname "\$0")/../musl" && pwd)
 for arg; do
 	case \$arg in
 	-c | -S | -E | -M | -MM | -fsyntax-only)
-		exec "$gcc" -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-name=include)" "\$@" ;;
+		exec "$gcc" $abi -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-name=include)" "\$@" ;;
 	esac
 done
-exec "$gcc" -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-name=include)" \\
-	-nostdlib -static-pie "\$musl/lib/rcrt1.o" "\$musl/lib/crti.o" "$("$gcc" -print-file-name=crtbeginS.o)" \\
+exec "$gcc" $abi -nostdinc -isystem "\$musl/include" -isystem "$("$gcc" -print-file-name=include)" \\
+	-nostdlib -static-pie -Wl,--no-dynamic-linker,-z,text \\
+	"\$musl/lib/rcrt1.o" "\$musl/lib/crti.o" "$("$gcc" -print-file-name=crtbeginS.o)" \\
 	"\$@" -x none -L"\$musl/lib" -Wl,--start-group -lc "$("$gcc" -print-libgcc-file-name)" -Wl,--end-group \\
 	"$("$gcc" -print-file-name=crtendS.o)" "\$musl/lib/crtn.o"
 END

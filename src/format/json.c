@@ -18,10 +18,9 @@ struct scan {
 	unsigned depth;
 };
 
-/* An allocation remembers its size, so that the free can wipe it: answers may hold secrets. */
+/* Before each allocation lies its size, so that the free can wipe it: answers may hold secrets. */
 struct piece {
-	size_t size;
-	max_align_t data[];
+	_Alignas(max_align_t) size_t size;
 };
 
 /* cJSON does not say why it fails. */
@@ -36,18 +35,18 @@ piece_new(size_t n)
 	if (!p)
 		return NULL;
 	p->size = n;
-	return (char *)p + offsetof(struct piece, data);
+	return p + 1;
 }
 
 static void
 piece_free(void *data)
 {
-	struct piece *p;
+	struct piece *p = data;
 
-	if (!data)
+	if (!p)
 		return;
-	p = (struct piece *)((char *)data - offsetof(struct piece, data));
-	wipe(p->data, p->size);
+	p--;
+	wipe(data, p->size);
 	free(p);
 }
 
