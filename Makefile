@@ -11,7 +11,8 @@
 #   make messages                            list all texts that a user may read; needs gettext
 #
 # LINK=-pie links dynamically. BEARSSL=/usr CJSON=/usr are the system's own libraries. LICENSES=FILE is the text of
-# `stalprep licenses`, which is installed too. WERROR=-Werror makes warnings errors.
+# `stalprep licenses`, which is installed too; LIBRARIES="musl 1.2.5, ..." is a line of --version. WERROR=-Werror makes
+# warnings errors.
 # V=1 shows the commands.
 
 BUILD     = build/obj
@@ -24,11 +25,16 @@ FORTIFY   = -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 WERROR    =
 SANITIZE  =
 VERSION  := $(shell awk '$$1 == "stalprep" { print $$2 }' VERSIONS)
+LIBRARIES =
+# A release's source archive has the commit in a file, since it has no history.
+COMMIT   := $(firstword $(shell { if [ -e .git ]; then git -c safe.directory='*' describe --always --exclude='*' --abbrev=12 \
+	--dirty; else cat build/sources/commit; fi; } 2>/dev/null) unknown)
+ABOUT     = stalprep $(VERSION) (commit $(COMMIT))\n$(if $(LIBRARIES),$(LIBRARIES)\n)
 
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wvla -Wwrite-strings \
 	-Wformat=2 -Wundef -Wcast-qual -Wcast-align -Wpointer-arith -Wredundant-decls -Wnested-externs -Wdate-time
-CODE := -std=c11 -fPIE -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables
-DEFS := -D_GNU_SOURCE -DVERSION='"$(VERSION)"' $(FORTIFY) -iquote src -isystem $(BEARSSL)/include -isystem $(CJSON)/include -isystem $(CJSON)/include/cjson
+CODE := -std=c11 -fPIE -ffile-prefix-map=$(CURDIR)=. -ffunction-sections -fdata-sections -fstack-protector-strong -fno-asynchronous-unwind-tables
+DEFS := -D_GNU_SOURCE $(FORTIFY) -iquote src -isystem $(BEARSSL)/include -isystem $(CJSON)/include -isystem $(CJSON)/include/cjson
 LIBS := -L$(BEARSSL)/lib -lbearssl -L$(CJSON)/lib -lcjson
 SAFE := -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--build-id=none
 
@@ -60,6 +66,10 @@ $(BUILD)/%.o: src/%.c $(BUILD)/compile $(OUTSIDE)
 	$(Q)$(COMPILE) -MMD -MP -MT $@ -MF $@.d.part -c -o $@.part $<
 	@mv $@.d.part $(@:.o=.d) && mv $@.part $@
 
+# Only this one has to be built again at another commit.
+$(BUILD)/main.o: private COMPILE += -DVERSION='"$(ABOUT)"'
+$(BUILD)/main.o: $(BUILD)/about
+
 $(BUILD)/licenses.o: $(BUILD)/licenses.c
 	$(Q)$(COMPILE) -c -o $@.part $<
 	@mv $@.part $@
@@ -72,10 +82,11 @@ $(BUILD)/licenses.c: $(LICENSES) $(BUILD)/compile
 	echo '; const size_t licenses_len = sizeof(licenses_text) - 1;'; } >$@.part
 	@mv $@.part $@
 
-# These files hold the flags and the list of files. A change of them builds the objects and the binary again.
+# These files hold the flags, the list of files and the version. A change of them builds the objects and the binary again.
 $(BUILD)/compile: export text = $(COMPILE) $(LICENSES)
 $(BUILD)/link: export text = $(LINK) $(SAFE) $(LDFLAGS) $(OBJS) $(LIBS)
-$(BUILD)/compile $(BUILD)/link: FORCE
+$(BUILD)/about: export text = $(ABOUT)
+$(BUILD)/compile $(BUILD)/link $(BUILD)/about: FORCE
 	@[ -n "$(BEARSSL)" ] && [ -n "$(CJSON)" ] || \
 		{ echo "make: BEARSSL=DIR and CJSON=DIR are needed, or just ./build.sh" >&2; exit 1; }
 	@mkdir -p $(@D)
@@ -156,8 +167,12 @@ messages:
 		/^(msgid )?"/ { sub(/^msgid /, ""); text = text substr($$0, 2, length - 2) } \
 		/^msgstr/ { if (text ~ /[a-z]+ /) print at ": " text; at = text = "" }'
 
+# For the release.
+commit:
+	@echo $(COMMIT)
+
 # Static checks.
-SCRIPTS      = build.sh .ci/run $(wildcard third_party/*.sh test/*.sh)
+SCRIPTS      = build.sh .ci/run $(wildcard src/dist/*.sh third_party/*.sh test/*.sh)
 C_FILES      = $(wildcard src/*.[ch] src/*/*.[ch] test/*.[ch] test/*/*.[ch])
 CLANG_FORMAT = build/clang-format/clang-format
 
@@ -232,7 +247,7 @@ clean:
 
 FORCE:
 
-.PHONY: all messages unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check bench install \
+.PHONY: all commit messages unit unit-asan fuzz fuzz-build helpers shellcheck cppcheck format-check format-all format test check bench install \
 	uninstall completions clean FORCE
 .SECONDARY:
 

@@ -52,7 +52,7 @@ main(int argc, char **argv)
 		return 2;
 	failing = strtoul(argv[1], NULL, 10);
 	count = 0;
-	status = cli_main(argc - 2, argv + 2);
+	status = cli_main(argc - 2, argv + 2, "");
 	if (!failing)
 		fprintf(stderr, "%lu\n", count);
 	return status;

@@ -2,15 +2,14 @@
 # third_party/fetch.sh NAME... - bring the source tarballs of these components to build/sources/, verified by VERSIONS
 #
 # If $STALPREP_SOURCES is set, they come from that folder, without a network. Else they come from apt, with a private
-# list of sources that is made from the machine's own: this needs no root and changes nothing of the system. musl can also
-# come from its own site. Only the sha256 of a tarball counts, not where it comes from.
+# list of sources that is made from the machine's own: this needs no root and changes nothing of the system. Else they
+# come from upstream, where that has the same bytes. Only the sha256 of a tarball counts, not where it comes from.
 set -eu
 export LC_ALL=C
 cd "$(dirname "$0")/.."
 
 dest=build/sources
 suite=trixie                                    # the Debian release that has the versions in VERSIONS
-musl_releases=https://musl.libc.org/releases    # the same bytes as Debian's
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -21,9 +20,9 @@ say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }
 has() { command -v "$1" >/dev/null 2>&1; }
 
-# Set version, file and sha256 of component $1.
+# Set file, sha256 and upstream address of component $1.
 pin() {
-	while read -r name version _ file sha256; do
+	while read -r name _ _ file sha256 from; do
 		[ "$name" != "$1" ] || return 0
 	done <VERSIONS
 	die "VERSIONS has no $1"
@@ -115,15 +114,14 @@ by_apt() {
 	[ -f "$work/got/$file" ]
 }
 
-# Put musl's release into $work/got from its own site.
+# Put $file into $work/got from upstream. What Debian packed again is not there.
 by_upstream() {
-	[ "$name" = musl ] || return 1
+	case $file in *+dfsg*) return 1 ;; esac
 	mkdir -p "$work/got"
-	url=$musl_releases/musl-$version.tar.gz
 	if has curl; then
-		curl -fsSL -o "$work/got/$file" "$url"
+		curl -fsSL -o "$work/got/$file" "$from"
 	elif has wget; then
-		wget -q -O "$work/got/$file" "$url"
+		wget -q -O "$work/got/$file" "$from"
 	else
 		return 1
 	fi

@@ -19,7 +19,7 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 
 # Set version, file and sha256 of the wheel for this machine.
 pin() {
-	while read -r name version _ file sha256; do
+	while read -r name version _ file sha256 _; do
 		case $name/$file in "$tool"/*"_$machine.whl") return 0 ;; esac
 	done <VERSIONS
 	die "VERSIONS names no $tool for $machine"

@@ -66,7 +66,7 @@ cmd_version(const struct options *o)
 {
 	struct buf out = { 0 };
 
-	buf_str(&out, "stalprep " VERSION "\n");
+	buf_str(&out, o->version);
 	return print(o, &out);
 }
 
@@ -96,7 +96,7 @@ keep_streams(void)
 }
 
 int
-cli_main(int argc, char **argv)
+cli_main(int argc, char **argv, const char *version)
 {
 	struct pool pool = { 0 };
 	struct options o;
@@ -113,6 +113,7 @@ cli_main(int argc, char **argv)
 		status = err.kind == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED;
 	} else {
 		o.program = argc > 0 && argv[0] && *argv[0] ? argv[0] : "stalprep";
+		o.version = version;
 		status = o.command->run(&o);
 	}
 	pool_free(&pool);

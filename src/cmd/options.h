@@ -57,6 +57,7 @@ struct port_option {
 
 struct options {
 	const char *program;           /* argv[0], for the commands that a report proposes */
+	const char *version;           /* what --version prints: lines */
 	const struct command *command; /* its row, or NULL */
 	enum command_id id;            /* the row's number */
 	const struct command *about;   /* the COMMAND of help COMMAND, or NULL */
