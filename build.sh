@@ -6,19 +6,27 @@ umask 022
 # The binary is to be the same everywhere.
 unset CDPATH CFLAGS CPPFLAGS LDFLAGS MAKEFLAGS CPATH C_INCLUDE_PATH LIBRARY_PATH
 [ -z "${STALPREP_SOURCES:-}" ] || STALPREP_SOURCES=$(cd "$STALPREP_SOURCES" && pwd)
+from=$PWD
 cd "$(dirname "$0")"
 export PYTHONDONTWRITEBYTECODE=1
 
 bin=build/stalprep
 size_max=393216                                 # on x86_64; other processors have larger pages
-ldflags=-Wl,-z,pack-relative-relocs             # saves 16 KB; this musl reads them, not every C library
+pack=-Wl,-z,pack-relative-relocs                # saves 16 KB; this musl reads them, not every C library
 gcc=gcc
+runner=                                         # what runs a binary for another processor
+out=build/release
 cflags=-Os
 code_cflags="-Oz -flto=auto -flto-partition=one" # our own code; what computes is in the libraries
 apt_wait=300                                    # seconds to wait for another apt
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
 python_packages="python3-cryptography python3-hypothesis python3-pytest python3-pytest-xdist"
+# The tests of each processor's binary: stage, status and clear over TLS and on a file, probe, print, the options.
+processor_tests="test/test_stage.py::test_stage_then_clear test/test_config.py::test_edit test/test_config.py::test_given_back
+	test/test_config.py::test_statuses test/test_probe.py::test_cutover_and_back test/test_probe.py::test_recorded
+	test/test_print.py::test_fragment_in_the_file test/test_print.py::test_body_posted test/test_options.py"
+processor_versions="not (0.8.0 or 0.9.4 or 0.10.7 or 0.11.8 or 0.12.5)"        # of the older server: two are enough
 packages=
 
 usage() {
@@ -33,6 +41,10 @@ usage() {
                          changes places of the program, and prints the changes that no test notices; takes hours
 ./build.sh bench [PART...]
                          measure it beside what it is compared with, and put the table into test/BENCH and the README
+./build.sh release [--verify SHA256SUMS] [PROCESSOR...]
+                         the files of a release in $out, for all processors of VERSIONS or these, each tested;
+                         --verify builds them in place of the tests, and compares them with those of that list
+./build.sh sign KEY      sign $out/SHA256SUMS with this secret key, of minisign or of signify
 ./build.sh format        format the C code, with the clang-format that VERSIONS names
 ./build.sh clean         remove what was built, but keep the fetched sources
 ./build.sh help          this text
@@ -78,8 +90,44 @@ check_test_arguments() {
 	esac
 }
 
+# Print the rows of VERSIONS for these processors, or for all: processor, compiler, gcc's and binutils' version, qemu.
+releases() {
+	awk -v names=" $* " '$1 == "release" && (names == "  " || index(names, " " $2 " ")) { $1 = ""; print }' VERSIONS
+}
+
+# Set $verify and $processors. A path is one of the caller's folder.
+check_release_arguments() {
+	verify=
+	if [ "${1:-}" = --verify ]; then
+		[ $# -ge 2 ] || wrong "--verify needs a file"
+		case $2 in /*) verify=$2 ;; *) verify=$from/$2 ;; esac
+		[ -f "$verify" ] || wrong "there is no file $verify"
+		shift 2
+	fi
+	for name; do
+		[ -n "$(releases "$name")" ] || wrong "VERSIONS names no processor \"$name\""
+	done
+	processors=$*
+}
+
+check_sign_arguments() {
+	[ $# -eq 1 ] || wrong "\"sign\" takes one argument, the file of a secret key"
+	case $1 in /*) key=$1 ;; *) key=$from/$1 ;; esac
+	case $(head -n 1 "$key" 2>/dev/null) in
+	*minisign*secret*) signer=minisign ;;
+	*signify*secret*) signer=signify ;;
+	*) wrong "$key is no secret key of minisign or signify" ;;
+	esac
+}
+
 check_arguments() {
 	case $1 in
+	release)
+		shift
+		check_release_arguments "$@" ;;
+	sign)
+		shift
+		check_sign_arguments "$@" ;;
 	test)
 		shift
 		check_test_arguments "$@" ;;
@@ -182,6 +230,7 @@ need_for_e2e() {
 	need "$python_packages" has_modules "$python_modules"
 	need ansible-core has ansible-playbook
 	need curl has curl
+	need busybox has busybox
 	need fish has fish
 	need gnutls-bin has gnutls-serv
 	need haproxy has_server haproxy
@@ -190,14 +239,41 @@ need_for_e2e() {
 	need libcjson-dev has_header cjson/cJSON.h
 	need libcmocka-dev has_header cmocka.h
 	need mandoc has mandoc
+	need minisign has minisign
 	need nginx has_server nginx
 	need openssl has openssl
 	need patch has patch
+	need perl has shasum
 	need shellcheck has shellcheck
+	need signify-openbsd has signify-openbsd
 	need strace has strace
 	need zsh has zsh
 	need_for_tool deno
 	[ -z "${STALPREP_THOROUGH:-}" ] || need_to_boot
+}
+
+need_to_release() {
+	need_to_build
+	[ ! -e .git ] || need git has git
+	while read -r _ compiler gcc_version ld_version qemu; do
+		set_gcc "$compiler"
+		! has "$gcc" || check_builder
+		[ "$gcc" = gcc ] || need "gcc-$(echo "$compiler" | tr _ -)" has "$gcc"
+		[ "$qemu" = - ] || need qemu-user has "$qemu"
+	done <<END
+$(releases "$processors")
+END
+	gcc=gcc
+	need "$python_packages" has_modules "$python_modules"
+	need openssl has openssl
+}
+
+# Debian names OpenBSD's signify so.
+need_to_sign() {
+	case $signer in
+	signify) need signify-openbsd has signify-openbsd ;;
+	*) need minisign has minisign ;;
+	esac
 }
 
 # apt's own waiting is for dpkg's lock alone; the lists have another. An update that fails does not matter if what it
@@ -268,35 +344,51 @@ check_binary() {
 	[ -z "$fault" ] || bad "$fault"
 	case $(readelf -dW "$binary") in *NEEDED*) bad "has a NEEDED" ;; *TEXTREL*) bad "has a TEXTREL" ;; esac
 	! grep -q '(iconv[^)]*\.l*o)' "$dir/obj/map" || bad "links iconv, which has a known fault in this musl"
-	case $("$binary" --version) in "stalprep "[0-9]*) ;; *) bad "does not run" ;; esac
+	case $($runner "$binary" --version) in "stalprep "[0-9]*) ;; *) bad "does not run" ;; esac
 	size=$(wc -c <"$binary")
 	case $target in
 	x86_64-*) [ "$size" -le "$size_max" ] || bad "has $size bytes, more than $size_max" ;;
 	esac
 }
 
-# make_native GOAL: build our code with the libraries of third_party/build.sh for this machine
-make_native() {
-	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" LICENSES="$dir/licenses.txt" \
-		BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="$code_cflags" LDFLAGS="$ldflags" "$1"
+# What --version says of them.
+libraries() {
+	awk '$1 ~ /^(musl|bearssl|cjson)$/ { printf "%s%s %s", comma, $1, $2; comma = ", " }' VERSIONS
 }
 
+# make_target GOAL: build our code with the libraries of third_party/build.sh for $target
+make_target() {
+	make -s -j"$jobs" CC="$dir/bin/$target-cc" BEARSSL="$dir/bearssl" CJSON="$dir/cjson" LICENSES="$dir/licenses.txt" \
+		LIBRARIES="$(libraries)" BUILD="$dir/obj" BIN="$binary" WERROR=-Werror CFLAGS="$code_cflags $align" LDFLAGS="$ldflags" "$1"
+}
+
+# Does $gcc's linker take these flags without a word?
+can_link() { [ -z "$("$gcc" -shared -nostdlib "$@" -o /dev/null -x c /dev/null 2>&1)" ]; }
+
+# Of the compiler $gcc. Some linkers can't pack relocations for each processor.
 set_target() {
 	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
 	dir=$PWD/build/$target
 	binary=build/$target/stalprep
+	ldflags=
+	! can_link "$pack" || ldflags=$pack
 	case $target in
-	x86_64-*) code_cflags="$code_cflags -malign-data=abi" ;;   # else gcc pads tables to 32 bytes there
+	x86_64-*) align=-malign-data=abi ;;     # else gcc pads tables to 32 bytes there
+	*) align= ;;
 	esac
+}
+
+build_target() {
+	set_target
+	# shellcheck disable=SC2086  # flags are words
+	third_party/build.sh "$target" "$gcc" $cflags
+	make_target all
+	check_binary
 }
 
 # The binary gets the name $bin only after it has passed the checks.
 build_native() {
-	set_target
-	# shellcheck disable=SC2086  # flags are words
-	third_party/build.sh "$target" "$gcc" $cflags
-	make_native all
-	check_binary
+	build_target
 	cmp -s "$binary" "$bin" || { cp "$binary" "$bin.part" && mv "$bin.part" "$bin"; }
 	cp "$binary.licenses" "$bin.licenses"
 	say "$bin: $size bytes"
@@ -385,16 +477,21 @@ get_rescue() {
 
 build_for_e2e() {
 	build_native
-	make_native helpers
+	make_target helpers
 	get deno "the tests with a rustls server" || :
 	[ -z "${STALPREP_THOROUGH:-}" ] || get_rescue
 }
 
+run_pytest() {
+	has_modules "$python_modules" || die "no Python has all of: $python_modules"
+	STALPREP=$PWD/$binary STALPREP_RUNNER=$runner HYPOTHESIS_STORAGE_DIRECTORY=$PWD/build/hypothesis \
+		"$python" -m pytest -q -n "$jobs" -rfEs -o cache_dir="$PWD/build/pytest" -o testpaths=test "$@"
+}
+
 test_e2e() {
 	locked build_for_e2e
-	has_modules "$python_modules" || die "no Python has all of: $python_modules"
-	STALPREP=$PWD/$bin HYPOTHESIS_STORAGE_DIRECTORY=$PWD/build/hypothesis \
-		"$python" -m pytest -q -n "$jobs" -rfEs --durations=15 -o cache_dir="$PWD/build/pytest" -o testpaths=test "$@"
+	binary=$bin
+	run_pytest --durations=15 "$@"
 }
 
 test_mutate() {
@@ -440,6 +537,20 @@ need_for_mutate() {
 	need_for_e2e
 }
 
+# Where this can be the builder of a release.
+need_for_two_builders() {
+	gcc=gcc
+	verify=
+	processors="x86_64 s390x"
+	read -r _ _ gcc_version ld_version _ <<END
+$(releases x86_64)
+END
+	has gcc && is_builder || return 0
+	need_to_release
+	need diffoscope-minimal has diffoscope
+	need faketime has faketime
+}
+
 need_for_tests() {
 	case $1 in
 	all)
@@ -449,11 +560,88 @@ need_for_tests() {
 		need_for_e2e ;;
 	thorough)
 		need_for_tests all
+		need_for_two_builders
 		need gcc-aarch64-linux-gnu has aarch64-linux-gnu-gcc
 		need qemu-user has_emulator ;;
 	*)
 		"need_for_$1" ;;
 	esac
+}
+
+# --- a release ---
+
+# Set $gcc for this compiler of VERSIONS: this machine's own has the usual name.
+set_gcc() {
+	gcc=gcc
+	! has gcc || [ "$(gcc -dumpmachine)" = "$1" ] || gcc=$1-gcc
+}
+
+# Are these the versions of $gcc and its linker that VERSIONS names? Others give other bytes.
+is_builder() {
+	case $("$gcc" --version | head -n 1) in *"(Debian $gcc_version)"*) ;; *) return 1 ;; esac
+	case $("$("$gcc" -print-prog-name=ld)" --version | head -n 1) in *" $ld_version") ;; *) return 1 ;; esac
+}
+
+check_builder() {
+	is_builder || die "$gcc or its linker has not the version that VERSIONS names. Build the release on that system:" \
+		"debootstrap makes one in a folder, for chroot. No file of a release was changed."
+}
+
+# Build for one processor and test the binary there. $part is the folder of the release's files.
+release_for() {
+	set_gcc "$compiler"
+	runner=
+	[ "$qemu" = - ] || runner=$qemu
+	check_builder
+	build_target
+	cp "$binary" "$part/stalprep-$version-linux-$processor"
+	cp "$dir/licenses.txt" "$part/stalprep-$version-licenses.txt"
+	say "$processor: $size bytes"
+	# shellcheck disable=SC2086  # names are words
+	[ -n "$verify" ] || timed "tests of the binary for $processor" run_pytest -k "$processor_versions" $processor_tests
+}
+
+release() {
+	[ "$(make -s commit)" != unknown ] || die "a release is made from a git clone, or from the source archive of one"
+	[ ! -e .git ] || [ -z "$(git -c safe.directory='*' status --porcelain)" ] ||
+		die "a release is made from a commit, but files were changed or added since: see git status"
+	version=$(awk '$1 == "stalprep" { print $2 }' VERSIONS)
+	part=$out.part
+	rm -rf "$part"
+	mkdir -p "$part"
+	while read -r processor compiler gcc_version ld_version qemu; do
+		release_for </dev/null
+	done <<END
+$(releases "$processors")
+END
+	for file in "$part"/*-linux-*; do
+		grep -aqF "(commit $(make -s commit))" "$file" || die "files were changed while the release was built"
+	done
+	src/dist/release.sh "$part"
+	[ -z "$verify" ] || cp "$verify" "$part.verify"         # it may lie in $out
+	rm -rf "$out"
+	mv "$part" "$out"
+	say "$out:"
+	cat "$out/SHA256SUMS" >&2
+	[ -z "$verify" ] || compare
+}
+
+# Are the files those of the list?
+compare() {
+	diff "$part.verify" "$out/SHA256SUMS" >&2 || die "$out is not the release of $verify: the lines above differ"
+	rm "$part.verify"
+	say "these are the files of $verify, byte for byte"
+}
+
+# minisign -l signs the file itself, as signify does, so that each of both can check the signature, and openssl too.
+sign() {
+	[ -f "$out/SHA256SUMS" ] || die "there is no $out/SHA256SUMS yet: ./build.sh release makes it"
+	(cd "$out" && sha256sum -c --quiet SHA256SUMS) || die "$out was changed since it was made: nothing was signed"
+	case $signer in
+	minisign) minisign -S -l -s "$key" -m "$out/SHA256SUMS" -x "$out/SHA256SUMS.sig" ;;
+	signify) signify-openbsd -S -s "$key" -m "$out/SHA256SUMS" -x "$out/SHA256SUMS.sig" ;;
+	esac
+	say "$out/SHA256SUMS.sig"
 }
 
 verb=${1:-build}
@@ -488,6 +676,14 @@ bench)
 	need_for_e2e
 	install_packages
 	bench "$@" ;;
+release)
+	need_to_release
+	install_packages
+	locked release ;;
+sign)
+	need_to_sign
+	install_packages
+	sign ;;
 format)
 	need_for_tool clang-format
 	install_packages

@@ -304,7 +304,10 @@ def test_cross_build_without_a_network(tree, tmp_path):
     about = shell_in(tree, f"readelf -hldW {binary}")
     assert re.search(r"Type: +DYN", about) and re.search(r"Machine: +AArch64", about)
     assert not re.search("INTERP|NEEDED|TEXTREL", about) and not re.search(r"GNU_STACK.*E ", about)
-    for args in (["--version"], ["licenses"], ["print", *CHANGE], ["print", *CHANGE, "--format", "json"]):
+    # --version, too, but for the commit and the line of the libraries.
+    assert subprocess.run([EMULATOR, binary, "--version"], capture_output=True, check=True).stdout.split()[:2] == [
+        b"stalprep", re.search("(?m)^stalprep +(\\S+)", (ROOT / "VERSIONS").read_text())[1].encode()]
+    for args in (["licenses"], ["print", *CHANGE], ["print", *CHANGE, "--format", "json"]):
         assert subprocess.run([EMULATOR, binary, *args], capture_output=True, check=True).stdout == subprocess.run(
             [*RUNNER, BINARY, *args], capture_output=True, check=True).stdout, args
     assert set(files(package)) == {"usr/" + name for name in (

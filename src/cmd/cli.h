@@ -7,7 +7,8 @@
 /* The rows have the order of enum command_id. */
 extern const struct command cli_commands[];
 
-/* Parse argv and run the command. version is what --version prints. Returns the process's exit status. */
+/* Parse argv and run the command. version is what --version prints. Returns the process's exit
+ * status. */
 int cli_main(int argc, char **argv, const char *version);
 
 /* The commands. Each prints its results and returns the process's exit status. */
