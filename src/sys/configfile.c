@@ -173,7 +173,7 @@ configfile_folder_owner(const struct configfile *f)
 static int
 open_file(struct configfile *f, struct err *err)
 {
-	struct stat found = f->st;
+	struct stat opened;
 
 	if (f->open)
 		return 0;
@@ -188,12 +188,13 @@ open_file(struct configfile *f, struct err *err)
 	if (f->fd == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be read", f->name);
 	f->open = true;
-	if (fstat(f->fd, &f->st) == -1)
+	if (fstat(f->fd, &opened) == -1)
 		return err_system(err, ERR_SYSTEM, errno, "%s can't be read", f->name);
-	if (!same_file(&found, &f->st))
+	/* f->st stays what a look by name saw: some emulators' fstat tells no nanoseconds. */
+	if (!same_file(&f->st, &opened))
 		return err_set(err, ERR_REFUSED,
 		    "somebody else has replaced %s since it was found: run this again", f->name);
-	return check_kind(f, &f->st, err);
+	return check_kind(f, &opened, err);
 }
 
 int
