@@ -49,7 +49,29 @@ def test_proxy_from_a_snapshot(run, simulate):
                                     listener("b", 143, "imap")))
     run("stage", "--url", server.http_url, *CHANGE, "--snapshot", "snap", "--leave", "b", status=0)
     old, protocols = block(run("print", "--format", "proxy", "--snapshot", "snap", status=0))
-    assert old["host"] == "127.0.0.1" and protocols == {"imap": (1993, "implicit")}
+    assert old["host"] == "OLD-SERVER" and protocols == {"imap": (1993, "implicit")}
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1", "http://127.0.0.2:8080", "https://[::1]", "http://localhost:8080"])
+def test_host_that_only_the_server_has(run, url):
+    """For the proxy a loopback address is its own: a word stands there, and what to put there is said once."""
+    put = "# Put the old server's name or address in place of OLD-SERVER.\n"
+    ran = run("print", "--format", "proxy", "--url", url, status=0)
+    old, _ = block(ran)
+    assert old["host"] == old["tls_server_name"] == "OLD-SERVER" and ran.out.startswith(put)
+    text = run("print", "--format", "runbook", "--url", url, *CHANGE, status=0).out
+    assert text.startswith(put) and text.count("in place of OLD-SERVER") == 1
+    for line in ours(text):
+        if line[0] == "probe":
+            assert line[1] == "OLD-SERVER"
+        else:
+            assert line[line.index("--url") + 1] == url
+    for form in ("proxy", "runbook"):
+        assert "OLD-SERVER" not in run("print", "--format", form, *URL, *CHANGE, status=0).out
+
+
+def test_proxy_has_nothing_to_undo(run):
+    assert "has nothing to undo: leave out --clear" in run("print", "--format", "proxy", *URL, "--clear", status=2).err
 
 
 def test_runbook_repeats_what_reaches_the_server(run):
@@ -89,9 +111,46 @@ def test_runbook_in_halves(run, simulate):
     assert "--only" not in lines[0] and [line[0] for line in lines[:3]] == ["stage", "stage", "status"]
     run(*lines[0], "--skip", "listeners", status=0)
     assert not [key for key in server.settings() if ".proxy." in key]
+    run(*lines[2], "--skip", "listeners", status=0)
     run(*lines[2], status=6)
     run(*lines[1], status=0)
     run(*lines[2], status=0)
+
+
+def test_runbook_of_a_snapshot(run, simulate):
+    """Its stage is done; the groups are those of the snapshot, unless options name others."""
+    server = simulate()
+    run("stage", "--url", server.http_url, *CHANGE, "--snapshot", "snap", status=0)
+    printed = ("print", "--format", "runbook", "--snapshot", "snap")
+    text = run(*printed, status=0).out
+    done, = (after for before, after in zip(text.splitlines(), text.splitlines()[1:]) if "done already" in before)
+    stage, = ours(done)
+    assert "--public-url" in stage and "--only" not in stage
+    assert "There is nothing to do" in run(*stage, status=0).out
+    assert "done already" not in run(*printed, "--proxy", "192.0.2.7", status=0).out
+    assert "done already" not in run("print", "--format", "runbook", *URL, *CHANGE, status=0).out
+    for options in (("--skip", "url"), ("--only", "listeners,checks")):
+        lines = ours(run(*printed, *options, status=0).out)
+        assert "--public-url" not in lines[0]
+        for line in (lines[0], lines[2]):
+            assert line[line.index("--only") + 1] == "listeners,checks"
+    lines = ours(run(*printed, "--only", "listeners,checks,url", status=0).out)
+    assert "--public-url" in lines[0] and "--only" not in lines[0]
+
+
+def test_runbook_line_by_line(run):
+    """What a reader types as it stands: nothing is written over, each place is named in front of its command."""
+    text = run("print", "--format", "runbook", *URL, *CHANGE, "--relay", "new.example.org", status=0).out
+    lines = [line.strip() for line in text.splitlines()]
+    assert "cp -n /opt/stalwart/etc/config.toml ~/config.toml.before" in lines
+    assert "openssl s_client -starttls smtp -connect new.example.org:25 </dev/null" in lines
+    before = {word: [lines[i - 1] for i, line in enumerate(lines) if f" {word} " in line and ours(line)]
+              for word in ("probe", "clear")}
+    assert before["probe"] == ["# on the proxy's host:"] * 3
+    assert before["clear"] == ["# from a host outside of the proxy's networks:", "# only from a host inside of them:"]
+    steps = [line[0] for line in lines if line[1:3] == ". "]
+    assert steps == [*"1234567", *"abcd"]
+    assert "-connect NEW:25 " in run("print", "--format", "runbook", *URL, *CHANGE, status=0).out
 
 
 def test_runbook_of_the_way_back_alone(run):
@@ -116,24 +175,33 @@ def test_runbook_of_a_file(run, tmp_path):
     before = file.read_bytes()
     change = ("--config", file, "--dialect", "0.15", *CHANGE)
     run("stage", *change, "--snapshot", "snap", status=0)
-    lines = ours(run("print", "--format", "runbook", "--snapshot", "snap", *URL, status=0).out)
-    stage, _ = (line for line in lines if line[0] == "stage")
-    clear, = (line for line in lines if line[0] == "clear")
+    text = run("print", "--format", "runbook", "--snapshot", "snap", status=0).out
+    stage, _, status, cutover, clear, rolled_back = ours(text)
     run(*stage, status=0)
+    assert status[0] == "status" and str(file) in status
+    run(*status, status=0)
+    for probe, expect in ((cutover, "cutover"), (rolled_back, "rolled-back")):  # not staged: all is in force when it starts
+        assert probe[:2] == ["probe", "OLD-SERVER"] and probe[-1] == expect
+    assert "Restart the old server" not in text
+    at = 0
+    for words in ("Start the old server", "systemctl start", "Stop the proxy", "Stop the old server", "systemctl stop", " clear ",
+                  "Start the old server", "systemctl start"):
+        at = text.index(words, at)
     run(*clear, status=0)
     assert file.read_bytes() == before
     run("print", "--format", "runbook", "--snapshot", "snap", *URL, status=0)  # by its name after the clear
 
 
-def test_runbook_needs_a_server(run):
-    assert "--url" in run("print", "--format", "runbook", *CHANGE, status=2).err
+def test_runbook_without_a_server(run):
+    lines = ours(run("print", "--format", "runbook", *CHANGE, status=0).out)
+    assert lines[0][:3] == ["stage", "--url", "https://OLD-SERVER"] and ["probe", "OLD-SERVER"] in [line[:2] for line in lines]
     assert "--proxy" in run("print", "--format", "runbook", *URL, status=2).err
 
 
 def test_runbook_has_the_whole_day(run):
     text = " ".join(run("print", "--format", "runbook", *URL, *CHANGE, status=0).out.split())
     at = 0
-    for words in ("Copy the old server's config.toml", " stage ", "with --skip listeners now, on the day this",
+    for words in ("Copy the old server's config.toml", " stage ", "that, and status, with --skip listeners now, on the day this",
                   " --only listeners ", "accidental restart", "TTL", "print --format proxy", "-starttls smtp", ":25", " status ",
                   "--expect staged", "Restart the old server, once", "--expect cutover", "Start the proxy",
                   "point the public name", "Test each protocol", "a mail each way", "THE WAY BACK", "point of no return",
@@ -187,7 +255,7 @@ def test_runbook_is_run(run, serve, staged):
         text = run(*printed, status=0, cwd="/").out
     else:
         text = run("print", "--format", "runbook", *url, *values, status=0).out
-    lines = ours(text)
+    lines = ours(text.replace("OLD-SERVER", OLD))
     steps = [line[0] for line in lines]
     assert steps == ["stage", "stage", "status", "probe", "probe", "clear", "clear", "probe"]
     for number, line in enumerate(lines):

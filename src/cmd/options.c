@@ -183,6 +183,7 @@ choose_groups(struct parse *p, struct err *err)
 	    : (unsigned)GROUPS_DEFAULT | (q->relay_host ? 1u << GROUP_OUTBOUND : 0);
 
 	q->groups_named = p->only != 0;
+	p->o->groups_given = p->only || p->skip;
 	q->groups = p->only ? p->only : usual;
 	q->groups &= ~p->skip;
 	if (q->allow_new_server)
@@ -238,6 +239,9 @@ check_values(const struct parse *p, struct err *err)
 	if (needs_values(p->o) && q->groups & 1u << GROUP_URL && !q->public_origin[0])
 		return err_set(err, ERR_USAGE,
 		    "--public-url URL is missing: the proxy's public https URL (or --skip url)");
+	if (p->o->clear && p->o->format == FORMAT_PROXY)
+		return err_set(
+		    err, ERR_USAGE, "--format proxy has nothing to undo: leave out --clear");
 	if (q->allow_new_server && !q->new_server[0])
 		return err_set(err, ERR_USAGE, "--allow-new-server needs --new-server ADDR");
 	if (p->seen[OPT_RELAY_ID] && !q->relay_host)
@@ -433,6 +437,23 @@ options_format_path(struct buf *out, const char *path)
 	buf_free(&whole);
 }
 
+void
+options_format_command(struct buf *out, const struct options *o, const char *command)
+{
+	if (strchr(o->program, '/'))
+		options_format_path(out, o->program);
+	else
+		buf_shell_line(out, o->program);
+	buf_printf(out, " %s", command);
+}
+
+void
+options_format_option(struct buf *out, const char *name, const char *value, bool is_path)
+{
+	buf_printf(out, " --%s ", name);
+	(is_path ? options_format_path : buf_shell_line)(out, value);
+}
+
 /* Standard input is no file, and neither are the hashes of keys. */
 static bool
 is_path(const struct option *opt, const char *text)
@@ -452,24 +473,18 @@ options_format_reach(struct buf *out, const struct options *o)
 
 		if (!(opt->traits & OPTION_REPEAT))
 			continue;
-		for (i = 0; id == OPT_RESOLVE && i < o->reach.resolve_count; i++) {
-			buf_printf(out, " --%s ", opt->name);
-			buf_shell_line(out, o->reach.resolve[i]);
-		}
-		if (id == OPT_RESOLVE)
+		if (id == OPT_RESOLVE) {
+			for (i = 0; i < o->reach.resolve_count; i++)
+				options_format_option(out, opt->name, o->reach.resolve[i], false);
 			continue;
+		}
 		if (!opt->arg) {
 			if (*((const char *)o + opt->at))
 				buf_printf(out, " --%s", opt->name);
 			continue;
 		}
 		memcpy(&text, (const char *)o + opt->at, sizeof(text));
-		if (text) {
-			buf_printf(out, " --%s ", opt->name);
-			if (is_path(opt, text))
-				options_format_path(out, text);
-			else
-				buf_shell_line(out, text);
-		}
+		if (text)
+			options_format_option(out, opt->name, text, is_path(opt, text));
 	}
 }

@@ -70,6 +70,7 @@ struct options {
 	unsigned silence; /* seconds */
 	enum expect expect;
 	bool dry_run, json, clear, reload, quiet, verbose;
+	bool groups_given; /* --only or --skip chose the groups */
 };
 
 /*
@@ -79,6 +80,12 @@ struct options {
  */
 int options_parse(struct options *o, const struct command *commands, struct pool *pool, int argc,
     char **argv, struct err *err) WARN_UNUSED;
+
+/* Append the program, as it was started, and a command. */
+void options_format_command(struct buf *out, const struct options *o, const char *command);
+
+/* Append " --NAME VALUE", quoted for a shell; a path as options_format_path does. */
+void options_format_option(struct buf *out, const char *name, const char *value, bool is_path);
 
 /* Append a path, absolute and quoted for a shell, so that a command works in any folder. */
 void options_format_path(struct buf *out, const char *path);

@@ -15,7 +15,9 @@ struct runbook {
 	struct request request;
 	struct snapshot snapshot;
 	bool has_snapshot;
-	int minor; /* the version, or -1 */
+	bool header;      /* the commands are with --haproxy-protocol */
+	const char *file; /* the config.toml that was staged in place of a server's API; or NULL */
+	int minor;        /* the version, or -1 */
 	struct url urls[TARGETS_MAX];
 	size_t count;
 };
@@ -54,10 +56,19 @@ find_port(const struct probing *p, size_t i)
 	return found;
 }
 
+static const char old_server[] = "OLD-SERVER"; /* where its name is not known */
+
+/* The server's host for other machines. */
+static const char *
+host_of(const struct url *u)
+{
+	return url_is_loopback(u) ? old_server : u->host;
+}
+
 static void
 add_proxy(struct buf *out, const struct runbook *r)
 {
-	const char *host = r->count ? r->urls[0].host : "OLD-SERVER";
+	const char *host = host_of(&r->urls[0]);
 	size_t i;
 
 	buf_printf(out,
@@ -84,62 +95,42 @@ add_proxy(struct buf *out, const struct runbook *r)
 static void
 begin(struct buf *out, const struct runbook *r, const char *command)
 {
-	const char *program = r->p->options->program;
-
 	buf_str(out, "     ");
-	if (strchr(program, '/'))
-		options_format_path(out, program);
-	else
-		buf_shell(out, program);
-	buf_printf(out, " %s", command);
+	options_format_command(out, r->p->options, command);
 }
 
-/* The config.toml that was staged in place of a server's API; or NULL. */
-static const char *
-file_of(const struct runbook *r)
-{
-	const struct part *first = r->snapshot.nodes;
-
-	return r->snapshot.node_count && !first->origin ? first->file : NULL;
-}
-
-/* A command for the API of all nodes, or for the file. header: with --haproxy-protocol. */
 static void
-add_command(struct buf *out, const struct runbook *r, const char *command, bool header)
+add_snapshot(struct buf *out, const struct runbook *r)
 {
-	bool judges = !strcmp(command, "status");
+	if (r->has_snapshot)
+		options_format_option(out, "snapshot", r->p->options->reach.snapshot, true);
+}
+
+/* A command for the API of all nodes, or for the file. */
+static void
+add_command(struct buf *out, const struct runbook *r, const char *command)
+{
 	struct options o = *r->p->options;
-	const char *file = judges ? NULL : file_of(r);
 	char origin[ORIGIN_MAX];
-	struct request groups;
 	size_t i;
 
 	begin(out, r, command);
-	for (i = 0; i < r->count && !file; i++) {
-		url_format(&r->urls[i], origin);
-		buf_str(out, " --url ");
-		buf_shell(out, origin);
-	}
-	if (file) {
-		buf_str(out, " --config ");
-		options_format_path(out, file);
+	if (r->file) {
+		options_format_option(out, "config", r->file, true);
 	} else {
-		o.reach.haproxy = header;
+		for (i = 0; i < r->count; i++) {
+			url_format(&r->urls[i], origin);
+			options_format_option(out, "url", origin, false);
+		}
+		o.reach.haproxy = r->header;
 		options_format_reach(out, &o);
 	}
-	if (r->has_snapshot) {
-		buf_str(out, " --snapshot ");
-		options_format_path(out, o.reach.snapshot);
-	}
-	if (!strcmp(command, "stage"))
-		request_format(out, &r->request);
+	add_snapshot(out, r);
+	if (*command == 's') /* status asks for the groups alone */
+		(strcmp(command, "stage") != 0 ? request_format_groups : request_format)(
+		    out, &r->request);
 	if (r->minor != -1)
 		buf_printf(out, " --dialect 0.%d", r->minor);
-	if (judges && (r->request.groups & GROUPS_DEFAULT) != GROUPS_DEFAULT) {
-		request_init(&groups);
-		groups.groups = r->request.groups;
-		request_format(out, &groups);
-	}
 	buf_char(out, '\n');
 }
 
@@ -147,23 +138,23 @@ static void
 add_probes(struct buf *out, const struct runbook *r, const char *expect)
 {
 	const struct options *o = r->p->options;
+	const char *last = "", *host;
 	size_t i, j;
 
-	for (i = 0; i < r->count && r->request.groups & 1u << GROUP_LISTENERS; i++) {
-		if (i && !strcmp(r->urls[i].host, r->urls[i - 1].host))
+	for (i = 0; i < r->count && r->request.groups & 1u << GROUP_LISTENERS; i++, last = host) {
+		host = host_of(&r->urls[i]);
+		if (!strcmp(host, last))
 			continue;
+		buf_str(out,
+		    r->has_snapshot ? "     # on the proxy's host, with a copy of the snapshot:\n"
+				    : "     # on the proxy's host:\n");
 		begin(out, r, "probe ");
-		buf_shell(out, r->urls[i].host);
-		for (j = 0; j < o->reach.resolve_count; j++) {
-			buf_str(out, " --resolve ");
-			buf_shell(out, o->reach.resolve[j]);
-		}
-		if (r->has_snapshot) {
-			buf_str(out, " --snapshot ");
-			options_format_path(out, o->reach.snapshot);
-		}
+		buf_shell(out, host);
+		for (j = 0; j < o->reach.resolve_count; j++)
+			options_format_option(out, "resolve", o->reach.resolve[j], false);
+		add_snapshot(out, r);
 		for (j = 0; j < r->request.proxy_count && !r->has_snapshot; j++)
-			buf_printf(out, " --proxy %s", r->request.proxies[j]);
+			options_format_option(out, "proxy", r->request.proxies[j], false);
 		for (j = 0; j < o->port_count && !r->has_snapshot; j++)
 			buf_printf(out, " --port %u=%s%s", o->ports[j].port, o->ports[j].protocol,
 			    o->ports[j].tls ? "+tls" : "");
@@ -176,26 +167,39 @@ static void
 add_stages(struct buf *out, struct runbook *r)
 {
 	unsigned groups = r->request.groups, listeners = 1u << GROUP_LISTENERS;
-	bool given = r->p->options->reach.haproxy;
 
-	add_command(out, r, "stage", given);
+	if (r->has_snapshot && !r->request.values_given)
+		buf_str(out,
+		    "     # done already, by the snapshot, unless it was cleared; again it changes "
+		    "nothing:\n");
+	add_command(out, r, "stage");
 	if (!(groups & listeners) || groups == listeners)
 		return;
-	buf_str(out, "     Or in halves: that with --skip listeners now, on the day this:\n");
+	buf_str(out,
+	    "     Or in halves: that, and status, with --skip listeners now, on the day this:\n");
 	r->request.groups = listeners;
-	add_command(out, r, "stage", given);
+	add_command(out, r, "stage");
 	r->request.groups = groups;
+}
+
+static void
+add_start(struct buf *out, const struct runbook *r, char step)
+{
+	buf_printf(out,
+	    r->file ? "  %c. Start the old server:\n"
+		      "     systemctl start stalwart  # or stalwart-mail\n"
+		    : "  %c. Restart the old server, once, on each node (a reload is not enough):\n"
+		      "     systemctl restart stalwart  # or stalwart-mail\n",
+	    step);
 }
 
 static void
 add_day(struct buf *out, struct runbook *r)
 {
-	bool given = r->p->options->reach.haproxy;
-
 	buf_str(out,
 	    "BEFORE\n"
 	    "  1. Copy the old server's config.toml, then stage, which applies nothing:\n"
-	    "     cp /opt/stalwart/etc/config.toml ~/config.toml.before\n");
+	    "     cp -n /opt/stalwart/etc/config.toml ~/config.toml.before\n");
 	add_stages(out, r);
 	buf_printf(out,
 	    "     Do not restart or reload before step 4: after an accidental restart the proxy's\n"
@@ -203,15 +207,14 @@ add_day(struct buf *out, struct runbook *r)
 	    "  2. Lower the TTL of the public name, check the proxy's configuration (print "
 	    "--format\n"
 	    "     proxy). The new server answers on port 25, with STARTTLS:\n"
-	    "     openssl s_client -starttls smtp -connect NEW:25 </dev/null\n"
-	    "  3. Both exit with 0; each probe is for the proxy's host%s:\n",
-	    r->has_snapshot ? " (copy the snapshot there)" : "");
-	add_command(out, r, "status", given);
-	add_probes(out, r, "staged");
-	buf_str(out,
-	    "\nCUTOVER\n"
-	    "  4. Restart the old server, once, on each node:\n"
-	    "     systemctl restart stalwart  # or stalwart-mail\n");
+	    "     openssl s_client -starttls smtp -connect %s:25 </dev/null\n"
+	    "  3. Each of these exits with 0:\n",
+	    r->request.relay_host ? r->request.relay_host : "NEW");
+	add_command(out, r, "status");
+	if (!r->file)
+		add_probes(out, r, "staged");
+	buf_str(out, "\nCUTOVER\n");
+	add_start(out, r, '4');
 	add_probes(out, r, "cutover");
 	buf_str(out,
 	    "  5. Start the proxy.\n"
@@ -220,18 +223,26 @@ add_day(struct buf *out, struct runbook *r)
 }
 
 static void
-add_way_back(struct buf *out, const struct runbook *r)
+add_way_back(struct buf *out, struct runbook *r)
 {
-	buf_str(out,
+	buf_printf(out,
 	    "THE WAY BACK\n"
 	    "  The point of no return is the first account that is moved: its new mail would be "
 	    "lost.\n"
-	    "  1. Point the public name at the old server. 2. Stop the proxy.\n"
-	    "  3. Clear, from outside of the proxy's network, or from inside:\n");
-	add_command(out, r, "clear", false);
-	if (!file_of(r))
-		add_command(out, r, "clear", true);
-	buf_str(out, "  4. Restart the old server: a reload leaves the listeners.\n");
+	    "  a. Point the public name at the old server.\n"
+	    "  b. Stop the proxy.\n%s",
+	    r->file ? "  c. Stop the old server, then clear:\n"
+		      "     systemctl stop stalwart  # or stalwart-mail\n"
+		    : "  c. Clear:\n"
+		      "     # from a host outside of the proxy's networks:\n");
+	r->header = false;
+	add_command(out, r, "clear");
+	if (!r->file) {
+		r->header = true;
+		buf_str(out, "     # only from a host inside of them:\n");
+		add_command(out, r, "clear");
+	}
+	add_start(out, r, 'd');
 	add_probes(out, r, "rolled-back");
 }
 
@@ -245,6 +256,7 @@ collect(struct runbook *r, struct err *err)
 
 	r->request = o->request;
 	r->minor = o->request.minor;
+	r->header = o->reach.haproxy;
 	r->has_snapshot = o->reach.snapshot != NULL;
 	if (r->has_snapshot &&
 	    probing_snapshot(&r->snapshot, &r->p->pool, o->reach.snapshot, err) == -1)
@@ -253,21 +265,27 @@ collect(struct runbook *r, struct err *err)
 		request_merge(&r->request, r->snapshot.request);
 		r->request.single_node |= r->snapshot.request->single_node;
 		r->minor = r->minor != -1 ? r->minor : r->snapshot.request->minor;
-		r->request.groups = r->snapshot.request->groups;
+		if (!o->groups_given)
+			r->request.groups = r->snapshot.request->groups;
 	}
-	for (i = 0; i < o->reach.target_count; i++)
-		r->urls[r->count++] = o->reach.targets[i];
+	if (r->snapshot.node_count && !r->snapshot.nodes->origin)
+		r->file = r->snapshot.nodes->file;
+	if (!(r->request.groups & 1u << GROUP_URL))
+		r->request.public_origin[0] = '\0';
+	memcpy(r->urls, o->reach.targets, sizeof(r->urls));
+	r->count = o->reach.target_count;
 	for (i = 0; i < r->snapshot.node_count && !o->reach.target_count && i < TARGETS_MAX; i++)
 		r->count += r->snapshot.nodes[i].origin &&
 		    url_parse(&r->urls[r->count], r->snapshot.nodes[i].origin, "", NULL) == 0;
-	if (!r->count && o->format == FORMAT_RUNBOOK)
-		return err_set(
-		    err, ERR_USAGE, "--url URL is missing: the old server's management API");
-	if (!r->has_snapshot && !o->port_count && o->format == FORMAT_RUNBOOK &&
-	    (o->request.listener_count || o->request.also_count || o->request.leave_count))
+	if (!r->count) {
+		r->urls[0].https = true;
+		r->urls[0].port = 443;
+		strcpy(r->urls[0].host, old_server);
+		r->count = 1;
+	}
+	if (!r->has_snapshot && !o->port_count && o->request.listener_count)
 		message_add(&r->p->messages, &r->p->pool, MESSAGE_WARNING,
-		    "The probes are of the usual ten ports; once staged, --snapshot FILE knows "
-		    "more.");
+		    "The ports are the usual ten; once staged, --snapshot FILE knows more.");
 	return probing_choose(r->p, r->has_snapshot ? &r->snapshot : NULL, err);
 }
 
@@ -282,6 +300,10 @@ runbook_format(struct buf *out, const struct options *o, struct err *err)
 	memset(&p, 0, sizeof(p)); /* static, since it is too much for a small stack */
 	p.options = o;
 	if (collect(&r, err) == 0) {
+		if (!strcmp(host_of(&r.urls[0]), old_server))
+			buf_printf(out,
+			    "# Put the old server's name or address in place of %s.\n\n",
+			    old_server);
 		if (o->format == FORMAT_PROXY)
 			add_proxy(out, &r);
 		else {

@@ -169,11 +169,19 @@ check_shape(const char *text, const char *what, struct err *err)
 	return 0;
 }
 
+bool
+url_is_loopback(const struct url *u)
+{
+	struct net addr;
+
+	return !strcmp(u->host, "localhost") ||
+	    (u->is_addr && addr_parse(&addr, u->host) && net_is_loopback(&addr));
+}
+
 int
 url_parse(struct url *u, const char *text, const char *what, struct err *err)
 {
 	const char *rest, *why;
-	struct net addr;
 
 	memset(u, 0, sizeof(*u));
 	if (check_shape(text, what, err) == -1)
@@ -196,8 +204,7 @@ url_parse(struct url *u, const char *text, const char *what, struct err *err)
 		    "%s \"%.120s\": %s. It needs a scheme, a host, maybe a port, and no path, such "
 		    "as https://mail.example.org:8443",
 		    what, text, why);
-	if (!u->https && strcmp(u->host, "localhost") != 0 &&
-	    !(u->is_addr && addr_parse(&addr, u->host) && net_is_loopback(&addr)))
+	if (!u->https && !url_is_loopback(u))
 		return err_set(err, ERR_USAGE,
 		    "%s \"%.120s\": plain http is allowed for a loopback address only, since the "
 		    "password would cross the network in the clear. Use https, or run stalprep on "

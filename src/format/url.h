@@ -37,6 +37,9 @@ void url_format(const struct url *u, char *out);
 /* Write host[:port] into out[ORIGIN_MAX], as in the Host header. */
 void url_authority(const struct url *u, char *out);
 
+/* Is the host this machine: a loopback address or "localhost"? */
+bool url_is_loopback(const struct url *u);
+
 /*
  * Is it a DNS host name of letters, digits, hyphens and dots, whose last label is not all digits? A
  * final dot is fine.

@@ -75,20 +75,19 @@ add_option(struct buf *out, const char *name, const char *value)
 	buf_shell(out, value);
 }
 
-/* --only, unless the groups are those that the other options choose. */
-static void
-add_groups(struct buf *out, const struct request *q)
+void
+request_format_groups(struct buf *out, const struct request *q)
 {
 	unsigned usual = (unsigned)GROUPS_DEFAULT | (q->relay_host ? 1u << GROUP_OUTBOUND : 0) |
 	    (q->allow_new_server ? 1u << GROUP_ALLOW : 0);
 	char sep = ' ';
 	int g;
 
-	if (q->groups == usual)
+	if (!(usual & ~q->groups))
 		return;
 	buf_str(out, " --only");
 	for (g = 0; g < GROUP_COUNT; g++) {
-		if (g != GROUP_ALLOW && q->groups & 1u << g) {
+		if (g != GROUP_ALLOW && q->groups & usual & 1u << g) {
 			buf_printf(out, "%c%s", sep, group_name((enum group)g));
 			sep = ',';
 		}
@@ -125,7 +124,7 @@ request_format(struct buf *out, const struct request *q)
 		buf_str(out, " --allow-new-server");
 	if (q->single_node)
 		buf_str(out, " --single-node");
-	add_groups(out, q);
+	request_format_groups(out, q);
 }
 
 /* Names of listeners, as one option has them. */

@@ -76,6 +76,9 @@ struct wanted request_wanted(const struct request *q);
  */
 void request_format(struct buf *out, const struct request *q);
 
+/* The last of them: --only, unless all groups that the other options choose are there. */
+void request_format_groups(struct buf *out, const struct request *q);
+
 /*
  * Take from `stored`, the request of an earlier stage, what q does not name: values, listeners,
  * the exemption of the same new server. The groups, --single-node and the forced refusals stay q's
