@@ -23,7 +23,7 @@ def commands(out, program=BINARY):
 
 
 def go(run, words, **options):
-    values = {"ADDR": "203.0.113.10", "URL": "https://mail.example.org"}
+    values = {"ADDR": "203.0.113.10", "URL": "https://mail.example.org", "VERSION": "0.15"}
     return run(*[values.get(word, word) for word in words], cwd="/", keep=False, **options)
 
 
@@ -131,6 +131,8 @@ def test_nothing_is_staged(run, simulate):
     (_, words), = commands(run("status", *reach(server), status=7).out)
     assert "would be written" in go(run, [*words, "--snapshot-dir", str(run.folder)], status=0).out
     assert state(server) == before
+    (_, words), = commands(run("status", "--config", server.config_path, status=7).out)
+    assert "would be written" in go(run, words, status=0).out
 
 
 def test_public_name(run, simulate):

@@ -9,7 +9,7 @@ try:
 except ImportError:
     tomllib = pytest.importorskip("tomli")
 
-from conftest import BINARY, CHANGE, HTTP, REAL, RUNNER, config, listener
+from conftest import BINARY, CHANGE, HTTP, PROXY, REAL, RUNNER, config, listener
 from test_probe import OLD, can_bind, everywhere, patient
 
 URL = ("--url", "https://mail.internal")
@@ -211,6 +211,12 @@ def test_runbook_has_the_whole_day(run):
         at = text.index(words, at)
 
 
+def named(out):
+    """The command that a report names."""
+    line, = (line for line in out.splitlines() if line.startswith("The order of the day: "))
+    return shlex.split(line.partition(": ")[2])[1:]
+
+
 def test_all_name_the_runbook(run, simulate, tmp_path):
     server = simulate()
     url = ("--url", server.http_url)
@@ -221,8 +227,28 @@ def test_all_name_the_runbook(run, simulate, tmp_path):
                     '[server.listener.mx]\nbind = "[::]:25"\nprotocol = "smtp"\n')
     file.chmod(0o600)
     change = ("--config", file, "--dialect", "0.15", *CHANGE)
-    assert "print --format runbook" in run("stage", *change, status=0).out
-    assert "print --format runbook" in run("status", "--config", file, status=0).out
+    for args in (("stage", *change), ("status", "--config", file)):
+        stage, *_ = ours(run(*named(run(*args, status=0).out), status=0, cwd="/").out)
+        assert "--config" in stage and str(file) in stage
+
+
+def test_named_where_no_snapshot_is(run, simulate, tmp_path):
+    """The line repeats the options that the run was judged by. Where print does not take them there is no line."""
+    server = simulate(config=config(listener("mx", 25, "smtp"), HTTP, listener("imap", 143, "imap")))
+    url, relay = ("--url", server.http_url), ("--relay", "new.example.org")
+    run("stage", *url, *CHANGE, *relay, status=0)
+    elsewhere = ("--snapshot-dir", tmp_path)
+    for options in ((*CHANGE, *relay), CHANGE, ("--proxy", PROXY, "--skip", "url"), (*CHANGE, "--relay-listener", "mx")):
+        out = run("status", *url, *options, *elsewhere, status=0).out
+        stage, *_ = ours(run(*named(out), status=0, cwd="/").out)
+        assert "The server has all of these values already" in run(*stage, *elsewhere, "-n", status=0).err
+    assert "runbook" not in run("status", *url, *CHANGE, "--also", "imap", *elsewhere, status=0).out
+    file = tmp_path / "config.toml"
+    file.write_text(server.config_text())
+    file.chmod(0o600)
+    out = run("status", "--config", file, *CHANGE, "--dialect", "0.15", "--only", "listeners", status=0).out
+    stage, *_ = ours(run(*named(out), status=0, cwd="/").out)
+    assert "https://OLD-SERVER" in stage and stage[stage.index("--only") + 1] == "listeners"
 
 
 @pytest.mark.skipif(bool(RUNNER), reason="the printed program is run without the runner")

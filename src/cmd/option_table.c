@@ -380,7 +380,7 @@ const struct option option_table[OPT_COUNT] = {
 	    "also this listener, beside those that are found (repeatable)", .set = set_listener },
 	[OPT_LEAVE] = { "leave", 0, "ID", IN_PLAN, OPTION_WRITES,
 	    "not this listener, though it is found (repeatable)", .set = set_listener },
-	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PLAN, 0,
+	[OPT_RELAY_LISTENER] = { "relay-listener", 0, "ID", IN_PRINT | IN_PLAN, 0,
 	    "the listener that the new server relays to, if it is not clear which one binds "
 	    "port 25",
 	    .set = set_relay_listener },
@@ -390,7 +390,7 @@ const struct option option_table[OPT_COUNT] = {
 	    .set = set_new_server },
 	[OPT_ALLOW] = { "allow-new-server", 0, NULL, IN_PRINT | IN_PLAN, OPTION_WRITES,
 	    "also exempt --new-server from automatic bans", .at = AT(request.allow_new_server) },
-	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_PLAN, 0,
+	[OPT_SINGLE_NODE] = { "single-node", 0, NULL, IN_PRINT | IN_PLAN, 0,
 	    "leave out the other nodes of this cluster, on purpose",
 	    .at = AT(request.single_node) },
 	[OPT_DIALECT] = { "dialect", 0, "VERSION", IN_PRINT | IN_PLAN, 0,

@@ -67,34 +67,24 @@ add_address(struct buf *out, const struct report *r, size_t i)
 	    u->host, u->port, address);
 }
 
-/* Append the program's name. One that was found by $PATH stays as it is. */
-static void
-add_program(struct buf *out, const struct report *r)
-{
-	if (strchr(r->options->program, '/'))
-		options_format_path(out, r->options->program);
-	else
-		buf_shell_line(out, r->options->program);
-}
-
 /* Append the beginning of a command for all targets, as it can be pasted into a shell. */
 static void
 add_command(struct buf *out, const struct report *r, const char *command)
 {
+	bool prints = *command == 'p', reloads = *command == 'r';
 	size_t i;
 
-	add_program(out, r);
-	buf_printf(out, " %s", command);
+	options_format_command(out, r->options, command);
 	for (i = 0; i < r->count; i++) {
-		buf_str(out, r->targets[i].is_file ? " --config " : " --url ");
-		buf_shell_line(out, r->targets[i].name);
+		if (prints && r->targets[i].is_file)
+			continue;
+		options_format_option(
+		    out, r->targets[i].is_file ? "config" : "url", r->targets[i].name, false);
 		add_address(out, r, i);
 	}
-	for (i = 0; i < r->count && strcmp(command, "reload") != 0 && *command != 'p'; i++) {
-		if (r->targets[i].boot_name && !r->targets[i].boot_found) {
-			buf_str(out, " --boot-config ");
-			buf_shell_line(out, r->targets[i].boot_name);
-		}
+	for (i = 0; i < r->count && !prints && !reloads; i++) {
+		if (r->targets[i].boot_name && !r->targets[i].boot_found)
+			options_format_option(out, "boot-config", r->targets[i].boot_name, false);
 	}
 	options_format_reach(out, r->options);
 }
@@ -102,8 +92,7 @@ add_command(struct buf *out, const struct report *r, const char *command)
 static void
 add_snapshot(struct buf *out, const struct report *r)
 {
-	buf_str(out, " --snapshot ");
-	buf_shell_line(out, r->targets[0].snapshot_path);
+	options_format_option(out, "snapshot", r->targets[0].snapshot_path, false);
 }
 
 /*
@@ -213,17 +202,20 @@ within_proxy(const struct report *r)
 	return false;
 }
 
-/* The command that prints it. A file alone does not say which URL it is reached by. */
+/* The command that prints it; without a snapshot, if print takes the options. */
 static void
 add_runbook(struct buf *out, const struct report *r)
 {
-	buf_str(out, "The order of the day: ");
-	if (r->targets[0].is_file || !r->targets[0].snapshot_kept) {
-		buf_str(out, "stalprep print --format runbook.\n");
+	const struct request *q = r->targets[0].request;
+
+	if (!r->targets[0].snapshot_kept && q->also_count + q->leave_count)
 		return;
-	}
+	buf_str(out, "The order of the day: ");
 	add_command(out, r, "print --format runbook");
-	add_snapshot(out, r);
+	if (r->targets[0].snapshot_kept)
+		add_snapshot(out, r);
+	else
+		request_format(out, q);
 	buf_char(out, '\n');
 }
 
@@ -261,8 +253,8 @@ next_of_stage(struct buf *out, const struct report *r)
 
 /* Append the command that clears what is left at one place. */
 static void
-add_left(struct buf *out, const struct report *r, size_t keys, const char *where,
-    const char *option, const char *value)
+add_left(struct buf *out, const struct report *r, size_t keys, const char *where, bool by_file,
+    const char *value)
 {
 	if (!keys)
 		return;
@@ -273,13 +265,13 @@ add_left(struct buf *out, const struct report *r, size_t keys, const char *where
 		: keys == 1     ? "is still staged"
 				: "are still staged",
 	    keys == 1 ? "it" : "them");
-	add_program(out, r);
-	buf_printf(out, " clear --%s ", option);
-	if (value)
-		buf_shell_line(out, value);
-	else
-		buf_str(out, strcmp(option, "url") != 0 ? "FILE" : "URL");
-	if (!r->targets[0].is_file && !strcmp(option, "url"))
+	options_format_command(out, r->options, "clear");
+	options_format_option(out, by_file ? "config" : "url",
+	    value         ? value
+		: by_file ? "FILE"
+			  : "URL",
+	    false);
+	if (!r->targets[0].is_file && !by_file)
 		options_format_reach(out, r->options);
 	add_snapshot(out, r);
 	buf_char(out, '\n');
@@ -327,11 +319,10 @@ left_of_clear(struct buf *out, const struct report *r)
 
 		url = url ? url : node->origin;
 		add_left(out, r, t ? count_in_file(t->plan) : part_count(node, groups),
-		    part_node_name(node), by_file ? "config" : "url",
-		    by_file ? node->file : node->origin);
+		    part_node_name(node), by_file, by_file ? node->file : node->origin);
 	}
 	if (s && r->targets[0].snapshot_kept && r->targets[0].is_file)
-		add_left(out, r, part_count(&s->database, groups), "the database", "url", url);
+		add_left(out, r, part_count(&s->database, groups), "the database", false, url);
 }
 
 /* What was applied before the clear still runs. */
@@ -402,7 +393,8 @@ next_of_status(struct buf *out, const struct report *r)
 		return;
 	buf_str(out, "\nNothing of the change set is staged. To see what a stage would write:\n  ");
 	add_command(out, r, "stage");
-	buf_str(out, " --proxy ADDR --public-url URL -n\n");
+	buf_printf(out, "%s --proxy ADDR --public-url URL -n\n",
+	    r->targets[0].is_file ? " --dialect VERSION" : "");
 }
 
 const char report_dry_run_way[] = "To do it: the same command without -n.";

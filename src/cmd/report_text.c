@@ -534,8 +534,7 @@ add_judged(struct buf *out, const struct report_target *t)
 {
 	struct request q = *t->request;
 
-	q.groups = GROUPS_DEFAULT | (q.relay_host ? 1u << GROUP_OUTBOUND : 0);
-	q.groups |= q.allow_new_server ? 1u << GROUP_ALLOW : 0;
+	q.groups = ~0u;
 	add_options(out, "Judged by:", &q);
 	add_judged_file(out, t);
 }
