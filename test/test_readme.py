@@ -53,3 +53,12 @@ def test_session(simulate, ca, tmp_path):
         assert re.fullmatch(pattern(lines), said), f"{command}\n{pattern(lines)}\n{said}"
         ran.append((words[1], done.returncode))
     assert ran == [("status", 3), ("stage", 0), ("status", 0), ("clear", 0)]
+
+
+def test_executions():
+    """As often as the file has it, with its own sum."""
+    rows = [line.split() for line in (ROOT / "test" / "fuzz" / "EXECUTIONS").read_text().splitlines() if line[0] != "#"]
+    counts = {name: int(number) for name, number in rows}
+    total = counts.pop("all")
+    assert sum(counts.values()) == total and f"{total:,} times (test/fuzz/EXECUTIONS)" in (ROOT / "README").read_text()
+    assert counts.keys() == {path.stem[5:] for path in (ROOT / "test" / "fuzz").glob("fuzz_*.c")}
