@@ -639,6 +639,20 @@ def test_what_a_reload_would_apply_now(run, serve, first, second, keys):
     assert "A restart, also after a crash" in out
 
 
+def test_another_group_after_a_broken_write(run, simulate):
+    """It does not write the listeners' keys, so config.toml may lack them as before."""
+    server = simulate()
+    server.refuse_writes = "full"
+    run("stage", *reach(server), *CHANGE, status=5)
+    server.refuse_writes = None
+    run("stage", *reach(server), "--only", "url", "--public-url", ORIGIN, status=0)
+    assert run.snapshot()["state"] == "sending"
+    assert "Run stage again" in run("status", *reach(server), status=6).err
+    run("stage", *reach(server), *CHANGE, status=0)
+    assert run.snapshot()["state"] == "proved"
+    run("status", *reach(server), status=0)
+
+
 def test_new_rule_that_is_not_taken(run, simulate):
     """The old one is deleted by then, and that is said."""
     server = simulate()

@@ -214,7 +214,6 @@ build_dialect(struct build *b)
 	const struct dialect *low = changeset_dialect(b->in->minor_first),
 			     *high = changeset_dialect(b->in->minor_last);
 	int named = b->q->minor, before = b->in->stored ? b->in->stored->minor : -1;
-	size_t refused;
 
 	b->p->dialect = high;
 	if (named != -1) {
@@ -232,7 +231,6 @@ build_dialect(struct build *b)
 		b->p->dialect = changeset_dialect(before);
 		return;
 	}
-	refused = message_refusals(&b->p->messages);
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host &&
 	    strcmp(low->rule, high->rule) != 0)
 		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
@@ -247,7 +245,7 @@ build_dialect(struct build *b)
 		    "advertised URL differs between them. Name the version with --dialect, or "
 		    "leave the group out: --skip url.",
 		    range_words(b, b->in->minor_first, b->in->minor_last));
-	if (message_refusals(&b->p->messages) > refused)
+	if (message_refusals(&b->p->messages))
 		build_ask(b, "dialect", "VERSION", true);
 }
 
