@@ -71,6 +71,17 @@ def test_file_of_another_server(run, server, simulate):
     assert "snapshot-target" in ran.names() and other.config_text() == text
 
 
+def test_stage_of_another_server(run, server, simulate):
+    """Nothing stands there of what the snapshot says, so a stage would put its own into a snapshot that another needs."""
+    other = simulate()
+    run("stage", *reach(server), *CHANGE, "--proxy", "192.0.2.7", status=0)
+    kept, text = snapshot(run).read_bytes(), other.config_text()
+    ran = run("stage", *file_of(other), *CHANGE, "--snapshot", snapshot(run), "--json", status=1)
+    assert "snapshot-target" in ran.names() and other.config_text() == text
+    assert snapshot(run).read_bytes() == kept
+    run("stage", *file_of(server), *CHANGE, "--snapshot", snapshot(run), status=0)  # its own
+
+
 @pytest.fixture
 def staged_file(run, server):
     """Staged while it was stopped, and started."""

@@ -253,7 +253,7 @@ def commands(*words):
 def tree(tmp_path):
     """The source alone, as it is in an archive."""
     tree = tmp_path / "tree"
-    for name in ("src", "third_party", "test/unit"):
+    for name in ("src", "third_party", "test/unit", "test/transcripts"):
         shutil.copytree(ROOT / name, tree / name)
     for name in ("Makefile", "VERSIONS", "LICENSE"):
         shutil.copy(ROOT / name, tree)

@@ -417,8 +417,8 @@ class World:
         on_25 = [restartoracle.trusted_on_25(before[number], node.version) for number, node in enumerate(self.nodes)]
         if not boot and not self.stopped:
             for key in self.node.store.local.keys() & self.database.keys():  # hidden behind the file: nobody can know it
-                if command == "stage":
-                    self.ledger.may[DATABASE, key] = self.ledger.allowed(DATABASE, key) | {None}
+                lost = {None, *([self.ledger.base[DATABASE].get(key)] if command == "clear" else [])}
+                self.ledger.may[DATABASE, key] = self.ledger.allowed(DATABASE, key) | lost
         fresh = self.stopped and not self.ledger.off(before)
         ran = self.tool(command, *options, *self.reach(boot, numbers), folder=folder)
         after = self.places()

@@ -227,7 +227,8 @@ matching_part(const struct target *t, const bool *others, struct part **out, str
 
 /*
  * A snapshot that names no such URL or file, given by --snapshot: it is this server's if all of one
- * node's keys stand as they were before or as a stage left them.
+ * node's keys stand as they were before or as a stage left them. A stage changes it, so there one
+ * at least has to stand as it was staged: else another server may need it.
  */
 static int
 fitting_part(const struct target *t, struct part **out, struct err *err)
@@ -239,7 +240,8 @@ fitting_part(const struct target *t, struct part **out, struct err *err)
 	for (i = 0; i < s->node_count; i++) {
 		struct tally y = tally_of(t, &s->nodes[i]);
 
-		if ((!y.present || y.known != y.local) && !(forced && s->node_count == 1))
+		if (((t->purpose == TO_STAGE ? !y.written : !y.present) || y.known != y.local) &&
+		    !(forced && s->node_count == 1))
 			continue;
 		if (fit++ && !same_originals(*out, &s->nodes[i]))
 			return refuse_node(t, err);
@@ -248,8 +250,8 @@ fitting_part(const struct target *t, struct part **out, struct err *err)
 	if (fit || forced)
 		return 0;
 	return err_refuse(err, REFUSAL_SNAPSHOT_TARGET,
-	    "The snapshot %s does not seem to be of %s: the listeners' keys are neither as they "
-	    "were before nor as they were staged.",
+	    "The snapshot %s does not seem to be of %s: the listeners' keys do not stand here as "
+	    "they were staged.",
 	    t->store->path, t->origin);
 }
 
