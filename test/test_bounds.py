@@ -231,6 +231,7 @@ def memory_for(text):
 
 
 @native_memory
+@static
 @pytest.mark.parametrize("what", KEPT)
 def test_what_is_kept(bench, what):
     text = kept(what)

@@ -677,11 +677,15 @@ class History:
 
     def restore(self):
         """From a backup that was made before the first stage. What was written stays in the snapshot."""
-        world, wrote = self.world, self.world.ledger.wrote
+        world, old = self.world, self.world.ledger
         if self.backup and not world.stopped and not self.other:
             world.unpack(self.backup._replace(ledger=Ledger({})))
             world.ledger = Ledger(world.places())
-            world.ledger.wrote = wrote
+            world.ledger.wrote = old.wrote
+            for (place, key), values in old.wrote.items():  # a value that a stage wrote too can be taken for that
+                now = world.ledger.base.get(place, {}).get(key)
+                if now in values:
+                    world.ledger.may[place, key] = old.allowed(place, key) | {now}
             world.told.clear()
 
     def elsewhere(self):
