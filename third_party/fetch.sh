@@ -117,6 +117,7 @@ by_apt() {
 # Put $file into $work/got from upstream. What Debian packed again is not there.
 by_upstream() {
 	case $file in *+dfsg*) return 1 ;; esac
+	case $from in https://*) ;; *) return 1 ;; esac
 	mkdir -p "$work/got"
 	if has curl; then
 		curl -fsSL -o "$work/got/$file" "$from"
