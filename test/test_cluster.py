@@ -153,6 +153,9 @@ def test_one_node_that_refuses(cluster, ail, status, number):
     """Seen before the first write: nothing is written on any node."""
     before = state(cluster.nodes[0])
     ail(cluster.nodes[number])
+    ran = cluster((*STAGE, "-n"), status=status)
+    assert not re.search("would be written|To do it", ran.out)
+    ail(cluster.nodes[number])
     ran = cluster(STAGE, status=status)
     assert cluster.nodes[number].http_url in ran.err and "Nothing was written" in ran.err
     assert [writes(node) for node in cluster.nodes] == [0, 0, 0] and state(cluster.nodes[0]) == before

@@ -293,6 +293,7 @@ def test_inline(bench, name):
     said = refused_inline(bench, *STAGE)
     assert re.search(r"or a value: (.*?)\. Write", said)[1] == ", ".join(named)
     assert bench(*STAGE, "--dry-run", "--json", status=1).names() == {"inline-table"}
+    assert not re.search("would be|To do it|differences", bench(*STAGE, "--dry-run", status=1).out)
 
 
 def test_one_key(bench):
@@ -331,10 +332,10 @@ def test_without_a_snapshot(bench):
 
 
 def test_statuses(bench):
-    bench("status", "--dialect", "0.15", status=7)
-    bench(*LISTENERS)
+    assert "Nothing says which" not in bench("status", "--dialect", "0.15", status=7).err
+    assert re.search(r"\n(\d+) of \1 keys were read back as wanted, \1 of them written now\.\n", bench(*LISTENERS).out)
     bench("status", "--dialect", "0.15", status=6)
-    bench(*STAGE)
+    assert re.search(r"\n(\d+) of \1 keys were read back as wanted, 8 of them written now\.\n", bench(*STAGE).out)
     bench("status", "--dialect", "0.15")
     ran = bench(*STAGE)
     assert "already" in ran.out or "Nothing" in ran.out

@@ -408,7 +408,7 @@ next_of_dry_run(struct buf *out, const struct report *r)
 
 	for (i = 0; i < r->count; i++)
 		would_write |= !r->targets[i].is_file && r->targets[i].would_write;
-	if (would_write)
+	if (would_write && r->exit != EXIT_REFUSED)
 		buf_printf(out, "\n%s\n", report_dry_run_way);
 	if (r->options->id == COMMAND_CLEAR && r->exit == EXIT_PARTLY)
 		left_of_clear(out, r);

@@ -217,7 +217,7 @@ text_would_stage(struct buf *out, const struct report *r, const struct report_ta
 		report_standing(out, r, t);
 		return;
 	}
-	if (message_refusals(&p->messages))
+	if (r->exit == EXIT_REFUSED)
 		return;
 	report_changes(out, r, p, "Would be staged (-v shows each key):");
 	buf_printf(out, "\n%zu of %zu key%s would be written. Nothing was written.\n",
@@ -321,6 +321,8 @@ text_would_clear(struct buf *out, const struct report *r, const struct report_ta
 {
 	const struct plan *p = t->plan;
 
+	if (r->exit == EXIT_REFUSED)
+		return;
 	report_changes(out, r, p,
 	    p->unknown_before ? "Would be removed (-v shows each key):"
 			      : "Would be restored (-v shows each key):");
