@@ -494,9 +494,14 @@ test_e2e() {
 	run_pytest --durations=15 "$@"
 }
 
-test_mutate() {
+build_for_mutate() {
 	build_host
 	build_for_e2e
+}
+
+# It works in a copy, so other builds may go on.
+test_mutate() {
+	locked build_for_mutate
 	has_modules "$python_modules" || die "no Python has all of: $python_modules"
 	"$python" test/mutate.py "$@"
 }
@@ -522,9 +527,10 @@ run_tests() {
 		timed "static checks, unit tests (also under sanitizers), fuzz targets" locked test_parts
 		timed "tests of the binary" test_e2e
 		list_skipped ;;
-	e2e)
+	e2e | mutate)
+		step=$1
 		shift
-		test_e2e "$@" ;;
+		"test_$step" "$@" ;;
 	*)
 		step=$1
 		shift

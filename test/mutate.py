@@ -65,8 +65,8 @@ class Tree:
 
     def run(self, *command, **options):
         try:
-            return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=self.seconds,
-                                  check=False, **options).returncode == 0
+            return subprocess.run(command, cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  timeout=self.seconds, check=False, **options).returncode == 0
         except subprocess.TimeoutExpired:
             self.late += 1
             return False

@@ -1,5 +1,6 @@
 """One snapshot, two ways to the server: staged over the API and cleared in the file, and the other way round."""
 
+import json
 import shlex
 
 import pytest
@@ -103,6 +104,17 @@ def test_cleared_over_the_api(run, server):
     assert "in-file" in ran.err and "stalprep clear --config" in ran.out
     run("clear", *file_of(server), "--snapshot", "s.json", status=0)
     assert server.restart() and server.settings() == before["settings"]
+
+
+def test_one_key_of_the_file(run, simulate):
+    """The listener trusted the proxy before, and only its own answer was missing: one key is enough to know the node."""
+    server = simulate()
+    write(server, {"server.listener.imap.proxy.trusted-networks": "203.0.113.10/32"})
+    before = state(server)
+    run("stage", *file_of(server), *CHANGE, "--only", "listeners", "--listener", "imap", "--snapshot", "s.json", status=0)
+    assert len(json.loads((run.folder / "s.json").read_text())["nodes"][0]["keys"]) == 1 and server.restart()
+    run("clear", *reach(server), "--snapshot", "s.json", status=0)
+    assert state(server) == before
 
 
 def test_forced_over_the_api(run, simulate):

@@ -7,8 +7,9 @@ import re
 import pytest
 
 import test_survive
-from conftest import CHANGE, ROOT, RUNNER, THOROUGH, sample, sent, static
+from conftest import CHANGE, ROOT, RUNNER, THOROUGH, named, sample, sent, static
 from test_config import PLAIN, bench  # noqa: F401
+from test_surroundings import HOME, names  # noqa: F401
 from test_survive import CLEAR, STAGE, calls, inject, new_scene  # noqa: F401
 
 FAILING = ROOT / "build" / "test" / "fail-malloc"
@@ -34,7 +35,8 @@ ERRORS = {
     "setsockopt": ("ENOPROTOOPT", "EINVAL"), "getsockopt": ("ENOBUFS",), "getsockname": ("ENOBUFS",),
     "poll": ("EINTR", "ENOMEM"), "ppoll": ("EINTR", "ENOMEM"),
     "sendto": ("EPIPE", "ECONNRESET", "EINTR", "ENOBUFS", "EPERM"),
-    "recvfrom": ("ECONNRESET", "ETIMEDOUT", "EINTR", "ENOMEM"),
+    "recvfrom": ("ECONNRESET", "ETIMEDOUT", "EINTR", "ENOMEM"), "bind": ("EADDRINUSE", "EACCES"),
+    "recvmsg": ("ECONNREFUSED", "EINTR", "ENOMEM"),
     "pipe2": ("EMFILE", "ENFILE"), "fork": ("EAGAIN", "ENOMEM"), "wait4": ("EINTR", "ECHILD"), "kill": ("EPERM",),
     "brk": ("ENOMEM",), "mmap": ("ENOMEM",), "getrandom": ("ENOSYS", "EINTR"),
     "landlock_create_ruleset": LANDLOCK, "landlock_add_rule": LANDLOCK, "landlock_restrict_self": LANDLOCK,
@@ -112,6 +114,7 @@ def check_told(scene, command, ran, before, after):
 
 
 COMMANDS = {"stage": (STAGE, STAGE), "clear": (STAGE, CLEAR), "status": (STAGE, STATUS)}
+COMMANDS_CLUSTER = {f"{name} a cluster": commands for name, commands in COMMANDS.items()}
 COMMANDS_FILE = {"stage --config": (STAGE_FILE, STAGE_FILE), "clear --config": (STAGE_FILE, CLEAR[:1]),
                  "status --config": (STAGE_FILE, STATUS_FILE)}
 
@@ -142,28 +145,49 @@ class Trial:
         return ran
 
 
-@pytest.fixture(params=[*COMMANDS, *COMMANDS_FILE])
+@pytest.fixture(params=[*COMMANDS, *COMMANDS_CLUSTER, *COMMANDS_FILE])
 def trial(request, new_scene, bench):  # noqa: F811
     if request.param in COMMANDS:
         return Trial(new_scene(), *COMMANDS[request.param])
+    if request.param in COMMANDS_CLUSTER:
+        return Trial(new_scene(nodes=2), *COMMANDS_CLUSTER[request.param])
     if not test_survive.succeeds(*ALONE, "true"):
         pytest.skip("no process can be alone here")
     bench.put(PLAIN)
     return Trial(File(bench), *COMMANDS_FILE[request.param])
 
 
+def failures(made):
+    """(name, number, error) of each way in which one of these calls can fail."""
+    unknown = {name for name, _ in made} - ERRORS.keys() - NEVER
+    assert not unknown or not THOROUGH, f"no errors are known for {unknown}"
+    return [(*call, error) for call in made for error in ERRORS.get(call[0], ())]
+
+
 @static
 @pytest.mark.skipif(bool(RUNNER) or not test_survive.can_trace(), reason="there is no strace, or it may not trace")
 @pytest.mark.parametrize("part", range(PARTS))
 def test_failing_calls(trial, part):
-    made = calls(trial.scene, trial.command)
-    unknown = {name for name, _ in made} - ERRORS.keys() - NEVER
-    assert not unknown or not THOROUGH, "no errors are known for these"
-    cases = [(*call, error) for call in made for error in ERRORS.get(call[0], ())]
+    cases = failures(calls(trial.scene, trial.command))
     assert len(cases) > 100
     for name, number, error in sample(cases, EVERY, *trial.command)[part::PARTS]:
         ran = trial((name, number, error), *inject(name, number, f"error={error}"))
         assert ran.status == 0 or error != "EINTR" or name not in AGAIN, (name, number, ran.said)
+
+
+@static
+@pytest.mark.skipif(bool(RUNNER) or not test_survive.can_trace(), reason="there is no strace, or it may not trace")
+def test_failing_look_up(new_scene, ca, names):  # noqa: F811
+    """The calls of the child processes that ask a name server; the run itself makes some of them too."""
+    scene = new_scene()
+    scene.urls, scene.more = [named(scene.servers[0].https_url)[0]], ("--cacert", ca.file)
+    scene.wrap = names({1: HOME, 28: 3})[1]
+    trial = Trial(scene, STAGE, STAGE)
+    made = calls(scene, STAGE, children=True)
+    assert {"socket", "sendto", "recvmsg", "exit_group"} <= {name for name, _ in made}
+    for name, number, error in sample(failures(made), EVERY // 4, "look-up"):
+        if name != "write":  # what the run itself says of it would be lost as well
+            trial((name, number, error), *inject(name, number, f"error={error}"))
 
 
 @pytest.mark.skipif(bool(RUNNER) or not FAILING.exists(), reason=f"{FAILING} is not built")

@@ -214,14 +214,19 @@ def test_outranked_when_staged(run, simulate):
     assert state(server) == before
 
 
-def test_set_back_while_it_is_staged(run, simulate):
-    """It reads as if config.toml outranked it, and it is somebody's own: the whole group is taken back."""
+@pytest.mark.parametrize("number", [0, signal.SIGINT], ids=["", "interrupted"])
+def test_set_back_while_it_is_staged(run, simulate, number):
+    """It reads as if config.toml outranked it, and it is somebody's own: the whole group is taken back, come what may."""
     server = simulate()
     write(server, {"auth.dkim.verify": "strict"})
     before = state(server)
-    server.faults.append(Fault(method="POST", path="/api/settings",
-                               after=lambda one: one.store.set([("auth.dkim.verify", "strict")])))
-    ran = run("stage", *reach(server), *CHANGE, status=6)
+
+    def set_back(then):
+        def after(one):
+            one.store.set([("auth.dkim.verify", "strict")])
+            then(one)
+        server.faults.append(Fault(method="POST", path="/api/settings", after=after))
+    ran = run.while_running(set_back, lambda process: process.send_signal(number), "stage", *reach(server), *CHANGE, status=6)
     assert "Somebody else set auth.dkim.verify at the same time" in ran.err
     assert {key: value for key, value in server.settings().items() if key.startswith("auth.")} == {"auth.dkim.verify": "strict"}
     assert "checks" not in {key["group"] for key in run.snapshot()["keys"]}

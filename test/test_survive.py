@@ -5,6 +5,7 @@ strace counts the calls of each name for itself, so a first traced run lists the
 leaves, at the server and in the folder, is seen by the next run alone: each state that is new is tried, and only once.
 """
 
+import itertools
 import json
 import re
 import shutil
@@ -13,8 +14,8 @@ import subprocess
 
 import pytest
 
-from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, cluster_nodes, config, difference, listener, named, reach,
-                      sample, state, static, write)
+from conftest import (CHANGE, HTTP, HTTPS, NAME, RUNNER, SMTP, TIMEOUT, cluster_nodes, config, difference, listener, named, sample,
+                      state, static, write)
 from test_stage import dialect_options
 
 NETWORKS = "server.listener.imap.proxy.trusted-networks"
@@ -43,8 +44,7 @@ class Scene:
 
     def __init__(self, run, *servers):
         self.run, self.servers = run, servers
-        # --boot-config, so that no run looks through /proc: as many processes, as many calls
-        self.way = [word for server in servers for word in (*reach(server), "--boot-config", server.config_path)]
+        self.urls, self.wrap, self.more = [server.http_url for server in servers], (), ()
         write(servers[0], STANDING)
         self.seen, self.old = [], set()
         self.before, self.first = self.state(), self.moment()
@@ -53,7 +53,9 @@ class Scene:
         for server in self.servers:
             server.log.clear()
             server.refuse_writes = ails
-        ran = self.run(*command, *self.way, wrap=wrap, status=status)
+        # --boot-config, so that no run looks through /proc: as many processes, as many calls
+        way = [("--url", url, "--boot-config", server.config_path) for url, server in zip(self.urls, self.servers)]
+        ran = self.run(*command, *itertools.chain(*way), *self.more, wrap=[*self.wrap, *wrap], status=status)
         for server in self.servers:
             for thread in server.threads[1:]:  # what was sent is done, also when nobody waits for the answer
                 thread.join(TIMEOUT)
@@ -108,8 +110,8 @@ class Scene:
         kept = self.kept() or {"database": None, "nodes": []}
         nodes = {node["url"]: node for node in kept["nodes"]}
         yield 0, "database", kept["database"]
-        for number, server in enumerate(self.servers):
-            yield number, "file", nodes.get(server.http_url)
+        for number, url in enumerate(self.urls):
+            yield number, "file", nodes.get(url)
 
     # What must hold
 
@@ -154,13 +156,13 @@ def new_scene(run, simulate):
 NETWORK = ("socket", "setsockopt", "getsockopt", "connect", "poll", "ppoll", "sendto", "recvfrom")
 
 
-def calls(scene, command, ails=None):
-    """(name, number) of each system call that the command makes."""
+def calls(scene, command, ails=None, children=False):
+    """(name, number) of each system call that the command makes, or that its child processes make."""
     trace = scene.run.vault / "trace"
     scene(command, "strace", "-f", "-o", trace, ails=ails)
-    counts = {}
-    for pid, name in re.findall(r"^(\d+) +(\w+)\(", trace.read_text(), re.M):
-        if name != "execve":  # strace's own
+    made, counts = re.findall(r"^(\d+) +(\w+)\(", trace.read_text(), re.M), {}
+    for pid, name in made:
+        if name != "execve" and (pid != made[0][0] or not children):  # execve is strace's own
             counts[pid, name] = counts.get((pid, name), 0) + 1
     pairs = {(name, number + 1) for (_, name), count in counts.items() for number in range(count)}
     return sorted(pairs)
@@ -229,13 +231,14 @@ def test_killed_look_up(new_scene, ca):
     scene = new_scene()
     hosts = scene.run.vault / "hosts"
     hosts.write_text(f"127.0.0.1 {NAME}\n")
-    scene.way = ("--url", named(scene.servers[0].https_url)[0], "--cacert", ca.file)
-    start, known, lost = scene.moment(), (*KNOWN, hosts), 0
+    scene.urls, scene.more = [named(scene.servers[0].https_url)[0]], ("--cacert", ca.file)
+    scene.wrap = *KNOWN, hosts
+    start, lost = scene.moment(), 0
     for call in (("pipe2", 1), ("fork", 1), ("poll", 1), ("write", 1), ("read", 1), ("kill", 1), ("wait4", 1), ("prctl", 2),
                  ("prctl", 3)):
         scene.go_to(start)
-        ran = scene(STAGE, *known, *inject(*call, "signal=KILL"))
+        ran = scene(STAGE, *inject(*call, "signal=KILL"))
         lost += ran.status == 3 and "ended without an answer" in ran.err and "Nothing was written" in ran.err
         assert ran.status in (3, -signal.SIGKILL) and scene.state() == scene.before
-        scene(STAGE, *known, status=0)
+        scene(STAGE, status=0)
     assert lost == 2  # the children alone: the run itself makes such a call for the second time once it is confined

@@ -2,6 +2,7 @@
 #include "help.h"
 
 #include "base/buf.h"
+#include "base/pool.h"
 #include "format/url.h"
 #include "settings/changeset.h"
 
@@ -223,6 +224,7 @@ test_versions(void **state)
 static void
 test_groups(void **state)
 {
+	struct pool pool = { 0 };
 	enum group g, found;
 
 	(void)state;
@@ -231,6 +233,9 @@ test_groups(void **state)
 		assert_true(group_find(&found, group_name(g), strlen(group_name(g))) && found == g);
 		assert_false(group_find(&found, group_name(g), strlen(group_name(g)) - 1));
 	}
+	assert_string_equal(
+	    group_list(&pool, 1u << GROUP_LISTENERS | 1u << GROUP_URL), "listeners,url");
+	pool_free(&pool);
 	assert_true(group_find(&found, "url,checks", 3) && found == GROUP_URL);
 	assert_false(group_find(&found, "", 0));
 	assert_false(group_find(&found, "URL", 3));

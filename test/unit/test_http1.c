@@ -57,6 +57,9 @@ transport_of(struct peer *p)
 
 static const struct http1_request get = { .method = "GET", .target = "/x", .host = "h" };
 
+#define TWO  "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n"
+#define FOUR TWO TWO
+
 /*
  * One answer. A NUL inside is written as byte 1 and put in by the test. body: what is wanted; else
  * a part of the message.
@@ -77,6 +80,7 @@ static const struct {
 	{ "HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n", 302, "", NULL },
 	{ "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", 200, "ok", NULL },
 	{ "HTTP/1.1 100 Continue\r\n\r\n" OK "Content-Length: 2\r\n\r\nok", 200, "ok", NULL },
+	{ FOUR FOUR OK "Content-Length: 2\r\n\r\nok", 200, "ok", NULL }, /* HTTP1_INTERIM_MAX */
 	{ "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" OK "Content-Length: 2\r\n\r\nok", 200, "ok",
 	    NULL },
 	{ OK "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 200, "hello", NULL },
