@@ -77,8 +77,17 @@ build_musl() {
 	cp COPYRIGHT "$1/LICENSE"
 }
 
+make_bearssl() {
+	how="$cflags $lto $bearssl_flags $1"
+	shift
+	make -j"$jobs" CC="$cc" CFLAGS="$how" AR="$ar" BUILD=out "$@"
+}
+
+# To multiply long numbers takes most of the time; all else is to be small.
 build_bearssl() {
-	make -j"$jobs" lib CC="$cc" CFLAGS="$cflags $lto $bearssl_flags" AR="$ar" BUILD=out &&
+	mkdir -p out/obj &&
+	make_bearssl -O3 out/obj/i31_montmul.o out/obj/i31_add.o out/obj/i31_sub.o out/obj/ccopy.o &&
+	make_bearssl -Oz lib &&
 	mkdir "$1/include" "$1/lib" &&
 	cp inc/*.h "$1/include" &&
 	cp out/libbearssl.a "$1/lib" &&
