@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -177,8 +178,8 @@ find_sockets(struct sockets *s, const union resolve_addr *a)
 
 /* ---- who holds them ---- */
 
-/* Does this link of a process lead to one of the sockets? */
-static bool
+/* Does this link of a process lead to one of the sockets? 0 or 1, or -1: it may not be read. */
+static int
 is_socket(const struct sockets *s, int folder, const char *name)
 {
 	static const char socket[] = "socket:[";
@@ -187,39 +188,56 @@ is_socket(const struct sockets *s, int folder, const char *name)
 	unsigned long inode;
 	size_t i;
 
+	if (n == -1 && errno == EACCES)
+		return -1;
 	link[n > 0 ? n : 0] = '\0';
 	if (strncmp(link, socket, strlen(socket)) != 0)
-		return false;
+		return 0;
 	inode = strtoul(link + strlen(socket), NULL, 10);
 	for (i = 0; i < s->count; i++) {
 		if (s->inodes[i] == inode)
-			return true;
+			return 1;
 	}
-	return false;
+	return 0;
 }
 
-static void
-look_at(struct sockets *s, pid_t pid)
-{
-	struct dirent *entry;
-	char path[64];
-	DIR *fds;
+/* An entry of a folder, as the kernel gives it; `size` bytes with its whole name. */
+struct entry {
+	uint64_t inode, offset;
+	uint16_t size;
+	uint8_t type;
+	char name[1];
+};
 
-	snprintf(path, sizeof(path), "/proc/%ld/fd", (long)pid);
-	fds = opendir(path);
-	if (!fds) {
+/* Look at all open files of a process. readdir would map and unmap memory for each. */
+static void
+look_at(struct sockets *s, int proc, pid_t pid)
+{
+	char entries[4096], path[32];
+	struct entry e;
+	int folder, found = 0;
+	long n, at;
+
+	snprintf(path, sizeof(path), "%ld/fd", (long)pid);
+	folder = openat(proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder == -1) {
 		s->unsure |= errno != ENOENT && errno != ESRCH;
 		return;
 	}
-	/* cppcheck-suppress readdirCalled ; there is one thread */
-	while ((entry = readdir(fds))) {
-		if (entry->d_type != DT_LNK || !is_socket(s, dirfd(fds), entry->d_name))
-			continue;
-		s->held++;
-		s->unsure |= s->holder && s->holder != pid;
-		s->holder = pid;
+	while (found != -1 && (n = syscall(SYS_getdents64, folder, entries, sizeof(entries))) > 0) {
+		for (at = 0; at < n && found != -1; at += e.size) {
+			memcpy(&e, entries + at, offsetof(struct entry, name));
+			found = e.type == DT_LNK
+			    ? is_socket(s, folder, entries + at + offsetof(struct entry, name))
+			    : 0;
+			if (found != 1)
+				continue;
+			s->held++;
+			s->unsure |= s->holder && s->holder != pid;
+			s->holder = pid;
+		}
 	}
-	closedir(fds);
+	close(folder);
 }
 
 static void
@@ -235,7 +253,7 @@ find_holder(struct sockets *s)
 
 		first |= pid == 1;
 		if (pid > 0)
-			look_at(s, pid);
+			look_at(s, dirfd(proc), pid);
 	}
 	if (proc)
 		closedir(proc);
