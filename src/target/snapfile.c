@@ -7,6 +7,7 @@
 #include "sys/file.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* Somebody else may have written it. */
 static int
@@ -35,21 +36,30 @@ snapfile_check_folder(const char *path, const struct snapfile_trust *trust, stru
 	    why.text);
 }
 
+/* Read the text of a file that nobody but these can have written; as snapfile_load. */
+static int
+read_text(struct buf *text, const char *path, const struct snapfile_trust *trust, struct err *err)
+{
+	struct err why;
+	int r = trust->all ? file_read(text, path, SNAPSHOT_MAX, &why)
+			   : file_read_own(text, path, SNAPSHOT_MAX, trust->also, &why);
+
+	if (r == -1 && why.kind == ERR_REFUSED)
+		return refuse(path, &why, err);
+	if (r == -1)
+		*err = why;
+	return r;
+}
+
 int
 snapfile_load(struct snapshot *s, struct pool *pool, const char *path,
     const struct snapfile_trust *trust, struct err *err)
 {
 	struct buf text = { 0 };
 	struct err why;
-	int r = trust->all ? file_read(&text, path, SNAPSHOT_MAX, &why)
-			   : file_read_own(&text, path, SNAPSHOT_MAX, trust->also, &why);
+	int r = read_text(&text, path, trust, err);
 
-	if (r == -1 && why.kind == ERR_REFUSED)
-		r = refuse(path, &why, err);
-	else if (r == -1)
-		*err = why;
-	else if (r == 0 &&
-	    snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
+	if (r == 0 && snapshot_parse(s, pool, text.data ? text.data : "", text.len, &why) == -1)
 		r = why.code == ENOMEM ? err_memory(err)
 				       : err_set(err, ERR_REFUSED,
 					     "the snapshot %s can't be used: %s. Only this file "
@@ -60,29 +70,43 @@ snapfile_load(struct snapshot *s, struct pool *pool, const char *path,
 	return r;
 }
 
-int
-snapfile_save(struct snapshot *s, const char *path, struct err *err)
+/* Would the next run take it? */
+static int
+check(const struct snapshot *s, const struct buf *text, const char *path, struct err *err)
 {
-	struct buf text = { 0 };
-	int r;
-
 	struct pool pool = { 0 };
 	struct snapshot again;
+	int r;
+
+	if (text->failed)
+		return err_memory(err);
+	if (text->len > SNAPSHOT_MAX || snapshot_is_too_long(s))
+		return err_set(err, ERR_SYSTEM,
+		    "the snapshot %s would be larger than %d bytes, or have more than %d keys in "
+		    "one part",
+		    path, SNAPSHOT_MAX, PART_KEYS_MAX);
+	r = snapshot_parse(&again, &pool, text->data, text->len, err);
+	pool_free(&pool);
+	return r;
+}
+
+int
+snapfile_save(
+    struct snapshot *s, const char *path, const struct snapfile_trust *trust, struct err *err)
+{
+	struct buf text = { 0 }, written = { 0 };
+	int r;
 
 	snapshot_format(&text, s);
-	if (!text.failed && (text.len > SNAPSHOT_MAX || snapshot_is_too_long(s)))
-		r = err_set(err, ERR_SYSTEM,
-		    "the snapshot %s would be larger than %d bytes, or have more than %d keys in "
-		    "one "
-		    "part",
-		    path, SNAPSHOT_MAX, PART_KEYS_MAX);
-	else if (text.failed)
-		r = err_memory(err);
-	else if (snapshot_parse(&again, &pool, text.data, text.len, err) == 0)
+	r = check(s, &text, path, err); /* else the old one stays */
+	if (r == 0)
 		r = file_replace(path, text.data, text.len, -1, err);
-	else /* the next run would refuse it: keep the old one */
-		r = -1;
-	pool_free(&pool);
+	if (r == 0)
+		r = read_text(&written, path, trust, err);
+	if (r == 1 ||
+	    (r == 0 && (written.len != text.len || memcmp(written.data, text.data, text.len) != 0)))
+		r = err_set(err, ERR_SYSTEM, "%s does not read as it was written", path);
 	buf_free(&text);
+	buf_free(&written);
 	return r;
 }

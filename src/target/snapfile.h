@@ -30,9 +30,11 @@ int snapfile_check_folder(
     const char *path, const struct snapfile_trust *trust, struct err *err) WARN_UNUSED;
 
 /*
- * Write the snapshot in place of the file, with mode 0600, and fsync both file and folder. 0, or -1
- * with err, as for file_replace.
+ * Write the snapshot in place of the file, with mode 0600, and fsync both file and folder: if
+ * snapfile_load would take it, else the old one stays. Then read it, by the same rules as there. 0,
+ * or -1 with err.
  */
-int snapfile_save(struct snapshot *s, const char *path, struct err *err) WARN_UNUSED;
+int snapfile_save(struct snapshot *s, const char *path, const struct snapfile_trust *trust,
+    struct err *err) WARN_UNUSED;
 
 #endif

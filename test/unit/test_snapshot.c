@@ -799,7 +799,7 @@ test_save_bounds(void **state)
 	fill_one(&s, &pool, false);
 	part_add(&s.database, &pool, &k);
 	folder_make(&f);
-	CHECK(snapfile_save(&s, folder_path(&f, "s.json"), &err) == -1 ||
+	CHECK(snapfile_save(&s, folder_path(&f, "s.json"), &mine, &err) == -1 ||
 		(unlink(folder_path(&f, "s.json")), rmdir(f.name), false),
 	    "a snapshot is saved that can't be loaded");
 	folder_remove(&f, names);
@@ -821,13 +821,13 @@ test_disk(void **state)
 	path = folder_path(&f, "s.json");
 	fill(&a, &pool);
 	assert_int_equal(snapfile_load(&b, &pool, path, &mine, &err), 1);
-	CHECK(snapfile_save(&a, path, &err) == 0, "%s", err.text);
+	CHECK(snapfile_save(&a, path, &mine, &err) == 0, "%s", err.text);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	CHECK(snapfile_load(&b, &pool, path, &mine, &err) == 0, "%s", err.text);
 	check_same(&a, &b);
 	a.database.state = PART_PROVED;
-	assert_int_equal(snapfile_save(&a, path, &err), 0);
+	assert_int_equal(snapfile_save(&a, path, &mine, &err), 0);
 	assert_int_equal(snapfile_load(&b, &pool, path, &mine, &err), 0);
 	assert_int_equal(b.database.state, PART_PROVED);
 	folder_remove(&f, names);
@@ -889,10 +889,10 @@ test_disk_unwritable(void **state)
 
 	(void)state;
 	fill(&s, &pool);
-	assert_int_equal(snapfile_save(&s, "/nowhere/at/all/s.json", &err), -1);
+	assert_int_equal(snapfile_save(&s, "/nowhere/at/all/s.json", &mine, &err), -1);
 	assert_int_equal(err.kind, ERR_SYSTEM);
 	assert_true(has(err.text, "/nowhere/at/all/s.json"));
-	assert_int_equal(snapfile_save(&s, "/proc/s.json", &err), -1);
+	assert_int_equal(snapfile_save(&s, "/proc/s.json", &mine, &err), -1);
 	pool_free(&pool);
 }
 
