@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* with its header just below a power of two, so that no allocator rounds it up */
-enum { BLOCK_SIZE = 16384 - 64, ALIGN = _Alignof(max_align_t) };
+/*
+ * Each block is twice as large as the one before, up to a bound. With their headers both are just
+ * below a power of two, so that no allocator rounds them up.
+ */
+enum { BLOCK_MIN = 2048 - 64, BLOCK_MAX = 16384 - 64, ALIGN = _Alignof(max_align_t) };
 
 struct pool_block {
 	struct pool_block *next;
@@ -32,8 +35,9 @@ reserve(struct pool *p, size_t n, size_t align)
 	size_t size, at = b ? (b->used + align - 1) / align * align : 0;
 
 	if (!b || at > b->size || b->size - at < n) {
-		size = n > BLOCK_SIZE ? n : BLOCK_SIZE;
-		b = n <= SIZE_MAX - BLOCK_SIZE ? calloc(1, sizeof(*b) + size) : NULL;
+		size = !b ? BLOCK_MIN : b->size < BLOCK_MAX / 2 ? 2 * b->size + 64 : BLOCK_MAX;
+		size = n > size ? n : size;
+		b = n <= SIZE_MAX - BLOCK_MAX ? calloc(1, sizeof(*b) + size) : NULL;
 		if (!b) {
 			p->failed = true;
 			return NULL;
@@ -169,7 +173,7 @@ pool_free(struct pool *p)
 
 	for (; p->blocks; p->blocks = next) {
 		next = p->blocks->next;
-		wipe(p->blocks, sizeof(*p->blocks) + p->blocks->size);
+		wipe(p->blocks, sizeof(*p->blocks) + p->blocks->used);
 		free(p->blocks);
 	}
 	p->failed = false;
