@@ -62,9 +62,10 @@ def on_disk(run, disk, command, server, **options):
 
 
 STAGE, CLEAR = ("stage", *CHANGE), ("clear", *CHANGE)
-FULL = [  # (the disk, is it filled up, what finds no room; a snapshot takes one page of it)
+FULL = [  # (the disk, is it filled up, what finds no room; a snapshot takes two pages of it)
     ("size=64k,nr_inodes=1", False, "the lock"), ("size=64k,nr_inodes=2", False, "a new file"),
-    ("size=4k", True, "the snapshot"), ("size=4k", False, "the snapshot that says sending"),
+    ("size=4k", True, "the snapshot"), ("size=4k", False, "its second page"),
+    ("size=8k", False, "the snapshot that says sending"), ("size=12k", False, "the second page of that one"),
 ]
 
 
