@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "build" / (os.uname().machine + "-linux-musl")
 FOLDERS = {  # unit tests by the beginning of their names, and tests of the binary
-    "plan": (("plan", "guard", "configedit"), ("restage", "status", "cluster", "gate", "boot", "stage", "clear")),
+    "plan": (("plan", "guard", "configedit"), ("restage", "status", "cluster", "gate", "boot", "stage", "clear",
+                                                 "config", "live")),
     "settings": (("changeset", "faults", "listener", "localkeys", "message", "ops", "part", "request", "settings",
                   "snapshot", "trusted", "plan"), ("restage", "status", "print", "stage", "clear")),
     "target": (("api", "http1", "verdict"), ("restage", "cluster", "boot", "login", "lost", "probe", "planted", "stage", "clear",

@@ -328,6 +328,16 @@ def test_a_rule_that_is_half_in_the_file(run, simulate, version, relay):
     assert state(server)["settings"] == before["settings"]
 
 
+def test_a_key_beside_the_rule(run, simulate):
+    """It begins like the rule, and the next start has it, but it is none of the rule's."""
+    server = simulate(config=config(SMTP, HTTP))
+    edit(server, lambda keys: keys.update({"queue.strategy.route-of-mine": "'mx'"}))
+    stage(run, server, *RELAY, "--force", "file-changed", *boot(server))
+    edit(server, lambda keys: keys.update({"queue.strategy.route.0009.else": "'mx'"}))
+    ran = stage(run, server, *RELAY, "--force", "file-changed", *boot(server), status=1)
+    assert "shadowed" in ran.err and "queue.strategy.route.0009.else" in ran.err
+
+
 def test_only_the_files_keys_are_named(run, simulate):
     """The relay of somebody else, which the run would have written over, is as it was."""
     server = simulate(config=config(in_file({"queue.strategy.route": "'mx'"}), SMTP, HTTP))

@@ -70,7 +70,8 @@ def test_port_25_on_one_of_ours(run, serve):
 
 @pytest.mark.parametrize("networks, options, status", [
     (["192.0.2.0/24"], (), 6), (["192.0.2.0/24"], ("--new-server", "192.0.2.5"), 6),
-    (["192.0.2.0/24"], ("--new-server", "198.51.100.5"), 0), ([], (), 0)])
+    (["192.0.2.0/24"], ("--new-server", "198.51.100.5"), 0), ([], (), 0),
+    (["%{env:NET}%"], ("--new-server", "198.51.100.5"), 6)])
 def test_a_header_on_port_25(run, serve, networks, options, status):
     """An edge proxy in front of port 25 is fine, as long as the new server's mail needs no header."""
     server = serve(config=config(SMTP, HTTP))
