@@ -16,8 +16,8 @@ pack=-Wl,-z,pack-relative-relocs                # saves 16 KB; this musl reads t
 gcc=gcc
 runner=                                         # what runs a binary for another processor
 out=build/release
-cflags=-Os
-code_cflags="-Oz -flto=auto -flto-partition=one" # our own code; what computes is in the libraries
+cflags=-Oz
+code_cflags="$cflags -flto=auto -flto-partition=one"        # our own code
 apt_wait=300                                    # seconds to wait for another apt
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all

@@ -337,6 +337,7 @@ def test_statuses(bench):
     bench("status", "--dialect", "0.15", status=6)
     assert re.search(r"\n(\d+) of \1 keys were read back as wanted, 8 of them written now\.\n", bench(*STAGE).out)
     bench("status", "--dialect", "0.15")
+    assert "it is read as 0.11" in bench("clear", "--dialect", "0.11", "-n").out
     ran = bench(*STAGE)
     assert "already" in ran.out or "Nothing" in ran.out
     for options in (("--url", "https://x"), ("--user", "x"), ("--cacert", "x"), ("-k",)):
@@ -623,8 +624,10 @@ def test_a_link_stays(bench):
 
 def test_a_hard_link_is_named(bench):
     os.link(bench.path, bench.folder / "second")
-    ran = bench(*STAGE, status=1)
-    assert "2 names" in ran.err and "--force in-place" in ran.err and "Nothing was written" in ran.err
+    for more in (), ("--dry-run",):
+        ran = bench(*STAGE, *more, status=1)
+        assert "2 names" in ran.err and "--force in-place" in ran.err and "Nothing was written" in ran.err
+        assert "To do it" not in ran.out
     assert bench.files() == dict.fromkeys(["config.toml", "second"], PLAIN.encode())
     ran = bench(*STAGE, "--force", "in-place")
     files = bench.files()
@@ -697,6 +700,25 @@ class Mounts:
         self.process.communicate(b"\n", timeout=TIMEOUT)
 
 
+@native
+@needs_root
+@pytest.mark.parametrize("owner", [65534, 1000])
+def test_a_folder_of_the_server(bench, owner):
+    """As it is usually installed. What the report prints works there; where another owns the file, nobody's word counts."""
+    os.chown(bench.path, owner, owner)
+    ran = bench(*STAGE)
+    os.chown(bench.folder, 65534, 65534)
+    command = re.search("^The order of the day: (.*)", ran.out, re.M)[1].split()[1:]
+    said = bench.run(*command, keep=False, status=0 if owner == 65534 else 1)
+    assert f"cp -n {bench.path} ~/config.toml.before\n" in said.out if owner == 65534 else "is not used" in said.err
+    probe = bench.run("probe", "127.0.0.1", "--snapshot", command[-1], "--only", "x", keep=False, status=2)
+    assert "--only" in probe.err
+    bench("status", "--dialect", "0.15", status=0 if owner == 65534 else 1)
+    bench.path.with_name("stalprep-config.toml.snapshot.json").unlink()
+    os.chmod(bench.folder, 0o775)
+    assert "Nothing says which" in bench("status", "--dialect", "0.15", status=6).err  # there is none to distrust
+
+
 @needs_mounts
 @native
 def test_mounted_by_itself(bench):
@@ -705,8 +727,10 @@ def test_mounted_by_itself(bench):
     outside.write_text(PLAIN)
     os.chmod(outside, 0o640)
     with Mounts('mount --bind "$1/../runs/outside.toml" "$1/config.toml"', bench.folder) as there:
-        ran = bench(*STAGE, wrap=there.wrap(), status=1)
-        assert "--force in-place" in ran.err and "Nothing was written" in ran.err and SOURCE in ran.err
+        for more in (), ("--dry-run",):
+            ran = bench(*STAGE, *more, wrap=there.wrap(), status=1)
+            assert "mounted by itself" in ran.err and "--force in-place" in ran.err and SOURCE in ran.err
+            assert "Nothing was written" in ran.err and "To do it" not in ran.out
         assert outside.read_text() == PLAIN and list(bench.files()) == ["config.toml"]
         bench(*STAGE, "--force", "in-place", wrap=there.wrap())
         assert NEW_LINES in outside.read_text() and outside.stat().st_mode & 0o777 == 0o640
@@ -938,7 +962,8 @@ def test_running(bench, how, tmp_path):
             assert "refused (running)" in ran.err and "Nothing was written" in ran.err
             assert re.search(rf"Process {server.process.pid} \(sh, /\S*, user {os.geteuid()}\)", ran.err)
         assert bench(*STAGE, "--json", status=1).names() == {"running"}
-        bench("status", "--dialect", "0.15", status=7)
+        said = bench("status", "--dialect", "0.15", status=7).err
+        assert f"Process {server.process.pid} (sh" in said and "may overwrite the file" in said
         assert bench.files() == {"config.toml": PLAIN.encode()}
         bench(*STAGE, "--force", "running")
     bench(*CLEAR)

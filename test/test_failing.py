@@ -25,7 +25,7 @@ SET = ("EIO", "EPERM", "EROFS")
 MOVE = (*DISK, "EACCES", "EPERM", "EROFS", "EBUSY")
 LANDLOCK = ("ENOSYS", "EOPNOTSUPP", "EPERM", "ENOMEM", "EMFILE")
 ERRORS = {
-    "open": OPEN, "openat": OPEN, "access": STAT, "stat": STAT, "newfstatat": STAT, "fstat": STAT, "statfs": STAT,
+    "open": OPEN, "openat": OPEN, "access": STAT, "stat": STAT, "lstat": STAT, "newfstatat": STAT, "fstat": STAT, "statfs": STAT,
     "fstatfs": STAT, "readlink": STAT, "readlinkat": STAT, "getdents64": STAT, "getcwd": ("ENOENT", "ENOMEM"),
     "read": ("EIO", "EINTR", "ENOMEM"), "write": (*DISK, "EINTR", "EFBIG"), "fsync": DISK, "close": (*DISK, "EINTR"),
     "renameat": MOVE, "unlinkat": MOVE, "mkdir": MOVE, "fchmod": SET, "fchown": SET, "flistxattr": ("EIO", "EOPNOTSUPP"),
@@ -41,6 +41,7 @@ ERRORS = {
     "brk": ("ENOMEM",), "mmap": ("ENOMEM",), "getrandom": ("ENOSYS", "EINTR"),
     "landlock_create_ruleset": LANDLOCK, "landlock_add_rule": LANDLOCK, "landlock_restrict_self": LANDLOCK,
     "prctl": ("EINVAL", "EPERM"), "prlimit64": ("EPERM",), "setitimer": ("EINVAL",), "seccomp": ("EINVAL", "ENOSYS"),
+    "name_to_handle_at": ("EOPNOTSUPP", "EPERM"),
 }
 NEVER = {"arch_prctl", "clock_gettime", "execve", "exit_group", "geteuid", "getpid", "munmap", "rt_sigaction", "rt_sigprocmask",
          "rt_sigreturn", "set_tid_address"}

@@ -71,7 +71,7 @@ is_built() {
 build_musl() {
 	sed -i 's/l = fmt_fp(.*);/l = -1;/' src/stdio/vfprintf.c && grep -q 'l = -1;' src/stdio/vfprintf.c &&
 	./configure --prefix=/ --target="$target" --disable-shared --disable-wrapper \
-		CC="$gcc $abi" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags -Oz" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
+		CC="$gcc $abi" AR="$ar" RANLIB="$ar s" CFLAGS="$cflags" LIBCC="$("$gcc" -print-libgcc-file-name)" &&
 	make -j"$jobs" &&
 	make DESTDIR="$1" install &&
 	cp COPYRIGHT "$1/LICENSE"
@@ -86,8 +86,8 @@ make_bearssl() {
 # To multiply long numbers takes most of the time; all else is to be small.
 build_bearssl() {
 	mkdir -p out/obj &&
-	make_bearssl -O3 out/obj/i31_montmul.o out/obj/i31_add.o out/obj/i31_sub.o out/obj/ccopy.o &&
-	make_bearssl -Oz lib &&
+	make_bearssl -O3 out/obj/i31_montmul.o out/obj/i31_add.o out/obj/i31_sub.o &&
+	make_bearssl "" lib &&
 	mkdir "$1/include" "$1/lib" &&
 	cp inc/*.h "$1/include" &&
 	cp out/libbearssl.a "$1/lib" &&

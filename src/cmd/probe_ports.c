@@ -5,6 +5,7 @@
 #include "format/url.h"
 #include "settings/snapshot.h"
 #include "target/snapfile.h"
+#include "target/target.h"
 
 #include <string.h>
 
@@ -243,7 +244,7 @@ add_networks(struct probing *p, const struct request *q)
 int
 probing_snapshot(struct snapshot *s, struct pool *pool, const char *path, struct err *err)
 {
-	const struct snapfile_trust trust = { .also = (uid_t)-1 };
+	const struct snapfile_trust trust = { .also = target_file_beside(path) };
 	int r = snapfile_load(s, pool, path, &trust, err);
 	const char *cleared;
 

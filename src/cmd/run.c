@@ -314,9 +314,15 @@ edit_files(struct run *r)
 			    "Whether a server runs with %s can't be seen for certain: there is no "
 			    "/proc here, or not all of it can be read. Make sure that none does.",
 			    t->origin);
-		if (t->running.bystander && t->plan.write_count)
+		if (t->running.pid &&
+		    (t->running.bystander ? t->plan.write_count > 0
+					  : r->options->id == COMMAND_STATUS))
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,
-			    "Process %ld (%s) names %s among its arguments, but it is no server.",
+			    t->running.bystander
+				? "Process %ld (%s) names %s among its arguments, but it is no "
+				  "server."
+				: "Process %ld (%s) was started with %s. A running server may "
+				  "overwrite the file.",
 			    (long)t->running.pid, t->running.name, t->origin);
 		if (t->is_file && !*r->store.folder && r->options->id == COMMAND_STAGE)
 			message_add(&r->messages, &r->pool, MESSAGE_WARNING,

@@ -199,7 +199,9 @@ add_day(struct buf *out, struct runbook *r)
 	buf_str(out,
 	    "BEFORE\n"
 	    "  1. Copy the old server's config.toml, then stage, which applies nothing:\n"
-	    "     cp -n /opt/stalwart/etc/config.toml ~/config.toml.before\n");
+	    "     cp -n ");
+	buf_shell_line(out, r->file ? r->file : "/opt/stalwart/etc/config.toml");
+	buf_str(out, " ~/config.toml.before\n");
 	add_stages(out, r);
 	buf_printf(out,
 	    "     Do not restart or reload before step 4: after an accidental restart the proxy's\n"

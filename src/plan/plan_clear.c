@@ -434,7 +434,10 @@ plan_clear(struct plan *p, struct pool *pool, const struct plan_input *in, struc
 
 	memset(p, 0, sizeof(*p));
 	p->clearing = true;
-	p->dialect = changeset_dialect(in->minor_last);
+	p->dialect = changeset_dialect(
+	    in->request->minor >= in->minor_first && in->request->minor <= in->minor_last
+		? in->request->minor
+		: in->minor_last);
 	if (!in->part) {
 		if (listener_check_count(in->now, err) == -1)
 			return -1;

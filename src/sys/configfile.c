@@ -357,41 +357,64 @@ write_over(struct configfile *f, const struct buf *text, bool *torn, struct err 
 	return r;
 }
 
+static int
+refuse_place(struct err *err)
+{
+	err->kind = ERR_REFUSED;
+	err->refusal = REFUSAL_IN_PLACE;
+	err_end(err);
+	err_add(err,
+	    "It can only be written over in place, with a copy of it beside it until that is "
+	    "done.");
+	return -1;
+}
+
+/* The number of the mount that it is on; -1: not known. */
+static int
+mount_of(int fd)
+{
+	struct file_handle no_room = { 0 };
+	int number = -1;
+
+	(void)name_to_handle_at(fd, "", &no_room, &number, AT_EMPTY_PATH);
+	return number;
+}
+
+int
+configfile_check_place(const struct configfile *f, struct err *err)
+{
+	if (f->st.st_nlink > 1)
+		err_set(err, ERR_REFUSED,
+		    "%s has %lu names (hard links), and the others would keep the old text if it "
+		    "were replaced",
+		    f->name, (unsigned long)f->st.st_nlink);
+	else if (mount_of(f->folder) != mount_of(f->fd)) /* as files of containers are */
+		(void)err_system(err, ERR_SYSTEM, EBUSY, "%s is mounted by itself", f->name);
+	else
+		return 0;
+	return refuse_place(err);
+}
+
 int
 configfile_write(
     struct configfile *f, const struct buf *text, bool in_place, bool *torn, struct err *err)
 {
-	static const char way_out[] =
-	    "It can only be written over in place, with a copy of it beside it until that is done.";
-
 	*torn = false;
 	if (!text->len)
 		return err_set(err, ERR_SYSTEM, "%s would be emptied", f->name);
 	if (check_same(f, err) == -1)
 		return -1;
-	if (f->st.st_nlink > 1 && !in_place) {
-		err_set(err, ERR_REFUSED,
-		    "%s has %lu names (hard links), and the others would keep the old text if it "
-		    "were replaced. %s",
-		    f->name, (unsigned long)f->st.st_nlink, way_out);
-	} else if (f->st.st_nlink == 1) {
+	if (configfile_check_place(f, err) == 0) {
 		if (file_replace_at(f->folder, f->base, f->path, text->data, text->len, f->fd,
 			&interrupt_signal, err) == 0)
 			return 0;
 		if (err->kind != ERR_SYSTEM ||
 		    (err->code != EBUSY && err->code != EXDEV && err->code != EPERM))
 			return -1;
-		if (!in_place) {
-			err->kind = ERR_REFUSED;
-			err_add(err,
-			    "(as with a file that is mounted by itself, or of another owner). %s",
-			    way_out);
-		}
+		err_add(err, "(as with a file that is mounted by itself, or of another owner)");
+		refuse_place(err);
 	}
-	if (in_place)
-		return write_over(f, text, torn, err);
-	err->refusal = REFUSAL_IN_PLACE;
-	return -1;
+	return in_place ? write_over(f, text, torn, err) : -1;
 }
 
 bool

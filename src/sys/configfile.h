@@ -59,6 +59,12 @@ int configfile_read(struct configfile *f, struct err *err) WARN_UNUSED;
 const char *configfile_guess(const struct buf *text);
 
 /*
+ * Can another file take its place, as far as it shows? 0; or -1 with err (REFUSAL_IN_PLACE) where
+ * it has several names, or is mounted by itself. Not for "-".
+ */
+int configfile_check_place(const struct configfile *f, struct err *err) WARN_UNUSED;
+
+/*
  * Replace it by this text (not "-"), as file_replace_at does, with its owner, mode, ACLs and
  * attributes. in_place: a file that can't be replaced is written over, while a copy of mode 0600
  * lies beside it, PATH.stalprep-backup; if that fails, the old text is written back. A signal ends

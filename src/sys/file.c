@@ -208,17 +208,24 @@ int
 file_read_own(struct buf *out, const char *path, size_t max, uid_t also, struct err *err)
 {
 	const char *why;
-	int folder = open_own_folder(path, also, err), fd, r, number;
+	int folder, fd, r, number;
 	struct stat st;
 
+	folder = open_folder(path, err);
+	if (folder == -1)
+		return -1;
+	r = fstatat(folder, base_of(path), &st, AT_SYMLINK_NOFOLLOW);
+	number = errno;
+	close(folder);
+	if (r == -1 && number == ENOENT)
+		return 1; /* whoever the folder belongs to */
+	folder = open_own_folder(path, also, err);
 	if (folder == -1)
 		return -1;
 	fd = openat(
 	    folder, base_of(path), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW);
 	number = errno;
 	close(folder);
-	if (fd == -1 && number == ENOENT)
-		return 1;
 	if (fd == -1 && number == ELOOP)
 		return err_set(err, ERR_REFUSED, "%s is a symbolic link", path);
 	if (fd == -1)

@@ -64,6 +64,22 @@ target_file_snapshot(
 	return err_set(err, ERR_USAGE, "the snapshot's name is too long: %.120s...", out);
 }
 
+uid_t
+target_file_beside(const char *snapshot)
+{
+	static const char begin[] = "stalprep-", end[] = ".snapshot.json";
+	const char *slash = strrchr(snapshot, '/'), *base = slash ? slash + 1 : snapshot;
+	size_t from = strlen(begin), len = strlen(base);
+	char path[PATH_MAX];
+	struct stat st;
+
+	if (len < from + strlen(end) || strncmp(base, begin, from) != 0)
+		return (uid_t)-1;
+	snprintf(path, sizeof(path), "%.*s%.*s", (int)(base - snapshot), snapshot,
+	    (int)(len - from - strlen(end)), base + from);
+	return lstat(path, &st) == 0 && S_ISREG(st.st_mode) ? st.st_uid : (uid_t)-1;
+}
+
 int
 target_begin(struct target *t, enum purpose purpose, const struct request *q, const struct reach *r,
     const struct url *url, struct err *err)

@@ -116,6 +116,9 @@ int target_read_again(struct target *t, struct err *err) WARN_UNUSED;
 int target_file_snapshot(
     const struct target *t, const char *folder, char out[PATH_MAX], struct err *err) WARN_UNUSED;
 
+/* The owner of the config.toml that a snapshot of this name lies beside; -1: there is none. */
+uid_t target_file_beside(const char *snapshot);
+
 /*
  * Has the plan anything to write, or to prove? A run that was cut off may have written all of it
  * without recording that it is proved. (A stage over the API then writes the keys once more.)

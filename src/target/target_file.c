@@ -15,10 +15,10 @@ check_running(struct target *t, struct err *err)
 {
 	struct running *r = &t->running;
 
-	if (configfile_is_stream(t->config.name) || t->purpose == TO_LOOK)
+	if (configfile_is_stream(t->config.name))
 		return 0;
 	running_find(r, &t->config.st, configfile_folder_owner(&t->config));
-	if (!r->pid || r->bystander || t->request.forced[REFUSAL_RUNNING])
+	if (!r->pid || r->bystander || t->purpose == TO_LOOK || t->request.forced[REFUSAL_RUNNING])
 		return 0;
 	return err_refuse(err, REFUSAL_RUNNING,
 	    "Process %ld (%s) was started with %s. A running server does not see changes to its "
@@ -113,6 +113,11 @@ target_file_edit(struct target *t, struct err *err)
 	};
 	struct err why;
 
+	if (!configfile_is_stream(t->config.name) && !t->request.forced[REFUSAL_IN_PLACE] &&
+	    configfile_check_place(&t->config, err) == -1) {
+		target_file_explain(t, err);
+		return -1;
+	}
 	buf_reserve(&t->edited, t->config.text.len + EDITS_ROOM);
 	if (configedit_make(&c, &t->pool, &t->edits, &t->edited, &why) == 0)
 		return 0;
