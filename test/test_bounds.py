@@ -16,6 +16,7 @@ from test_config import Bench, native
 from test_connection import LIST, READS, listed
 
 MOST = 1000
+MIB = 1 << 20
 LISTENERS = ("stage", "--proxy", "203.0.113.10", "--only", "listeners")
 native_memory = pytest.mark.skipif(bool(RUNNER) or not shutil.which("prlimit"), reason="no limit can be set here")
 
@@ -107,6 +108,22 @@ def test_eighty_thousand_networks(run, server, command, listeners, each):
         assert ran.status == (0 if command[0] == "stage" else 7), ran.err
 
 
+@native_memory
+@static
+@pytest.mark.parametrize("where", ["server", "server.listener.imap{}"])
+def test_lists_are_read_once(bench, where):
+    """Nine listeners with 990 networks, their own or the global ones: a second look took a gigabyte and ten seconds."""
+    text = lines(many(11)) + "".join(
+        f'{where.format(n)}.proxy.trusted-networks.{i:04} = "10.{i >> 8}.{i & 255}.0/24"\n'
+        for n in range(1 if where == "server" else 9) for i in range(990))
+    bench.put(text)
+    for command in "stage", "stage", "status":
+        bench(command, *CHANGE, "--new-server", "192.0.2.7", "--dialect", "0.15",
+              wrap=["prlimit", f"--as={64 * MIB}", "--cpu=5"])
+    bench("clear")
+    assert bench.text == text
+
+
 # One more
 
 IMAP = {"server.listener.imap.bind": "[::]:143", "server.listener.imap.protocol": "imap"}
@@ -149,7 +166,6 @@ def test_binds_are_counted_first(bench):
 
 # Memory: four times the file
 
-MIB = 1 << 20
 BESIDE = 12 * MIB  # what is kept of a file, and the plan of a thousand listeners
 SIZE = 2 * MIB
 HEAD = SMTP + listener("imap", 143, "imap")

@@ -272,6 +272,24 @@ def test_given_back(bench, name):
             assert bench.text == text
 
 
+BESIDE_A_DOT = [  # a name in quotes that has a dot, so that the flat key looks like one of the table
+    '"http.x" = 1\n' + PLAIN + '[http]\nz = "x"\n', '"auth.dkim".verify = 1\n' + PLAIN + '[auth]\nz = 1\n',
+    PLAIN + '[session]\n"ehlo.x" = 1\n[session.ehlo]\nz = 1\n',
+    '[server]\nlistener."imap.s".bind = "[::]:993"\nlistener."imap.s".protocol = "imap"\n' + PLAIN,
+]
+
+
+@pytest.mark.parametrize("text", BESIDE_A_DOT)
+def test_a_name_with_a_dot(bench, text):
+    """The table's own header counts: any reader takes the result."""
+    bench.put(text)
+    tomllib.loads(text)
+    bench.stage(*STAGE[1:], *(["--only", "checks,url"] if "imap.s" in text else []))
+    tomllib.loads(bench.text)
+    bench(*CLEAR)
+    assert bench.text == text
+
+
 INLINE = {  # text: what the refusal names
     "a listener": ('[server.listener]\nimap = {bind = "[::]:143", protocol = "imap"}\n', ["server.listener.imap (line 2)"]),
     "all in one": ('[server]\nlistener = {imap = {bind = "[::]:143", protocol = "imap"}}\n', ["server.listener (line 2)"]),
@@ -294,6 +312,15 @@ def test_inline(bench, name):
     assert re.search(r"or a value: (.*?)\. Write", said)[1] == ", ".join(named)
     assert bench(*STAGE, "--dry-run", "--json", status=1).names() == {"inline-table"}
     assert not re.search("would be|To do it|differences", bench(*STAGE, "--dry-run", status=1).out)
+
+
+def test_a_question_and_nothing_to_write(bench):
+    """All stands but for one listener that nobody can judge."""
+    bench(*STAGE)
+    with bench.path.open("a", encoding="utf-8") as file:
+        file.write('[server.listener.two]\nbind = "[::]:2525"\nprotocol = "smtp"\n')
+    ran = bench(*STAGE, "--dry-run", status=1)
+    assert "refused (submission)" in ran.err and "nothing to do" not in ran.out
 
 
 def test_one_key(bench):

@@ -8,8 +8,8 @@
 #include <string.h>
 
 /*
- * Each block is twice as large as the one before, up to a bound. With their headers both are just
- * below a power of two, so that no allocator rounds them up.
+ * Each block is twice as large as the one before, up to a bound. With its header it is usually just
+ * below a power of two, so that no allocator rounds it up.
  */
 enum { BLOCK_MIN = 2048 - 64, BLOCK_MAX = 16384 - 64, ALIGN = _Alignof(max_align_t) };
 

@@ -212,13 +212,13 @@ text_would_stage(struct buf *out, const struct report *r, const struct report_ta
 {
 	const struct plan *p = t->plan;
 
+	if (r->exit == EXIT_REFUSED)
+		return;
 	if (!p->write_count && !p->touch) {
 		add_nothing_to_do(out, r, p);
 		report_standing(out, r, t);
 		return;
 	}
-	if (r->exit == EXIT_REFUSED)
-		return;
 	report_changes(out, r, p, "Would be staged (-v shows each key):");
 	buf_printf(out, "\n%zu of %zu key%s would be written. Nothing was written.\n",
 	    p->write_count, p->key_count, plural(p->key_count));

@@ -318,7 +318,7 @@ look_at_key(struct level *l, const char *key, const struct name *n)
 		l->value = n->statement;
 		l->value_len = n->top;
 	}
-	if (depth > l->len || (l->table && strlen(l->table) < depth))
+	if (depth > l->len || (l->header ? depth < l->len : l->table && strlen(l->table) < depth))
 		return;
 	if (!l->table || strlen(l->table) > depth)
 		l->before = l->behind = NULL;
@@ -336,7 +336,7 @@ look_at_header(struct level *l, const char *text, const struct name *n)
 
 	if (!*rest) {
 		l->header = n->statement;
-		l->table = l->table ? l->table : n->text;
+		l->table = n->text;
 	} else if (strlen(rest) == 5 && !strncmp(text + strspn(text, " \t"), "[[", 2)) {
 		l->value = n->statement; /* a list of tables */
 		l->value_len = l->len;

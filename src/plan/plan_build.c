@@ -178,8 +178,10 @@ build_base(struct build *b)
 		b->base = *now;
 		return 0;
 	}
-	for (i = 0; i < s->count; i++)
+	for (i = 0; i < s->count; i++) {
 		sorted_add(&b->old, b->pool, s->keys[i].key, i);
+		b->unknown |= s->keys[i].unknown;
+	}
 	/* at once, since growing by steps takes up to four times the memory */
 	b->base.items = pool_zero(b->pool, (now->count + s->count + 1) * sizeof(*b->base.items));
 	for (i = 0; b->base.items && i < now->count; i++) {

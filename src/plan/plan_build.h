@@ -10,6 +10,7 @@
 #include "plan/plan.h"
 #include "settings/request.h"
 #include "settings/settings.h"
+#include "settings/trusted.h"
 
 /* An option that the run needs. */
 struct answer {
@@ -31,6 +32,11 @@ struct build {
 	const struct request *q;
 	/* the settings with the originals in place of our own values, in the chosen groups */
 	struct settings base;
+	/* networks of the global list; and of the listener's that was looked at last, as they stand
+	 * now: each is read once */
+	struct trusted global, now_listed;
+	const char *listed;     /* that list's key */
+	bool unknown;           /* the snapshot has a key of which is not known what stood there */
 	struct sorted keys;     /* the plan's keys, numbered as there */
 	struct sorted old;      /* the snapshot's; none before build_base */
 	struct answer *answers; /* what build_ask asked for */

@@ -10,16 +10,21 @@ static const char *
 key_of_unknown(struct build *b, const char *list, const char *value)
 {
 	const struct part_key *known;
-	struct trusted now = { 0 };
 	size_t i;
 
-	if (!b->in->part)
+	if (!b->unknown)
 		return NULL;
-	trusted_read(&now, b->pool, b->in->now, list);
-	for (i = 0; i < now.count; i++) {
-		known = build_old_key(b, now.items[i].key);
-		if (known && known->unknown && !strcmp(now.items[i].value, value))
-			return now.items[i].key;
+	if (b->listed != list) {
+		b->listed = list;
+		b->now_listed = (struct trusted){ 0 };
+		trusted_read(&b->now_listed, b->pool, b->in->now, list);
+	}
+	for (i = 0; i < b->now_listed.count; i++) {
+		const struct trusted_entry *e = &b->now_listed.items[i];
+
+		known = build_old_key(b, e->key);
+		if (known && known->unknown && !strcmp(e->value, value))
+			return e->key;
 	}
 	return NULL;
 }
@@ -43,25 +48,26 @@ add_network(struct build *b, const char *list, struct trusted *own, long *index,
 static void
 copy_global(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
 {
-	struct trusted global = { 0 };
+	struct trusted *global = &b->global;
 	size_t i;
 
 	if (own->count || !b->q->proxy_count)
 		return;
-	trusted_read(&global, b->pool, &b->base, TRUSTED_GLOBAL);
-	for (i = 0; i < global.count && b->p->key_count <= PART_KEYS_MAX; i++) {
+	if (!global->count)
+		trusted_read(global, b->pool, &b->base, TRUSTED_GLOBAL);
+	for (i = 0; i < global->count && b->p->key_count <= PART_KEYS_MAX; i++) {
 		/*
 		 * A value that is no network trusts nobody. A copy would be one more configuration
 		 * error. A macro may be a network.
 		 */
-		if (request_has_proxy(b->q, global.items[i].value) ||
-		    (!global.items[i].valid && !strstr(global.items[i].value, "%{")))
+		if (request_has_proxy(b->q, global->items[i].value) ||
+		    (!global->items[i].valid && !strstr(global->items[i].value, "%{")))
 			continue;
-		add_network(b, list, own, index, global.items[i].value);
+		add_network(b, list, own, index, global->items[i].value);
 		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
 		    "Listener \"%s\": its own list replaces the global %s, so %s is copied from "
 		    "there.",
-		    id, TRUSTED_GLOBAL, global.items[i].value);
+		    id, TRUSTED_GLOBAL, global->items[i].value);
 	}
 }
 

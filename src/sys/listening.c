@@ -213,7 +213,8 @@ struct entry {
 static void
 look_at(struct sockets *s, int proc, pid_t pid)
 {
-	char entries[4096], path[32];
+	_Alignas(struct entry) char entries[4096];
+	char path[32];
 	struct entry e;
 	int folder, found = 0;
 	long n, at;
