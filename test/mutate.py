@@ -23,8 +23,8 @@ FOLDERS = {  # unit tests by the beginning of their names, and tests of the bina
                                                  "config", "live")),
     "settings": (("changeset", "faults", "listener", "localkeys", "message", "ops", "part", "request", "settings",
                   "snapshot", "trusted", "plan"), ("restage", "status", "print", "stage", "clear")),
-    "target": (("api", "http1", "verdict"), ("restage", "cluster", "boot", "login", "lost", "probe", "planted", "stage", "clear",
-                                             "config")),
+    "target": (("api", "http1", "verdict"), ("restage", "cluster", "boot", "login", "lost", "probe", "planted", "stage",
+                                             "clear", "connection", "config")),
 }
 OTHERS = "not (0.8.0 or 0.9.4 or 0.10.7 or 0.11.8 or 0.12.5)"  # of the versions, two are enough here
 PATIENCE = 8  # what takes so many times as long as without a change is noticed

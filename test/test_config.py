@@ -310,7 +310,8 @@ def test_inline(bench, name):
     bench.put(text + '[server.listener.smtp]\nprotocol = "smtp"\nbind = "[::]:25"\n')
     said = refused_inline(bench, *STAGE)
     assert re.search(r"or a value: (.*?)\. Write", said)[1] == ", ".join(named)
-    assert bench(*STAGE, "--dry-run", "--json", status=1).names() == {"inline-table"}
+    ran = bench(*STAGE, "--dry-run", "--json", status=1)
+    assert ran.names() == {"inline-table"} and ran.target["diff"] == ""
     assert not re.search("would be|To do it|differences", bench(*STAGE, "--dry-run", status=1).out)
 
 
