@@ -18,8 +18,8 @@ enum {
 	/* inline tables and arrays within each other, as in the server */
 	TOML_NEST_MAX = 10,
 	TOML_KEY_MAX = 4096, /* longest flat key in bytes; the server has no bound */
-	TOML_KEPT_MAX = 2 * 1024 *
-	    1024, /* most bytes that toml_read_some keeps: of some 20,000 keys */
+	/* most bytes that toml_read_some keeps: of some 20,000 keys */
+	TOML_KEPT_MAX = 2 * 1024 * 1024,
 	TOML_TEXT_MAX = 64 * 1024 * 1024
 };
 

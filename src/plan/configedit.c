@@ -307,7 +307,8 @@ struct level {
 
 /*
  * A key may be written below its table's header, or with dots below a header above. In valid TOML
- * a table has its keys in one way only, but may have more tables below in both.
+ * a table has its keys in one way only, but may have more tables below in both. What seems to be in
+ * both is a name in quotes that has a dot: then the header counts, which comes first in the order.
  */
 static void
 look_at_key(struct level *l, const char *key, const struct name *n)
