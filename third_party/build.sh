@@ -86,7 +86,7 @@ make_bearssl() {
 # To multiply long numbers takes most of the time; all else is to be small.
 build_bearssl() {
 	mkdir -p out/obj &&
-	make_bearssl -O3 out/obj/i31_montmul.o out/obj/i31_add.o out/obj/i31_sub.o &&
+	make_bearssl -O3 out/obj/i31_montmul.o out/obj/i31_add.o out/obj/i31_sub.o out/obj/ccopy.o &&
 	make_bearssl "" lib &&
 	mkdir "$1/include" "$1/lib" &&
 	cp inc/*.h "$1/include" &&
@@ -95,6 +95,8 @@ build_bearssl() {
 }
 
 build_cjson() {
+	# Only what prints needs realloc.
+	sed -i 's/internal_realloc realloc/internal_realloc NULL/; s/reallocate = realloc;/reallocate = NULL;/' cJSON.c
 	# shellcheck disable=SC2086  # flags are words
 	"$cc" $cflags $lto -Dstrtod=json_number -c cJSON.c &&     # see src/format/json.h
 	mkdir "$1/lib" && mkdir -p "$1/include/cjson" &&

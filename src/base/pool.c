@@ -11,7 +11,7 @@
  * Each block is twice as large as the one before, up to a bound. With its header it is usually just
  * below a power of two, so that no allocator rounds it up.
  */
-enum { BLOCK_MIN = 2048 - 64, BLOCK_MAX = 16384 - 64, ALIGN = _Alignof(max_align_t) };
+enum { BLOCK_MIN = 512 - 64, BLOCK_MAX = 16384 - 64, ALIGN = _Alignof(max_align_t) };
 
 struct pool_block {
 	struct pool_block *next;

@@ -241,23 +241,50 @@ look_at(struct sockets *s, int proc, pid_t pid)
 	close(folder);
 }
 
+/*
+ * The kernel's own threads, most of the processes of many a host, have no files. They are the
+ * children of the second process, which has no program (in a container that is another one).
+ */
+static void
+read_kernel_threads(struct buf *pids)
+{
+	char program[1];
+
+	buf_char(pids, ' ');
+	if (readlink("/proc/2/exe", program, sizeof(program)) != -1 || errno != ENOENT ||
+	    file_read(pids, "/proc/2/task/2/children", PROC_MAX, NULL) != 0)
+		buf_free(pids);
+}
+
+static bool
+is_among(const struct buf *pids, pid_t pid)
+{
+	char word[32];
+
+	snprintf(word, sizeof(word), " %ld ", (long)pid);
+	return buf_text(pids) && strstr(buf_text(pids), word) != NULL;
+}
+
 static void
 find_holder(struct sockets *s)
 {
 	DIR *proc = opendir("/proc");
+	struct buf threads = { 0 };
 	struct dirent *entry;
 	bool first = false;
 
+	read_kernel_threads(&threads);
 	/* cppcheck-suppress readdirCalled ; there is one thread */
 	while (proc && !s->unsure && (entry = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 
 		first |= pid == 1;
-		if (pid > 0)
+		if (pid > 0 && !is_among(&threads, pid))
 			look_at(s, dirfd(proc), pid);
 	}
 	if (proc)
 		closedir(proc);
+	buf_free(&threads);
 	s->unsure |= !first || s->held < s->count; /* what is hidden may hold one too */
 }
 

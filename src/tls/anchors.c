@@ -84,9 +84,12 @@ grow(struct anchors *a)
 
 	if (a->count < a->cap)
 		return true;
-	certs = realloc(a->certs, cap * sizeof(*certs));
+	certs = calloc(cap, sizeof(*certs)); /* realloc would be a kilobyte, for this alone */
 	if (!certs)
 		return false;
+	if (a->count)
+		memcpy(certs, a->certs, a->count * sizeof(*certs));
+	free(a->certs);
 	a->certs = certs;
 	a->cap = cap;
 	return true;
