@@ -210,7 +210,8 @@ write_ops(struct api *a, struct pool *pool, const struct script *script, bool re
 		const struct stream *s = &script->stream;
 
 		CHECK(r == 0 || written != API_WRITTEN_NOTHING ||
-			memmem(s->in.p - s->taken, s->taken, " 40", 3),
+			memmem(s->in.p - s->taken, s->taken, " 40", 3) ||
+			memmem(s->in.p - s->taken, s->taken, " 413", 4),
 		    "nothing is written, says nobody: %s", err.text);
 		return;
 	}
