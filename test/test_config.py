@@ -315,6 +315,17 @@ def test_inline(bench, name):
     assert not re.search("would be|To do it|differences", bench(*STAGE, "--dry-run", status=1).out)
 
 
+@pytest.mark.parametrize("text", [PLAIN + f'[auth]\n{MARK}was: dkim.verify = "disable"\nz = 1\n',
+                                  f'{MARK}was: auth.dkim.verify = "disable"\n{PLAIN}'])
+def test_comments_that_nobody_knows(bench, text):
+    """A stage whose snapshot is gone left them: they are comments, whatever they say."""
+    bench.put(text)
+    bench.stage(*STAGE[1:])
+    tomllib.loads(bench.text)
+    bench(*CLEAR)
+    assert bench.text == text
+
+
 def test_a_question_and_nothing_to_write(bench):
     """All stands but for one listener that nobody can judge."""
     bench(*STAGE)
@@ -530,6 +541,8 @@ REFUSED = {  # text: what is said
     "a byte-order mark": (b"\xef\xbb\xbf" + PLAIN.encode(), "line 1, column 1"),
     "carriage returns alone": (PLAIN.replace("\n", "\r").encode(), "server.listener"),
     "no last line end": (PLAIN.encode()[:-1], "line 12"),
+    "a long key": (f"{PLAIN}{'k' * 5000} = 1\n".encode(), "longer than 4096 bytes. stalprep can't work with this file."),
+    "a NUL": (PLAIN.encode() + b'x = "\0"\n', "a NUL byte, here or before. stalprep can't work with this file."),
     "a key twice": (PLAIN.encode() + b"type = 1\n", "lines 12 and 13"),
     "no TOML": (b"<html>\n", "line 1, column 1"),
     "JSON": (b'{\n "server": {"listener": {}}\n}\n', "It is JSON"),

@@ -324,6 +324,15 @@ drop(struct reader *r, const char *value, size_t value_len)
 	return t->key.failed ? err_memory(r->err) : 0;
 }
 
+/* After a failure: a server would read it. */
+static int
+ours(struct reader *r, int failed)
+{
+	if (r->err)
+		r->err->code = EFBIG;
+	return failed;
+}
+
 /* Add an entry with the key in r->key. */
 static int
 insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t len)
@@ -336,9 +345,9 @@ insert(struct reader *r, const char *value, size_t value_len, size_t at, size_t 
 	if (!key || r->value.failed)
 		return err_memory(r->err);
 	if (r->key.len > TOML_KEY_MAX)
-		return fail(r, "this key is longer than %d bytes", TOML_KEY_MAX);
+		return ours(r, fail(r, "this key is longer than %d bytes", TOML_KEY_MAX));
 	if (memchr(key, '\0', r->key.len) || (value_len && memchr(value, '\0', value_len)))
-		return fail(r, "a NUL byte, here or before");
+		return ours(r, fail(r, "a NUL byte, here or before"));
 	r->now.entries++;
 	kept = use_of(r, key) == TOML_KEEP;
 	if (r->filter && r->filter->see && r->pass == TAKE)

@@ -97,7 +97,8 @@ struct toml {
  * Read text of len bytes (at most TOML_TEXT_MAX) by the rules of server-facts, "Its TOML reader".
  * table: the one that it begins in, "" at a file's start. old_keys: as servers up to 0.12, which
  * allow fewer characters in a key without quotes. 0; or -1 with err (line, column, what is wrong)
- * where the server would not start with it.
+ * where the server would not start with it; or that it would, with code EFBIG: a key that is too
+ * long, a NUL.
  */
 int toml_read(struct toml *t, struct pool *pool, const char *table, const char *text, size_t len,
     bool old_keys, struct err *err) WARN_UNUSED;

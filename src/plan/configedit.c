@@ -178,7 +178,10 @@ count_removed(struct work *w)
 
 /* ---- statements that are comments ---- */
 
-/* Does it give keys that come back now, all of them, and as they were? */
+/*
+ * Does it give keys that come back now, all of them, and as they were? A stage that nobody knows
+ * any more may have left it: then its values are not what stood before.
+ */
 static bool
 comes_back(const struct work *w, const struct toml *was)
 {
@@ -188,8 +191,8 @@ comes_back(const struct work *w, const struct toml *was)
 		const struct toml_entry *e = &was->entries[i];
 		const struct change *c = find_change(w, e->key);
 
-		if (!c || c->done || !c->wanted || strcmp(c->wanted, e->value) != 0 ||
-		    toml_find(w->c->toml, e->key))
+		if (!c || c->done || !c->original || !c->wanted ||
+		    strcmp(c->wanted, e->value) != 0 || toml_find(w->c->toml, e->key))
 			return false;
 	}
 	return was->entry_count && !was->dropped;

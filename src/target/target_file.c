@@ -41,8 +41,8 @@ explain_unreadable(const struct target *t, const struct err *why, struct err *er
 	if (guess)
 		return err_set(
 		    err, ERR_REFUSED, "%s is not a server's config.toml. %s", t->origin, guess);
-	err_set(err, ERR_REFUSED, "%s: %s. The server would not start with this file.", t->origin,
-	    why->text);
+	err_set(err, ERR_REFUSED, "%s: %s. %s with this file.", t->origin, why->text,
+	    why->code == EFBIG ? "stalprep can't work" : "The server would not start");
 	if (configfile_backup(&t->config, backup))
 		err_add(err,
 		    "Perhaps an interrupted run damaged it. %s is a copy of the file as it was "

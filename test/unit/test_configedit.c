@@ -51,12 +51,11 @@ plan_of(struct bench *b, const char *changes)
 		assert_true(b->plan.key_count <= KEYS_MAX);
 		changes += len + (changes[len] == '\n');
 		k->group = GROUP_CHECKS;
-		k->original = *line == '~' ? "before" : NULL;
-		line += *line == '~';
 		if (equals)
 			*equals = '\0';
-		k->key = line;
 		k->wanted = equals ? equals + 3 : NULL;
+		k->original = *line == '~' ? "before" : b->plan.clearing ? k->wanted : NULL;
+		k->key = line + (*line == '~');
 		k->write = true;
 	}
 }
@@ -90,8 +89,8 @@ edit(struct bench *b, const char *text, const char *changes, bool clearing)
 		.plan = &b->plan,
 		.snapshot = &b->snapshot };
 
-	plan_of(b, changes);
 	b->plan.clearing = clearing;
+	plan_of(b, changes);
 	CHECK(toml_read_some(&b->toml, &b->pool, &filter, "", text, strlen(text), false, &b->err) ==
 		0,
 	    "%s\n%s", b->err.text, text);
@@ -182,6 +181,8 @@ static const struct {
 	{ "somebody wrote into it", "[a]" NEW "\nb = 1\n# mine\nc = 1\n[d]" NEW "\n# his\ne = 1\n",
 	    "a.b\nd.e", "[a]" NEW "\n# mine\nc = 1\n# his\n" },
 	/* what goes, and what stood there before */
+	{ "a comment of another stage", WAS "a = 1\nb = 1\n", "a = 1",
+	    WAS "a = 1\na = 1\nb = 1\n" },
 	{ "a line", "a = 1 # c\nb = 1\n", "a", "b = 1\n" },
 	{ "a list", "a = [1,\n2]\nb = 1\n", "a.0000\na.0001", "b = 1\n" },
 	{ "one that stood there", "a = 1 # c\nb = 1\n", "~a", WAS "a = 1 # c\nb = 1\n" },
