@@ -21,9 +21,9 @@ ar=$("$gcc" -print-prog-name=ar)
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 # Sections: the linker takes only those that are used. BR_RDRAND=0: else BearSSL takes its random numbers from the
-# processor alone. The other switches leave the portable implementation of each algorithm: a few kilobytes need no other.
+# processor alone. Of what a processor may have, AES alone is used; the other switches leave the portable code.
 cflags="-fPIE -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -fstack-protector-strong $*"
-bearssl_flags="-DBR_RDRAND=0 -DBR_AES_X86NI=0 -DBR_SSE2=0 -DBR_INT128=0 -DBR_UMUL128=0"
+bearssl_flags="-DBR_RDRAND=0 -DBR_SSE2=0 -DBR_INT128=0 -DBR_UMUL128=0"
 
 # On powerpc musl knows only this long double, which is not GCC's own.
 case $target in
