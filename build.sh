@@ -17,9 +17,9 @@ gcc=gcc
 runner=                                         # what runs a binary for another processor
 out=build/release
 cflags=-Oz
-# Our own code; the switches are what -Oz still does for speed. They save 6 KB.
-code_cflags="$cflags -flto=auto -flto-partition=one -fno-caller-saves -fno-move-loop-invariants \
-	-fno-optimize-sibling-calls -fno-thread-jumps -fno-tree-loop-im"
+# Our own code: the switches, found by trying them all, save 8 KB of what -Oz still spends.
+code_cflags="$cflags -flto=auto -flto-partition=one -fno-caller-saves -fno-if-conversion -fno-move-loop-invariants \
+	-fno-optimize-sibling-calls -fno-thread-jumps -fno-tree-dominator-opts -fno-tree-loop-im -fno-tree-tail-merge"
 apt_wait=300                                    # seconds to wait for another apt
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all

@@ -146,14 +146,31 @@ is_layout(const char *s, size_t left, bool json)
 	return *s == '\n' || (!json && (*s == '\t' || (*s == '\r' && left > 1 && s[1] == '\n')));
 }
 
+/* The number of bytes before the first that is not printable ASCII. */
+static size_t
+plain_length(const char *text, size_t len)
+{
+	size_t n = 0;
+
+	while (n < len && text[n] >= ' ' && text[n] <= '~')
+		n++;
+	return n;
+}
+
 void
 buf_shown(struct buf *b, const char *text, size_t len, bool json)
 {
 	size_t i, n;
 
+	buf_reserve(b, len);
 	for (i = 0; i < len; i += n ? n : 1) {
 		unsigned code = 0xfffd;
 
+		n = plain_length(text + i, len - i);
+		if (n) {
+			buf_add(b, text + i, n);
+			continue;
+		}
 		n = utf8_length(text + i, len - i);
 		if (n)
 			code = utf8_code(text + i, n);

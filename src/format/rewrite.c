@@ -8,7 +8,7 @@ enum { LONG_VALUE = 50, LOOSE_KEYS_SINCE = 13 };
 static bool
 is_alnum(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+	return (unsigned)((c | 0x20) - 'a') < 26 || (unsigned)(c - '0') < 10;
 }
 
 /*

@@ -346,16 +346,19 @@ struct lost {
 	struct names names;
 };
 
-/*
- * Add the key to `lost` if the rewrite does at least `least` to it. If the version is not certain,
- * the oldest one counts: its rules are the strictest.
- */
+/* If the version is not certain, the oldest one counts: its rules are the strictest. */
+static enum rewrite
+fate_of(const struct build *b, const char *key, const char *value)
+{
+	return rewrite_fate(b->q->minor != -1 ? b->q->minor : b->in->minor_first, key, value);
+}
+
+/* Add the key to `lost` if the rewrite does at least `least` to it. */
 static void
 check_value(const struct build *b, const char *key, const char *value, enum rewrite least,
     struct lost *lost)
 {
-	enum rewrite fate = rewrite_fate(
-	    b->q->minor != -1 ? b->q->minor : b->in->minor_first, key, value);
+	enum rewrite fate = fate_of(b, key, value);
 
 	if (fate < least)
 		return;
@@ -451,6 +454,8 @@ build_check_rewrite(struct build *b)
 	for (i = 0; i < b->in->every->count; i++) {
 		const struct setting *s = &b->in->every->items[i];
 
+		if (fate_of(b, s->key, s->value) == REWRITE_KEEPS)
+			continue; /* as with most: whether it is local takes longer */
 		if (!localkeys_match(b->in->now, b->p->dialect->last, s->key)) {
 			if (!knows_file(b))
 				check_value(b, s->key, s->value, REWRITE_BREAKS,

@@ -42,8 +42,10 @@ settings_sort(struct settings *s, struct err *err)
 {
 	size_t i;
 
-	if (!s->count)
-		return 0;
+	for (i = 1; i < s->count && compare(&s->items[i - 1], &s->items[i]) < 0; i++)
+		;
+	if (i >= s->count)
+		return 0; /* as a server gives them */
 	qsort(s->items, s->count, sizeof(*s->items), compare);
 	for (i = 1; i < s->count; i++) {
 		if (!strcmp(s->items[i - 1].key, s->items[i].key))
