@@ -27,7 +27,7 @@ pool_check(const struct pool *p, struct err *err)
 	return p->stop && *p->stop ? err_stopped(err, (int)*p->stop) : 0;
 }
 
-/* n bytes of zeros at a multiple of align within a block. */
+/* n bytes at a multiple of align within a block. */
 static void *
 reserve(struct pool *p, size_t n, size_t align)
 {
@@ -36,8 +36,9 @@ reserve(struct pool *p, size_t n, size_t align)
 
 	if (!b || at > b->size || b->size - at < n) {
 		size = !b ? BLOCK_MIN : b->size < BLOCK_MAX / 2 ? 2 * b->size + 64 : BLOCK_MAX;
+		size = !b && p->expect > size ? p->expect : size;
 		size = n > size ? n : size;
-		b = n <= SIZE_MAX - BLOCK_MAX ? calloc(1, sizeof(*b) + size) : NULL;
+		b = n <= SIZE_MAX - BLOCK_MAX ? malloc(sizeof(*b) + size) : NULL;
 		if (!b) {
 			p->failed = true;
 			return NULL;
@@ -54,7 +55,9 @@ reserve(struct pool *p, size_t n, size_t align)
 void *
 pool_zero(struct pool *p, size_t n)
 {
-	return reserve(p, n, ALIGN);
+	void *piece = reserve(p, n, ALIGN);
+
+	return piece ? memset(piece, 0, n) : NULL;
 }
 
 /* Room for a text of len bytes; false when memory ran out, and *text is "". */
@@ -64,10 +67,12 @@ reserve_text(struct pool *p, char **text, size_t len)
 	static char empty[1];
 
 	*text = reserve(p, len < SIZE_MAX ? len + 1 : len, 1);
-	if (*text)
-		return true;
-	*text = empty;
-	return false;
+	if (!*text) {
+		*text = empty;
+		return false;
+	}
+	(*text)[len] = '\0';
+	return true;
 }
 
 char *

@@ -19,6 +19,7 @@ struct err;
  */
 struct pool {
 	struct pool_block *blocks;
+	size_t expect; /* bytes that it will need; 0: unknown, its blocks begin small */
 	bool failed;
 	/* if not NULL: a signal's number there ends the phase, as memory that ran out does */
 	const volatile sig_atomic_t *stop;

@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REST_MAX = 4096 }; /* bytes of a document around the object that is taken */
+enum {
+	REST_MAX = 4096, /* bytes of a document around the object that is taken */
+	TREE_RATIO = 6   /* bytes of a tree for one of its text, where most members are short */
+};
 
 /* The text that is scanned before cJSON parses it. */
 struct scan {
@@ -53,6 +56,7 @@ use_pieces(void)
 
 	cJSON_InitHooks(&hooks);
 	no_memory = false;
+	pieces.expect = 0;
 }
 
 static int
@@ -271,6 +275,7 @@ json_parse(struct json **out, const char *text, size_t len, struct err *err)
 	if (scan(&s, true, err) == -1)
 		return -1;
 	use_pieces();
+	pieces.expect = TREE_RATIO * len;
 	doc = cJSON_ParseWithLengthOpts(text, len, &end, 0);
 	if (!doc)
 		return no_memory ? err_memory(err) : bad(err, "a syntax error");

@@ -198,17 +198,20 @@ conn_read(void *ctx, void *data, size_t len, struct err *err)
 	ssize_t n;
 
 	snprintf(what, sizeof(what), "waiting for %s", c->peer);
-	/* Wait first: a peer that never pauses must not outlast the deadline. */
 	for (;;) {
-		if (deadline_poll(c->deadline, c->fd, POLLIN, what, err) == -1)
+		/* A peer that never pauses must not outlast the deadline. */
+		if (deadline_check(c->deadline, what, err) == -1)
 			return -1;
 		n = recv(c->fd, data, len, 0);
-		if (n >= 0) {
-			quickack(c->fd);
+		if (n >= 0)
 			return n;
-		}
-		if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+		if (errno == EAGAIN || errno == EWOULDBLOCK) {
+			quickack(c->fd);
+			if (deadline_poll(c->deadline, c->fd, POLLIN, what, err) == -1)
+				return -1;
+		} else if (errno != EINTR) {
 			return err_system(err, ERR_REACH, errno, "%s", what);
+		}
 	}
 }
 

@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
+enum { USUAL = 8000 }; /* bytes of most snapshots */
+
 /* Somebody else may have written it. */
 static int
 refuse(const char *path, const struct err *why, struct err *err)
@@ -74,7 +76,7 @@ snapfile_load(struct snapshot *s, struct pool *pool, const char *path,
 static int
 check(const struct snapshot *s, const struct buf *text, const char *path, struct err *err)
 {
-	struct pool pool = { 0 };
+	struct pool pool = { .expect = 4 * text->len };
 	struct snapshot again;
 	int r;
 
@@ -97,6 +99,7 @@ snapfile_save(
 	struct buf text = { 0 }, written = { 0 };
 	int r;
 
+	buf_reserve(&text, USUAL);
 	snapshot_format(&text, s);
 	r = check(s, &text, path, err); /* else the old one stays */
 	if (r == 0)

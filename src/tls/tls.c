@@ -11,6 +11,7 @@
 #include <bearssl.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,10 @@ struct tls {
 	bool broken;
 	size_t greeting_len, greeting_used; /* what the engine did not get yet is the rest */
 	char greeting[GREETING_MAX];
-	/* with smaller ones the engine asks for fragments that most servers do not make */
+	/*
+	 * With smaller ones the engine asks for fragments that most servers do not make. It is the
+	 * last, and not zeroed: what is not used takes no memory.
+	 */
 	unsigned char io[BR_SSL_BUFSIZE_BIDI];
 };
 
@@ -387,11 +391,12 @@ int
 tls_open(struct tls **out, const struct transport *lower, const struct tls_config *config,
     struct err *err)
 {
-	struct tls *t = calloc(1, sizeof(*t));
+	struct tls *t = malloc(sizeof(*t));
 
 	*out = NULL;
 	if (!t)
 		return err_memory(err);
+	memset(t, 0, offsetof(struct tls, io));
 	t->lower = lower;
 	snprintf(t->host, sizeof(t->host), "%s", config->host);
 	t->policy = (struct x509_policy){ .host = t->host,
