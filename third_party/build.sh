@@ -83,8 +83,11 @@ make_bearssl() {
 	make -j"$jobs" CC="$cc" CFLAGS="$how" AR="$ar" BUILD=out "$@"
 }
 
-# To multiply long numbers takes most of the time; all else is to be small.
+# To multiply long numbers takes most of the time; all else is to be small. So P-256's generator is multiplied like any
+# other point: its own table and code are 2 KB.
 build_bearssl() {
+	sed -i 's/p256_mulgen(&\([PQ]\), /p256_decode(\&\1, P256_G, sizeof P256_G); p256_mul(\&\1, /' src/ec/ec_p256_m31.c &&
+	[ "$(grep -c 'p256_decode(&[PQ], P256_G, sizeof P256_G); p256_mul(&[PQ], ' src/ec/ec_p256_m31.c)" = 2 ] &&
 	mkdir -p out/obj &&
 	make_bearssl -O3 out/obj/i31_montmul.o out/obj/i31_add.o out/obj/i31_sub.o out/obj/ccopy.o &&
 	make_bearssl "" lib &&

@@ -5,7 +5,9 @@
 static const br_ec_impl *
 of(int curve)
 {
-	return curve == BR_EC_curve25519 ? &br_ec_c25519_m31 : &br_ec_prime_i31;
+	return curve == BR_EC_curve25519 ? &br_ec_c25519_m31
+	    : curve == BR_EC_secp256r1   ? &br_ec_p256_m31
+					 : &br_ec_prime_i31;
 }
 
 static const unsigned char *

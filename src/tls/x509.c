@@ -8,6 +8,7 @@
 #include "tls/anchors.h"
 #include "tls/cert.h"
 #include "tls/certname.h"
+#include "tls/curves.h"
 #include "tls/tlserror.h"
 
 #include <bearssl.h>
@@ -387,7 +388,7 @@ is_signed_by(const struct cert *c, const struct cert *ca)
 		    !memcmp(hash, signed_hash, len);
 	return is_ecdsa_signature(*signature) &&
 	    br_ecdsa_i31_vrfy_asn1(
-		&br_ec_prime_i31, hash, len, &key.key.ec, signature->p, signature->len);
+		curves_all(), hash, len, &key.key.ec, signature->p, signature->len);
 }
 
 /* ---- the rules for one certificate; each gives NULL or the reason ---- */
