@@ -94,13 +94,20 @@ pool_str(struct pool *p, const char *text)
 char *
 pool_vprintf(struct pool *p, const char *fmt, va_list ap)
 {
+	struct pool_block *b = p->blocks;
+	size_t room = b ? b->size - b->used : 0;
+	char *text = b ? (char *)b->data + b->used : NULL;
 	va_list again;
-	char *text;
 	int n;
 
 	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, again);
+	n = vsnprintf(text, room, fmt, again);
 	va_end(again);
+	if (n >= 0 && (size_t)n < room) {
+		b->used += (size_t)n + 1;
+		return text;
+	}
+	wipe(text, room);
 	/* What can't be formatted counts as memory that ran out. */
 	if (reserve_text(p, &text, n < 0 ? SIZE_MAX : (size_t)n))
 		vsnprintf(text, (size_t)n + 1, fmt, ap);
