@@ -124,6 +124,17 @@ def test_writes_no_setting(run, serve):
     assert ORIGIN in run("status", *reach(server), status=0).out
 
 
+def test_too_early(run, simulate):
+    """A reload applies what is staged, but for the listeners: it says so, until a clear."""
+    server = simulate()
+    run(*STAGE, *reach(server), status=0)
+    assert "Do not reload before the cutover." in run("reload", "-n", *reach(server), status=0).err
+    assert "What is staged is applied now, but for the listeners" in run("reload", *reach(server), status=0).err
+    assert server.running["auth.dkim.verify"] == "disable"
+    run(*CLEAR, *reach(server), status=0)
+    assert run("reload", *reach(server), status=0).err == ""
+
+
 def test_no_other_command_reloads(run, simulate):
     """Even a dry run of it is not quite inert."""
     server = simulate()

@@ -36,7 +36,7 @@ apply_removal(struct run *r, struct target *t)
 	}
 	for (i = 0; i < t->plan.key_count; i++)
 		restored += t->plan.keys[i].state == KEY_RESTORED;
-	reload_result(r, t,
+	reload_say(r, t, MESSAGE_RESULT,
 	    pool_printf(&r->pool,
 		"Reloaded, with %zu of %zu key%s restored. Listeners that run behind the proxy "
 		"expect its header until the server is restarted.",

@@ -5,6 +5,7 @@
 #include "cmd/reload.h"
 #include "cmd/run.h"
 #include "target/target.h"
+#include "target/target_snapshot.h"
 
 #include <string.h>
 
@@ -27,7 +28,14 @@ reload_one(struct run *r, struct target *t)
 		r->exit = EXIT_REFUSED;
 		return;
 	}
-	reload_result(r, t,
+	if (target_found_part(t))
+		reload_say(r, t, MESSAGE_WARNING,
+		    r->options->dry_run
+			? "A reload would apply what is staged, but for the listeners. Do not "
+			  "reload before the cutover."
+			: "What is staged is applied now, but for the listeners: they wait for the "
+			  "restart.");
+	reload_say(r, t, MESSAGE_RESULT,
 	    r->options->dry_run
 		? "A reload would work: the server reports no error. (Even this dry run made it "
 		  "load its certificates and its blocked addresses again.)"

@@ -60,9 +60,9 @@ reload_report(struct run *r, const struct target *t, const struct api_reloaded *
 }
 
 void
-reload_result(struct run *r, const struct target *t, const char *text)
+reload_say(struct run *r, const struct target *t, enum message_level level, const char *text)
 {
-	struct message *m = message_add(&r->messages, &r->pool, MESSAGE_RESULT, "%s", text);
+	struct message *m = message_add(&r->messages, &r->pool, level, "%s", text);
 
 	if (r->count > 1)
 		m->target = t->origin;

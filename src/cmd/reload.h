@@ -3,6 +3,7 @@
 #define RELOAD_H
 
 #include "base/def.h"
+#include "settings/message.h"
 
 #include <stdbool.h>
 
@@ -17,8 +18,8 @@ struct target;
  */
 void reload_report(struct run *r, const struct target *t, const struct api_reloaded *answer);
 
-/* Add a sentence of what came of it to the report, of t where there are several targets. */
-void reload_result(struct run *r, const struct target *t, const char *text);
+/* Add a sentence of what came of it, of t where there are several targets. */
+void reload_say(struct run *r, const struct target *t, enum message_level level, const char *text);
 
 /*
  * Ask the server to reload, or with dry_run to try it. 0 with its errors in *answer; or -1 with

@@ -49,6 +49,7 @@ static void
 copy_global(struct build *b, const char *id, const char *list, struct trusted *own, long *index)
 {
 	struct trusted *global = &b->global;
+	struct names copied = { 0 };
 	size_t i;
 
 	if (own->count || !b->q->proxy_count)
@@ -64,11 +65,13 @@ copy_global(struct build *b, const char *id, const char *list, struct trusted *o
 		    (!global->items[i].valid && !strstr(global->items[i].value, "%{")))
 			continue;
 		add_network(b, list, own, index, global->items[i].value);
-		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
-		    "Listener \"%s\": its own list replaces the global %s, so %s is copied from "
-		    "there.",
-		    id, TRUSTED_GLOBAL, global->items[i].value);
+		names_add(&copied, global->items[i].value);
 	}
+	if (copied.count)
+		message_add(&b->p->messages, b->pool, MESSAGE_NOTE,
+		    "Listener \"%s\": its own list replaces the global %s, so this is copied from "
+		    "there: %s%s.",
+		    id, TRUSTED_GLOBAL, copied.text, names_more(&copied));
 }
 
 /*
