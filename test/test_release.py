@@ -196,8 +196,10 @@ def test_bill_of_materials(release):
     assert (bill["bomFormat"], bill["specVersion"], bill["version"]) == ("CycloneDX", "1.5", 1)
     subject = bill["metadata"]["component"]
     components = {component["name"]: component for component in bill["components"]}
+    builder = (ROOT / "third_party" / "build.sh").read_text()
     for component in (subject, *components.values()):
-        assert set(component) <= {"type", "bom-ref", "name", "version", "hashes", "licenses", "externalReferences", "properties"}
+        assert set(component) <= {"type", "bom-ref", "name", "version", "hashes", "licenses", "externalReferences", "pedigree",
+                                  "properties"}
         assert component["type"] in ("application", "library", "file") and component["name"] and component["version"]
         assert component["licenses"] == [{"license": {"id": "MIT"}}]
         assert all(set(entry) == {"name", "value"} for entry in component.get("properties", ()))
@@ -211,6 +213,9 @@ def test_bill_of_materials(release):
         component = components.pop(name)
         assert (component["version"], component["hashes"][0]["content"]) == (version, sha256)
         assert component["externalReferences"][0]["url"] == upstream and component["properties"][0]["value"] == file
+        assert component["pedigree"] == {
+            "notes": f"edited by build_{name} of third_party/build.sh, in the source archive"}
+        assert re.search(rf"^build_{name}\(\) {{$.*?^\tsed ", builder, re.M | re.S)
     (name, binary), = components.items()
     assert f"{binary['hashes'][0]['content']}  {name}\n" in (release / "SHA256SUMS").read_text()
     compiler = binary["properties"][0]["value"]

@@ -85,6 +85,7 @@ library() {
 	printf '{"type": "library", "bom-ref": "%s", "name": "%s", "version": "%s", %s, %s, ' "$1" "$1" "$(column 2 "$1")" \
 		"$(hashed "$(column 5 "$1")")" "$(licensed "$1")"
 	printf '"externalReferences": [{"type": "distribution", "url": "%s"}], ' "$(column 6 "$1")"
+	printf '"pedigree": {"notes": "edited by build_%s of third_party/build.sh, in the source archive"}, ' "$1"
 	printf '"properties": [{"name": "stalprep:hashed-file", "value": "%s"}]}' "$(column 4 "$1")"
 }
 
