@@ -125,12 +125,24 @@ def test_writes_no_setting(run, serve):
 
 
 def test_too_early(run, simulate):
-    """A reload applies what is staged, but for the listeners: it says so, until a clear."""
+    """A reload applies what is staged, but for the listeners: it says so, as long as that stands."""
     server = simulate()
+    local, database = dict(server.store.local), dict(server.store.database)
     run(*STAGE, *reach(server), status=0)
     assert "Do not reload before the cutover." in run("reload", "-n", *reach(server), status=0).err
-    assert "What is staged is applied now, but for the listeners" in run("reload", *reach(server), status=0).err
+    assert "It applied what is staged, but for the listeners." in run("reload", *reach(server), status=0).err
     assert server.running["auth.dkim.verify"] == "disable"
+    with server.lock:
+        server.store.write_local(local)
+        server.store.database.clear()
+        server.store.database.update(database)
+    assert run("reload", "-n", *reach(server), status=0).err == ""
+
+
+def test_nothing_that_a_reload_applies(run, simulate):
+    server = simulate()
+    run(*STAGE, "--only", "listeners", *reach(server), status=0)
+    assert run("reload", "-n", *reach(server), status=0).err == ""
     run(*CLEAR, *reach(server), status=0)
     assert run("reload", *reach(server), status=0).err == ""
 

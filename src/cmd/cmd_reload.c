@@ -9,6 +9,23 @@
 
 #include <string.h>
 
+/* Does a key stand as it was staged that a reload applies? */
+static bool
+is_staged(const struct target *t)
+{
+	const struct part *p = target_found_part(t);
+	size_t i;
+
+	for (i = 0; p && i < p->count; i++) {
+		const struct part_key *k = &p->keys[i];
+
+		if (k->group != GROUP_LISTENERS && k->written &&
+		    settings_same(settings_get(&t->facts.settings, k->key), k->written))
+			return true;
+	}
+	return false;
+}
+
 static void
 reload_one(struct run *r, struct target *t)
 {
@@ -28,13 +45,12 @@ reload_one(struct run *r, struct target *t)
 		r->exit = EXIT_REFUSED;
 		return;
 	}
-	if (target_found_part(t))
+	if (is_staged(t))
 		reload_say(r, t, MESSAGE_WARNING,
 		    r->options->dry_run
 			? "A reload would apply what is staged, but for the listeners. Do not "
 			  "reload before the cutover."
-			: "What is staged is applied now, but for the listeners: they wait for the "
-			  "restart.");
+			: "It applied what is staged, but for the listeners.");
 	reload_say(r, t, MESSAGE_RESULT,
 	    r->options->dry_run
 		? "A reload would work: the server reports no error. (Even this dry run made it "

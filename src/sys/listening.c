@@ -20,7 +20,6 @@
 
 enum {
 	PROC_MAX = 16 * 1024 * 1024, /* bytes of a table in /proc */
-	ARGUMENTS_MAX = 4096,        /* bytes of a process's arguments */
 	SOCKETS_MAX = 16,            /* sockets that may listen at one address and port */
 	/* <linux/netlink.h>, <linux/sock_diag.h>, <net/tcp_states.h> */
 	NETLINK_DIAG = 4,
@@ -61,10 +60,9 @@ is_own(const union resolve_addr *a)
 
 struct sockets {
 	unsigned long inodes[SOCKETS_MAX];
+	pid_t holder; /* the one process that holds them; 0: none */
 	size_t count, held;
-	pid_t holder;               /* the one process that holds them; 0: none */
-	char config[ARGUMENTS_MAX]; /* what its arguments name */
-	bool unsure;                /* too many, several holders, or something could not be seen */
+	bool unsure; /* too many, several holders, or something could not be seen */
 };
 
 /*
@@ -180,37 +178,6 @@ find_sockets(struct sockets *s, const union resolve_addr *a)
 
 /* ---- who holds them ---- */
 
-/* The one config that the arguments of a process name; NULL: none, several, or too long to tell. */
-static const char *
-named_config(char text[ARGUMENTS_MAX], int proc, pid_t pid)
-{
-	const char *s, *end, *value, *found = NULL;
-	char path[32];
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof(path), "%ld/cmdline", (long)pid);
-	fd = openat(proc, path, O_RDONLY | O_CLOEXEC);
-	n = fd == -1 ? 0 : read(fd, text, ARGUMENTS_MAX);
-	if (fd != -1)
-		close(fd);
-	if (n <= 0 || n == ARGUMENTS_MAX)
-		return NULL;
-	text[n] = '\0';
-	end = text + n;
-	for (s = text; s < end; s += strlen(s) + 1) {
-		value = running_config_value(s);
-		if (value && !*value && s + strlen(s) + 1 < end)
-			value = s + strlen(s) + 1;
-		if (!value || !*value)
-			continue;
-		if (found)
-			return NULL;
-		found = value;
-	}
-	return found;
-}
-
 /* Does this link of a process lead to one of the sockets? 0 or 1, or -1: it may not be read. */
 static int
 is_socket(const struct sockets *s, int folder, const char *name)
@@ -298,16 +265,11 @@ is_among(const struct buf *pids, pid_t pid)
 	return buf_text(pids) && strstr(buf_text(pids), word) != NULL;
 }
 
-/*
- * A process whose arguments name no config does not count, so its files need no look: a service
- * manager may hold the server's sockets too.
- */
 static void
 find_holder(struct sockets *s)
 {
 	DIR *proc = opendir("/proc");
 	struct buf threads = { 0 };
-	char arguments[ARGUMENTS_MAX];
 	struct dirent *entry;
 	bool first = false;
 
@@ -315,15 +277,10 @@ find_holder(struct sockets *s)
 	/* cppcheck-suppress readdirCalled ; there is one thread */
 	while (proc && !s->unsure && (entry = readdir(proc))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-		const char *config = pid > 0 && !is_among(&threads, pid)
-		    ? named_config(arguments, dirfd(proc), pid)
-		    : NULL;
 
 		first |= pid == 1;
-		if (config)
+		if (pid > 0 && !is_among(&threads, pid))
 			look_at(s, dirfd(proc), pid);
-		if (config && s->holder == pid)
-			snprintf(s->config, sizeof(s->config), "%s", config);
 	}
 	if (proc)
 		closedir(proc);
@@ -393,6 +350,33 @@ open_named(struct listening *l, pid_t pid, const char *name)
 	return open_regular(open_in_root(pid, l->path, own_root));
 }
 
+/* The one file that the arguments name, open; or -1. */
+static int
+open_argument(struct listening *l, pid_t pid)
+{
+	struct buf strings = { 0 };
+	const char *s, *end, *value, *found = NULL;
+	char path[64];
+	int fd = -1;
+	bool several = false;
+
+	snprintf(path, sizeof(path), "/proc/%ld/cmdline", (long)pid);
+	if (file_read(&strings, path, PROC_MAX, NULL) == 0 && buf_text(&strings)) {
+		end = strings.data + strings.len;
+		for (s = strings.data; s < end; s += strlen(s) + 1) {
+			value = running_config_value(s);
+			if (value && !*value && s + strlen(s) + 1 < end)
+				value = s + strlen(s) + 1;
+			several |= value && *value && found;
+			found = value && *value ? value : found;
+		}
+		if (found && !several)
+			fd = open_named(l, pid, found);
+	}
+	buf_free(&strings);
+	return fd;
+}
+
 bool
 listening_read(struct listening *l, struct buf *text, const struct resolved *to)
 {
@@ -412,7 +396,7 @@ listening_read(struct listening *l, struct buf *text, const struct resolved *to)
 		find_holder(&s);
 	if (s.unsure || !s.holder)
 		return false;
-	fd = open_named(l, s.holder, s.config);
+	fd = open_argument(l, s.holder);
 	if (fd == -1)
 		return false;
 	running_read_name(name, s.holder);

@@ -17,10 +17,10 @@ struct listening {
 
 /*
  * If it is certain which file the server at these addresses was started with, append that file to
- * text. It is certain if all of the addresses are this host's, and of the processes whose arguments
- * (--config, -c) name one file exactly one holds the sockets that listen there. The file is opened
- * through that process's own root and folder, so it may run in a container; it has to be a regular
- * one. False where anything is not certain: then nothing may be assumed.
+ * text. It is certain if all of the addresses are this host's, exactly one process holds the
+ * sockets that listen there, and its arguments (--config, -c) name one regular file. The file is
+ * opened through that process's own root and folder, so it may run in a container. False where
+ * anything is not certain: then nothing may be assumed.
  */
 bool listening_read(struct listening *l, struct buf *text, const struct resolved *to);
 

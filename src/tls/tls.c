@@ -39,7 +39,7 @@ struct tls {
 	char greeting[GREETING_MAX];
 	/*
 	 * With smaller ones the engine asks for fragments that most servers do not make. It is the
-	 * last, and not zeroed: what is not used takes no memory.
+	 * last, and not zeroed: until tls_close wipes it, what is not used takes no memory.
 	 */
 	unsigned char io[BR_SSL_BUFSIZE_BIDI];
 };
