@@ -636,3 +636,38 @@ def getfd(pidfd, number):
     if fd == -1:
         pytest.skip("this kernel does not give another process's files")
     return fd
+
+
+# Takes all sockets of a process too, and waits to be ended.
+HOLDER = """
+import ctypes, os, sys, time
+server = int(sys.argv[1])
+pidfd = os.pidfd_open(server)
+for name in os.listdir(f"/proc/{server}/fd"):
+    if os.readlink(f"/proc/{server}/fd/{name}").startswith("socket:"):
+        if ctypes.CDLL(None).syscall(438, pidfd, int(name), 0) == -1:  # pidfd_getfd
+            print("not given", flush=True)
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@FIND
+@pytest.mark.parametrize("arguments", [(), ("--config", "FOLDER/config.toml")])
+def test_holder_with_another_file(run, process, tmp_path, arguments):
+    """The server may have its file from CONFIG_PATH: what another process's arguments name says nothing of it."""
+    about, file, server = process(*arguments)
+    url = "--url", about["http_url"]
+    run("stage", *url, *CHANGE, status=0)
+    (tmp_path / "other.toml").write_bytes(file.read_bytes())
+    (tmp_path / "holder.py").write_text(HOLDER)
+    with subprocess.Popen([sys.executable, tmp_path / "holder.py", str(server.pid), "--config", tmp_path / "other.toml"],
+                          stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            said = holder.stdout.readline()
+            if said == "not given\n":
+                pytest.skip("this kernel does not give another process's files")
+            assert said == "held\n"
+            assert MEMORY in run("status", *url, status=0).out
+        finally:
+            holder.kill()
