@@ -19,8 +19,8 @@ out=build/release
 # The switches, found by trying them all, save 10 KB of what -Oz still spends for speed: the first three in all code, the
 # others in our own.
 cflags="-Oz -fno-caller-saves -fno-thread-jumps -fno-tree-loop-im"
-code_cflags="$cflags -flto=auto -flto-partition=one -fno-if-conversion -fno-move-loop-invariants \
-	-fno-optimize-sibling-calls -fno-tree-dominator-opts -fno-tree-sra -fno-tree-tail-merge"
+code_cflags="$cflags -flto=auto -flto-partition=one -fno-forward-propagate -fno-if-conversion \
+	-fno-move-loop-invariants -fno-optimize-sibling-calls -fno-tree-dominator-opts -fno-tree-sra -fno-tree-tail-merge"
 apt_wait=300                                    # seconds to wait for another apt
 jobs=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 python_modules="cryptography, hypothesis, pytest, xdist"        # one Python must have them all
@@ -368,13 +368,6 @@ make_target() {
 # Does $gcc's linker take these flags without a word?
 can_link() { [ -z "$("$gcc" -shared -nostdlib "$@" -o /dev/null -x c /dev/null 2>&1)" ]; }
 
-# The linker's own script, but no segment begins at a new page of the file: the page at a border is mapped twice, as lld
-# does it. That saves 4 KB.
-script() {
-	"$gcc" -pie -nostdlib -Wl,-z,relro,-z,now,--verbose -o /dev/null -x c /dev/null 2>&1 |
-		sed '1,/^=====/d; /^=====/,$d; s/ALIGN(CONSTANT (MAXPAGESIZE));$/. + CONSTANT (MAXPAGESIZE);/'
-}
-
 # Of the compiler $gcc. Some linkers can't pack relocations for each processor.
 set_target() {
 	target=$("$gcc" -dumpmachine | sed 's/-gnu/-musl/')
@@ -392,8 +385,6 @@ build_target() {
 	set_target
 	# shellcheck disable=SC2086  # flags are words
 	third_party/build.sh "$target" "$gcc" $cflags
-	script >"$dir/script"
-	ldflags="$ldflags -Wl,-T,$dir/script"
 	make_target all
 	check_binary
 }

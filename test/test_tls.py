@@ -246,7 +246,7 @@ def test_next_step(ask, simulate, ca, tmp_path, names, wish, options, by_ca):
     err = ask(server, "--cacert", trusted.file, *(options(pair) if options else ()), status=3).err
     first, *others = err.splitlines()
     assert "not accepted" in first and len(others) == 2 and all(line.startswith("stalprep status:   ") for line in others)
-    told = "that --pinnedpubkey names. To trust that alone, add --insecure." if options else \
+    told = "Its key is the pinned one. To trust that alone, add --insecure." if options else \
         f"--insecure --pinnedpubkey '{pair.pin}'"
     assert told in others[-1] and ("--cacert" in err) == by_ca
     ask(server, "--insecure", "--pinnedpubkey", pair.pin)

@@ -113,10 +113,7 @@ buf_printf(struct buf *b, const char *fmt, ...)
 void
 buf_shell(struct buf *b, const char *text)
 {
-	static const char safe[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./:,=@%+";
-
-	if (*text && strspn(text, safe) == strlen(text)) {
+	if (*text && !text[strspn(text, "/,=@%+:._-" ALNUM)]) {
 		buf_str(b, text);
 		return;
 	}

@@ -16,6 +16,9 @@
 /* longest host name, and label of one, in bytes (RFC 1035, 2.3.4, as text) */
 enum { HOST_MAX = 253, LABEL_MAX = 63 };
 
+/* Letters and digits, for strspn. They come last in a set: the linker keeps common ends once. */
+#define ALNUM "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
 /* The number of elements of an array (not of a pointer). */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 

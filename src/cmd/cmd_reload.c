@@ -47,10 +47,8 @@ reload_one(struct run *r, struct target *t)
 	}
 	if (is_staged(t))
 		reload_say(r, t, MESSAGE_WARNING,
-		    r->options->dry_run
-			? "A reload would apply what is staged, but for the listeners. Do not "
-			  "reload before the cutover."
-			: "It applied what is staged, but for the listeners.");
+		    "A reload applies what is staged, but for the listeners. Before the cutover "
+		    "that is too early.");
 	reload_say(r, t, MESSAGE_RESULT,
 	    r->options->dry_run
 		? "A reload would work: the server reports no error. (Even this dry run made it "

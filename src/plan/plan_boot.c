@@ -67,6 +67,16 @@ concerns(struct build *b, const char *key)
 		begins_with(key, b->p->dialect->rule));
 }
 
+/* How the file differs from the server's memory. */
+static const char *
+words_of_change(struct build *b, const struct names *names)
+{
+	return pool_printf(b->pool,
+	    "%s was changed under the running server: it has %zu key%s otherwise than the server's "
+	    "memory (%s%s).",
+	    b->in->boot_name, names->count, plural(names->count), names->text, names_more(names));
+}
+
 static void
 check_changed(struct build *b)
 {
@@ -88,11 +98,10 @@ check_changed(struct build *b)
 		return;
 	b->p->touch = ours && !writes;
 	build_refuse(b, REFUSAL_FILE_CHANGED,
-	    "%s was changed under the running server: it has %zu key%s otherwise than the server's "
-	    "memory (%s%s). The server's own write of the file would undo that. Take the "
-	    "change back, or stop the server and use --config. Or restart the server first, so "
-	    "that it reads the file; but that also applies what is staged already.",
-	    b->in->boot_name, names.count, plural(names.count), names.text, names_more(&names));
+	    "%s The server's own write of the file would undo that. Take the change back, or stop "
+	    "the server and use --config. Or restart the server first, so that it reads the file; "
+	    "but that also applies what is staged already.",
+	    words_of_change(b, &names));
 }
 
 /*
@@ -137,9 +146,7 @@ check_shadowed(struct build *b)
 	if (names.count)
 		build_refuse(b, REFUSAL_SHADOWED,
 		    "%s has %s%s. The server keeps such keys in its database, which this file "
-		    "outranks: what is written there would have no effect%s. Stop the server and "
-		    "use --config, or take the keys out of the file and restart the server, or "
-		    "leave the group out: %s.",
+		    "outranks: what is written there would have no effect%s. %s",
 		    b->in->boot_name, names.text, names_more(&names),
 		    groups & 1u << GROUP_OUTBOUND ? ", and two halves of a rule block every reload"
 						  : "",
@@ -245,10 +252,9 @@ tell_differing(struct build *b)
 	if (!names.count)
 		return;
 	message_add(&b->p->messages, b->pool, MESSAGE_WARNING,
-	    "%s was changed under the running server: it has %zu key%s otherwise than the server's "
-	    "memory (%s%s). A restart reads the file. But if somebody changes a key of it over the "
-	    "API before, the server writes it anew from its memory.",
-	    b->in->boot_name, names.count, plural(names.count), names.text, names_more(&names));
+	    "%s A restart reads the file. But if somebody changes a key of it over the API before, "
+	    "the server writes it anew from its memory.",
+	    words_of_change(b, &names));
 	if (!patterns)
 		return;
 	b->p->unready = true;

@@ -210,6 +210,15 @@ range_words(struct build *b, int first, int last)
 			     : pool_printf(b->pool, "0.%d to 0.%d", first, last);
 }
 
+/* A group is written otherwise in some of the versions. */
+static void
+refuse_dialect(struct build *b, const char *what)
+{
+	build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
+	    "stalprep can't tell which version the server has: one of %s. %s",
+	    range_words(b, b->in->minor_first, b->in->minor_last), what);
+}
+
 void
 build_dialect(struct build *b)
 {
@@ -235,18 +244,14 @@ build_dialect(struct build *b)
 	}
 	if (b->q->groups & 1u << GROUP_OUTBOUND && b->q->relay_host &&
 	    strcmp(low->rule, high->rule) != 0)
-		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
-		    "stalprep can't tell which version the server has: one of %s. The keys of "
-		    "group outbound differ between them, and the server ignores wrong ones. Look "
-		    "up the version in the administration page and name it (--dialect 0.12 for "
-		    "0.12.5), or leave the group out: --skip outbound.",
-		    range_words(b, b->in->minor_first, b->in->minor_last));
+		refuse_dialect(b,
+		    "The keys of group outbound differ between them, and the server ignores wrong "
+		    "ones. Look up the version in the administration page and name it (--dialect "
+		    "0.12 for 0.12.5), or leave the group out: --skip outbound.");
 	if (b->q->groups & 1u << GROUP_URL && strcmp(low->url_key, high->url_key) != 0)
-		build_refuse(b, REFUSAL_DIALECT_UNKNOWN,
-		    "stalprep can't tell which version the server has: one of %s. The key of the "
-		    "advertised URL differs between them. Name the version with --dialect, or "
-		    "leave the group out: --skip url.",
-		    range_words(b, b->in->minor_first, b->in->minor_last));
+		refuse_dialect(b,
+		    "The key of the advertised URL differs between them. Name the version with "
+		    "--dialect, or leave the group out: --skip url.");
 	if (message_refusals(&b->p->messages))
 		build_ask(b, "dialect", "VERSION", true);
 }

@@ -162,12 +162,13 @@ const char *
 group_way_out(struct pool *pool, unsigned set)
 {
 	unsigned named = set & ~(1u << GROUP_ALLOW);
-	const char *allow = named == set ? "" : "without --allow-new-server";
+	bool allow = named != set;
 
-	if (!named)
-		return allow;
-	return pool_printf(
-	    pool, "--skip %s%s%s", group_list(pool, named), *allow ? ", and " : "", allow);
+	return pool_printf(pool,
+	    "Stop the server and use --config, or take the keys out of the file and restart the "
+	    "server, or leave the group out: %s%s%s%s.",
+	    named ? "--skip " : "", named ? group_list(pool, named) : "",
+	    named && allow ? ", and " : "", allow ? "without --allow-new-server" : "");
 }
 
 bool
@@ -262,10 +263,7 @@ changeset_add_rest(
 bool
 changeset_is_relay_id(const char *text, size_t len)
 {
-	static const char letters[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-
-	return len && len <= RELAY_ID_MAX && strspn(text, letters) >= len &&
+	return len && len <= RELAY_ID_MAX && strspn(text, "_-" ALNUM) >= len &&
 	    !(len == 5 && !memcmp(text, "local", len)) && !(len == 2 && !memcmp(text, "mx", len));
 }
 

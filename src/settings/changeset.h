@@ -51,8 +51,10 @@ enum applies group_applies(enum group g);
 const char *group_name(enum group g);
 const char *group_words(enum group g);
 
-/* The names of these groups, commas between; and how a command leaves them out. In the pool. */
+/* The names of these groups, commas between. In the pool. */
 const char *group_list(struct pool *pool, unsigned set);
+
+/* What to do if config.toml outranks what these groups write into the database. In the pool. */
 const char *group_way_out(struct pool *pool, unsigned set);
 
 /* Find a group by name of len bytes; false when there is none. */

@@ -583,10 +583,7 @@ give_up_groups(struct target *t, const struct wrong *w, struct err *err)
 	    "what stood there before.",
 	    groups);
 	if (names.count)
-		err_add(err,
-		    "What it held behind these keys of the file is not known. Stop the server and "
-		    "use --config, or take the keys out of the file and restart the server, or "
-		    "leave the group out: %s.",
+		err_add(err, "What it held behind these keys of the file is not known. %s",
 		    group_way_out(&t->pool, w->groups));
 	else
 		err_add(err, "Run the same command again.");

@@ -15,8 +15,6 @@
 static int
 add_extra_keys(struct target *t, const struct part *p, struct err *err)
 {
-	static const char plain[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-:";
 	const char **extra = pool_zero(&t->pool, (p->count + 1) * sizeof(*extra));
 	size_t i, n = 0;
 
@@ -26,7 +24,7 @@ add_extra_keys(struct target *t, const struct part *p, struct err *err)
 		const char *key = p->keys[i].key;
 
 		if ((p->keys[i].group == GROUP_OUTBOUND || p->keys[i].group == GROUP_ALLOW) &&
-		    strspn(key, plain) == strlen(key))
+		    strspn(key, ":._-" ALNUM) == strlen(key))
 			extra[n++] = key;
 	}
 	t->session.api.extra = extra;

@@ -312,6 +312,7 @@ tls_write(void *ctx, const void *data, size_t len, struct err *err)
 static void
 set_engine(struct tls *t)
 {
+	const br_block_ctr_class *aes = br_aes_x86ni_ctr_get_vtable();
 	br_ssl_engine_context *engine = &t->client.eng;
 
 	br_ssl_client_zero(&t->client);
@@ -325,7 +326,10 @@ set_engine(struct tls *t)
 	br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
 	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
 	br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
-	br_ssl_engine_set_default_aes_gcm(engine);
+	/* the processor's own AES, if it has it; all else is portable */
+	br_ssl_engine_set_gcm(engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
+	br_ssl_engine_set_aes_ctr(engine, aes ? aes : &br_aes_ct64_ctr_vtable);
+	br_ssl_engine_set_ghash(engine, br_ghash_ctmul64);
 	br_ssl_engine_set_default_chapol(engine);
 	br_ssl_engine_set_all_flags(engine, BR_OPT_NO_RENEGOTIATION);
 	br_ssl_engine_set_x509(engine, x509_class(t->x509));
@@ -356,12 +360,9 @@ explain_failure(const struct tls *t, struct err *err)
 static const char *
 server_name(struct certname *name, const char *host)
 {
-	static const char allowed[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
-
 	if (certname_parse(name, host))
 		return name->addr_len ? NULL : name->name;
-	return strchr(host, '_') && !host[strspn(host, allowed)] ? host : NULL;
+	return strchr(host, '_') && !host[strspn(host, "._-" ALNUM)] ? host : NULL;
 }
 
 static int

@@ -295,9 +295,7 @@ refuse(const struct x509_policy *policy, const struct cert *leaf, const char *wh
 	if (!has_usable_key(leaf))
 		err_add(err, "\n  %s", tlserror_advice(tlserror_find(BR_ERR_TOO_LARGE)));
 	else if (policy->pins)
-		err_add(err,
-		    "\n  Its key is the one that --pinnedpubkey names. To trust that alone, add "
-		    "--insecure.");
+		err_add(err, "\n  Its key is the pinned one. To trust that alone, add --insecure.");
 	else
 		err_add(err,
 		    "\n  If its key is your server's own (compare the pin on the server), this is "
