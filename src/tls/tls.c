@@ -314,6 +314,7 @@ set_engine(struct tls *t)
 {
 	const br_block_ctr_class *aes = br_aes_x86ni_ctr_get_vtable();
 	br_ssl_engine_context *engine = &t->client.eng;
+	bool wide = sizeof(long) == 8;
 
 	br_ssl_client_zero(&t->client);
 	br_ssl_engine_set_versions(engine, BR_TLS12, BR_TLS12);
@@ -326,10 +327,13 @@ set_engine(struct tls *t)
 	br_ssl_engine_set_hash(engine, br_sha512_ID, &br_sha512_vtable);
 	br_ssl_engine_set_prf_sha256(engine, &br_tls12_sha256_prf);
 	br_ssl_engine_set_prf_sha384(engine, &br_tls12_sha384_prf);
-	/* the processor's own AES, if it has it; all else is portable */
+	/* the processor's own AES, if it has it; all else is portable, for 64 or 32 bits */
 	br_ssl_engine_set_gcm(engine, &br_sslrec_in_gcm_vtable, &br_sslrec_out_gcm_vtable);
-	br_ssl_engine_set_aes_ctr(engine, aes ? aes : &br_aes_ct64_ctr_vtable);
-	br_ssl_engine_set_ghash(engine, br_ghash_ctmul64);
+	br_ssl_engine_set_aes_ctr(engine,
+	    aes        ? aes
+		: wide ? &br_aes_ct64_ctr_vtable
+		       : &br_aes_ct_ctr_vtable);
+	br_ssl_engine_set_ghash(engine, wide ? br_ghash_ctmul64 : br_ghash_ctmul);
 	br_ssl_engine_set_default_chapol(engine);
 	br_ssl_engine_set_all_flags(engine, BR_OPT_NO_RENEGOTIATION);
 	br_ssl_engine_set_x509(engine, x509_class(t->x509));
