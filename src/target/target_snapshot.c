@@ -623,6 +623,9 @@ target_forget_cleared(struct target *t, struct err *err)
 		if (!sorted_find(&restored, joined.keys[i].key))
 			sorted_add(&kept, &t->pool, joined.keys[i].key, i);
 	}
+	/* a key that got lost would count as one that was not restored */
+	if (t->pool.failed)
+		return err_memory(err);
 	for (i = 0; i < joined.count; i++) {
 		if (sorted_find(&kept, joined.keys[i].key) || has_below(&kept, joined.keys[i].key))
 			part_add(&left, &st->pool, &joined.keys[i]);
