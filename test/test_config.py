@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 import oldconfig
-from conftest import (BINARY, CHANGE, HTTP, ORIGIN, RUNNER, SMTP, TIMEOUT, can_mount, config, difference, guide, insert,
+from conftest import (BINARY, CHANGE, HTTP, ORIGIN, RUNNER, SMTP, THOROUGH, TIMEOUT, can_mount, config, difference, guide, insert,
                       listener, sample, static)
 from test_secrets import NOBODY, public  # noqa: F401
 
@@ -930,7 +930,7 @@ def test_killed(bench, name):
         assert scene.survives() in (scene.old, scene.new), (call, number)
         if scene.is_new():
             scene.check_finishes()
-    assert killed >= 0.9 * len(tried) and len(scene.seen) > 3
+    assert killed >= 0.9 * len(tried) and len(scene.seen) > (3 if THOROUGH else 2)  # a sample may miss one
 
 
 # The gate
